@@ -1,0 +1,41 @@
+#ifndef FLAGTALLY_ANSWER_H
+#define FLAGTALLY_ANSWER_H
+
+#include "fcgi/exchange.h"
+#include "lib/fault.h"
+
+/*
+ * All answers that are ever given, and the one place where a fault becomes a
+ * status.  How senders act on a status is part of the contract: see README.md.
+ */
+enum answer_kind {
+	ANSWER_ACCEPTED,		/* 202 */
+	ANSWER_INVALID,			/* 400 */
+	ANSWER_NO_ACCESS,		/* 403 */
+	ANSWER_NOT_FOUND,		/* 404 */
+	ANSWER_WRONG_METHOD,		/* 405 */
+	ANSWER_TOO_LARGE,		/* 413 */
+	ANSWER_WRONG_TYPE,		/* 415 */
+	ANSWER_UNAVAILABLE,		/* 503 */
+};
+
+/**
+ * answer_send(exchange, kind, detail):
+ * Answer a request; ${detail} says why to a person, unless it was accepted.
+ */
+void answer_send(struct exchange * exchange, enum answer_kind kind,
+    const char * detail);
+
+/**
+ * answer_fault(exchange, fault):
+ * Answer a request whose body is at fault, and say where.
+ */
+void answer_fault(struct exchange * exchange, const struct fault * fault);
+
+/**
+ * answer_status(kind):
+ * Return the HTTP status of an answer.
+ */
+int answer_status(enum answer_kind kind);
+
+#endif

@@ -1,0 +1,54 @@
+#ifndef FLAGTALLY_EXCHANGE_H
+#define FLAGTALLY_EXCHANGE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/*
+ * One request and its answer, however they travel: over FastCGI, or as plain
+ * CGI (RFC 3875) through the environment, standard input and standard output.
+ */
+struct exchange;
+struct FCGX_Request;
+
+/* The longest that a request's body may take to arrive, in milliseconds. */
+#define EXCHANGE_TIME_MAX 30000
+
+struct exchange {
+	struct FCGX_Request * fcgi;	/* NULL: plain CGI. */
+	int64_t began;			/* On the clock of deadlines. */
+	int64_t unread;			/* CGI: bytes of the body; -1: unknown. */
+	bool ended;			/* The body has been read to its end. */
+	bool failed;			/* The connection is of no more use. */
+};
+
+/**
+ * exchange_parameter(exchange, name):
+ * Return a CGI meta-variable, or NULL if there is none.
+ */
+const char * exchange_parameter(const struct exchange * exchange,
+    const char * name);
+
+enum exchange_status {
+	EXCHANGE_MORE,		/* There are bytes. */
+	EXCHANGE_END,		/* The body has ended. */
+	EXCHANGE_BROKEN,	/* The peer broke off. */
+	EXCHANGE_LATE,		/* The peer takes too long. */
+};
+
+/**
+ * exchange_read(exchange, bytes, size, length):
+ * Read up to ${size} bytes of the body; ${length} is how many they are.
+ */
+enum exchange_status exchange_read(struct exchange * exchange, void * bytes,
+    size_t size, size_t * length);
+
+/**
+ * exchange_write(exchange, bytes, length):
+ * Send bytes of the answer.  Return 0, or -1 if the peer has gone.
+ */
+int exchange_write(struct exchange * exchange, const void * bytes,
+    size_t length);
+
+#endif

@@ -1,0 +1,33 @@
+#ifndef FLAGTALLY_LISTEN_H
+#define FLAGTALLY_LISTEN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+/* Where requests come from: descriptors that listen. */
+#define LISTEN_MAX 16
+
+struct listen {
+	int descriptors[LISTEN_MAX];
+	size_t count;
+	char * path;			/* Of a socket to be removed, or NULL. */
+};
+
+/**
+ * listen_find(listen, where, mode):
+ * Find the listening sockets: the one that ${where} names (a path, or
+ * host:port) is opened, its file with ${mode}; with ${where} empty they are
+ * those that systemd passes (sd_listen_fds(3)) or else standard input, if that
+ * is one.  All are made non-blocking.  Return 0, with a count of 0 if there
+ * are none, or -1 after the log has said why.
+ */
+int listen_find(struct listen * listen, const char * where, mode_t mode);
+
+/**
+ * listen_close(listen):
+ * Close the sockets and remove the file of one that was opened.
+ */
+void listen_close(struct listen * listen);
+
+#endif

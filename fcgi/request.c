@@ -1,0 +1,334 @@
+#include <ctype.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "fcgi/request.h"
+#include "fcgi/route.h"
+#include "lib/alloc.h"
+#include "lib/log.h"
+
+/*
+ * The order of the checks is part of the contract: nobody without a token
+ * makes us parse, and nobody's body is read before it is known what it is.
+ */
+
+/* Memory that a thread keeps between requests. */
+#define KEEP_BYTES ((size_t)128 * 1024)
+
+/* libfcgi reads in pieces of 8 KiB at most. */
+#define PIECE_SIZE 8192
+
+/* What may be left of a body that is not wanted for it to be read all the
+ * same, so that the connection can serve the next request. */
+#define DRAIN_MAX ((size_t)256 * 1024)
+
+/* How many internal redirects a header is looked for behind. */
+#define REDIRECTS_MAX 5
+
+void
+workspace_init(struct workspace * workspace)
+{
+
+	workspace->request = arena_create(KEEP_BYTES);
+	workspace->element = arena_create(KEEP_BYTES);
+}
+
+void
+workspace_free(struct workspace * workspace)
+{
+
+	arena_free(workspace->request);
+	arena_free(workspace->element);
+}
+
+char *
+request_token_variable(const char * header)
+{
+	char * name = alloc_bytes(strlen("HTTP_") + strlen(header) + 1);
+	char * p;
+
+	sprintf(name, "HTTP_%s", header);
+	for (p = name; *p != '\0'; p++)
+		*p = *p == '-' ? '_' : (char)toupper((unsigned char)*p);
+	return (name);
+}
+
+/* Who is asking */
+
+static const char *
+find_token(const struct service * service, const struct exchange * exchange)
+{
+	char name[256];
+	const char * token = NULL;
+	size_t before = 0;
+	int i;
+
+	/* Each internal redirect of Apache puts REDIRECT_ before the name. */
+	for (i = 0; i <= REDIRECTS_MAX && token == NULL; i++) {
+		if (before + strlen(service->token_variable) >= sizeof(name))
+			break;
+		strcpy(name + before, service->token_variable);
+		token = exchange_parameter(exchange, name);
+		if (token != NULL && *token == '\0')
+			token = NULL;
+		memcpy(name + before, "REDIRECT_", strlen("REDIRECT_"));
+		before += strlen("REDIRECT_");
+	}
+	if (token != NULL && strncasecmp(token, "Bearer ", 7) == 0)
+		token += 7;
+	return (token);
+}
+
+static enum token_verdict
+verdict_of(const struct service * service, const struct exchange * exchange,
+    struct token_grant * grant)
+{
+	const char * token = find_token(service, exchange);
+
+	if (service->open) {
+		grant->any_environment = true;
+		grant->environment_length = 0;
+		return (TOKEN_GRANTED);
+	}
+	if (service->tokens == NULL)
+		return (TOKEN_UNKNOWN);
+	token_store_refresh(service->tokens);
+	if (token == NULL)
+		token = "";
+	while (*token == ' ')
+		token++;
+	return (token_check(service->tokens, token, strlen(token), grant));
+}
+
+/* Return whether the request may go on; otherwise it has been answered. */
+static bool
+let_in(const struct service * service, struct exchange * exchange,
+    struct token_grant * grant)
+{
+	static struct log_limit limit;
+	uint64_t suppressed;
+
+	switch (verdict_of(service, exchange, grant)) {
+	case TOKEN_GRANTED:
+		return (true);
+	case TOKEN_FORBIDDEN:
+		answer_send(exchange, ANSWER_NO_ACCESS,
+		    "a token of this type may not report metrics");
+		break;
+	case TOKEN_UNAVAILABLE:
+		answer_send(exchange, ANSWER_UNAVAILABLE,
+		    "the tokens cannot be read at the moment");
+		break;
+	case TOKEN_UNKNOWN:
+		answer_send(exchange, ANSWER_NO_ACCESS,
+		    "no token that may report metrics was sent");
+		break;
+	}
+	if (log_allowed(&limit, 10, &suppressed))
+		log_warning("turned away a request: %s (%llu more since the "
+		    "last such line)", service->tokens == NULL ?
+		    "no tokens are configured, so nobody may come in" :
+		    "its token is missing, unknown or not allowed",
+		    (unsigned long long)suppressed);
+	return (false);
+}
+
+/* What is sent */
+
+static bool
+is_json_type(const char * type)
+{
+	size_t length, prefix = strlen("application/");
+
+	if (type == NULL)
+		return (false);
+	type += strspn(type, " \t");
+	length = strcspn(type, ";");
+	while (length > 0 && strchr(" \t", type[length - 1]) != NULL)
+		length--;
+	if (length <= prefix || strncasecmp(type, "application/", prefix) != 0)
+		return (false);
+	if (length == prefix + 4 &&
+	    strncasecmp(type + prefix, "json", 4) == 0)
+		return (true);
+	return (length > prefix + 5 &&
+	    strncasecmp(type + length - 5, "+json", 5) == 0);
+}
+
+static bool
+read_encoding(const char * text, enum body_encoding * encoding)
+{
+	static const struct {
+		const char * name;
+		enum body_encoding encoding;
+	} known[] = {
+		{ "", BODY_IDENTITY }, { "identity", BODY_IDENTITY },
+		{ "gzip", BODY_GZIP }, { "x-gzip", BODY_GZIP },
+		{ "deflate", BODY_DEFLATE },
+	};
+	size_t i;
+
+	if (text == NULL)
+		text = "";
+	for (i = 0; i < sizeof(known) / sizeof(known[0]); i++)
+		if (strcasecmp(text, known[i].name) == 0) {
+			*encoding = known[i].encoding;
+			return (true);
+		}
+	return (false);
+}
+
+/* Read CONTENT_LENGTH: -1 if there is none.  Return false if it is no number. */
+static bool
+read_length(const char * text, int64_t * length)
+{
+	char * end;
+
+	*length = -1;
+	if (text == NULL || *text == '\0')
+		return (true);
+	if (!isdigit((unsigned char)*text))
+		return (false);
+	errno = 0;
+	*length = strtoll(text, &end, 10);
+	return (*end == '\0' && errno == 0);
+}
+
+/* Return whether the body may be read; otherwise the request is answered. */
+static bool
+accept_body(const struct service * service, struct exchange * exchange,
+    enum body_encoding * encoding, int64_t * length)
+{
+	uint64_t limit = service->body.limit_body;
+
+	if (!is_json_type(exchange_parameter(exchange, "CONTENT_TYPE")))
+		answer_send(exchange, ANSWER_WRONG_TYPE,
+		    "the Content-Type must be application/json");
+	else if (!read_encoding(exchange_parameter(exchange,
+	    "HTTP_CONTENT_ENCODING"), encoding))
+		answer_send(exchange, ANSWER_WRONG_TYPE, "the "
+		    "Content-Encoding must be identity, gzip or deflate");
+	else if (!read_length(exchange_parameter(exchange,
+	    "CONTENT_LENGTH"), length))
+		answer_send(exchange, ANSWER_INVALID,
+		    "the Content-Length is not a number");
+	else if (limit > 0 && *length >= 0 && (uint64_t)*length > limit)
+		answer_send(exchange, ANSWER_TOO_LARGE,
+		    "the body is larger than limit_body");
+	else
+		return (true);
+	return (false);
+}
+
+/* Feed the body to its stream.  Return whether it arrived whole and valid. */
+static bool
+read_body(struct exchange * exchange, struct body * body, int64_t length,
+    struct fault * fault)
+{
+	char piece[PIECE_SIZE];
+	size_t count;
+
+	for (;;) {
+		switch (exchange_read(exchange, piece, sizeof(piece),
+		    &count)) {
+		case EXCHANGE_MORE:
+			if (!body_feed(body, piece, count))
+				return (false);
+			break;
+		case EXCHANGE_END:
+			return (body_finish(body, length));
+		case EXCHANGE_BROKEN:
+			/* Perhaps by us, so its sender must not be blamed. */
+			fault_set(fault, FAULT_INCOMPLETE, 0, "",
+			    "the body was broken off");
+			return (false);
+		case EXCHANGE_LATE:
+			fault_set(fault, FAULT_INCOMPLETE, 0, "",
+			    "the body took too long to arrive");
+			return (false);
+		}
+	}
+}
+
+static void
+serve_body(const struct service * service, struct workspace * workspace,
+    struct exchange * exchange, const struct token_grant * grant)
+{
+	struct body_settings settings = service->body;
+	struct element_settings * element = &settings.batch.element;
+	struct fault fault = { .code = FAULT_NONE };
+	enum body_encoding encoding;
+	struct tally * tally;
+	struct body * body;
+	int64_t length;
+
+	if (!accept_body(service, exchange, &encoding, &length))
+		return;
+	exchange->unread = length;
+	element->any_environment = grant->any_environment;
+	element->environment.bytes = grant->environment;
+	element->environment.length = grant->environment_length;
+	tally = tally_create(workspace->request);
+	body = body_create(workspace->request, workspace->element, &settings,
+	    encoding, tally, &fault);
+	if (!read_body(exchange, body, length, &fault)) {
+		if (fault.code == FAULT_INCOMPLETE)
+			answer_send(exchange, ANSWER_UNAVAILABLE,
+			    fault.detail);
+		else
+			answer_fault(exchange, &fault);
+		log_debug("rejected a body: %s at %s, byte %llu",
+		    fault.detail, fault.pointer,
+		    (unsigned long long)fault.offset);
+	} else if (tally_empty(tally) ||
+	    commit_tally(service->committer, tally) == COMMIT_DURABLE)
+		answer_send(exchange, ANSWER_ACCEPTED, NULL);
+	else
+		answer_send(exchange, ANSWER_UNAVAILABLE,
+		    "Redis cannot take the counts at the moment");
+}
+
+/*
+ * On a connection that is kept, what is left of a body would be taken for the
+ * next request: read it, or give the connection up.
+ */
+static void
+drain(struct exchange * exchange)
+{
+	char piece[PIECE_SIZE];
+	size_t drained = 0;
+	size_t count;
+
+	while (!exchange->ended && !exchange->failed) {
+		if (exchange_read(exchange, piece, sizeof(piece), &count) !=
+		    EXCHANGE_MORE)
+			break;
+		drained += count;
+		if (drained > DRAIN_MAX)
+			exchange->failed = true;
+	}
+}
+
+void
+request_serve(const struct service * service, struct workspace * workspace,
+    struct exchange * exchange)
+{
+	const char * method = exchange_parameter(exchange, "REQUEST_METHOD");
+	struct token_grant grant;
+
+	if (route_of(exchange, service->path_prefix) == ROUTE_NONE)
+		answer_send(exchange, ANSWER_NOT_FOUND,
+		    "metrics go to /api/client/metrics/bulk");
+	else if (method == NULL || strcmp(method, "POST") != 0)
+		answer_send(exchange, ANSWER_WRONG_METHOD,
+		    "metrics are sent with POST");
+	else if (let_in(service, exchange, &grant))
+		serve_body(service, workspace, exchange, &grant);
+	if (exchange->fcgi != NULL)
+		drain(exchange);
+	arena_reset(workspace->request);
+	arena_reset(workspace->element);
+}

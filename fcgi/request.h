@@ -1,0 +1,52 @@
+#ifndef FLAGTALLY_REQUEST_H
+#define FLAGTALLY_REQUEST_H
+
+#include <stdbool.h>
+
+#include "fcgi/answer.h"
+#include "fcgi/exchange.h"
+#include "lib/arena.h"
+#include "lib/body.h"
+#include "lib/commit.h"
+#include "lib/token.h"
+
+/* What all requests share. */
+struct service {
+	const char * path_prefix;
+	bool open;			/* Everybody may come in. */
+	struct token_store * tokens;	/* NULL: there is no file of tokens. */
+	char * token_variable;		/* HTTP_ and the token header's name. */
+	struct body_settings body;	/* Without an environment. */
+	struct committer * committer;
+};
+
+/* What a thread keeps for the requests it serves one after the other. */
+struct workspace {
+	struct arena * request;
+	struct arena * element;
+};
+
+/**
+ * workspace_init(workspace):
+ * workspace_free(workspace):
+ * Make a workspace ready, and free what it holds.
+ */
+void workspace_init(struct workspace * workspace);
+void workspace_free(struct workspace * workspace);
+
+/**
+ * request_serve(service, workspace, exchange):
+ * Read one request, act on it, and answer it.  What it took of the workspace
+ * is given back.
+ */
+void request_serve(const struct service * service,
+    struct workspace * workspace, struct exchange * exchange);
+
+/**
+ * request_token_variable(header):
+ * Return the meta-variable that holds a header, HTTP_AUTHORIZATION for
+ * Authorization; the caller frees it.
+ */
+char * request_token_variable(const char * header);
+
+#endif

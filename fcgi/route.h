@@ -1,0 +1,23 @@
+#ifndef FLAGTALLY_ROUTE_H
+#define FLAGTALLY_ROUTE_H
+
+#include <stdbool.h>
+
+#include "fcgi/exchange.h"
+
+enum route {
+	ROUTE_NONE,
+	ROUTE_BULK,		/* POST /api/client/metrics/bulk */
+};
+
+/**
+ * route_of(exchange, prefix):
+ * Return what a request's path leads to.  The path is that of REQUEST_URI, or
+ * of SCRIPT_NAME and PATH_INFO, which differ after internal redirects, and
+ * stands under ${prefix}; PATH_INFO alone, which is the path below the program
+ * in a cgi-bin, may also stand without it.  Doubled slashes and one at the end
+ * are tolerated.
+ */
+enum route route_of(const struct exchange * exchange, const char * prefix);
+
+#endif

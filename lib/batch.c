@@ -1,0 +1,471 @@
+#include <string.h>
+
+#include "lib/batch.h"
+#include "lib/log.h"
+#include "lib/schema.h"
+
+/*
+ * The open objects and arrays of the text are levels, each with the shape
+ * that the schema gives it.  What the schema does not know, and what is not
+ * looked at any more because it is at fault, has the shape schema_any.
+ *
+ * A violation ends in one of three ways (violation()):
+ * - In a sample of an impact metric whose type has not come yet, it may turn
+ *   out not to matter: it is kept until the type is known.
+ * - With BATCH_SKIP, inside an element of the body's arrays, the element is
+ *   left out.
+ * - Otherwise it is the body's fault, and the reader is stopped.
+ */
+struct level {
+	const struct schema_shape * shape;
+	uint32_t seen;			/* Members that have come, as bits. */
+	unsigned int guess;		/* The member that may come next. */
+};
+
+struct batch {
+	struct json * json;
+	struct element * element;
+	struct tally * tally;
+	struct fault * fault;
+	enum batch_invalid invalid;
+
+	struct level * levels;
+	size_t depth;
+	const struct schema_rule * rule;	/* Of the member being read. */
+
+	size_t element_depth;		/* Level of the open element, or 0. */
+	bool element_bad;		/* It is being left out. */
+
+	/* A member that counts for one alternative only, with type unknown. */
+	enum schema_alternative trial;
+	size_t trial_depth;
+	struct fault kept[ALTERNATIVE_COUNT];
+};
+
+/* Look no more at anything that is open above the first ${depth} levels. */
+static void
+ignore_above(struct batch * batch, size_t depth)
+{
+	size_t i;
+
+	for (i = depth; i < batch->depth; i++)
+		batch->levels[i].shape = &schema_any;
+	batch->rule = NULL;
+}
+
+static void
+leave_out(struct batch * batch, const struct fault * fault)
+{
+
+	log_info("left out an element at %s, byte %llu: %s", fault->pointer,
+	    (unsigned long long)fault->offset, fault->detail);
+	batch->tally->dropped[DROP_INVALID]++;
+}
+
+/* Act on a violation.  Return whether to go on reading. */
+static bool
+violation(struct batch * batch, const struct fault * fault)
+{
+
+	if (fault->code == FAULT_INVALID && batch->trial != EITHER) {
+		if (batch->kept[batch->trial].code == FAULT_NONE)
+			batch->kept[batch->trial] = *fault;
+		ignore_above(batch, batch->trial_depth);
+		return (true);
+	}
+	if (fault->code == FAULT_INVALID && batch->invalid == BATCH_SKIP &&
+	    batch->element_depth > 0) {
+		if (!batch->element_bad)
+			leave_out(batch, fault);
+		batch->element_bad = true;
+		batch->trial = EITHER;
+		ignore_above(batch, batch->element_depth - 1);
+		return (true);
+	}
+	*batch->fault = *fault;
+	return (false);
+}
+
+__attribute__((format(printf, 3, 4)))
+static bool
+violates(struct batch * batch, enum fault_code code, const char * format, ...)
+{
+	struct fault fault = { .code = FAULT_NONE };
+	va_list arguments;
+
+	va_start(arguments, format);
+	json_describe(batch->json, &fault, code, format, arguments);
+	va_end(arguments);
+	return (violation(batch, &fault));
+}
+
+/* What a rule is about, for a message: the member's name, or an item. */
+static const char *
+subject(const struct schema_rule * rule, char out[FAULT_QUOTE_MAX])
+{
+
+	if (rule == NULL || rule->name.bytes == NULL)
+		return ("this value");
+	return (fault_quote(out, rule->name.bytes, rule->name.length));
+}
+
+static bool
+violates_with(struct batch * batch, const struct schema_rule * rule,
+    const struct element_problem * problem)
+{
+	char quoted[FAULT_QUOTE_MAX];
+
+	return (violates(batch, problem->code, "%s %s%s%s",
+	    subject(rule, quoted), problem->what,
+	    problem->why == NULL ? "" : ": ",
+	    problem->why == NULL ? "" : problem->why));
+}
+
+/*
+ * An element that is no object has no level of its own; it is open for just
+ * as long as it takes to find it at fault.
+ */
+static bool
+violates_type(struct batch * batch, const struct schema_rule * rule)
+{
+	char quoted[FAULT_QUOTE_MAX];
+	bool bare = rule->element && batch->element_depth == 0;
+	bool go_on;
+
+	if (bare)
+		batch->element_depth = batch->depth + 1;
+	go_on = violates(batch, FAULT_INVALID, "%s must be %s",
+	    rule == &schema_body ? "the body" : subject(rule, quoted),
+	    schema_expected(rule->accepts));
+	if (bare) {
+		batch->element_depth = 0;
+		batch->element_bad = false;
+	}
+	return (go_on);
+}
+
+/* The rule for the value that begins now, or NULL if nobody looks at it. */
+static const struct schema_rule *
+next_rule(struct batch * batch)
+{
+	const struct schema_rule * rule = batch->rule;
+	const struct schema_shape * shape;
+
+	if (batch->depth == 0)
+		return (&schema_body);
+	shape = batch->levels[batch->depth - 1].shape;
+	batch->rule = NULL;
+	switch (shape->kind) {
+	case SHAPE_OBJECT:
+		return (rule);
+	case SHAPE_MAP:
+	case SHAPE_ARRAY:
+		return (shape->rules);
+	case SHAPE_ANY:
+		break;
+	}
+	return (NULL);
+}
+
+/*
+ * The type of an impact metric has come, or its end: what was wrong with
+ * samples for an alternative matters if it is this one.
+ */
+static bool
+settle_alternative(struct batch * batch)
+{
+	enum schema_alternative alternative = batch->element->alternative;
+	struct fault fault = batch->kept[alternative];
+
+	if (alternative == EITHER || fault.code == FAULT_NONE)
+		return (true);
+	batch->kept[alternative].code = FAULT_NONE;
+	return (violation(batch, &fault));
+}
+
+static bool
+take(struct batch * batch, unsigned int type, const char * text,
+    size_t length)
+{
+	const struct schema_rule * rule = next_rule(batch);
+	struct element_problem problem;
+
+	if (rule == NULL)
+		return (true);
+	if ((rule->accepts & type) == 0)
+		return (violates_type(batch, rule));
+	if (!element_take(batch->element, rule, type, text, length, &problem))
+		return (violates_with(batch, rule, &problem));
+	if (rule->use == USE_IMPACT_TYPE)
+		return (settle_alternative(batch));
+	return (true);
+}
+
+static bool
+on_null(void * context)
+{
+
+	return (take(context, JSON_NULL, NULL, 0));
+}
+
+static bool
+on_boolean(void * context, bool value)
+{
+
+	(void)value;
+	return (take(context, JSON_BOOLEAN, NULL, 0));
+}
+
+static bool
+on_number(void * context, const char * text, size_t length)
+{
+
+	return (take(context, JSON_NUMBER, text, length));
+}
+
+static bool
+on_string(void * context, const char * text, size_t length)
+{
+
+	return (take(context, JSON_STRING, text, length));
+}
+
+/* Return whether a member of a sample is unknown to its metric's type. */
+static bool
+of_other_alternative(struct batch * batch, const struct schema_rule * rule)
+{
+	enum schema_alternative known = batch->element->alternative;
+
+	if (rule->alternative == EITHER)
+		return (false);
+	if (known == EITHER) {
+		batch->trial = rule->alternative;
+		batch->trial_depth = batch->depth;
+	}
+	return (known != EITHER && known != rule->alternative);
+}
+
+static bool
+member_key(struct batch * batch, struct level * level, const char * text,
+    size_t length)
+{
+	char quoted[FAULT_QUOTE_MAX];
+	unsigned int member = schema_member(level->shape, text, length,
+	    level->guess);
+	const struct schema_rule * rule;
+
+	batch->rule = NULL;
+	if (batch->trial_depth == batch->depth)
+		batch->trial = EITHER;
+	if (member == level->shape->count)
+		return (true);
+	rule = &level->shape->rules[member];
+	if (of_other_alternative(batch, rule))
+		return (true);
+	if ((level->seen & (uint32_t)1 << member) != 0)
+		return (violates(batch, FAULT_INVALID,
+		    "%s stands twice in one object",
+		    subject(rule, quoted)));
+	level->seen |= (uint32_t)1 << member;
+	level->guess = member + 1;
+	batch->rule = rule;
+	return (true);
+}
+
+static bool
+on_key(void * context, const char * text, size_t length)
+{
+	struct batch * batch = context;
+	struct level * level = &batch->levels[batch->depth - 1];
+	struct element_problem problem;
+
+	switch (level->shape->kind) {
+	case SHAPE_OBJECT:
+		return (member_key(batch, level, text, length));
+	case SHAPE_MAP:
+		if (element_key(batch->element, text, length, &problem))
+			return (true);
+		return (violates(batch, problem.code, "a name %s",
+		    problem.what));
+	case SHAPE_ARRAY:
+	case SHAPE_ANY:
+		break;
+	}
+	return (true);
+}
+
+static void
+open_element(struct batch * batch)
+{
+	size_t i;
+
+	batch->element_depth = batch->depth;
+	batch->element_bad = false;
+	batch->trial = EITHER;
+	for (i = 0; i < ALTERNATIVE_COUNT; i++)
+		batch->kept[i].code = FAULT_NONE;
+}
+
+static bool
+open_level(struct batch * batch, unsigned int type)
+{
+	const struct schema_rule * rule = next_rule(batch);
+	const struct schema_shape * shape = &schema_any;
+	bool fits = rule != NULL && (rule->accepts & type) != 0;
+	struct level * level;
+
+	if (rule != NULL && !fits && !violates_type(batch, rule))
+		return (false);
+	if (fits)
+		shape = rule->shape;
+	level = &batch->levels[batch->depth++];
+	level->shape = shape;
+	level->seen = 0;
+	level->guess = 0;
+	if (fits && rule->element)
+		open_element(batch);
+	element_begin(batch->element, shape->meaning);
+	return (true);
+}
+
+static bool
+on_object_start(void * context)
+{
+
+	return (open_level(context, JSON_OBJECT));
+}
+
+static bool
+on_array_start(void * context)
+{
+
+	return (open_level(context, JSON_ARRAY));
+}
+
+static bool
+violates_missing(struct batch * batch, const struct level * level,
+    uint32_t required)
+{
+	char quoted[FAULT_QUOTE_MAX];
+	uint32_t missing = required & ~level->seen;
+	const struct schema_rule * rule = level->shape->rules;
+
+	for (; (missing & 1) == 0; missing >>= 1)
+		rule++;
+	return (violates(batch, FAULT_INVALID, "%s is missing",
+	    subject(rule, quoted)));
+}
+
+/* What a sample lacks depends on its metric's type, if that is known. */
+static bool
+check_sample(struct batch * batch, const struct level * level)
+{
+	enum schema_alternative known = batch->element->alternative;
+	enum schema_alternative i;
+
+	for (i = NUMERIC; i < ALTERNATIVE_COUNT; i++) {
+		uint32_t required = schema_sample_required[i];
+
+		if ((level->seen & required) == required ||
+		    (known != EITHER && known != i))
+			continue;
+		if (known == EITHER) {
+			batch->trial = i;
+			batch->trial_depth = batch->depth;
+		}
+		if (!violates_missing(batch, level, required))
+			return (false);
+		batch->trial = EITHER;
+	}
+	return (true);
+}
+
+/* The object has ended with the shape it began with: is it complete? */
+static bool
+close_object(struct batch * batch, const struct level * level)
+{
+	const struct schema_shape * shape = level->shape;
+	struct element_problem problem;
+
+	if ((level->seen & shape->required) != shape->required)
+		return (violates_missing(batch, level, shape->required));
+	if (shape->meaning == MEANS_SAMPLE && !check_sample(batch, level))
+		return (false);
+	if (batch->element_bad ||
+	    element_end(batch->element, shape->meaning, &problem))
+		return (true);
+	return (violates_with(batch, NULL, &problem));
+}
+
+static bool
+on_object_end(void * context)
+{
+	struct batch * batch = context;
+	struct level * level = &batch->levels[--batch->depth];
+	bool go_on = true;
+
+	if (batch->trial_depth == batch->depth + 1)
+		batch->trial = EITHER;
+	if (level->shape->kind == SHAPE_OBJECT)
+		go_on = close_object(batch, level);
+	if (batch->element_depth == batch->depth + 1) {
+		batch->element_depth = 0;
+		batch->element_bad = false;
+	}
+	return (go_on);
+}
+
+static bool
+on_array_end(void * context)
+{
+	struct batch * batch = context;
+
+	batch->depth--;
+	return (true);
+}
+
+static const struct json_handler handler = {
+	.null = on_null,
+	.boolean = on_boolean,
+	.number = on_number,
+	.string = on_string,
+	.key = on_key,
+	.object_start = on_object_start,
+	.object_end = on_object_end,
+	.array_start = on_array_start,
+	.array_end = on_array_end,
+};
+
+struct batch *
+batch_create(struct arena * arena, struct arena * scratch,
+    const struct batch_settings * settings, struct tally * tally,
+    struct fault * fault)
+{
+	struct batch * batch = arena_take(arena, sizeof(*batch));
+
+	memset(batch, 0, sizeof(*batch));
+	batch->tally = tally;
+	batch->fault = fault;
+	batch->invalid = settings->invalid;
+	batch->levels = arena_take(arena,
+	    settings->limit_depth * sizeof(*batch->levels));
+	batch->element = element_create(arena, scratch, &settings->element,
+	    tally);
+	batch->json = json_create(arena, &handler, batch,
+	    settings->limit_depth, fault);
+	return (batch);
+}
+
+bool
+batch_feed(struct batch * batch, const void * text, size_t length)
+{
+
+	return (json_feed(batch->json, text, length));
+}
+
+bool
+batch_finish(struct batch * batch)
+{
+
+	return (json_finish(batch->json));
+}

@@ -1,0 +1,599 @@
+#include <ctype.h>
+#include <errno.h>
+#include <ini.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <unistd.h>
+
+#include "lib/alloc.h"
+#include "lib/config.h"
+#include "lib/digest.h"
+#include "lib/json.h"
+#include "lib/log.h"
+#include "lib/url.h"
+
+#ifndef SYSCONFDIR
+#define SYSCONFDIR "/etc"
+#endif
+
+#define FILE_NAME "flagtally.ini"
+#define VARIABLE_PREFIX "FLAGTALLY_"
+#define VARIABLE_OF_FILE "FLAGTALLY_CONFIG"
+
+enum type {
+	TYPE_TEXT,
+	TYPE_COUNT,
+	TYPE_SIZE,			/* With K, M or G: 1024 and so on. */
+	TYPE_DURATION,			/* With ms, s, m, h or d; seconds. */
+	TYPE_MODE,			/* Octal. */
+	TYPE_CHOICE,			/* One of names, kept as its number. */
+};
+
+struct key {
+	const char * name;
+	enum type type;
+	size_t offset;			/* In struct config. */
+	const char * initial;
+	const char * const * choices;	/* Ends with NULL. */
+	uint64_t least, most;
+};
+
+static const char * const auth_choices[] = { "tokens", "none", NULL };
+static const char * const invalid_choices[] = { "reject", "skip", NULL };
+static const char * const log_choices[] = {
+	"error", "warning", "info", "debug", NULL,
+};
+
+#define AT(member) offsetof(struct config, member)
+#define TEXT(key, initial) { #key, TYPE_TEXT, AT(key), initial, NULL, 0, 0 }
+#define NUMBER(key, type, initial, least, most) \
+	{ #key, type, AT(key), initial, NULL, least, most }
+#define CHOICE(key, initial, choices) \
+	{ #key, TYPE_CHOICE, AT(key), initial, choices, 0, 0 }
+
+#define MOST ((uint64_t)1 << 52)
+#define DAY_MS ((uint64_t)86400 * 1000)
+
+static const struct key keys[] = {
+	TEXT(listen, ""),
+	NUMBER(listen_mode, TYPE_MODE, "0660", 0, 0777),
+	NUMBER(threads, TYPE_COUNT, "32", 1, 1024),
+	{ "redis", TYPE_TEXT, AT(redis_url), "redis://127.0.0.1:6379/0",
+	  NULL, 0, 0 },
+	TEXT(redis_password_file, ""),
+	NUMBER(redis_timeout, TYPE_DURATION, "1s", 10, 60000),
+	TEXT(prefix, "flagtally"),
+	TEXT(tokens, ""),
+	CHOICE(auth, "tokens", auth_choices),
+	TEXT(auth_header, "Authorization"),
+	CHOICE(invalid, "reject", invalid_choices),
+	NUMBER(retention_hour, TYPE_DURATION, "48h", 0, 36500 * DAY_MS),
+	NUMBER(retention_day, TYPE_DURATION, "90d", 0, 36500 * DAY_MS),
+	NUMBER(limit_body, TYPE_SIZE, "4M", 0, MOST),
+	NUMBER(limit_inflated, TYPE_SIZE, "32M", 0, MOST),
+	NUMBER(limit_counters, TYPE_COUNT, "100000", 0, 10000000),
+	NUMBER(limit_depth, TYPE_COUNT, "64", 1, 1024),
+	NUMBER(limit_name, TYPE_SIZE, "4K", 1, JSON_STRING_MAX),
+	NUMBER(limit_features, TYPE_COUNT, "10000", 0, MOST),
+	NUMBER(limit_apps, TYPE_COUNT, "1000", 0, MOST),
+	NUMBER(limit_instances, TYPE_COUNT, "10000", 0, MOST),
+	NUMBER(limit_series, TYPE_COUNT, "10000", 0, MOST),
+	TEXT(path_prefix, ""),
+	CHOICE(log_level, "info", log_choices),
+};
+
+#define KEY_COUNT (sizeof(keys) / sizeof(keys[0]))
+
+/* Where a value came from: a file's line, a variable, or the default. */
+struct config_origin {
+	enum { FROM_DEFAULT, FROM_FILE, FROM_VARIABLE } from;
+	int line;
+};
+
+/* What the callbacks need to know. */
+struct loading {
+	struct config * config;
+	struct config_error * error;
+	bool failed;
+	FILE * file;
+	int line;
+};
+
+__attribute__((format(printf, 2, 3)))
+static void
+fail(struct loading * loading, const char * format, ...)
+{
+	va_list arguments;
+
+	if (loading->failed)
+		return;
+	loading->failed = true;
+	va_start(arguments, format);
+	vsnprintf(loading->error->text, sizeof(loading->error->text), format,
+	    arguments);
+	va_end(arguments);
+}
+
+static void *
+member(struct config * config, const struct key * key)
+{
+
+	return ((char *)config + key->offset);
+}
+
+static const struct key *
+find_key(const char * name)
+{
+	size_t i;
+
+	for (i = 0; i < KEY_COUNT; i++)
+		if (strcmp(keys[i].name, name) == 0)
+			return (&keys[i]);
+	return (NULL);
+}
+
+/* Levenshtein's distance of two short words. */
+static size_t
+distance(const char * a, const char * b)
+{
+	size_t row[64];
+	size_t length = strlen(b);
+	size_t i, j, left, above;
+
+	if (length >= sizeof(row) / sizeof(row[0]))
+		return (SIZE_MAX);
+	for (j = 0; j <= length; j++)
+		row[j] = j;
+	for (i = 0; a[i] != '\0'; i++) {
+		left = row[0]++;
+		for (j = 1; j <= length; j++) {
+			above = row[j];
+			if (a[i] != b[j - 1])
+				left++;
+			if (left > above + 1)
+				left = above + 1;
+			if (left > row[j - 1] + 1)
+				left = row[j - 1] + 1;
+			row[j] = left;
+			left = above;
+		}
+	}
+	return (row[length]);
+}
+
+/* Text that says which key may have been meant, or nothing. */
+static const char *
+perhaps(const char * name, char out[80])
+{
+	size_t best = 4;		/* Farther is no misspelling. */
+	size_t i, away;
+
+	out[0] = '\0';
+	for (i = 0; i < KEY_COUNT; i++) {
+		away = distance(name, keys[i].name);
+		if (away >= best)
+			continue;
+		best = away;
+		snprintf(out, 80, "; perhaps %s was meant", keys[i].name);
+	}
+	return (out);
+}
+
+struct unit {
+	const char * name;
+	uint64_t factor;
+};
+
+static const struct unit no_units[] = { { "", 1 }, { NULL, 0 } };
+static const struct unit size_units[] = {
+	{ "", 1 }, { "K", 1 << 10 }, { "M", 1 << 20 }, { "G", 1 << 30 },
+	{ NULL, 0 },
+};
+static const struct unit duration_units[] = {
+	{ "", 1000 }, { "ms", 1 }, { "s", 1000 }, { "m", 60000 },
+	{ "h", 3600000 }, { "d", DAY_MS }, { NULL, 0 },
+};
+
+static const char *
+read_units(const struct key * key, const struct unit * unit,
+    const char * text, int base, uint64_t * number)
+{
+	char * end;
+
+	if (!isdigit((unsigned char)text[0]))
+		return ("is not a number");
+	errno = 0;
+	*number = strtoull(text, &end, base);
+	while (unit->name != NULL && strcasecmp(unit->name, end) != 0)
+		unit++;
+	if (unit->name == NULL)
+		return ("is not a number with a unit it may have");
+	if (errno != 0 || *number > MOST / unit->factor ||
+	    *number * unit->factor < key->least ||
+	    *number * unit->factor > key->most)
+		return ("is out of range");
+	*number *= unit->factor;
+	return (NULL);
+}
+
+static const char *
+read_choice(const struct key * key, const char * text, uint64_t * number)
+{
+
+	for (*number = 0; key->choices[*number] != NULL; ++*number)
+		if (strcmp(key->choices[*number], text) == 0)
+			return (NULL);
+	return ("is none of the words it may be");
+}
+
+/* Read a key's value.  Return NULL, or what is wrong with it. */
+static const char *
+set_value(struct config * config, const struct key * key, const char * text)
+{
+	uint64_t * number = member(config, key);
+	char ** string = member(config, key);
+
+	switch (key->type) {
+	case TYPE_TEXT:
+		free(*string);
+		*string = alloc_string(text);
+		return (NULL);
+	case TYPE_COUNT:
+		return (read_units(key, no_units, text, 10, number));
+	case TYPE_SIZE:
+		return (read_units(key, size_units, text, 10, number));
+	case TYPE_DURATION:
+		return (read_units(key, duration_units, text, 10, number));
+	case TYPE_MODE:
+		return (read_units(key, no_units, text, 8, number));
+	case TYPE_CHOICE:
+		return (read_choice(key, text, number));
+	}
+	return (NULL);
+}
+
+static struct config_origin *
+origin_of(struct config * config, const struct key * key)
+{
+
+	return (&config->origins[key - keys]);
+}
+
+static int
+take_line(void * context, const char * section, const char * name,
+    const char * value)
+{
+	struct loading * loading = context;
+	struct config * config = loading->config;
+	int line = loading->line;
+	const struct key * key = find_key(name);
+	struct config_origin * origin;
+	const char * why;
+	char meant[80];
+
+	if (section[0] != '\0') {
+		fail(loading, "%s:%d: there are no sections, but [%s] stands "
+		    "here", config->file, line, section);
+		return (0);
+	}
+	if (key == NULL) {
+		fail(loading, "%s:%d: unknown key %s%s", config->file, line,
+		    name, perhaps(name, meant));
+		return (0);
+	}
+	origin = origin_of(config, key);
+	if (origin->from == FROM_FILE) {
+		fail(loading, "%s:%d: %s stands in line %d already",
+		    config->file, line, name, origin->line);
+		return (0);
+	}
+	origin->from = FROM_FILE;
+	origin->line = line;
+	why = set_value(config, key, value);
+	if (why != NULL)
+		fail(loading, "%s:%d: %s %s", config->file, line, name, why);
+	return (why == NULL);
+}
+
+/* Reads a line for inih, which does not always tell its number. */
+static char *
+read_line(char * text, int size, void * context)
+{
+	struct loading * loading = context;
+	char * line = fgets(text, size, loading->file);
+
+	loading->line++;
+	if (line != NULL && strlen(line) == (size_t)size - 1 &&
+	    line[size - 2] != '\n')
+		fail(loading, "%s:%d: the line is too long",
+		    loading->config->file, loading->line);
+	return (loading->failed ? NULL : line);
+}
+
+static void
+load_file(struct loading * loading)
+{
+	const char * name = loading->config->file;
+	int result;
+
+	loading->file = fopen(name, "re");
+	if (loading->file == NULL) {
+		fail(loading, "%s: %s", name, strerror(errno));
+		return;
+	}
+	result = ini_parse_stream(read_line, loading, take_line, loading);
+	if (result != 0)
+		fail(loading, "%s:%d: neither key = value nor a comment",
+		    name, result);
+	fclose(loading->file);
+}
+
+static void
+take_variable(struct loading * loading, const char * variable)
+{
+	size_t length = strcspn(variable, "=");
+	char name[64];
+	char meant[80];
+	const struct key * key;
+	const char * why;
+	size_t i;
+
+	if (length < strlen(VARIABLE_PREFIX) || variable[length] == '\0' ||
+	    length - strlen(VARIABLE_PREFIX) >= sizeof(name))
+		return;
+	for (i = strlen(VARIABLE_PREFIX); i < length; i++)
+		name[i - strlen(VARIABLE_PREFIX)] =
+		    (char)tolower((unsigned char)variable[i]);
+	name[length - strlen(VARIABLE_PREFIX)] = '\0';
+	key = find_key(name);
+	if (key == NULL) {
+		fail(loading, "unknown variable %.*s%s", (int)length,
+		    variable, perhaps(name, meant));
+		return;
+	}
+	why = set_value(loading->config, key, variable + length + 1);
+	if (why != NULL)
+		fail(loading, "%.*s %s", (int)length, variable, why);
+	origin_of(loading->config, key)->from = FROM_VARIABLE;
+}
+
+static void
+load_variables(struct loading * loading, char * const * environment)
+{
+
+	for (; *environment != NULL; environment++)
+		if (strncmp(*environment, VARIABLE_PREFIX,
+		    strlen(VARIABLE_PREFIX)) == 0 &&
+		    strncmp(*environment, VARIABLE_OF_FILE "=",
+		    strlen(VARIABLE_OF_FILE "=")) != 0)
+			take_variable(loading, *environment);
+}
+
+static void
+load_defaults(struct config * config)
+{
+	size_t i;
+
+	for (i = 0; i < KEY_COUNT; i++)
+		if (set_value(config, &keys[i], keys[i].initial) != NULL)
+			abort();
+}
+
+static const char *
+variable_of_file(char * const * environment)
+{
+	size_t length = strlen(VARIABLE_OF_FILE "=");
+
+	for (; *environment != NULL; environment++)
+		if (strncmp(*environment, VARIABLE_OF_FILE "=", length) == 0)
+			return (*environment + length);
+	return (NULL);
+}
+
+/* The path if the file can be seen, else NULL. */
+static char *
+if_there(const char * directory, size_t length)
+{
+	char path[PATH_MAX];
+	int size = snprintf(path, sizeof(path), "%.*s/%s", (int)length,
+	    directory, FILE_NAME);
+
+	if (size < 0 || (size_t)size >= sizeof(path) ||
+	    access(path, F_OK) != 0)
+		return (NULL);
+	return (alloc_string(path));
+}
+
+static char *
+find_file(const char * path, const char * program, char * const * environment)
+{
+	const char * slash = strrchr(program, '/');
+	char * found = NULL;
+
+	if (path == NULL)
+		path = variable_of_file(environment);
+	if (path != NULL)
+		return (alloc_string(path));
+	if (slash != NULL)
+		found = if_there(program, (size_t)(slash - program));
+	if (found == NULL)
+		found = if_there(SYSCONFDIR, strlen(SYSCONFDIR));
+	return (found);
+}
+
+static void
+read_password(struct loading * loading)
+{
+	struct config * config = loading->config;
+	char line[1024];
+	FILE * file;
+
+	if (config->redis.password != NULL) {
+		fail(loading, "a password in redis and redis_password_file "
+		    "are one too many");
+		return;
+	}
+	file = fopen(config->redis_password_file, "r");
+	if (file == NULL) {
+		fail(loading, "%s: %s", config->redis_password_file,
+		    strerror(errno));
+		return;
+	}
+	if (fgets(line, sizeof(line), file) == NULL)
+		fail(loading, "%s: no password in it",
+		    config->redis_password_file);
+	else {
+		line[strcspn(line, "\r\n")] = '\0';
+		config->redis.password = alloc_string(line);
+	}
+	digest_wipe(line, sizeof(line));
+	fclose(file);
+}
+
+/* What no key can say alone. */
+static void
+check(struct loading * loading)
+{
+	struct config * config = loading->config;
+	const char * why = url_parse_redis(config->redis_url, &config->redis);
+
+	if (why != NULL)
+		fail(loading, "redis is not a URL of a Redis server: %s", why);
+	if (config->redis_password_file[0] != '\0')
+		read_password(loading);
+#ifndef HAVE_HIREDIS_SSL
+	if (config->redis.tls)
+		fail(loading, "redis asks for TLS (rediss://), and this "
+		    "program was built without");
+#endif
+	if (config->retention_hour < 1000 && config->retention_day < 1000)
+		fail(loading, "retention_hour and retention_day are both 0: "
+		    "nothing would be counted");
+	if (strpbrk(config->prefix, "{}") != NULL)
+		fail(loading, "prefix has a brace in it, which would change "
+		    "the hash tags of all keys");
+	if (config->path_prefix[0] != '\0' && config->path_prefix[0] != '/')
+		fail(loading, "path_prefix does not begin with /");
+}
+
+struct config *
+config_load(const char * path, const char * program,
+    char * const * environment, struct config_error * error)
+{
+	struct config * config = alloc_zeroed(1, sizeof(*config));
+	struct loading loading = { .config = config, .error = error };
+
+	config->origins = alloc_zeroed(KEY_COUNT, sizeof(*config->origins));
+	config->file = find_file(path, program, environment);
+	load_defaults(config);
+	if (config->file != NULL)
+		load_file(&loading);
+	if (!loading.failed)
+		load_variables(&loading, environment);
+	if (!loading.failed)
+		check(&loading);
+	if (loading.failed) {
+		config_free(config);
+		return (NULL);
+	}
+	return (config);
+}
+
+/* Print a URL with its password masked. */
+static void
+print_url(const char * url, FILE * file)
+{
+	const char * rest = strstr(url, "://");
+	const char * at, * colon;
+
+	rest = rest == NULL ? url : rest + 3;
+	at = strrchr(rest, '@');
+	colon = strchr(rest, ':');
+	if (at == NULL || colon == NULL || colon > at)
+		fputs(url, file);
+	else
+		fprintf(file, "%.*s:***%s", (int)(colon - url), url, at);
+}
+
+static void
+print_value(const struct config * config, const struct key * key,
+    FILE * file)
+{
+	const char * at = (const char *)config + key->offset;
+	uint64_t number;
+
+	if (key->type == TYPE_TEXT) {
+		const char * text;
+
+		memcpy(&text, at, sizeof(text));
+		if (key->offset == AT(redis_url))
+			print_url(text, file);
+		else
+			fputs(text, file);
+		return;
+	}
+	memcpy(&number, at, sizeof(number));
+	if (key->type == TYPE_CHOICE)
+		fputs(key->choices[number], file);
+	else if (key->type == TYPE_MODE)
+		fprintf(file, "0%llo", (unsigned long long)number);
+	else
+		fprintf(file, "%llu%s", (unsigned long long)number,
+		    key->type == TYPE_DURATION ? "ms" : "");
+}
+
+void
+config_print(const struct config * config, FILE * file)
+{
+	size_t i;
+
+	for (i = 0; i < KEY_COUNT; i++) {
+		const struct config_origin * origin = &config->origins[i];
+		char variable[64];
+		size_t j;
+
+		snprintf(variable, sizeof(variable), "%s%s", VARIABLE_PREFIX,
+		    keys[i].name);
+		for (j = 0; variable[j] != '\0'; j++)
+			variable[j] = (char)toupper((unsigned char)variable[j]);
+		fprintf(file, "%s = ", keys[i].name);
+		print_value(config, &keys[i], file);
+		if (origin->from == FROM_FILE)
+			fprintf(file, " ; %s:%d\n", config->file,
+			    origin->line);
+		else
+			fprintf(file, " ; %s\n", origin->from ==
+			    FROM_VARIABLE ? variable : "default");
+	}
+}
+
+static void
+wipe(char * secret)
+{
+
+	if (secret != NULL)
+		digest_wipe(secret, strlen(secret));
+	free(secret);
+}
+
+void
+config_free(struct config * config)
+{
+	size_t i;
+
+	if (config == NULL)
+		return;
+	for (i = 0; i < KEY_COUNT; i++)
+		if (keys[i].type == TYPE_TEXT)
+			wipe(*(char **)member(config, &keys[i]));
+	free(config->redis.unix_path);
+	free(config->redis.host);
+	free(config->redis.user);
+	wipe(config->redis.password);
+	free(config->origins);
+	free(config->file);
+	free(config);
+}

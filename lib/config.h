@@ -1,0 +1,95 @@
+#ifndef FLAGTALLY_CONFIG_H
+#define FLAGTALLY_CONFIG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+/*
+ * The configuration: FLAGTALLY_NAME in the environment, over an INI file, over
+ * defaults.  A key's name in the environment is in upper case.
+ */
+
+/* Where Redis is, from a URL and perhaps a password file. */
+struct config_redis {
+	bool tls;
+	char * unix_path;		/* Of a Unix socket; NULL: host, port. */
+	char * host;
+	int port;
+	int database;
+	char * user;			/* NULL: none. */
+	char * password;		/* NULL: none. */
+};
+
+enum config_auth {
+	CONFIG_AUTH_TOKENS,
+	CONFIG_AUTH_NONE,
+};
+
+enum config_invalid {
+	CONFIG_INVALID_REJECT,
+	CONFIG_INVALID_SKIP,
+};
+
+/* Durations are in milliseconds, sizes in bytes; NULL and "" mean none. */
+struct config {
+	char * listen;
+	uint64_t listen_mode;
+	uint64_t threads;
+	char * redis_url;
+	char * redis_password_file;
+	uint64_t redis_timeout;
+	char * prefix;
+	char * tokens;
+	uint64_t auth;			/* enum config_auth */
+	char * auth_header;
+	uint64_t invalid;		/* enum config_invalid */
+	uint64_t retention_hour;
+	uint64_t retention_day;
+	uint64_t limit_body;
+	uint64_t limit_inflated;
+	uint64_t limit_counters;
+	uint64_t limit_depth;
+	uint64_t limit_name;
+	uint64_t limit_features;
+	uint64_t limit_apps;
+	uint64_t limit_instances;
+	uint64_t limit_series;
+	char * path_prefix;
+	uint64_t log_level;		/* enum log_level */
+
+	struct config_redis redis;
+	struct config_origin * origins;	/* Where each value came from. */
+	char * file;			/* The INI file, or NULL. */
+};
+
+struct config_error {
+	char text[512];
+};
+
+/**
+ * config_load(path, program, environment, error):
+ * Return the configuration in force.  The INI file is ${path} or else what
+ * FLAGTALLY_CONFIG names, either of which must be there, or else flagtally.ini
+ * in the directory of the file ${program}, or else the system's.  ${environment}
+ * is as environ.  Return NULL, with the first thing that is wrong in ${error},
+ * if there is anything: unknown keys are errors.  The caller frees it.
+ */
+struct config * config_load(const char * path, const char * program,
+    char * const * environment, struct config_error * error);
+
+/**
+ * config_print(config, file):
+ * Write the configuration in force as an INI file whose comments say where
+ * each value came from.  Passwords are masked.
+ */
+void config_print(const struct config * config, FILE * file);
+
+/**
+ * config_free(config):
+ * Free the configuration and wipe its secrets.
+ */
+void config_free(struct config * config);
+
+#endif

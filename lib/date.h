@@ -1,0 +1,42 @@
+#ifndef FLAGTALLY_DATE_H
+#define FLAGTALLY_DATE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/*
+ * Dates and times.  An instant is in seconds since 1970-01-01T00:00:00Z, an
+ * hour or a day in hours or days since then; all may be negative.
+ */
+
+/**
+ * date_parse(text, length, instant, why):
+ * Read a date-time of RFC 3339: any offset, any number of digits of a
+ * fraction, which is cut off.  A leap second, 23:59:60 UTC on the last day of
+ * June or December, is taken as the second before it.  Return 0, or -1 with
+ * what is wrong as a static text in ${why}.
+ */
+int date_parse(const char * text, size_t length, int64_t * instant,
+    const char ** why);
+
+/**
+ * date_hour(instant):
+ * date_day(instant):
+ * Return the hour or day in which the instant lies.
+ */
+int64_t date_hour(int64_t instant);
+int64_t date_day(int64_t instant);
+
+#define DATE_TEXT_MAX 32
+
+/**
+ * date_format_hour(out, hour):
+ * date_format_day(out, day):
+ * Write the UTC name of an hour, 2026-11-23T09, or of a day, 2026-11-23.  A
+ * year beyond 9999 has five digits; the year before 0 is -0001.  Return the
+ * length.
+ */
+size_t date_format_hour(char out[DATE_TEXT_MAX], int64_t hour);
+size_t date_format_day(char out[DATE_TEXT_MAX], int64_t day);
+
+#endif

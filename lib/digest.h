@@ -1,0 +1,67 @@
+#ifndef FLAGTALLY_DIGEST_H
+#define FLAGTALLY_DIGEST_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Digests and random bytes, from libsodium.  Any thread may call these. */
+
+#define DIGEST_SIZE 32
+#define DIGEST_KEY_SIZE 16
+
+/**
+ * digest_init():
+ * Make the rest usable.  Return 0, or -1 if the system has no random numbers.
+ */
+int digest_init(void);
+
+/**
+ * digest_sha256(bytes, length, digest):
+ * Write the SHA-256 (FIPS 180-4) of ${length} bytes to ${digest}.
+ */
+void digest_sha256(const void * bytes, size_t length,
+    unsigned char digest[DIGEST_SIZE]);
+
+/**
+ * digest_hex(out, bytes, length):
+ * Write ${length} bytes as lower-case hexadecimal digits, with a NUL, to
+ * ${out}, which has room for 2 * length + 1.
+ */
+void digest_hex(char * out, const void * bytes, size_t length);
+
+/**
+ * digest_parse_hex(digest, text, length):
+ * Read the hexadecimal digits of a digest.  Return 0, or -1 if ${text} is not
+ * 2 * DIGEST_SIZE of them.
+ */
+int digest_parse_hex(unsigned char digest[DIGEST_SIZE], const char * text,
+    size_t length);
+
+/**
+ * digest_equal(a, b, length):
+ * Return whether the bytes are the same, in a time that does not tell where
+ * they differ.
+ */
+bool digest_equal(const void * a, const void * b, size_t length);
+
+/**
+ * digest_random(bytes, length):
+ * Fill ${bytes} with random ones.
+ */
+void digest_random(void * bytes, size_t length);
+
+/**
+ * digest_keyed_hash(key, bytes, length):
+ * Return the SipHash-2-4 (Aumasson, Bernstein 2012) of ${length} bytes.
+ */
+uint64_t digest_keyed_hash(const unsigned char key[DIGEST_KEY_SIZE],
+    const void * bytes, size_t length);
+
+/**
+ * digest_wipe(bytes, length):
+ * Overwrite a secret; the compiler does not leave it out.
+ */
+void digest_wipe(void * bytes, size_t length);
+
+#endif

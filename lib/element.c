@@ -1,0 +1,457 @@
+#include <string.h>
+
+#include "lib/date.h"
+#include "lib/digest.h"
+#include "lib/element.h"
+#include "lib/number.h"
+
+bool
+element_problem(struct element_problem * problem, enum fault_code code,
+    const char * what, const char * why)
+{
+
+	problem->code = code;
+	problem->what = what;
+	problem->why = why;
+	return (false);
+}
+
+static bool
+invalid(struct element_problem * problem, const char * what)
+{
+
+	return (element_problem(problem, FAULT_INVALID, what, NULL));
+}
+
+struct element *
+element_create(struct arena * arena, struct arena * scratch,
+    const struct element_settings * settings, struct tally * tally)
+{
+	struct element * element = arena_take(arena, sizeof(*element));
+
+	memset(element, 0, sizeof(*element));
+	element->scratch = scratch;
+	element->settings = settings;
+	element->tally = tally;
+	return (element);
+}
+
+static void
+list_clear(struct element_list * list)
+{
+
+	list->first = NULL;
+	list->end = &list->first;
+	list->count = 0;
+	list->present = false;
+}
+
+static void
+begin_element(struct element * element, unsigned int slots,
+    unsigned int lists)
+{
+	unsigned int i;
+
+	arena_reset(element->scratch);
+	memset(element->text, 0, slots * sizeof(element->text[0]));
+	for (i = 0; i < lists; i++)
+		list_clear(&element->list[i]);
+	element->entries = 0;
+}
+
+void
+element_begin(struct element * element, enum schema_meaning meaning)
+{
+
+	switch (meaning) {
+	case MEANS_METRIC:
+		begin_element(element, SLOT_METRIC_COUNT, LIST_METRIC_COUNT);
+		break;
+	case MEANS_APPLICATION:
+		begin_element(element, SLOT_COUNT, LIST_COUNT);
+		break;
+	case MEANS_IMPACT:
+		begin_element(element, SLOT_COUNT, 0);
+		element->alternative = EITHER;
+		element->first_sample = NULL;
+		element->samples_end = &element->first_sample;
+		break;
+	case MEANS_SAMPLE:
+		impact_sample_begin(element);
+		list_clear(&element->labels);
+		break;
+	case MEANS_BUCKET:
+		element->bound.bytes = NULL;
+		break;
+	case MEANS_STRATEGIES:
+		element->list[LIST_STRATEGIES].present = true;
+		break;
+	case MEANS_PROJECTS:
+		element->list[LIST_PROJECTS].present = true;
+		break;
+	case MEANS_CONNECT_VIA:
+		element->list[LIST_CONNECT_VIA].present = true;
+		break;
+	case MEANS_VIA:
+	case MEANS_NOTHING:
+		break;
+	}
+}
+
+struct element_item *
+element_append(struct element * element, struct element_list * list)
+{
+	struct element_item * item = arena_take(element->scratch,
+	    sizeof(*item));
+
+	memset(item, 0, sizeof(*item));
+	*list->end = item;
+	list->end = &item->next;
+	list->count++;
+	element->entries++;
+	return (item);
+}
+
+bool
+element_within_limits(const struct element * element,
+    struct element_problem * problem)
+{
+	size_t limit = element->settings->limit_counters;
+
+	if (limit == 0 || (element->entries <= limit &&
+	    element->tally->counters <= limit))
+		return (true);
+	return (element_problem(problem, FAULT_TOO_LARGE,
+	    "is beyond the limit of distinct counters", NULL));
+}
+
+bool
+element_may_report(struct element * element, const struct text * environment)
+{
+	const struct element_settings * settings = element->settings;
+
+	if (settings->any_environment ||
+	    (environment->length == settings->environment.length &&
+	    memcmp(environment->bytes, settings->environment.bytes,
+	    environment->length) == 0))
+		return (true);
+	element->tally->dropped[DROP_ENVIRONMENT]++;
+	return (false);
+}
+
+/* Keep a text for as long as the element is read. */
+static bool
+keep(struct element * element, struct text * kept, const char * text,
+    size_t length, struct element_problem * problem)
+{
+
+	if (length > element->settings->limit_name)
+		return (invalid(problem,
+		    "is longer than names may be (limit_name)"));
+	kept->bytes = arena_copy(element->scratch, text, length);
+	kept->length = length;
+	return (true);
+}
+
+bool
+element_key(struct element * element, const char * text, size_t length,
+    struct element_problem * problem)
+{
+
+	return (keep(element, &element->key, text, length, problem));
+}
+
+static bool
+take_count(const char * text, size_t length, uint64_t * count,
+    struct element_problem * problem)
+{
+	const char * what = number_count(text, length, count);
+
+	return (what == NULL || invalid(problem, what));
+}
+
+static bool
+take_date(const char * text, size_t length, int64_t * instant,
+    struct element_problem * problem)
+{
+	const char * why;
+
+	if (date_parse(text, length, instant, &why) == 0)
+		return (true);
+	return (element_problem(problem, FAULT_INVALID,
+	    "is not a date-time of RFC 3339", why));
+}
+
+static bool
+take_sdk_type(const char * text, size_t length,
+    struct element_problem * problem)
+{
+	struct text type = { text, length };
+
+	if (text_is(&type, "frontend") || text_is(&type, "backend"))
+		return (true);
+	return (invalid(problem, "must be \"frontend\" or \"backend\""));
+}
+
+static bool
+take_impact_type(struct element * element, const char * text, size_t length,
+    struct element_problem * problem)
+{
+	struct text type = { text, length };
+
+	element->alternative = NUMERIC;
+	if (text_is(&type, "counter"))
+		element->type = TALLY_COUNTER;
+	else if (text_is(&type, "gauge"))
+		element->type = TALLY_GAUGE;
+	else if (text_is(&type, "histogram")) {
+		element->type = TALLY_HISTOGRAM;
+		element->alternative = HISTOGRAM;
+	} else
+		return (invalid(problem,
+		    "must be \"counter\", \"gauge\" or \"histogram\""));
+	return (true);
+}
+
+static bool
+take_variant(struct element * element, const char * text, size_t length,
+    struct element_problem * problem)
+{
+	struct element_item * item;
+	uint64_t count;
+
+	if (!take_count(text, length, &count, problem))
+		return (false);
+	if (count == 0)
+		return (true);
+	item = element_append(element, &element->list[LIST_VARIANTS]);
+	item->name = element->key;
+	item->count = count;
+	return (element_within_limits(element, problem));
+}
+
+/* A number's text, which is what a label of that value is called. */
+static bool
+take_number_text(struct element * element, struct text * kept,
+    const char * text, size_t length, struct element_problem * problem)
+{
+	char number[NUMBER_TEXT_MAX];
+	double value;
+
+	if (!number_double(text, length, &value))
+		return (invalid(problem, "is too large for a double"));
+	kept->length = number_text(number, value);
+	kept->bytes = arena_copy(element->scratch, number, kept->length);
+	return (true);
+}
+
+static bool
+take_label(struct element * element, unsigned int type, const char * text,
+    size_t length, struct element_problem * problem)
+{
+	struct element_item * item = element_append(element,
+	    &element->labels);
+
+	item->name = element->key;
+	if (type == JSON_NUMBER ?
+	    !take_number_text(element, &item->value, text, length, problem) :
+	    !keep(element, &item->value, text, length, problem))
+		return (false);
+	return (element_within_limits(element, problem));
+}
+
+static bool
+take_number(struct element * element, const struct schema_rule * rule,
+    unsigned int type, const char * text, size_t length,
+    struct element_problem * problem)
+{
+	struct element_sample * sample = element->sample;
+	double * number = rule->alternative == NUMERIC ?
+	    &sample->value : &sample->sum;
+
+	if (type == JSON_NULL) {
+		sample->null[rule->alternative] = true;
+		return (true);
+	}
+	if (number_double(text, length, number))
+		return (true);
+	return (invalid(problem, "is too large for a double"));
+}
+
+static bool
+take_bound(struct element * element, unsigned int type, const char * text,
+    size_t length, struct element_problem * problem)
+{
+	struct text bound = { text, length };
+
+	if (type == JSON_NUMBER)
+		return (take_number_text(element, &element->bound, text,
+		    length, problem));
+	if (type == JSON_NULL)
+		element->sample->null[HISTOGRAM] = true;
+	else if (!text_is(&bound, "+Inf"))
+		return (invalid(problem, "must be a number or \"+Inf\""));
+	element->bound = text_of("+Inf");
+	return (true);
+}
+
+static bool
+take_token(struct element * element, const char * text, size_t length,
+    struct element_problem * problem)
+{
+	unsigned char digest[DIGEST_SIZE];
+
+	digest_sha256(text, length, digest);
+	tally_token(element->tally, digest, sizeof(digest));
+	element->entries = 0;
+	return (element_within_limits(element, problem));
+}
+
+static bool
+take_text(struct element * element, const struct schema_rule * rule,
+    const char * text, size_t length, struct element_problem * problem)
+{
+	int64_t instant;
+
+	if (rule->use == USE_SDK_TYPE &&
+	    !take_sdk_type(text, length, problem))
+		return (false);
+	if (rule->use == USE_DATE_TEXT &&
+	    !take_date(text, length, &instant, problem))
+		return (false);
+	if (rule->use == USE_INTEGER && !number_is_integer(text, length))
+		return (invalid(problem, "is not an integer"));
+	/* A metric's sdkType is checked but not kept. */
+	if (rule->slot == SLOT_COUNT)
+		return (true);
+	return (keep(element, &element->text[rule->slot], text, length,
+	    problem));
+}
+
+bool
+element_take(struct element * element, const struct schema_rule * rule,
+    unsigned int type, const char * text, size_t length,
+    struct element_problem * problem)
+{
+
+	/* What is null but for the numbers of samples is as if absent. */
+	if (type == JSON_NULL && rule->use != USE_NUMBER &&
+	    rule->use != USE_BOUND)
+		return (true);
+	switch (rule->use) {
+	case USE_NOTHING:
+		return (true);
+	case USE_TEXT:
+	case USE_INTEGER:
+	case USE_DATE_TEXT:
+	case USE_SDK_TYPE:
+		return (take_text(element, rule, text, length, problem));
+	case USE_COUNT:
+		return (take_count(text, length,
+		    &element->count[rule->slot], problem));
+	case USE_TIMESTAMP:
+		return (take_date(text, length, &element->timestamp,
+		    problem));
+	case USE_IMPACT_TYPE:
+		return (take_impact_type(element, text, length, problem));
+	case USE_VARIANT:
+		return (take_variant(element, text, length, problem));
+	case USE_LABEL:
+		return (take_label(element, type, text, length, problem));
+	case USE_LIST_ITEM:
+		return (keep(element, &element_append(element,
+		    &element->list[rule->slot])->name, text, length,
+		    problem) && element_within_limits(element, problem));
+	case USE_NUMBER:
+		return (take_number(element, rule, type, text, length,
+		    problem));
+	case USE_BOUND:
+		return (take_bound(element, type, text, length, problem));
+	case USE_TOKEN:
+		return (take_token(element, text, length, problem));
+	}
+	return (true);
+}
+
+static bool
+count_variants(struct element * element, struct tally_node * feature,
+    struct element_problem * problem)
+{
+	const struct element_item * item = element->list[LIST_VARIANTS].first;
+
+	for (; item != NULL; item = item->next) {
+		struct tally_node * variant = tally_child(element->tally,
+		    feature, TALLY_VARIANT, item->name.bytes,
+		    item->name.length);
+
+		if (!tally_add(element->tally, &variant->count, item->count))
+			return (invalid(problem, "makes a sum of a variant's "
+			    "counts exceed 9007199254740991"));
+	}
+	return (true);
+}
+
+static bool
+count_metric(struct element * element, struct element_problem * problem)
+{
+	const struct text * text = element->text;
+	uint64_t yes = element->count[COUNT_YES];
+	uint64_t no = element->count[COUNT_NO];
+	struct tally_node * feature;
+	int64_t period;
+
+	if (!element_may_report(element, &text[SLOT_ENVIRONMENT]))
+		return (true);
+	if (yes == 0 && no == 0 && element->list[LIST_VARIANTS].count == 0)
+		return (true);
+	period = element->settings->by_hour ?
+	    date_hour(element->timestamp) : date_day(element->timestamp);
+	feature = tally_feature(element->tally, &text[SLOT_ENVIRONMENT],
+	    &text[SLOT_APP_NAME], period, &text[SLOT_FEATURE_NAME]);
+	if (!tally_add(element->tally, &feature->yes, yes) ||
+	    !tally_add(element->tally, &feature->no, no))
+		return (invalid(problem,
+		    "makes a sum of counts exceed 9007199254740991"));
+	return (count_variants(element, feature, problem) &&
+	    element_within_limits(element, problem));
+}
+
+static void
+end_via(struct element * element)
+{
+	struct element_item * item = element_append(element,
+	    &element->list[LIST_CONNECT_VIA]);
+
+	item->name = element->text[SLOT_VIA_APP_NAME];
+	item->value = element->text[SLOT_VIA_INSTANCE_ID];
+}
+
+bool
+element_end(struct element * element, enum schema_meaning meaning,
+    struct element_problem * problem)
+{
+
+	switch (meaning) {
+	case MEANS_METRIC:
+		return (count_metric(element, problem));
+	case MEANS_APPLICATION:
+		return (registration_count(element, problem));
+	case MEANS_IMPACT:
+		return (impact_count(element, problem));
+	case MEANS_SAMPLE:
+		impact_sample_end(element);
+		return (element_within_limits(element, problem));
+	case MEANS_BUCKET:
+		impact_bucket_end(element);
+		return (element_within_limits(element, problem));
+	case MEANS_VIA:
+		end_via(element);
+		return (element_within_limits(element, problem));
+	case MEANS_STRATEGIES:
+	case MEANS_PROJECTS:
+	case MEANS_CONNECT_VIA:
+	case MEANS_NOTHING:
+		break;
+	}
+	return (true);
+}

@@ -1,0 +1,642 @@
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/alloc.h"
+#include "lib/date.h"
+#include "lib/digest.h"
+#include "lib/group.h"
+#include "lib/quote.h"
+
+#define INSTANCES_MAX 100		/* Registrations in one call. */
+#define MEMBERS_MAX 500			/* Members in one ZADD. */
+
+#define HOUR 3600
+#define DAY 86400
+
+/* Texts */
+
+static void
+append_text(struct buffer * buffer, const char * text)
+{
+
+	buffer_append(buffer, text, strlen(text));
+}
+
+static void
+append_name(struct buffer * buffer, const char * name, size_t length)
+{
+	char * room = buffer_room(buffer, QUOTE_PERCENT_ROOM(length));
+
+	buffer->length += quote_percent(room, name, length);
+}
+
+static void
+append_member(struct buffer * buffer, const struct tally_node * application)
+{
+	const struct tally_node * environment = application->parent;
+
+	append_name(buffer, environment->name, environment->length);
+	append_text(buffer, ":");
+	append_name(buffer, application->name, application->length);
+}
+
+void
+group_member(struct buffer * text, const struct tally_node * application)
+{
+
+	buffer_clear(text);
+	append_member(text, application);
+}
+
+void
+group_tag(struct buffer * text, const struct sink_settings * settings,
+    const struct tally_node * environment,
+    const struct tally_node * application)
+{
+
+	buffer_clear(text);
+	append_text(text, settings->prefix);
+	append_text(text, ":{");
+	if (application != NULL)
+		append_member(text, application);
+	else
+		append_name(text, environment->name, environment->length);
+	append_text(text, "}");
+}
+
+/* Calls */
+
+static void
+begin_call(struct group * group)
+{
+
+	buffer_clear(&group->keys);
+	buffer_clear(&group->arguments);
+	group->key_count = 0;
+	group->argument_count = 0;
+}
+
+static void
+add_bytes(struct group * group, const void * bytes, size_t length)
+{
+
+	buffer_string(&group->arguments, bytes, length);
+	group->argument_count++;
+}
+
+static void
+add_text(struct group * group, const char * text)
+{
+
+	add_bytes(group, text, strlen(text));
+}
+
+static void
+add_integer(struct group * group, int64_t integer)
+{
+
+	buffer_integer(&group->arguments, integer);
+	group->argument_count++;
+}
+
+/* Add ${before} and a name as one argument. */
+static void
+add_name(struct group * group, const char * before, const char * name,
+    size_t length)
+{
+
+	buffer_clear(&group->text);
+	append_text(&group->text, before);
+	append_name(&group->text, name, length);
+	add_bytes(group, group->text.bytes, group->text.length);
+}
+
+/* Add a key: the tag, and what follows it. */
+static void
+add_key(struct group * group, const struct buffer * tag, const char * rest,
+    const char * name)
+{
+
+	buffer_clear(&group->text);
+	buffer_append(&group->text, tag->bytes, tag->length);
+	append_text(&group->text, rest);
+	append_text(&group->text, name);
+	buffer_string(&group->keys, group->text.bytes, group->text.length);
+	group->key_count++;
+}
+
+static void
+end_call(struct group * group, enum group_script script,
+    const char * digest, struct tally_node * node)
+{
+	struct group_call * call;
+
+	if (group->count == group->size) {
+		group->size = group->size == 0 ? 16 : group->size * 2;
+		group->calls = alloc_resize(group->calls, group->size,
+		    sizeof(*group->calls));
+	}
+	call = &group->calls[group->count++];
+	call->offset = group->requests.length;
+	call->script = script;
+	call->node = node;
+	call->settled = false;
+	if (script == SCRIPT_NONE)
+		buffer_array(&group->requests, group->argument_count);
+	else {
+		buffer_array(&group->requests, 3 + group->key_count +
+		    group->argument_count);
+		buffer_text(&group->requests, "EVALSHA");
+		buffer_text(&group->requests, digest);
+		buffer_integer(&group->requests, (int64_t)group->key_count);
+	}
+	buffer_append(&group->requests, group->keys.bytes,
+	    group->keys.length);
+	buffer_append(&group->requests, group->arguments.bytes,
+	    group->arguments.length);
+	call->length = group->requests.length - call->offset;
+}
+
+/* What every script call begins with: who writes, and for the how manieth
+ * time. */
+static void
+add_identity(struct group * group, struct group_writer * writer,
+    const struct buffer * tag)
+{
+
+	add_key(group, tag, ":writer:", writer->id);
+	add_integer(group, ++writer->sequence);
+	add_integer(group, GROUP_WRITER_LIFETIME);
+}
+
+/* Applications */
+
+/* How far an application has been encoded. */
+struct cursor {
+	const struct tally_node * instance;
+	const struct tally_node * bucket;
+	const struct tally_node * feature;
+	const struct tally_node * variant;
+	bool begun;			/* yes and no of the feature are done. */
+};
+
+static const struct tally_node *
+next_of_kind(const struct tally_node * node, enum tally_kind kind)
+{
+
+	while (node != NULL && node->kind != kind)
+		node = node->next;
+	return (node);
+}
+
+static void
+enter_feature(struct cursor * cursor, const struct tally_node * feature)
+{
+
+	cursor->feature = feature;
+	cursor->variant = feature == NULL ? NULL : feature->first;
+	cursor->begun = false;
+}
+
+static void
+enter_bucket(struct cursor * cursor, const struct tally_node * bucket)
+{
+
+	cursor->bucket = bucket;
+	enter_feature(cursor, bucket == NULL ? NULL : bucket->first);
+}
+
+static void
+add_instances(struct group * group, struct cursor * cursor)
+{
+	const struct tally_node * node = cursor->instance;
+	size_t count;
+
+	for (count = 0; node != NULL && count < INSTANCES_MAX; count++)
+		node = next_of_kind(node->next, TALLY_INSTANCE);
+	add_integer(group, (int64_t)count);
+	for (node = cursor->instance; node != NULL && count > 0; count--) {
+		add_name(group, "", node->name, node->length);
+		add_bytes(group, node->text, node->text_length);
+		node = next_of_kind(node->next, TALLY_INSTANCE);
+	}
+	cursor->instance = node;
+}
+
+static void
+add_count(struct group * group, const char * end, uint64_t count)
+{
+
+	add_text(group, end);
+	add_integer(group, (int64_t)count);
+}
+
+/* Counters that a feature still has, up to ${room}. */
+static size_t
+counters_left(const struct cursor * cursor, size_t room)
+{
+	const struct tally_node * variant = cursor->variant;
+	size_t count = 0;
+
+	if (!cursor->begun)
+		count = (size_t)(cursor->feature->yes > 0) +
+		    (size_t)(cursor->feature->no > 0);
+	for (; variant != NULL && count < room; variant = variant->next)
+		count++;
+	return (count);
+}
+
+/* Add a feature, or as much of it as there is room for. */
+static size_t
+add_feature(struct group * group, struct cursor * cursor, size_t room)
+{
+	const struct tally_node * feature = cursor->feature;
+	size_t count = counters_left(cursor, room);
+	size_t left = count;
+
+	add_name(group, "", feature->name, feature->length);
+	add_integer(group, (int64_t)count);
+	if (!cursor->begun && feature->yes > 0) {
+		add_count(group, "yes", feature->yes);
+		left--;
+	}
+	if (!cursor->begun && feature->no > 0) {
+		add_count(group, "no", feature->no);
+		left--;
+	}
+	cursor->begun = true;
+	for (; left > 0; left--) {
+		const struct tally_node * variant = cursor->variant;
+
+		add_name(group, "variant:", variant->name, variant->length);
+		add_integer(group, (int64_t)variant->count);
+		cursor->variant = variant->next;
+	}
+	if (cursor->variant == NULL)
+		enter_feature(cursor, feature->next);
+	return (count);
+}
+
+static int64_t
+later(int64_t a, int64_t b)
+{
+
+	return (a > b ? a : b);
+}
+
+/* The buckets of a period: their keys, and when they begin and expire. */
+struct periods {
+	char name[2][DATE_TEXT_MAX];
+	int64_t expire[2];
+	int64_t start[2];
+	size_t count;
+};
+
+static void
+add_period(struct periods * periods, int64_t period, int64_t seconds,
+    int64_t retention, int64_t now)
+{
+	size_t i = periods->count++;
+
+	if (seconds == HOUR)
+		date_format_hour(periods->name[i], period);
+	else
+		date_format_day(periods->name[i], period);
+	periods->start[i] = period * seconds;
+	periods->expire[i] = later((period + 1) * seconds, now) + retention;
+}
+
+static void
+periods_of(struct periods * periods, const struct group_writer * writer,
+    int64_t period)
+{
+	const struct sink_settings * settings = writer->settings;
+	int64_t day = period;
+
+	periods->count = 0;
+	if (settings->retention_hour > 0) {
+		add_period(periods, period, HOUR, settings->retention_hour,
+		    writer->now);
+		day = date_day(period * HOUR);
+	}
+	if (settings->retention_day > 0)
+		add_period(periods, day, DAY, settings->retention_day,
+		    writer->now);
+}
+
+/* The fixed arguments of apply.lua, up to the instances. */
+static void
+begin_apply(struct group * group, struct group_writer * writer,
+    const struct buffer * tag, const struct tally_node * bucket)
+{
+	const struct sink_settings * settings = writer->settings;
+	struct periods periods = { .count = 0 };
+	size_t i;
+
+	begin_call(group);
+	add_identity(group, writer, tag);
+	add_key(group, tag, ":seen", "");
+	add_key(group, tag, ":instances", "");
+	add_key(group, tag, ":instances:seen", "");
+	add_integer(group, writer->now);
+	add_integer(group, (int64_t)settings->limit_features);
+	add_integer(group, (int64_t)settings->limit_instances);
+	add_integer(group, writer->now - later(settings->retention_hour,
+	    settings->retention_day));
+	if (bucket != NULL)
+		periods_of(&periods, writer, bucket->period);
+	/* Start of the finest bucket and of the coarsest; 0 for none. */
+	add_integer(group, bucket == NULL ? 0 : periods.start[0]);
+	add_integer(group, bucket == NULL ? 0 :
+	    periods.start[periods.count - 1]);
+	for (i = 0; i < periods.count; i++) {
+		add_key(group, tag, ":", periods.name[i]);
+		add_integer(group, periods.expire[i]);
+	}
+}
+
+static void
+encode_application(struct group * group, struct group_writer * writer,
+    const struct buffer * tag, struct tally_node * application)
+{
+	size_t periods = (size_t)(writer->settings->retention_hour > 0) +
+	    (size_t)(writer->settings->retention_day > 0);
+	struct cursor cursor = { .instance = NULL };
+	size_t room;
+
+	cursor.instance = next_of_kind(application->first, TALLY_INSTANCE);
+	enter_bucket(&cursor, next_of_kind(application->first,
+	    TALLY_BUCKET));
+	while (cursor.instance != NULL || cursor.bucket != NULL) {
+		begin_apply(group, writer, tag, cursor.bucket);
+		add_instances(group, &cursor);
+		room = GROUP_INCREMENTS_MAX / periods;
+		while (cursor.feature != NULL && room > 0) {
+			size_t used = add_feature(group, &cursor, room);
+
+			room -= used < room ? used : room;
+		}
+		end_call(group, SCRIPT_APPLY, writer->digest[SCRIPT_APPLY],
+		    application);
+		if (cursor.bucket != NULL && cursor.feature == NULL)
+			enter_bucket(&cursor, next_of_kind(
+			    cursor.bucket->next, TALLY_BUCKET));
+	}
+}
+
+/* Impact metrics */
+
+/* The fields of a series are what follows its name in Prometheus's text. */
+static void
+add_field(struct group * group, const char * what, const char * suffix,
+    const struct tally_node * series, const struct tally_node * bound)
+{
+	struct buffer * text = &group->text;
+
+	add_text(group, what);
+	buffer_clear(text);
+	append_text(text, suffix);
+	if (series->length > 0 || bound != NULL)
+		append_text(text, "{");
+	buffer_append(text, series->name, series->length);
+	if (bound != NULL) {
+		append_text(text, series->length > 0 ? ",le=\"" : "le=\"");
+		buffer_append(text, bound->name, bound->length);
+		append_text(text, "\"");
+	}
+	if (series->length > 0 || bound != NULL)
+		append_text(text, "}");
+	add_bytes(group, text->bytes, text->length);
+}
+
+static void
+add_double(struct group * group, double number)
+{
+	char text[32];
+
+	snprintf(text, sizeof(text), "%.17g", number);
+	add_text(group, text);
+}
+
+/* A histogram's series has _sum, _count, and a _bucket for each bound. */
+static size_t
+series_fields(const struct tally_node * series)
+{
+	const struct tally_node * bound;
+	size_t fields = 2;
+
+	for (bound = series->first; bound != NULL; bound = bound->next)
+		fields++;
+	return (fields);
+}
+
+static void
+add_histogram(struct group * group, const struct tally_node * series)
+{
+	const struct tally_node * bound;
+
+	add_integer(group, (int64_t)series_fields(series));
+	for (bound = series->first; bound != NULL; bound = bound->next) {
+		add_field(group, "count", "_bucket", series, bound);
+		add_integer(group, (int64_t)bound->count);
+	}
+	add_field(group, "add", "_sum", series, NULL);
+	add_double(group, series->value);
+	add_field(group, "count", "_count", series, NULL);
+	add_integer(group, (int64_t)series->count);
+}
+
+/*
+ * Add a metric's series from ${series} on, as many as there is room for.
+ * Return the series to go on with, or NULL.
+ */
+static const struct tally_node *
+add_metric(struct group * group, const struct buffer * tag,
+    const struct tally_node * metric, const struct tally_node * series,
+    size_t * room)
+{
+	static const char * const types[] = {
+		[TALLY_COUNTER] = "counter", [TALLY_GAUGE] = "gauge",
+		[TALLY_HISTOGRAM] = "histogram",
+	};
+	enum tally_type type = tally_metric_type(metric);
+	struct text name = tally_metric_name(metric);
+	const struct tally_node * end = series;
+	int64_t count = 0;
+	size_t left = *room;
+
+	for (; end != NULL && left > 0; end = end->next, count++)
+		left -= series_fields(end) < left ? series_fields(end) : left;
+	*room = left;
+	/* It is a Prometheus name: there is nothing to encode in it. */
+	add_bytes(group, name.bytes, name.length);
+	buffer_clear(&group->text);
+	buffer_append(&group->text, tag->bytes, tag->length);
+	append_text(&group->text, ":impact:");
+	buffer_append(&group->text, name.bytes, name.length);
+	buffer_string(&group->keys, group->text.bytes, group->text.length);
+	group->key_count++;
+	add_text(group, types[type]);
+	add_bytes(group, metric->text, metric->text_length);
+	add_integer(group, count);
+	for (; series != end; series = series->next) {
+		if (type == TALLY_HISTOGRAM) {
+			add_histogram(group, series);
+			continue;
+		}
+		add_integer(group, 1);
+		add_field(group, type == TALLY_GAUGE ? "set" : "add", "",
+		    series, NULL);
+		add_double(group, series->value);
+	}
+	return (end);
+}
+
+static void
+encode_impact(struct group * group, struct group_writer * writer,
+    const struct buffer * tag, struct tally_node * environment)
+{
+	const struct tally_node * metric = next_of_kind(environment->first,
+	    TALLY_METRIC);
+	const struct tally_node * series = metric->first;
+	size_t room;
+
+	while (metric != NULL) {
+		begin_call(group);
+		add_identity(group, writer, tag);
+		add_key(group, tag, ":impact", "");
+		add_integer(group, (int64_t)writer->settings->limit_series);
+		room = GROUP_INCREMENTS_MAX;
+		while (metric != NULL && room > 0) {
+			series = add_metric(group, tag, metric, series,
+			    &room);
+			if (series != NULL)
+				continue;
+			metric = next_of_kind(metric->next, TALLY_METRIC);
+			series = metric == NULL ? NULL : metric->first;
+		}
+		end_call(group, SCRIPT_IMPACT,
+		    writer->digest[SCRIPT_IMPACT], environment);
+	}
+}
+
+/* What stands outside the tags: it may be repeated without harm. */
+
+struct zadd {
+	const char * key;
+	size_t members;
+};
+
+static void
+zadd_end(struct group * group, struct zadd * zadd)
+{
+
+	if (zadd->members > 0)
+		end_call(group, SCRIPT_NONE, NULL, NULL);
+	zadd->members = 0;
+}
+
+/* Make ready for the next member, which the caller adds. */
+static void
+zadd_next(struct group * group, const struct group_writer * writer,
+    struct zadd * zadd)
+{
+
+	if (zadd->members == MEMBERS_MAX)
+		zadd_end(group, zadd);
+	if (zadd->members++ == 0) {
+		begin_call(group);
+		add_text(group, "ZADD");
+		buffer_clear(&group->text);
+		append_text(&group->text, writer->settings->prefix);
+		append_text(&group->text, zadd->key);
+		add_bytes(group, group->text.bytes, group->text.length);
+		add_text(group, "GT");
+	}
+	add_integer(group, writer->now);
+}
+
+static void
+encode_members(struct group * group, const struct group_writer * writer,
+    const struct tally_node * environment, struct zadd * zadd)
+{
+	const struct tally_node * node;
+
+	for (node = next_of_kind(environment->first, TALLY_APPLICATION);
+	    node != NULL; node = next_of_kind(node->next, TALLY_APPLICATION)) {
+		if (node->fate == FATE_DROPPED)
+			continue;
+		zadd_next(group, writer, zadd);
+		group_member(&group->text, node);
+		add_bytes(group, group->text.bytes, group->text.length);
+	}
+}
+
+static void
+encode_token(struct group * group, const struct group_writer * writer,
+    const struct tally_node * token, struct zadd * zadd)
+{
+	char hex[2 * DIGEST_SIZE + 1];
+
+	zadd_next(group, writer, zadd);
+	digest_hex(hex, token->name, token->length);
+	add_text(group, hex);
+}
+
+static void
+encode_environment(struct group * group, struct group_writer * writer,
+    struct tally_node * environment)
+{
+	struct buffer tag = { NULL, 0, 0 };
+	struct tally_node * node;
+
+	for (node = environment->first; node != NULL; node = node->next) {
+		if (node->kind != TALLY_APPLICATION ||
+		    node->fate == FATE_DROPPED)
+			continue;
+		group_tag(&tag, writer->settings, environment, node);
+		encode_application(group, writer, &tag, node);
+	}
+	if (next_of_kind(environment->first, TALLY_METRIC) != NULL) {
+		group_tag(&tag, writer->settings, environment, NULL);
+		encode_impact(group, writer, &tag, environment);
+	}
+	buffer_free(&tag);
+}
+
+void
+group_encode(struct group * group, struct group_writer * writer,
+    const struct tally * tally)
+{
+	struct zadd applications = { ":apps", 0 };
+	struct zadd tokens = { ":tokens:seen", 0 };
+	struct tally_node * node;
+
+	buffer_clear(&group->requests);
+	group->count = 0;
+	for (node = tally->root->first; node != NULL; node = node->next)
+		if (node->kind == TALLY_ENVIRONMENT)
+			encode_environment(group, writer, node);
+	for (node = tally->root->first; node != NULL; node = node->next)
+		if (node->kind == TALLY_ENVIRONMENT)
+			encode_members(group, writer, node, &applications);
+	zadd_end(group, &applications);
+	for (node = tally->root->first; node != NULL; node = node->next)
+		if (node->kind == TALLY_TOKEN)
+			encode_token(group, writer, node, &tokens);
+	zadd_end(group, &tokens);
+}
+
+void
+group_free(struct group * group)
+{
+
+	buffer_free(&group->requests);
+	buffer_free(&group->keys);
+	buffer_free(&group->arguments);
+	buffer_free(&group->text);
+	free(group->calls);
+	memset(group, 0, sizeof(*group));
+}

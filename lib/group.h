@@ -1,0 +1,86 @@
+#ifndef FLAGTALLY_GROUP_H
+#define FLAGTALLY_GROUP_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "lib/buffer.h"
+#include "lib/sink.h"
+#include "lib/tally.h"
+
+/*
+ * A group is a tally as the calls to Redis that apply it.  All that one hash
+ * tag holds, {env:app} or {env}, changes in script calls that carry the
+ * writer's id and a sequence number of their own: a call that has been applied
+ * changes nothing when it is repeated.  A call holds about
+ * GROUP_INCREMENTS_MAX increments at most, so that none keeps Redis long.
+ */
+#define GROUP_INCREMENTS_MAX 1000
+
+/* Seconds that Redis remembers a writer which has not written since. */
+#define GROUP_WRITER_LIFETIME ((int64_t)30 * 24 * 3600)
+
+enum group_script {
+	SCRIPT_APPLY,			/* apply.lua */
+	SCRIPT_IMPACT,			/* impact.lua */
+	SCRIPT_COUNT,
+	SCRIPT_NONE = SCRIPT_COUNT,	/* A plain command. */
+};
+
+struct group_call {
+	size_t offset, length;		/* Its bytes in requests. */
+	enum group_script script;
+	struct tally_node * node;	/* Whose counts; NULL: of nobody. */
+	bool settled;			/* Applied, or refused for good. */
+};
+
+struct group {
+	struct buffer requests;
+	struct group_call * calls;
+	size_t count, size;
+	/* For the encoder's use: */
+	struct buffer keys, arguments, text;
+	size_t key_count, argument_count;
+};
+
+/* Who writes, and with what. */
+struct group_writer {
+	const struct sink_settings * settings;
+	const char * id;
+	int64_t sequence;		/* Of the latest call. */
+	const char * digest[SCRIPT_COUNT];
+	int64_t now;			/* Seconds since 1970. */
+};
+
+/**
+ * group_encode(group, writer, tally):
+ * Replace what is in ${group} by the calls for ${tally}, leaving out what is
+ * marked as dropped.  The tally must stay as long as the group is used.
+ */
+void group_encode(struct group * group, struct group_writer * writer,
+    const struct tally * tally);
+
+/**
+ * group_tag(text, settings, environment, application):
+ * Replace what is in the buffer by the key of an application without its last
+ * part, `P:{env:app}`, or, with ${application} NULL, of an environment.
+ */
+void group_tag(struct buffer * text, const struct sink_settings * settings,
+    const struct tally_node * environment,
+    const struct tally_node * application);
+
+/**
+ * group_member(text, application):
+ * Replace what is in the buffer by what stands for an application in P:apps,
+ * `env:app`.
+ */
+void group_member(struct buffer * text,
+    const struct tally_node * application);
+
+/**
+ * group_free(group):
+ * Free what the group holds; leave it empty.
+ */
+void group_free(struct group * group);
+
+#endif

@@ -1,0 +1,198 @@
+-- Applies the impact metrics that a group holds for one {env}, once and whole.
+--
+-- KEYS  1 writer  2 names of metrics  3... a metric each
+-- ARGV  sequence, seconds that the writer's key lives, cap of series, and for
+--       each metric in KEYS: its name in the set, type, help, number of series;
+--         for each series: number of fields, and for each of them:
+--           what to do (add, set or count), field, value
+-- Returns {1 if done before, series dropped for the metric's type, fields
+-- dropped beyond the cap, sums dropped because they are not finite}, or an
+-- error as apply.lua does.
+
+local writer, names = KEYS[1], KEYS[2]
+local sequence, lifetime = ARGV[1], ARGV[2]
+local series_max = tonumber(ARGV[3])
+
+local function wrong_type(key, expected)
+	local actual = redis.call('TYPE', key).ok
+	if actual ~= 'none' and actual ~= expected then
+		return 'REFUSED ' .. key .. ' is a ' .. actual .. ', not a ' .. expected
+	end
+end
+
+local at = 3
+local function take()
+	at = at + 1
+	return ARGV[at]
+end
+
+local metrics = {}
+for i = 3, #KEYS do
+	local metric = { key = KEYS[i], name = take(), type = take(), help = take(), series = {} }
+	for j = 1, tonumber(take()) do
+		local series = {}
+		for k = 1, tonumber(take()) do
+			series[k] = { what = take(), name = take(), value = take() }
+		end
+		metric.series[j] = series
+	end
+	metrics[i - 2] = metric
+end
+
+local refusal = wrong_type(writer, 'string')
+if refusal then
+	return redis.error_reply(refusal)
+end
+local before = redis.call('GET', writer)
+if before and tonumber(before) >= tonumber(sequence) then
+	return { 1, 0, 0, 0 }
+end
+refusal = wrong_type(names, 'set')
+for i = 3, #KEYS do
+	refusal = refusal or wrong_type(KEYS[i], 'hash')
+end
+if refusal then
+	return redis.error_reply(refusal)
+end
+
+-- How many more series there may be; asked for when the first new one comes.
+local room
+local function has_room(wanted)
+	if series_max == 0 then
+		return true
+	end
+	if not room then
+		room = series_max
+		for _, name in ipairs(redis.call('SMEMBERS', names)) do
+			local fields = redis.pcall('HLEN', names .. ':' .. name)
+			if type(fields) == 'number' then
+				room = room - math.max(fields - 2, 0)
+			end
+		end
+	end
+	if wanted > room then
+		return false
+	end
+	room = room - wanted
+	return true
+end
+
+-- The text of a number: digits for an integer that a double holds exactly,
+-- else as few digits as read back as the same number.
+local function number_text(number)
+	if number == math.floor(number) and math.abs(number) < 9007199254740992 then
+		return string.format('%.0f', number + 0)
+	end
+	for precision = 15, 17 do
+		local text = string.format('%.' .. precision .. 'g', number)
+		if tonumber(text) == number or precision == 17 then
+			return text
+		end
+	end
+end
+
+-- Write.  What a field held before is kept until the end, to be put back.
+local undo_list = {}
+local function write(key, field, old, value)
+	undo_list[#undo_list + 1] = { key, field, old }
+	redis.call('HSET', key, field, value)
+end
+
+local not_finite = 0
+local function write_field(key, field, old)
+	if field.what == 'set' then
+		write(key, field.name, old, field.value)
+	elseif field.what == 'count' then
+		undo_list[#undo_list + 1] = { key, field.name, old }
+		redis.call('HINCRBY', key, field.name, field.value)
+	else
+		local sum = tonumber(old or 0)
+		if not sum then
+			error('REFUSED ' .. key .. ' holds something that is no number')
+		end
+		sum = sum + tonumber(field.value)
+		if sum ~= sum or sum == math.huge or sum == -math.huge then
+			not_finite = not_finite + 1
+		else
+			write(key, field.name, old, number_text(sum))
+		end
+	end
+end
+
+local beyond_cap = 0
+local function write_series(key, series)
+	local fields, new = {}, 0
+	for i, field in ipairs(series) do
+		fields[i] = field.name
+	end
+	local old = {}
+	for from = 1, #fields, 4000 do
+		local some = redis.call('HMGET', key, unpack(fields, from, math.min(from + 3999, #fields)))
+		for i, value in ipairs(some) do
+			old[from + i - 1] = value
+			new = new + (value and 0 or 1)
+		end
+	end
+	-- A series is new as a whole or grows; half of it would be of no use.
+	local allowed = new == 0 or has_room(new)
+	if not allowed then
+		beyond_cap = beyond_cap + new
+	end
+	for i, field in ipairs(series) do
+		if old[i] or allowed then
+			write_field(key, field, old[i])
+		end
+	end
+	return allowed or new < #series
+end
+
+local wrong = 0
+local function apply()
+	redis.call('SET', writer, sequence, 'EX', lifetime)
+	for _, metric in ipairs(metrics) do
+		local known = redis.call('HMGET', metric.key, '#type', '#help')
+		if known[1] and known[1] ~= metric.type then
+			wrong = wrong + #metric.series
+		else
+			local counted = false
+			for _, series in ipairs(metric.series) do
+				counted = write_series(metric.key, series) or counted
+			end
+			if counted and (not known[1] or known[2] ~= metric.help) then
+				write(metric.key, '#type', known[1], metric.type)
+				write(metric.key, '#help', known[2], metric.help)
+				redis.call('SADD', names, metric.name)
+			end
+		end
+	end
+end
+
+local function undo()
+	for i = #undo_list, 1, -1 do
+		local key, field, old = unpack(undo_list[i], 1, 3)
+		if old then
+			redis.call('HSET', key, field, old)
+		else
+			redis.call('HDEL', key, field)
+		end
+	end
+	if before then
+		redis.call('SET', writer, before, 'EX', lifetime)
+	else
+		redis.call('DEL', writer)
+	end
+end
+
+local done, failure = pcall(apply)
+if not done then
+	local text = type(failure) == 'table' and failure.err or
+		string.gsub(failure, '^.-user_script: ?%d+: %-?', '')
+	undo()
+	if string.find(text, 'overflow', 1, true) or
+	    string.find(text, 'not an integer', 1, true) or
+	    string.find(text, 'WRONGTYPE', 1, true) then
+		text = 'REFUSED ' .. text
+	end
+	return redis.error_reply(text)
+end
+return { 0, wrong, beyond_cap, not_finite }

@@ -1,0 +1,631 @@
+#include <stdio.h>
+#include <string.h>
+#include <unistr.h>
+#include <yajl/yajl_parse.h>
+
+#include "lib/json.h"
+#include "lib/strict.h"
+
+/*
+ * Where a fault is.  Nothing is computed while all goes well but the end of
+ * each token (previous_end), and that is mostly a subtraction of pointers.
+ * The first byte of the token at hand is found when somebody asks for it: it
+ * is the first byte after the token before that is neither white space nor a
+ * comma or colon.  A token that began in a piece we no longer have is noted
+ * at the end of that piece (pending).
+ *
+ * The path is a stack of frames.  A key is kept as a pointer into the piece
+ * being read, and copied only if it outlives the piece or does not lie in it.
+ * A key too long to keep cuts the pointer short at the object that holds it,
+ * however the body was cut into pieces.
+ */
+#define KEY_KEPT_MAX 128
+
+/*
+ * yajl scans a string that spans pieces again from its start with each piece,
+ * so an endless string would cost quadratic time before the limit on its
+ * length could be seen.  Every byte of a string takes at most six in the body.
+ */
+#define RAW_STRING_MAX (JSON_STRING_MAX * 6 + 2)
+
+struct frame {
+	bool array;
+	uint64_t start;			/* Position of its bracket. */
+	uint64_t index;			/* Elements complete so far. */
+	const char * key;		/* The member being read, or NULL. */
+	size_t key_length;
+	char kept[KEY_KEPT_MAX];
+};
+
+struct json {
+	struct arena * arena;
+	const struct json_handler * handler;
+	void * context;
+	struct fault * fault;
+	yajl_handle yajl;
+	yajl_alloc_funcs allocator;
+	struct strict strict;
+
+	const char * piece;		/* What is being read, */
+	size_t piece_length;
+	uint64_t base;			/* and the position of its first byte. */
+
+	uint64_t previous_end;		/* End of the token before. */
+	bool pending;			/* A token began in an earlier piece: */
+	uint64_t pending_start;
+	char pending_first;		/* Its first byte. */
+
+	bool at_container;		/* The value at hand is a container: */
+	uint64_t container_start;
+	bool complete;			/* The text's one value has ended. */
+
+	size_t depth;			/* Open frames. */
+	size_t depth_limit;
+	struct frame * frames;
+};
+
+/*
+ * yajl's memory comes from the arena.  Its realloc is not told the old size,
+ * so each piece is preceded by its own.
+ */
+union piece_header {
+	size_t size;
+	_Alignas(ARENA_ALIGNMENT) unsigned char alignment;
+};
+
+static void *
+yajl_take(void * context, size_t size)
+{
+	struct arena * arena = context;
+	union piece_header * header = arena_take(arena,
+	    sizeof(*header) + size);
+
+	header->size = size;
+	return (header + 1);
+}
+
+static void *
+yajl_take_again(void * context, void * old, size_t size)
+{
+	void * new = yajl_take(context, size);
+	const union piece_header * header = old;
+	size_t old_size;
+
+	if (old != NULL) {
+		old_size = header[-1].size;
+		memcpy(new, old, old_size < size ? old_size : size);
+	}
+	return (new);
+}
+
+static void
+yajl_give_back(void * context, void * piece)
+{
+
+	/* The arena takes everything back when it is reset. */
+	(void)context;
+	(void)piece;
+}
+
+static bool
+separates(char c)
+{
+
+	return (c == ' ' || c == ',' || c == ':' || c == '\n' || c == '\t' ||
+	    c == '\r');
+}
+
+/* Position of the first byte from ${position} on that begins a token. */
+static uint64_t
+token_from(const struct json * json, uint64_t position)
+{
+	size_t i = position > json->base ? (size_t)(position - json->base) : 0;
+
+	while (i < json->piece_length && separates(json->piece[i]))
+		i++;
+	return (json->base + i);
+}
+
+/* Position of the first byte of the value or key at hand. */
+static uint64_t
+token_start(const struct json * json)
+{
+
+	if (json->at_container)
+		return (json->container_start);
+	if (json->pending)
+		return (json->pending_start);
+	return (token_from(json, json->previous_end));
+}
+
+static bool
+in_piece(const struct json * json, const char * text, size_t length)
+{
+	uintptr_t from = (uintptr_t)json->piece;
+	uintptr_t at = (uintptr_t)text;
+
+	/* A string's closing quote must lie in it as well. */
+	return (at >= from && at + length < from + json->piece_length);
+}
+
+/* The token at hand is done with. */
+static void
+token_done(struct json * json, uint64_t end)
+{
+
+	json->previous_end = end;
+	json->pending = false;
+	json->at_container = false;
+}
+
+static uint64_t
+consumed(const struct json * json)
+{
+
+	return (json->base + yajl_get_bytes_consumed(json->yajl));
+}
+
+/* A string or key has been taken: where does it end? */
+static uint64_t
+string_end(const struct json * json, const char * text, size_t length)
+{
+
+	if (in_piece(json, text, length))
+		return (json->base + (size_t)(text - json->piece) + length + 1);
+	return (consumed(json));
+}
+
+static void
+value_done(struct json * json)
+{
+	struct frame * frame;
+
+	if (json->depth == 0) {
+		json->complete = true;
+		return;
+	}
+	frame = &json->frames[json->depth - 1];
+	if (frame->array)
+		frame->index++;
+	else
+		frame->key = NULL;
+}
+
+/*
+ * Append ~0 for ~ and ~1 for / (RFC 6901, section 3).  Return 0 if there is no
+ * room, or if a NUL in the name would end the pointer, which is a C string.
+ */
+static size_t
+pointer_append(char * out, size_t room, const char * text, size_t length)
+{
+	size_t used = 0;
+	size_t i;
+
+	for (i = 0; i < length; i++) {
+		bool escaped = text[i] == '~' || text[i] == '/';
+
+		if (used + 2 > room || text[i] == '\0')
+			return (0);
+		out[used++] = escaped ? '~' : text[i];
+		if (escaped)
+			out[used++] = text[i] == '~' ? '0' : '1';
+	}
+	return (used);
+}
+
+static void
+pointer_write(const struct json * json, char out[FAULT_POINTER_MAX])
+{
+	char number[24];
+	size_t used = 0;
+	size_t i;
+
+	for (i = 0; i < json->depth; i++) {
+		const struct frame * frame = &json->frames[i];
+		const char * text = frame->key;
+		size_t length = frame->key_length;
+		size_t added;
+
+		if (frame->array) {
+			text = number;
+			length = (size_t)snprintf(number, sizeof(number),
+			    "%llu", (unsigned long long)frame->index);
+		}
+		if (text == NULL || length > KEY_KEPT_MAX ||
+		    used + 2 > FAULT_POINTER_MAX)
+			break;
+		out[used] = '/';
+		added = pointer_append(out + used + 1,
+		    FAULT_POINTER_MAX - used - 2, text, length);
+		if (added == 0 && length > 0)
+			break;
+		used += 1 + added;
+	}
+	out[used] = '\0';
+}
+
+void
+json_describe(struct json * json, struct fault * fault, enum fault_code code,
+    const char * format, va_list arguments)
+{
+	char pointer[FAULT_POINTER_MAX];
+
+	pointer_write(json, pointer);
+	fault_vset(fault, code, token_start(json), pointer, format, arguments);
+}
+
+/* Reject the text itself, at ${offset}. */
+static bool
+reject_text(struct json * json, uint64_t offset, const char * detail)
+{
+	char pointer[FAULT_POINTER_MAX];
+
+	pointer_write(json, pointer);
+	fault_set(json->fault, FAULT_INVALID, offset, pointer, "%s", detail);
+	return (false);
+}
+
+static bool
+reject_token(struct json * json, const char * detail)
+{
+
+	return (reject_text(json, token_start(json), detail));
+}
+
+static bool
+is_ascii(const char * text, size_t length)
+{
+	uint64_t word, all = 0;
+	size_t i;
+
+	for (i = 0; i + sizeof(word) <= length; i += sizeof(word)) {
+		memcpy(&word, text + i, sizeof(word));
+		all |= word;
+	}
+	for (; i < length; i++)
+		all |= (unsigned char)text[i] & 0x80u;
+	return ((all & 0x8080808080808080u) == 0);
+}
+
+static bool
+string_valid(struct json * json, const char * text, size_t length)
+{
+
+	if (length > JSON_STRING_MAX)
+		return (reject_token(json, "a string is longer than 64 KiB"));
+	if (!is_ascii(text, length) &&
+	    u8_check((const uint8_t *)text, length) != NULL)
+		return (reject_token(json, "a string is not valid UTF-8"));
+	return (true);
+}
+
+/*
+ * yajl's callbacks.  Each checks what yajl does not, passes the event on, and
+ * then moves the path along.
+ */
+
+static int
+on_null(void * context)
+{
+	struct json * json = context;
+
+	if (!json->handler->null(json->context))
+		return (0);
+	token_done(json, consumed(json));
+	value_done(json);
+	return (1);
+}
+
+static int
+on_boolean(void * context, int value)
+{
+	struct json * json = context;
+
+	if (!json->handler->boolean(json->context, value != 0))
+		return (0);
+	token_done(json, consumed(json));
+	value_done(json);
+	return (1);
+}
+
+static int
+on_number(void * context, const char * text, size_t length)
+{
+	struct json * json = context;
+
+	if (length > JSON_NUMBER_MAX)
+		return (reject_token(json, "a number is longer than 4 KiB"));
+	if (!json->handler->number(json->context, text, length))
+		return (0);
+	token_done(json, consumed(json));
+	value_done(json);
+	return (1);
+}
+
+static int
+on_string(void * context, const unsigned char * text, size_t length)
+{
+	struct json * json = context;
+	const char * string = (const char *)text;
+
+	if (!string_valid(json, string, length) ||
+	    !json->handler->string(json->context, string, length))
+		return (0);
+	token_done(json, string_end(json, string, length));
+	value_done(json);
+	return (1);
+}
+
+static void
+key_keep(struct frame * frame)
+{
+
+	if (frame->key_length <= KEY_KEPT_MAX) {
+		memcpy(frame->kept, frame->key, frame->key_length);
+		frame->key = frame->kept;
+	}
+}
+
+static int
+on_key(void * context, const unsigned char * text, size_t length)
+{
+	struct json * json = context;
+	struct frame * frame = &json->frames[json->depth - 1];
+	const char * key = (const char *)text;
+
+	if (!string_valid(json, key, length))
+		return (0);
+	frame->key = key;
+	frame->key_length = length;
+	if (!in_piece(json, key, length))
+		key_keep(frame);
+	if (!json->handler->key(json->context, key, length))
+		return (0);
+	token_done(json, string_end(json, key, length));
+	return (1);
+}
+
+static int
+container_start(struct json * json, bool array)
+{
+	struct frame * frame;
+	uint64_t end = consumed(json);
+
+	json->at_container = true;
+	json->container_start = end - 1;
+	if (json->depth == json->depth_limit)
+		return (reject_token(json, "nested too deeply"));
+	if (array ? !json->handler->array_start(json->context) :
+	    !json->handler->object_start(json->context))
+		return (0);
+	frame = &json->frames[json->depth++];
+	frame->array = array;
+	frame->start = end - 1;
+	frame->index = 0;
+	frame->key = NULL;
+	token_done(json, end);
+	return (1);
+}
+
+static int
+container_end(struct json * json, bool array)
+{
+	uint64_t end = consumed(json);
+
+	json->depth--;
+	json->at_container = true;
+	json->container_start = json->frames[json->depth].start;
+	if (array ? !json->handler->array_end(json->context) :
+	    !json->handler->object_end(json->context))
+		return (0);
+	token_done(json, end);
+	value_done(json);
+	return (1);
+}
+
+static int
+on_object_start(void * context)
+{
+
+	return (container_start(context, false));
+}
+
+static int
+on_object_end(void * context)
+{
+
+	return (container_end(context, false));
+}
+
+static int
+on_array_start(void * context)
+{
+
+	return (container_start(context, true));
+}
+
+static int
+on_array_end(void * context)
+{
+
+	return (container_end(context, true));
+}
+
+static const yajl_callbacks callbacks = {
+	.yajl_null = on_null,
+	.yajl_boolean = on_boolean,
+	.yajl_number = on_number,
+	.yajl_string = on_string,
+	.yajl_start_map = on_object_start,
+	.yajl_map_key = on_key,
+	.yajl_end_map = on_object_end,
+	.yajl_start_array = on_array_start,
+	.yajl_end_array = on_array_end,
+};
+
+struct json *
+json_create(struct arena * arena, const struct json_handler * handler,
+    void * context, size_t depth, struct fault * fault)
+{
+	struct json * json = arena_take(arena, sizeof(*json));
+
+	memset(json, 0, sizeof(*json));
+	json->arena = arena;
+	json->handler = handler;
+	json->context = context;
+	json->fault = fault;
+	json->depth_limit = depth;
+	json->frames = arena_take(arena, depth * sizeof(*json->frames));
+	json->allocator.malloc = yajl_take;
+	json->allocator.realloc = yajl_take_again;
+	json->allocator.free = yajl_give_back;
+	json->allocator.ctx = arena;
+	strict_init(&json->strict);
+	json->yajl = yajl_alloc(&callbacks, &json->allocator, json);
+	/* Strings are checked after decoding, and strictly. */
+	yajl_config(json->yajl, yajl_dont_validate_strings, 1);
+	return (json);
+}
+
+/*
+ * What yajl says of a text it does not understand, in our words.  Of all its
+ * errors only "invalid char" and those of the grammar leave the byte at fault
+ * behind the position at which yajl stopped.
+ */
+static bool
+reject_syntax(struct json * json)
+{
+	static const struct {
+		const char * yajl;
+		const char * detail;
+		unsigned int behind;
+	} texts[] = {
+		{ "invalid char in", "a byte that cannot stand here", 1 },
+		{ "inside a string, '\\'", "an unknown escape in a string", 0 },
+		{ "invalid character inside",
+		    "a control character in a string", 0 },
+		{ "invalid (non-hex)",
+		    "an escape without four hexadecimal digits", 0 },
+		{ "invalid string in", "neither true, false nor null", 0 },
+		{ "malformed number", "a number that lacks a digit", 0 },
+		{ "probable comment", "a comment is not JSON", 0 },
+		{ "object key and value", "a colon must follow the name", 1 },
+		{ "after key and value",
+		    "a comma or a closing brace must stand here", 1 },
+		{ "after array element",
+		    "a comma or a closing bracket must stand here", 1 },
+		{ "invalid object key", "a name must be a string", 1 },
+	};
+	const unsigned char * text = yajl_get_error(json->yajl, 0, NULL, 0);
+	uint64_t stopped = consumed(json);
+	size_t i;
+
+	for (i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
+		if (strstr((const char *)text, texts[i].yajl) != NULL)
+			return (reject_text(json, stopped - texts[i].behind,
+			    texts[i].detail));
+	return (reject_text(json, stopped - 1, "not JSON"));
+}
+
+/* Nothing but white space may follow the one value of the text. */
+static bool
+check_tail(struct json * json)
+{
+	uint64_t position = json->previous_end;
+	size_t i = position > json->base ? (size_t)(position - json->base) : 0;
+
+	for (; i < json->piece_length; i++)
+		if (!separates(json->piece[i]) || json->piece[i] == ',' ||
+		    json->piece[i] == ':')
+			return (reject_text(json, json->base + i,
+			    "something follows the JSON text"));
+	return (true);
+}
+
+/* The piece goes away: keep what is still needed of it. */
+static bool
+piece_done(struct json * json)
+{
+	uint64_t end = json->base + json->piece_length;
+	size_t i;
+
+	if (!json->pending) {
+		json->pending_start = token_from(json, json->previous_end);
+		json->pending = json->pending_start < end;
+		if (json->pending)
+			json->pending_first =
+			    json->piece[json->pending_start - json->base];
+	}
+	if (json->pending && end - json->pending_start > RAW_STRING_MAX)
+		return (reject_token(json, json->pending_first == '"' ?
+		    "a string is longer than 64 KiB" :
+		    "a number is longer than 4 KiB"));
+	for (i = 0; i < json->depth; i++) {
+		struct frame * frame = &json->frames[i];
+
+		if (!frame->array && frame->key != NULL &&
+		    frame->key != frame->kept)
+			key_keep(frame);
+	}
+	json->base = end;
+	return (true);
+}
+
+static bool
+feed_clean(struct json * json, const char * text, size_t length)
+{
+	yajl_status status;
+
+	json->piece = text;
+	json->piece_length = length;
+	if (length == 0)
+		return (true);
+	status = json->complete ? yajl_status_ok : yajl_parse(json->yajl,
+	    (const unsigned char *)text, length);
+	if (json->fault->code != FAULT_NONE)
+		return (false);
+	if (json->complete) {
+		if (!check_tail(json))
+			return (false);
+		json->base += length;
+		return (true);
+	}
+	if (status != yajl_status_ok)
+		return (reject_syntax(json));
+	return (piece_done(json));
+}
+
+bool
+json_feed(struct json * json, const void * text, size_t length)
+{
+	size_t clean = strict_scan(&json->strict, text, length);
+
+	if (!feed_clean(json, text, clean))
+		return (false);
+	if (clean < length)
+		return (reject_text(json, json->strict.offset,
+		    json->strict.detail));
+	return (true);
+}
+
+bool
+json_finish(struct json * json)
+{
+
+	if (json->complete)
+		return (true);
+	/* A number is only complete with the byte after it. */
+	json->piece_length = 0;
+	(void)yajl_complete_parse(json->yajl);
+	if (json->fault->code != FAULT_NONE)
+		return (false);
+	return (reject_text(json, json->base, json->base == 0 ?
+	    "the body is empty" : "the JSON text ends too early"));
+}
+
+uint64_t
+json_length(const struct json * json)
+{
+
+	return (json->base);
+}

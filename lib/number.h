@@ -1,0 +1,50 @@
+#ifndef FLAGTALLY_NUMBER_H
+#define FLAGTALLY_NUMBER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/*
+ * Numbers as JSON writes them (RFC 8259, section 6).  All functions take the
+ * text of a number that a JSON reader has accepted, not NUL-terminated.  They
+ * count on the C locale: the program never calls setlocale.
+ */
+
+/* The largest count: 2^53-1, the largest integer that every reader of JSON
+ * keeps exactly (RFC 7493, section 2.2). */
+#define NUMBER_COUNT_MAX ((uint64_t)9007199254740991)
+
+/**
+ * number_count(text, length, count):
+ * Read an integer in 0..NUMBER_COUNT_MAX into ${count}.  1.0, 1e3 and 10e-1
+ * are integers, as in JSON Schema.  Return NULL, or what is wrong with the
+ * number as a static text that follows its name ("is not an integer").
+ */
+const char * number_count(const char * text, size_t length,
+    uint64_t * count);
+
+/**
+ * number_is_integer(text, length):
+ * Return whether the number is an integer, of any size.
+ */
+bool number_is_integer(const char * text, size_t length);
+
+/**
+ * number_double(text, length, number):
+ * Read the double nearest to the number.  Return false if it is too large for
+ * one.  ${length} is at most JSON_NUMBER_MAX.
+ */
+bool number_double(const char * text, size_t length, double * number);
+
+#define NUMBER_TEXT_MAX 32
+
+/**
+ * number_text(out, number):
+ * Write the finite ${number} in its one canonical form: an integer of a
+ * magnitude below 2^53 as plain digits, all else as the first of %.15g, %.16g
+ * and %.17g that reads back as the same double.  Return its length.
+ */
+size_t number_text(char out[NUMBER_TEXT_MAX], double number);
+
+#endif

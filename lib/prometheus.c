@@ -1,0 +1,160 @@
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/prometheus.h"
+
+static bool
+is_digit(char c)
+{
+
+	return (c >= '0' && c <= '9');
+}
+
+static bool
+is_name(char c)
+{
+
+	return ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+	    is_digit(c) || c == '_');
+}
+
+size_t
+prometheus_name(char * out, const char * text, size_t length)
+{
+	size_t used = 0;
+	size_t i;
+
+	for (i = 0; i < length; i++) {
+		unsigned char c = (unsigned char)text[i];
+
+		/* The bytes after a character's first stand for nothing. */
+		if ((c & 0xc0) == 0x80)
+			continue;
+		out[used++] = is_name(text[i]) ? text[i] : '_';
+		/* A character of four bytes is two UTF-16 code units. */
+		if (c >= 0xf0)
+			out[used++] = '_';
+	}
+	if (used == 0 || is_digit(out[0]))
+		return (0);
+	return (used);
+}
+
+static int
+by_name(const void * a, const void * b)
+{
+	const struct prometheus_label * x = a, * y = b;
+	size_t shorter = x->name_length < y->name_length ?
+	    x->name_length : y->name_length;
+	int order = memcmp(x->name, y->name, shorter);
+
+	if (order != 0)
+		return (order);
+	if (x->name_length != y->name_length)
+		return (x->name_length < y->name_length ? -1 : 1);
+	return (0);
+}
+
+/* Of equal names the last is to win, so the sort must be stable; qsort need
+ * not be. */
+static void
+merge_sort(struct prometheus_label * labels, struct prometheus_label * spare,
+    size_t count)
+{
+	size_t half = count / 2;
+	size_t i = 0, j = half, k;
+
+	if (count < 2)
+		return;
+	merge_sort(labels, spare, half);
+	merge_sort(labels + half, spare, count - half);
+	memcpy(spare, labels, count * sizeof(*labels));
+	for (k = 0; k < count; k++) {
+		if (i < half && (j == count ||
+		    by_name(&spare[i], &spare[j]) <= 0))
+			labels[k] = spare[i++];
+		else
+			labels[k] = spare[j++];
+	}
+}
+
+/* Copy a value with backslash, quote and newline escaped. */
+static size_t
+append_value(char * out, const char * value, size_t length)
+{
+	size_t used = 0;
+	size_t i;
+
+	for (i = 0; i < length; i++) {
+		char c = value[i];
+
+		if (c == '\\' || c == '"' || c == '\n')
+			out[used++] = '\\';
+		out[used++] = c == '\n' ? 'n' : c;
+	}
+	return (used);
+}
+
+static size_t
+name_labels(struct arena * arena, struct prometheus_label * labels,
+    size_t count)
+{
+	size_t i, room = 1;
+
+	for (i = 0; i < count; i++) {
+		char * name = arena_take(arena, labels[i].name_length + 1);
+
+		labels[i].name_length = prometheus_name(name, labels[i].name,
+		    labels[i].name_length);
+		labels[i].name = name;
+		room += labels[i].name_length + labels[i].value_length * 2 + 4;
+	}
+	return (room);
+}
+
+char *
+prometheus_labels(struct arena * arena, struct prometheus_label * labels,
+    size_t count, size_t * length, size_t * left_out)
+{
+	struct prometheus_label * spare;
+	size_t room = name_labels(arena, labels, count);
+	char * out = arena_take(arena, room);
+	size_t used = 0;
+	size_t i;
+
+	*left_out = 0;
+	spare = arena_take(arena, count * sizeof(*spare) + 1);
+	merge_sort(labels, spare, count);
+	for (i = 0; i < count; i++) {
+		if (labels[i].name_length == 0) {
+			++*left_out;
+			continue;
+		}
+		if (i + 1 < count && by_name(&labels[i], &labels[i + 1]) == 0)
+			continue;
+		if (used > 0)
+			out[used++] = ',';
+		memcpy(out + used, labels[i].name, labels[i].name_length);
+		used += labels[i].name_length;
+		out[used++] = '=';
+		out[used++] = '"';
+		used += append_value(out + used, labels[i].value,
+		    labels[i].value_length);
+		out[used++] = '"';
+	}
+	*length = used;
+	return (out);
+}
+
+bool
+prometheus_has_label(const struct prometheus_label * labels, size_t count,
+    const char * name)
+{
+	size_t i;
+
+	for (i = 0; i < count; i++)
+		if (labels[i].name_length == strlen(name) &&
+		    memcmp(labels[i].name, name, labels[i].name_length) == 0)
+			return (true);
+	return (false);
+}

@@ -1,0 +1,383 @@
+#include <pthread.h>
+#include <string.h>
+
+#include "lib/digest.h"
+#include "lib/number.h"
+#include "lib/tally.h"
+
+/*
+ * One index serves the whole tree: a hash table whose key is (parent, kind,
+ * name).  The hash is keyed with a secret of the process, so that no sender
+ * can choose names that collide.
+ */
+#define SLOTS_MIN 64
+
+static unsigned char hash_key[16];
+static pthread_once_t hash_key_once = PTHREAD_ONCE_INIT;
+
+static void
+make_hash_key(void)
+{
+
+	digest_random(hash_key, sizeof(hash_key));
+}
+
+static struct tally_node *
+node_create(struct tally * tally)
+{
+	struct tally_node * node = arena_take(tally->arena, sizeof(*node));
+
+	memset(node, 0, sizeof(*node));
+	return (node);
+}
+
+static struct tally_node **
+slots_create(struct arena * arena, size_t count)
+{
+	struct tally_node ** slots = arena_take(arena,
+	    count * sizeof(*slots));
+
+	memset(slots, 0, count * sizeof(*slots));
+	return (slots);
+}
+
+struct tally *
+tally_create(struct arena * arena)
+{
+	struct tally * tally = arena_take(arena, sizeof(*tally));
+
+	pthread_once(&hash_key_once, make_hash_key);
+	memset(tally, 0, sizeof(*tally));
+	tally->arena = arena;
+	tally->slot_count = SLOTS_MIN;
+	tally->slots = slots_create(arena, SLOTS_MIN);
+	tally->root = node_create(tally);
+	return (tally);
+}
+
+static void
+place(struct tally * tally, struct tally_node * node)
+{
+	size_t mask = tally->slot_count - 1;
+	size_t i = (size_t)node->hash & mask;
+
+	while (tally->slots[i] != NULL)
+		i = (i + 1) & mask;
+	tally->slots[i] = node;
+}
+
+/* Keep the table at most half full. */
+static void
+make_room(struct tally * tally)
+{
+	struct tally_node ** old = tally->slots;
+	size_t old_count = tally->slot_count;
+	size_t i;
+
+	if (tally->node_count < old_count / 2)
+		return;
+	tally->slot_count = old_count * 2;
+	tally->slots = slots_create(tally->arena, tally->slot_count);
+	for (i = 0; i < old_count; i++)
+		if (old[i] != NULL)
+			place(tally, old[i]);
+}
+
+static uint64_t
+node_hash(const struct tally_node * parent, enum tally_kind kind,
+    const void * name, size_t length)
+{
+	uint64_t hash = digest_keyed_hash(hash_key, name, length);
+
+	/* An odd factor spreads the parent's bits; splitmix64's will do. */
+	return (hash ^ (parent->hash * 0xbf58476d1ce4e5b9u + kind));
+}
+
+static struct tally_node *
+find(const struct tally * tally, const struct tally_node * parent,
+    enum tally_kind kind, uint64_t hash, const void * name, size_t length)
+{
+	size_t mask = tally->slot_count - 1;
+	struct tally_node * node;
+	size_t i;
+
+	for (i = (size_t)hash & mask; (node = tally->slots[i]) != NULL;
+	    i = (i + 1) & mask)
+		if (node->hash == hash && node->parent == parent &&
+		    node->kind == kind && node->length == length &&
+		    memcmp(node->name, name, length) == 0)
+			return (node);
+	return (NULL);
+}
+
+/* The name is the caller's and must stay. */
+static struct tally_node *
+add(struct tally * tally, struct tally_node * parent, enum tally_kind kind,
+    uint64_t hash, const char * name, size_t length)
+{
+	struct tally_node * node = node_create(tally);
+
+	make_room(tally);
+	node->parent = parent;
+	node->kind = kind;
+	node->hash = hash;
+	node->name = name;
+	node->length = length;
+	if (parent->last == NULL)
+		parent->first = node;
+	else
+		parent->last->next = node;
+	parent->last = node;
+	place(tally, node);
+	tally->node_count++;
+	return (node);
+}
+
+struct tally_node *
+tally_child(struct tally * tally, struct tally_node * parent,
+    enum tally_kind kind, const void * name, size_t length)
+{
+	uint64_t hash = node_hash(parent, kind, name, length);
+	struct tally_node * node = find(tally, parent, kind, hash, name,
+	    length);
+
+	if (node != NULL)
+		return (node);
+	return (add(tally, parent, kind, hash,
+	    arena_copy(tally->arena, name, length), length));
+}
+
+struct tally_node *
+tally_application(struct tally * tally, const struct text * environment,
+    const struct text * application)
+{
+	struct tally_node * node = tally_child(tally, tally->root,
+	    TALLY_ENVIRONMENT, environment->bytes, environment->length);
+
+	return (tally_child(tally, node, TALLY_APPLICATION,
+	    application->bytes, application->length));
+}
+
+struct tally_node *
+tally_bucket(struct tally * tally, struct tally_node * application,
+    int64_t period)
+{
+	struct tally_node * bucket = tally_child(tally, application,
+	    TALLY_BUCKET, &period, sizeof(period));
+
+	bucket->period = period;
+	return (bucket);
+}
+
+static bool
+is_named(const struct tally_node * node, const struct text * name)
+{
+
+	return (node->length == name->length &&
+	    memcmp(node->name, name->bytes, name->length) == 0);
+}
+
+/* Bodies list metric after metric of one bucket: mostly it is the last one. */
+static bool
+is_recent(const struct tally * tally, const struct text * environment,
+    const struct text * application, int64_t period)
+{
+	const struct tally_node * bucket = tally->recent;
+
+	return (bucket != NULL && bucket->period == period &&
+	    is_named(bucket->parent, application) &&
+	    is_named(bucket->parent->parent, environment));
+}
+
+struct tally_node *
+tally_feature(struct tally * tally, const struct text * environment,
+    const struct text * application, int64_t period,
+    const struct text * feature)
+{
+
+	if (!is_recent(tally, environment, application, period))
+		tally->recent = tally_bucket(tally, tally_application(tally,
+		    environment, application), period);
+	return (tally_child(tally, tally->recent, TALLY_FEATURE,
+	    feature->bytes, feature->length));
+}
+
+bool
+tally_add(struct tally * tally, uint64_t * counter, uint64_t count)
+{
+
+	if (count > NUMBER_COUNT_MAX - *counter)
+		return (false);
+	if (*counter == 0 && count > 0)
+		tally->counters++;
+	*counter += count;
+	return (true);
+}
+
+static void
+set_text(struct tally * tally, struct tally_node * node,
+    const struct text * text)
+{
+
+	node->text = arena_copy(tally->arena, text->bytes, text->length);
+	node->text_length = text->length;
+}
+
+void
+tally_set_instance(struct tally * tally, struct tally_node * application,
+    const struct text * instance, const struct text * json)
+{
+	struct tally_node * node = tally_child(tally, application,
+	    TALLY_INSTANCE, instance->bytes, instance->length);
+
+	if (node->text == NULL)
+		tally->counters++;
+	set_text(tally, node, json);
+}
+
+struct tally_node *
+tally_metric(struct tally * tally, const struct text * environment,
+    enum tally_type type, const struct text * name, const struct text * help)
+{
+	struct tally_node * parent = tally_child(tally, tally->root,
+	    TALLY_ENVIRONMENT, environment->bytes, environment->length);
+	char * key = arena_take(tally->arena, name->length + 1);
+	struct tally_node * metric;
+
+	key[0] = (char)type;
+	memcpy(key + 1, name->bytes, name->length);
+	metric = tally_child(tally, parent, TALLY_METRIC, key,
+	    name->length + 1);
+	if (metric->text == NULL || metric->text_length != help->length ||
+	    memcmp(metric->text, help->bytes, help->length) != 0)
+		set_text(tally, metric, help);
+	return (metric);
+}
+
+enum tally_type
+tally_metric_type(const struct tally_node * metric)
+{
+
+	return ((enum tally_type)metric->name[0]);
+}
+
+struct text
+tally_metric_name(const struct tally_node * metric)
+{
+	struct text name = { metric->name + 1, metric->length - 1 };
+
+	return (name);
+}
+
+/* A child that is a distinct counter by being there. */
+static struct tally_node *
+counter_child(struct tally * tally, struct tally_node * parent,
+    enum tally_kind kind, const struct text * name)
+{
+	size_t before = tally->node_count;
+	struct tally_node * node = tally_child(tally, parent, kind,
+	    name->bytes, name->length);
+
+	tally->counters += tally->node_count - before;
+	return (node);
+}
+
+struct tally_node *
+tally_series(struct tally * tally, struct tally_node * metric,
+    const struct text * labels)
+{
+
+	return (counter_child(tally, metric, TALLY_SERIES, labels));
+}
+
+struct tally_node *
+tally_bound(struct tally * tally, struct tally_node * series,
+    const struct text * le)
+{
+
+	return (counter_child(tally, series, TALLY_BOUND, le));
+}
+
+void
+tally_token(struct tally * tally, const void * digest, size_t length)
+{
+	struct text name = { digest, length };
+
+	counter_child(tally, tally->root, TALLY_TOKEN, &name);
+}
+
+bool
+tally_empty(const struct tally * tally)
+{
+
+	return (tally->root->first == NULL);
+}
+
+/* Add one node's values to those of the node it goes into. */
+static void
+merge_values(struct tally_node * into, const struct tally_node * from)
+{
+
+	switch (from->kind) {
+	case TALLY_BUCKET:
+		into->period = from->period;
+		break;
+	case TALLY_FEATURE:
+		into->yes += from->yes;
+		into->no += from->no;
+		break;
+	case TALLY_INSTANCE:
+	case TALLY_METRIC:
+		into->text = from->text;
+		into->text_length = from->text_length;
+		break;
+	case TALLY_SERIES:
+		if (tally_metric_type(from->parent) == TALLY_GAUGE)
+			into->value = from->value;
+		else
+			into->value += from->value;
+		into->count += from->count;
+		break;
+	case TALLY_VARIANT:
+	case TALLY_BOUND:
+		into->count += from->count;
+		break;
+	case TALLY_ROOT:
+	case TALLY_ENVIRONMENT:
+	case TALLY_APPLICATION:
+	case TALLY_TOKEN:
+		break;
+	}
+}
+
+/* As deep as the tree above, which is five. */
+static void
+merge_children(struct tally * into, struct tally_node * parent,
+    struct tally_node * from)
+{
+	struct tally_node * child;
+
+	for (child = from->first; child != NULL; child = child->next) {
+		/* Its path is the same in both trees, and so is its hash. */
+		struct tally_node * node = find(into, parent, child->kind,
+		    child->hash, child->name, child->length);
+
+		if (node == NULL)
+			node = add(into, parent, child->kind, child->hash,
+			    child->name, child->length);
+		merge_values(node, child);
+		child->group = node;
+		merge_children(into, node, child);
+	}
+}
+
+void
+tally_merge(struct tally * into, struct tally * from)
+{
+	size_t i;
+
+	merge_children(into, into->root, from->root);
+	into->counters += from->counters;
+	for (i = 0; i < DROP_COUNT; i++)
+		into->dropped[i] += from->dropped[i];
+}

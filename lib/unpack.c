@@ -1,0 +1,137 @@
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <zlib.h>
+
+#include "lib/unpack.h"
+
+#define OUTPUT_SIZE 16384
+
+/* zlib's windowBits for each kind of stream. */
+#define BITS_GZIP (15 + 16)
+#define BITS_ZLIB 15
+#define BITS_RAW (-15)
+
+struct unpack {
+	z_stream zlib;
+	enum unpack_format format;
+	unsigned char first[2];		/* Kept until it is known what is sent. */
+	size_t seen;			/* Bytes so far, up to 2. */
+	bool ended;			/* A stream, or member, has ended. */
+	unsigned char output[OUTPUT_SIZE];
+};
+
+static voidpf
+zlib_take(voidpf arena, uInt count, uInt size)
+{
+
+	return (arena_take(arena, (size_t)count * size));
+}
+
+static void
+zlib_give_back(voidpf arena, voidpf piece)
+{
+
+	/* The arena takes everything back when it is reset. */
+	(void)arena;
+	(void)piece;
+}
+
+struct unpack *
+unpack_create(struct arena * arena, enum unpack_format format)
+{
+	struct unpack * unpack = arena_take(arena, sizeof(*unpack));
+
+	memset(unpack, 0, sizeof(*unpack));
+	unpack->format = format;
+	unpack->zlib.zalloc = zlib_take;
+	unpack->zlib.zfree = zlib_give_back;
+	unpack->zlib.opaque = arena;
+	return (unpack);
+}
+
+/*
+ * "deflate" means the zlib format, but some send bare deflate.  A zlib header
+ * says so in its first byte and is a multiple of 31 (RFC 1950, section 2.2).
+ */
+static int
+window_bits(const struct unpack * unpack)
+{
+	unsigned int header = (unsigned int)unpack->first[0] << 8 |
+	    unpack->first[1];
+
+	if (unpack->format == UNPACK_GZIP)
+		return (BITS_GZIP);
+	if ((unpack->first[0] & 0x0f) == 8 && header % 31 == 0)
+		return (BITS_ZLIB);
+	return (BITS_RAW);
+}
+
+static const char *
+unpack_bytes(struct unpack * unpack, const unsigned char * bytes,
+    size_t length, unpack_take * take, void * context)
+{
+	z_stream * zlib = &unpack->zlib;
+	size_t produced;
+	int status;
+
+	/* zlib takes a pointer to bytes that it does not change. */
+	zlib->next_in = (z_const Bytef *)(uintptr_t)bytes;
+	zlib->avail_in = (uInt)length;
+	do {
+		if (unpack->ended) {
+			if (zlib->avail_in == 0)
+				break;
+			if (unpack->format != UNPACK_GZIP)
+				return ("something follows the compressed "
+				    "body");
+			if (inflateReset(zlib) != Z_OK)
+				abort();
+			unpack->ended = false;
+		}
+		zlib->next_out = unpack->output;
+		zlib->avail_out = OUTPUT_SIZE;
+		status = inflate(zlib, Z_NO_FLUSH);
+		if (status != Z_OK && status != Z_STREAM_END &&
+		    status != Z_BUF_ERROR)
+			return ("the compressed body is damaged");
+		unpack->ended = status == Z_STREAM_END;
+		produced = OUTPUT_SIZE - zlib->avail_out;
+		if (produced > 0 && !take(context, unpack->output, produced))
+			return (NULL);
+	} while (zlib->avail_in > 0 || zlib->avail_out == 0);
+	return (NULL);
+}
+
+const char *
+unpack_feed(struct unpack * unpack, const void * bytes, size_t length,
+    unpack_take * take, void * context)
+{
+	const unsigned char * next = bytes;
+	const char * why;
+
+	if (unpack->seen < sizeof(unpack->first)) {
+		while (length > 0 && unpack->seen < sizeof(unpack->first)) {
+			unpack->first[unpack->seen++] = *next++;
+			length--;
+		}
+		if (unpack->seen < sizeof(unpack->first))
+			return (NULL);
+		if (inflateInit2(&unpack->zlib, window_bits(unpack)) != Z_OK)
+			abort();
+		why = unpack_bytes(unpack, unpack->first,
+		    sizeof(unpack->first), take, context);
+		if (why != NULL)
+			return (why);
+	}
+	if (length == 0)
+		return (NULL);
+	return (unpack_bytes(unpack, next, length, take, context));
+}
+
+bool
+unpack_complete(const struct unpack * unpack)
+{
+
+	return (unpack->ended);
+}

@@ -1,0 +1,42 @@
+#ifndef FLAGTALLY_UNPACK_H
+#define FLAGTALLY_UNPACK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "lib/arena.h"
+
+/* A stream that undoes a Content-Encoding, with zlib. */
+struct unpack;
+
+enum unpack_format {
+	UNPACK_GZIP,		/* RFC 1952, of one or more members. */
+	UNPACK_DEFLATE,		/* RFC 1950, or bare RFC 1951 as some send. */
+};
+
+/* Takes what has been unpacked; returns false to stop. */
+typedef bool unpack_take(void * context, const void * bytes, size_t length);
+
+/**
+ * unpack_create(arena, format):
+ * Return a new stream, whose memory is taken from ${arena} and goes with it.
+ */
+struct unpack * unpack_create(struct arena * arena,
+    enum unpack_format format);
+
+/**
+ * unpack_feed(unpack, bytes, length, take, context):
+ * Unpack the next ${length} bytes and hand what comes out to ${take}.  Return
+ * NULL if all went well or ${take} returned false, otherwise what is wrong
+ * with the stream, as a static text.
+ */
+const char * unpack_feed(struct unpack * unpack, const void * bytes,
+    size_t length, unpack_take * take, void * context);
+
+/**
+ * unpack_complete(unpack):
+ * Return whether the stream has come to its end, checksum included.
+ */
+bool unpack_complete(const struct unpack * unpack);
+
+#endif
