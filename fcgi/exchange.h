@@ -18,7 +18,7 @@ struct FCGX_Request;
 struct exchange {
 	struct FCGX_Request * fcgi;	/* NULL: plain CGI. */
 	int64_t began;			/* On the clock of deadlines. */
-	int64_t unread;			/* CGI: bytes of the body; -1: unknown. */
+	int64_t unread;			/* CGI: bytes of the body, or -1. */
 	bool ended;			/* The body has been read to its end. */
 	bool failed;			/* The connection is of no more use. */
 };

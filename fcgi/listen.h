@@ -11,7 +11,7 @@
 struct listen {
 	int descriptors[LISTEN_MAX];
 	size_t count;
-	char * path;			/* Of a socket to be removed, or NULL. */
+	char * path;			/* Of a socket of ours, or NULL. */
 };
 
 /**

@@ -181,7 +181,7 @@ read_encoding(const char * text, enum body_encoding * encoding)
 	return (false);
 }
 
-/* Read CONTENT_LENGTH: -1 if there is none.  Return false if it is no number. */
+/* Read CONTENT_LENGTH: -1 if there is none.  Return false if it is bad. */
 static bool
 read_length(const char * text, int64_t * length)
 {

@@ -141,9 +141,10 @@ watch(struct server * server, int operation, int descriptor, uint32_t events)
 static void
 register_connection(struct server * server, int descriptor)
 {
-	size_t size = server->size;
+	size_t size;
 
 	pthread_mutex_lock(&server->lock);
+	size = server->size;
 	if ((size_t)descriptor >= size) {
 		server->size = ((size_t)descriptor + 1) * 2;
 		server->connections = alloc_resize(server->connections,

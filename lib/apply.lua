@@ -15,7 +15,8 @@
 
 local writer, seen = KEYS[1], KEYS[2]
 local instances, instances_seen = KEYS[3], KEYS[4]
-local sequence, lifetime, now = ARGV[1], ARGV[2], ARGV[3]
+local sequence = string.match(ARGV[1], '^0*(%d+)$')
+local lifetime, now = ARGV[2], ARGV[3]
 local features_max, instances_max = tonumber(ARGV[4]), tonumber(ARGV[5])
 local prune_before = ARGV[6]
 

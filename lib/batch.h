@@ -19,7 +19,7 @@ struct batch;
 /* What becomes of an element that violates the schema. */
 enum batch_invalid {
 	BATCH_REJECT,		/* The body is rejected. */
-	BATCH_SKIP,		/* The element is left out, and the rest counts. */
+	BATCH_SKIP,		/* The element is left out; the rest counts. */
 };
 
 struct batch_settings {

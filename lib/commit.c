@@ -111,9 +111,9 @@ count_part(struct parts * parts, const struct tally_node * node)
 	/* A node that was merged has its fate in the group's tally. */
 	if (node->group != NULL)
 		node = node->group;
-	if (node->fate == FATE_REFUSED)
+	if (node->fate == FATE_REFUSED || node->fate == FATE_MIXED)
 		parts->refused++;
-	else
+	if (node->fate != FATE_REFUSED)
 		parts->applied++;
 }
 

@@ -14,7 +14,7 @@
 /* Where Redis is, from a URL and perhaps a password file. */
 struct config_redis {
 	bool tls;
-	char * unix_path;		/* Of a Unix socket; NULL: host, port. */
+	char * unix_path;		/* Of a Unix socket, or NULL. */
 	char * host;
 	int port;
 	int database;
@@ -72,9 +72,10 @@ struct config_error {
  * config_load(path, program, environment, error):
  * Return the configuration in force.  The INI file is ${path} or else what
  * FLAGTALLY_CONFIG names, either of which must be there, or else flagtally.ini
- * in the directory of the file ${program}, or else the system's.  ${environment}
- * is as environ.  Return NULL, with the first thing that is wrong in ${error},
- * if there is anything: unknown keys are errors.  The caller frees it.
+ * in the directory of the file ${program}, or else the system's.
+ * ${environment} is as environ.  Return NULL, with the first thing that is
+ * wrong in ${error}, if anything is: unknown keys are errors.  The caller frees
+ * it.
  */
 struct config * config_load(const char * path, const char * program,
     char * const * environment, struct config_error * error);

@@ -373,6 +373,15 @@ element_take(struct element * element, const struct schema_rule * rule,
 	return (true);
 }
 
+/* Part of the element may have been counted, so the body is lost. */
+static bool
+overflow(struct element_problem * problem)
+{
+
+	return (element_problem(problem, FAULT_OVERFLOW,
+	    "makes a sum of counts exceed 9007199254740991", NULL));
+}
+
 static bool
 count_variants(struct element * element, struct tally_node * feature,
     struct element_problem * problem)
@@ -385,8 +394,7 @@ count_variants(struct element * element, struct tally_node * feature,
 		    item->name.length);
 
 		if (!tally_add(element->tally, &variant->count, item->count))
-			return (invalid(problem, "makes a sum of a variant's "
-			    "counts exceed 9007199254740991"));
+			return (overflow(problem));
 	}
 	return (true);
 }
@@ -410,8 +418,7 @@ count_metric(struct element * element, struct element_problem * problem)
 	    &text[SLOT_APP_NAME], period, &text[SLOT_FEATURE_NAME]);
 	if (!tally_add(element->tally, &feature->yes, yes) ||
 	    !tally_add(element->tally, &feature->no, no))
-		return (invalid(problem,
-		    "makes a sum of counts exceed 9007199254740991"));
+		return (overflow(problem));
 	return (count_variants(element, feature, problem) &&
 	    element_within_limits(element, problem));
 }

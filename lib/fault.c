@@ -38,7 +38,7 @@ const char *
 fault_quote(char out[FAULT_QUOTE_MAX], const char * text, size_t length)
 {
 	static const char hex[] = "0123456789abcdef";
-	/* The longest piece is \xHH; what follows is an ellipsis and a quote. */
+	/* The longest piece is \xHH; an ellipsis and a quote may follow. */
 	const size_t room = FAULT_QUOTE_MAX - sizeof("...\"") - 4;
 	size_t used = 0;
 	size_t i;

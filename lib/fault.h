@@ -12,6 +12,7 @@
 enum fault_code {
 	FAULT_NONE = 0,
 	FAULT_INVALID,		/* Not JSON, or not the schema. */
+	FAULT_OVERFLOW,		/* Its counts add up to more than 2^53-1. */
 	FAULT_TOO_LARGE,	/* Beyond a limit of size or number. */
 	FAULT_INCOMPLETE,	/* The body could not be read to its end. */
 };

@@ -1,4 +1,3 @@
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -66,109 +65,17 @@ group_tag(struct buffer * text, const struct sink_settings * settings,
 	append_text(text, "}");
 }
 
-/* Calls */
-
-static void
-begin_call(struct group * group)
-{
-
-	buffer_clear(&group->keys);
-	buffer_clear(&group->arguments);
-	group->key_count = 0;
-	group->argument_count = 0;
-}
-
-static void
-add_bytes(struct group * group, const void * bytes, size_t length)
-{
-
-	buffer_string(&group->arguments, bytes, length);
-	group->argument_count++;
-}
-
-static void
-add_text(struct group * group, const char * text)
-{
-
-	add_bytes(group, text, strlen(text));
-}
-
-static void
-add_integer(struct group * group, int64_t integer)
-{
-
-	buffer_integer(&group->arguments, integer);
-	group->argument_count++;
-}
-
-/* Add ${before} and a name as one argument. */
-static void
-add_name(struct group * group, const char * before, const char * name,
-    size_t length)
-{
-
-	buffer_clear(&group->text);
-	append_text(&group->text, before);
-	append_name(&group->text, name, length);
-	add_bytes(group, group->text.bytes, group->text.length);
-}
-
-/* Add a key: the tag, and what follows it. */
-static void
-add_key(struct group * group, const struct buffer * tag, const char * rest,
-    const char * name)
-{
-
-	buffer_clear(&group->text);
-	buffer_append(&group->text, tag->bytes, tag->length);
-	append_text(&group->text, rest);
-	append_text(&group->text, name);
-	buffer_string(&group->keys, group->text.bytes, group->text.length);
-	group->key_count++;
-}
-
-static void
-end_call(struct group * group, enum group_script script,
-    const char * digest, struct tally_node * node)
-{
-	struct group_call * call;
-
-	if (group->count == group->size) {
-		group->size = group->size == 0 ? 16 : group->size * 2;
-		group->calls = alloc_resize(group->calls, group->size,
-		    sizeof(*group->calls));
-	}
-	call = &group->calls[group->count++];
-	call->offset = group->requests.length;
-	call->script = script;
-	call->node = node;
-	call->settled = false;
-	if (script == SCRIPT_NONE)
-		buffer_array(&group->requests, group->argument_count);
-	else {
-		buffer_array(&group->requests, 3 + group->key_count +
-		    group->argument_count);
-		buffer_text(&group->requests, "EVALSHA");
-		buffer_text(&group->requests, digest);
-		buffer_integer(&group->requests, (int64_t)group->key_count);
-	}
-	buffer_append(&group->requests, group->keys.bytes,
-	    group->keys.length);
-	buffer_append(&group->requests, group->arguments.bytes,
-	    group->arguments.length);
-	call->length = group->requests.length - call->offset;
-}
-
 /* What every script call begins with: who writes, and for the how manieth
  * time. */
 static void
-add_identity(struct group * group, struct group_writer * writer,
+add_identity(struct calls * calls, struct group_writer * writer,
     const struct buffer * tag)
 {
 
-	add_key(group, tag, ":writer:", writer->id);
-	add_integer(group, ++writer->sequence);
-	add_integer(group, GROUP_WRITER_LIFETIME);
+
+	calls_add_key(calls, tag, ":writer:", writer->id, strlen(writer->id));
+	calls_add_sequence(calls, ++writer->sequence);
+	calls_add_integer(calls, GROUP_WRITER_LIFETIME);
 }
 
 /* Applications */
@@ -179,7 +86,7 @@ struct cursor {
 	const struct tally_node * bucket;
 	const struct tally_node * feature;
 	const struct tally_node * variant;
-	bool begun;			/* yes and no of the feature are done. */
+	bool begun;			/* The feature's yes and no are done. */
 };
 
 static const struct tally_node *
@@ -209,28 +116,28 @@ enter_bucket(struct cursor * cursor, const struct tally_node * bucket)
 }
 
 static void
-add_instances(struct group * group, struct cursor * cursor)
+add_instances(struct calls * calls, struct cursor * cursor)
 {
 	const struct tally_node * node = cursor->instance;
 	size_t count;
 
 	for (count = 0; node != NULL && count < INSTANCES_MAX; count++)
 		node = next_of_kind(node->next, TALLY_INSTANCE);
-	add_integer(group, (int64_t)count);
+	calls_add_integer(calls, (int64_t)count);
 	for (node = cursor->instance; node != NULL && count > 0; count--) {
-		add_name(group, "", node->name, node->length);
-		add_bytes(group, node->text, node->text_length);
+		calls_add_name(calls, "", node->name, node->length);
+		calls_add_bytes(calls, node->text, node->text_length);
 		node = next_of_kind(node->next, TALLY_INSTANCE);
 	}
 	cursor->instance = node;
 }
 
 static void
-add_count(struct group * group, const char * end, uint64_t count)
+add_count(struct calls * calls, const char * end, uint64_t count)
 {
 
-	add_text(group, end);
-	add_integer(group, (int64_t)count);
+	calls_add_text(calls, end);
+	calls_add_integer(calls, (int64_t)count);
 }
 
 /* Counters that a feature still has, up to ${room}. */
@@ -250,28 +157,29 @@ counters_left(const struct cursor * cursor, size_t room)
 
 /* Add a feature, or as much of it as there is room for. */
 static size_t
-add_feature(struct group * group, struct cursor * cursor, size_t room)
+add_feature(struct calls * calls, struct cursor * cursor, size_t room)
 {
 	const struct tally_node * feature = cursor->feature;
 	size_t count = counters_left(cursor, room);
 	size_t left = count;
 
-	add_name(group, "", feature->name, feature->length);
-	add_integer(group, (int64_t)count);
+	calls_add_name(calls, "", feature->name, feature->length);
+	calls_add_integer(calls, (int64_t)count);
 	if (!cursor->begun && feature->yes > 0) {
-		add_count(group, "yes", feature->yes);
+		add_count(calls, "yes", feature->yes);
 		left--;
 	}
 	if (!cursor->begun && feature->no > 0) {
-		add_count(group, "no", feature->no);
+		add_count(calls, "no", feature->no);
 		left--;
 	}
 	cursor->begun = true;
 	for (; left > 0; left--) {
 		const struct tally_node * variant = cursor->variant;
 
-		add_name(group, "variant:", variant->name, variant->length);
-		add_integer(group, (int64_t)variant->count);
+		calls_add_name(calls, "variant:", variant->name,
+		    variant->length);
+		calls_add_integer(calls, (int64_t)variant->count);
 		cursor->variant = variant->next;
 	}
 	if (cursor->variant == NULL)
@@ -328,37 +236,38 @@ periods_of(struct periods * periods, const struct group_writer * writer,
 
 /* The fixed arguments of apply.lua, up to the instances. */
 static void
-begin_apply(struct group * group, struct group_writer * writer,
+begin_apply(struct calls * calls, struct group_writer * writer,
     const struct buffer * tag, const struct tally_node * bucket)
 {
 	const struct sink_settings * settings = writer->settings;
 	struct periods periods = { .count = 0 };
 	size_t i;
 
-	begin_call(group);
-	add_identity(group, writer, tag);
-	add_key(group, tag, ":seen", "");
-	add_key(group, tag, ":instances", "");
-	add_key(group, tag, ":instances:seen", "");
-	add_integer(group, writer->now);
-	add_integer(group, (int64_t)settings->limit_features);
-	add_integer(group, (int64_t)settings->limit_instances);
-	add_integer(group, writer->now - later(settings->retention_hour,
+	calls_begin(calls);
+	add_identity(calls, writer, tag);
+	calls_add_key(calls, tag, ":seen", "", 0);
+	calls_add_key(calls, tag, ":instances", "", 0);
+	calls_add_key(calls, tag, ":instances:seen", "", 0);
+	calls_add_integer(calls, writer->now);
+	calls_add_integer(calls, (int64_t)settings->limit_features);
+	calls_add_integer(calls, (int64_t)settings->limit_instances);
+	calls_add_integer(calls, writer->now - later(settings->retention_hour,
 	    settings->retention_day));
 	if (bucket != NULL)
 		periods_of(&periods, writer, bucket->period);
 	/* Start of the finest bucket and of the coarsest; 0 for none. */
-	add_integer(group, bucket == NULL ? 0 : periods.start[0]);
-	add_integer(group, bucket == NULL ? 0 :
+	calls_add_integer(calls, bucket == NULL ? 0 : periods.start[0]);
+	calls_add_integer(calls, bucket == NULL ? 0 :
 	    periods.start[periods.count - 1]);
 	for (i = 0; i < periods.count; i++) {
-		add_key(group, tag, ":", periods.name[i]);
-		add_integer(group, periods.expire[i]);
+		calls_add_key(calls, tag, ":", periods.name[i],
+		    strlen(periods.name[i]));
+		calls_add_integer(calls, periods.expire[i]);
 	}
 }
 
 static void
-encode_application(struct group * group, struct group_writer * writer,
+encode_application(struct calls * calls, struct group_writer * writer,
     const struct buffer * tag, struct tally_node * application)
 {
 	size_t periods = (size_t)(writer->settings->retention_hour > 0) +
@@ -370,15 +279,15 @@ encode_application(struct group * group, struct group_writer * writer,
 	enter_bucket(&cursor, next_of_kind(application->first,
 	    TALLY_BUCKET));
 	while (cursor.instance != NULL || cursor.bucket != NULL) {
-		begin_apply(group, writer, tag, cursor.bucket);
-		add_instances(group, &cursor);
+		begin_apply(calls, writer, tag, cursor.bucket);
+		add_instances(calls, &cursor);
 		room = GROUP_INCREMENTS_MAX / periods;
 		while (cursor.feature != NULL && room > 0) {
-			size_t used = add_feature(group, &cursor, room);
+			size_t used = add_feature(calls, &cursor, room);
 
 			room -= used < room ? used : room;
 		}
-		end_call(group, SCRIPT_APPLY, writer->digest[SCRIPT_APPLY],
+		calls_end(calls, SCRIPT_APPLY, writer->digest[SCRIPT_APPLY],
 		    application);
 		if (cursor.bucket != NULL && cursor.feature == NULL)
 			enter_bucket(&cursor, next_of_kind(
@@ -390,12 +299,12 @@ encode_application(struct group * group, struct group_writer * writer,
 
 /* The fields of a series are what follows its name in Prometheus's text. */
 static void
-add_field(struct group * group, const char * what, const char * suffix,
+add_field(struct calls * calls, const char * what, const char * suffix,
     const struct tally_node * series, const struct tally_node * bound)
 {
-	struct buffer * text = &group->text;
+	struct buffer * text = &calls->text;
 
-	add_text(group, what);
+	calls_add_text(calls, what);
 	buffer_clear(text);
 	append_text(text, suffix);
 	if (series->length > 0 || bound != NULL)
@@ -408,16 +317,16 @@ add_field(struct group * group, const char * what, const char * suffix,
 	}
 	if (series->length > 0 || bound != NULL)
 		append_text(text, "}");
-	add_bytes(group, text->bytes, text->length);
+	calls_add_bytes(calls, text->bytes, text->length);
 }
 
 static void
-add_double(struct group * group, double number)
+add_double(struct calls * calls, double number)
 {
 	char text[32];
 
 	snprintf(text, sizeof(text), "%.17g", number);
-	add_text(group, text);
+	calls_add_text(calls, text);
 }
 
 /* A histogram's series has _sum, _count, and a _bucket for each bound. */
@@ -433,19 +342,19 @@ series_fields(const struct tally_node * series)
 }
 
 static void
-add_histogram(struct group * group, const struct tally_node * series)
+add_histogram(struct calls * calls, const struct tally_node * series)
 {
 	const struct tally_node * bound;
 
-	add_integer(group, (int64_t)series_fields(series));
+	calls_add_integer(calls, (int64_t)series_fields(series));
 	for (bound = series->first; bound != NULL; bound = bound->next) {
-		add_field(group, "count", "_bucket", series, bound);
-		add_integer(group, (int64_t)bound->count);
+		add_field(calls, "count", "_bucket", series, bound);
+		calls_add_integer(calls, (int64_t)bound->count);
 	}
-	add_field(group, "add", "_sum", series, NULL);
-	add_double(group, series->value);
-	add_field(group, "count", "_count", series, NULL);
-	add_integer(group, (int64_t)series->count);
+	add_field(calls, "add", "_sum", series, NULL);
+	add_double(calls, series->value);
+	add_field(calls, "count", "_count", series, NULL);
+	calls_add_integer(calls, (int64_t)series->count);
 }
 
 /*
@@ -453,7 +362,7 @@ add_histogram(struct group * group, const struct tally_node * series)
  * Return the series to go on with, or NULL.
  */
 static const struct tally_node *
-add_metric(struct group * group, const struct buffer * tag,
+add_metric(struct calls * calls, const struct buffer * tag,
     const struct tally_node * metric, const struct tally_node * series,
     size_t * room)
 {
@@ -471,31 +380,26 @@ add_metric(struct group * group, const struct buffer * tag,
 		left -= series_fields(end) < left ? series_fields(end) : left;
 	*room = left;
 	/* It is a Prometheus name: there is nothing to encode in it. */
-	add_bytes(group, name.bytes, name.length);
-	buffer_clear(&group->text);
-	buffer_append(&group->text, tag->bytes, tag->length);
-	append_text(&group->text, ":impact:");
-	buffer_append(&group->text, name.bytes, name.length);
-	buffer_string(&group->keys, group->text.bytes, group->text.length);
-	group->key_count++;
-	add_text(group, types[type]);
-	add_bytes(group, metric->text, metric->text_length);
-	add_integer(group, count);
+	calls_add_bytes(calls, name.bytes, name.length);
+	calls_add_key(calls, tag, ":impact:", name.bytes, name.length);
+	calls_add_text(calls, types[type]);
+	calls_add_bytes(calls, metric->text, metric->text_length);
+	calls_add_integer(calls, count);
 	for (; series != end; series = series->next) {
 		if (type == TALLY_HISTOGRAM) {
-			add_histogram(group, series);
+			add_histogram(calls, series);
 			continue;
 		}
-		add_integer(group, 1);
-		add_field(group, type == TALLY_GAUGE ? "set" : "add", "",
+		calls_add_integer(calls, 1);
+		add_field(calls, type == TALLY_GAUGE ? "set" : "add", "",
 		    series, NULL);
-		add_double(group, series->value);
+		add_double(calls, series->value);
 	}
 	return (end);
 }
 
 static void
-encode_impact(struct group * group, struct group_writer * writer,
+encode_impact(struct calls * calls, struct group_writer * writer,
     const struct buffer * tag, struct tally_node * environment)
 {
 	const struct tally_node * metric = next_of_kind(environment->first,
@@ -504,20 +408,21 @@ encode_impact(struct group * group, struct group_writer * writer,
 	size_t room;
 
 	while (metric != NULL) {
-		begin_call(group);
-		add_identity(group, writer, tag);
-		add_key(group, tag, ":impact", "");
-		add_integer(group, (int64_t)writer->settings->limit_series);
+		calls_begin(calls);
+		add_identity(calls, writer, tag);
+		calls_add_key(calls, tag, ":impact", "", 0);
+		calls_add_integer(calls,
+		    (int64_t)writer->settings->limit_series);
 		room = GROUP_INCREMENTS_MAX;
 		while (metric != NULL && room > 0) {
-			series = add_metric(group, tag, metric, series,
+			series = add_metric(calls, tag, metric, series,
 			    &room);
 			if (series != NULL)
 				continue;
 			metric = next_of_kind(metric->next, TALLY_METRIC);
 			series = metric == NULL ? NULL : metric->first;
 		}
-		end_call(group, SCRIPT_IMPACT,
+		calls_end(calls, SCRIPT_IMPACT,
 		    writer->digest[SCRIPT_IMPACT], environment);
 	}
 }
@@ -530,36 +435,36 @@ struct zadd {
 };
 
 static void
-zadd_end(struct group * group, struct zadd * zadd)
+zadd_end(struct calls * calls, struct zadd * zadd)
 {
 
 	if (zadd->members > 0)
-		end_call(group, SCRIPT_NONE, NULL, NULL);
+		calls_end(calls, SCRIPT_NONE, NULL, NULL);
 	zadd->members = 0;
 }
 
 /* Make ready for the next member, which the caller adds. */
 static void
-zadd_next(struct group * group, const struct group_writer * writer,
+zadd_next(struct calls * calls, const struct group_writer * writer,
     struct zadd * zadd)
 {
 
 	if (zadd->members == MEMBERS_MAX)
-		zadd_end(group, zadd);
+		zadd_end(calls, zadd);
 	if (zadd->members++ == 0) {
-		begin_call(group);
-		add_text(group, "ZADD");
-		buffer_clear(&group->text);
-		append_text(&group->text, writer->settings->prefix);
-		append_text(&group->text, zadd->key);
-		add_bytes(group, group->text.bytes, group->text.length);
-		add_text(group, "GT");
+		calls_begin(calls);
+		calls_add_text(calls, "ZADD");
+		buffer_clear(&calls->text);
+		append_text(&calls->text, writer->settings->prefix);
+		append_text(&calls->text, zadd->key);
+		calls_add_bytes(calls, calls->text.bytes, calls->text.length);
+		calls_add_text(calls, "GT");
 	}
-	add_integer(group, writer->now);
+	calls_add_integer(calls, writer->now);
 }
 
 static void
-encode_members(struct group * group, const struct group_writer * writer,
+encode_members(struct calls * calls, const struct group_writer * writer,
     const struct tally_node * environment, struct zadd * zadd)
 {
 	const struct tally_node * node;
@@ -568,25 +473,25 @@ encode_members(struct group * group, const struct group_writer * writer,
 	    node != NULL; node = next_of_kind(node->next, TALLY_APPLICATION)) {
 		if (node->fate == FATE_DROPPED)
 			continue;
-		zadd_next(group, writer, zadd);
-		group_member(&group->text, node);
-		add_bytes(group, group->text.bytes, group->text.length);
+		zadd_next(calls, writer, zadd);
+		group_member(&calls->text, node);
+		calls_add_bytes(calls, calls->text.bytes, calls->text.length);
 	}
 }
 
 static void
-encode_token(struct group * group, const struct group_writer * writer,
+encode_token(struct calls * calls, const struct group_writer * writer,
     const struct tally_node * token, struct zadd * zadd)
 {
 	char hex[2 * DIGEST_SIZE + 1];
 
-	zadd_next(group, writer, zadd);
+	zadd_next(calls, writer, zadd);
 	digest_hex(hex, token->name, token->length);
-	add_text(group, hex);
+	calls_add_text(calls, hex);
 }
 
 static void
-encode_environment(struct group * group, struct group_writer * writer,
+encode_environment(struct calls * calls, struct group_writer * writer,
     struct tally_node * environment)
 {
 	struct buffer tag = { NULL, 0, 0 };
@@ -597,46 +502,33 @@ encode_environment(struct group * group, struct group_writer * writer,
 		    node->fate == FATE_DROPPED)
 			continue;
 		group_tag(&tag, writer->settings, environment, node);
-		encode_application(group, writer, &tag, node);
+		encode_application(calls, writer, &tag, node);
 	}
 	if (next_of_kind(environment->first, TALLY_METRIC) != NULL) {
 		group_tag(&tag, writer->settings, environment, NULL);
-		encode_impact(group, writer, &tag, environment);
+		encode_impact(calls, writer, &tag, environment);
 	}
 	buffer_free(&tag);
 }
 
 void
-group_encode(struct group * group, struct group_writer * writer,
+group_encode(struct calls * calls, struct group_writer * writer,
     const struct tally * tally)
 {
 	struct zadd applications = { ":apps", 0 };
 	struct zadd tokens = { ":tokens:seen", 0 };
 	struct tally_node * node;
 
-	buffer_clear(&group->requests);
-	group->count = 0;
+	calls_clear(calls);
 	for (node = tally->root->first; node != NULL; node = node->next)
 		if (node->kind == TALLY_ENVIRONMENT)
-			encode_environment(group, writer, node);
+			encode_environment(calls, writer, node);
 	for (node = tally->root->first; node != NULL; node = node->next)
 		if (node->kind == TALLY_ENVIRONMENT)
-			encode_members(group, writer, node, &applications);
-	zadd_end(group, &applications);
+			encode_members(calls, writer, node, &applications);
+	zadd_end(calls, &applications);
 	for (node = tally->root->first; node != NULL; node = node->next)
 		if (node->kind == TALLY_TOKEN)
-			encode_token(group, writer, node, &tokens);
-	zadd_end(group, &tokens);
-}
-
-void
-group_free(struct group * group)
-{
-
-	buffer_free(&group->requests);
-	buffer_free(&group->keys);
-	buffer_free(&group->arguments);
-	buffer_free(&group->text);
-	free(group->calls);
-	memset(group, 0, sizeof(*group));
+			encode_token(calls, writer, node, &tokens);
+	zadd_end(calls, &tokens);
 }

@@ -4,7 +4,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "lib/buffer.h"
+#include "lib/calls.h"
 #include "lib/sink.h"
 #include "lib/tally.h"
 
@@ -20,29 +20,6 @@
 /* Seconds that Redis remembers a writer which has not written since. */
 #define GROUP_WRITER_LIFETIME ((int64_t)30 * 24 * 3600)
 
-enum group_script {
-	SCRIPT_APPLY,			/* apply.lua */
-	SCRIPT_IMPACT,			/* impact.lua */
-	SCRIPT_COUNT,
-	SCRIPT_NONE = SCRIPT_COUNT,	/* A plain command. */
-};
-
-struct group_call {
-	size_t offset, length;		/* Its bytes in requests. */
-	enum group_script script;
-	struct tally_node * node;	/* Whose counts; NULL: of nobody. */
-	bool settled;			/* Applied, or refused for good. */
-};
-
-struct group {
-	struct buffer requests;
-	struct group_call * calls;
-	size_t count, size;
-	/* For the encoder's use: */
-	struct buffer keys, arguments, text;
-	size_t key_count, argument_count;
-};
-
 /* Who writes, and with what. */
 struct group_writer {
 	const struct sink_settings * settings;
@@ -53,11 +30,11 @@ struct group_writer {
 };
 
 /**
- * group_encode(group, writer, tally):
- * Replace what is in ${group} by the calls for ${tally}, leaving out what is
- * marked as dropped.  The tally must stay as long as the group is used.
+ * group_encode(calls, writer, tally):
+ * Replace ${calls} by those for ${tally}, leaving out what is marked as
+ * dropped.  The tally must stay as long as the calls are used.
  */
-void group_encode(struct group * group, struct group_writer * writer,
+void group_encode(struct calls * calls, struct group_writer * writer,
     const struct tally * tally);
 
 /**
@@ -76,11 +53,5 @@ void group_tag(struct buffer * text, const struct sink_settings * settings,
  */
 void group_member(struct buffer * text,
     const struct tally_node * application);
-
-/**
- * group_free(group):
- * Free what the group holds; leave it empty.
- */
-void group_free(struct group * group);
 
 #endif

@@ -74,7 +74,7 @@ add_count(uint64_t * counter, uint64_t count,
 {
 
 	if (count > NUMBER_COUNT_MAX - *counter)
-		return (element_problem(problem, FAULT_INVALID, "makes a sum "
+		return (element_problem(problem, FAULT_OVERFLOW, "makes a sum "
 		    "of counts exceed 9007199254740991", NULL));
 	*counter += count;
 	return (true);
@@ -116,7 +116,7 @@ count_sample(struct element * element, const struct text * name,
 	else if (!add_histogram(element, series, sample, problem))
 		return (false);
 	if (!isfinite(series->value))
-		return (element_problem(problem, FAULT_INVALID,
+		return (element_problem(problem, FAULT_OVERFLOW,
 		    "makes a sum too large for a double", NULL));
 	return (element_within_limits(element, problem));
 }

@@ -10,7 +10,7 @@
 -- error as apply.lua does.
 
 local writer, names = KEYS[1], KEYS[2]
-local sequence, lifetime = ARGV[1], ARGV[2]
+local sequence, lifetime = string.match(ARGV[1], '^0*(%d+)$'), ARGV[2]
 local series_max = tonumber(ARGV[3])
 
 local function wrong_type(key, expected)
@@ -148,6 +148,7 @@ end
 
 local wrong = 0
 local function apply()
+	local counting = {}
 	redis.call('SET', writer, sequence, 'EX', lifetime)
 	for _, metric in ipairs(metrics) do
 		local known = redis.call('HMGET', metric.key, '#type', '#help')
@@ -161,9 +162,13 @@ local function apply()
 			if counted and (not known[1] or known[2] ~= metric.help) then
 				write(metric.key, '#type', known[1], metric.type)
 				write(metric.key, '#help', known[2], metric.help)
-				redis.call('SADD', names, metric.name)
+				counting[#counting + 1] = metric.name
 			end
 		end
+	end
+	if #counting > 0 then
+		-- Last, as it is not undone.
+		redis.call('SADD', names, unpack(counting))
 	end
 end
 

@@ -4,6 +4,7 @@
 #include <yajl/yajl_parse.h>
 
 #include "lib/json.h"
+#include "lib/path.h"
 #include "lib/strict.h"
 
 /*
@@ -13,13 +14,7 @@
  * is the first byte after the token before that is neither white space nor a
  * comma or colon.  A token that began in a piece we no longer have is noted
  * at the end of that piece (pending).
- *
- * The path is a stack of frames.  A key is kept as a pointer into the piece
- * being read, and copied only if it outlives the piece or does not lie in it.
- * A key too long to keep cuts the pointer short at the object that holds it,
- * however the body was cut into pieces.
  */
-#define KEY_KEPT_MAX 128
 
 /*
  * yajl scans a string that spans pieces again from its start with each piece,
@@ -27,15 +22,6 @@
  * length could be seen.  Every byte of a string takes at most six in the body.
  */
 #define RAW_STRING_MAX (JSON_STRING_MAX * 6 + 2)
-
-struct frame {
-	bool array;
-	uint64_t start;			/* Position of its bracket. */
-	uint64_t index;			/* Elements complete so far. */
-	const char * key;		/* The member being read, or NULL. */
-	size_t key_length;
-	char kept[KEY_KEPT_MAX];
-};
 
 struct json {
 	struct arena * arena;
@@ -48,7 +34,7 @@ struct json {
 
 	const char * piece;		/* What is being read, */
 	size_t piece_length;
-	uint64_t base;			/* and the position of its first byte. */
+	uint64_t base;			/* and where its first byte is. */
 
 	uint64_t previous_end;		/* End of the token before. */
 	bool pending;			/* A token began in an earlier piece: */
@@ -59,9 +45,7 @@ struct json {
 	uint64_t container_start;
 	bool complete;			/* The text's one value has ended. */
 
-	size_t depth;			/* Open frames. */
-	size_t depth_limit;
-	struct frame * frames;
+	struct path path;
 };
 
 /*
@@ -178,70 +162,9 @@ string_end(const struct json * json, const char * text, size_t length)
 static void
 value_done(struct json * json)
 {
-	struct frame * frame;
 
-	if (json->depth == 0) {
+	if (!path_next(&json->path))
 		json->complete = true;
-		return;
-	}
-	frame = &json->frames[json->depth - 1];
-	if (frame->array)
-		frame->index++;
-	else
-		frame->key = NULL;
-}
-
-/*
- * Append ~0 for ~ and ~1 for / (RFC 6901, section 3).  Return 0 if there is no
- * room, or if a NUL in the name would end the pointer, which is a C string.
- */
-static size_t
-pointer_append(char * out, size_t room, const char * text, size_t length)
-{
-	size_t used = 0;
-	size_t i;
-
-	for (i = 0; i < length; i++) {
-		bool escaped = text[i] == '~' || text[i] == '/';
-
-		if (used + 2 > room || text[i] == '\0')
-			return (0);
-		out[used++] = escaped ? '~' : text[i];
-		if (escaped)
-			out[used++] = text[i] == '~' ? '0' : '1';
-	}
-	return (used);
-}
-
-static void
-pointer_write(const struct json * json, char out[FAULT_POINTER_MAX])
-{
-	char number[24];
-	size_t used = 0;
-	size_t i;
-
-	for (i = 0; i < json->depth; i++) {
-		const struct frame * frame = &json->frames[i];
-		const char * text = frame->key;
-		size_t length = frame->key_length;
-		size_t added;
-
-		if (frame->array) {
-			text = number;
-			length = (size_t)snprintf(number, sizeof(number),
-			    "%llu", (unsigned long long)frame->index);
-		}
-		if (text == NULL || length > KEY_KEPT_MAX ||
-		    used + 2 > FAULT_POINTER_MAX)
-			break;
-		out[used] = '/';
-		added = pointer_append(out + used + 1,
-		    FAULT_POINTER_MAX - used - 2, text, length);
-		if (added == 0 && length > 0)
-			break;
-		used += 1 + added;
-	}
-	out[used] = '\0';
 }
 
 void
@@ -250,7 +173,7 @@ json_describe(struct json * json, struct fault * fault, enum fault_code code,
 {
 	char pointer[FAULT_POINTER_MAX];
 
-	pointer_write(json, pointer);
+	path_write(&json->path, pointer, sizeof(pointer));
 	fault_vset(fault, code, token_start(json), pointer, format, arguments);
 }
 
@@ -260,7 +183,7 @@ reject_text(struct json * json, uint64_t offset, const char * detail)
 {
 	char pointer[FAULT_POINTER_MAX];
 
-	pointer_write(json, pointer);
+	path_write(&json->path, pointer, sizeof(pointer));
 	fault_set(json->fault, FAULT_INVALID, offset, pointer, "%s", detail);
 	return (false);
 }
@@ -356,29 +279,15 @@ on_string(void * context, const unsigned char * text, size_t length)
 	return (1);
 }
 
-static void
-key_keep(struct frame * frame)
-{
-
-	if (frame->key_length <= KEY_KEPT_MAX) {
-		memcpy(frame->kept, frame->key, frame->key_length);
-		frame->key = frame->kept;
-	}
-}
-
 static int
 on_key(void * context, const unsigned char * text, size_t length)
 {
 	struct json * json = context;
-	struct frame * frame = &json->frames[json->depth - 1];
 	const char * key = (const char *)text;
 
 	if (!string_valid(json, key, length))
 		return (0);
-	frame->key = key;
-	frame->key_length = length;
-	if (!in_piece(json, key, length))
-		key_keep(frame);
+	path_name(&json->path, key, length, in_piece(json, key, length));
 	if (!json->handler->key(json->context, key, length))
 		return (0);
 	token_done(json, string_end(json, key, length));
@@ -388,21 +297,16 @@ on_key(void * context, const unsigned char * text, size_t length)
 static int
 container_start(struct json * json, bool array)
 {
-	struct frame * frame;
 	uint64_t end = consumed(json);
 
 	json->at_container = true;
 	json->container_start = end - 1;
-	if (json->depth == json->depth_limit)
+	if (json->path.depth == json->path.depth_max)
 		return (reject_token(json, "nested too deeply"));
 	if (array ? !json->handler->array_start(json->context) :
 	    !json->handler->object_start(json->context))
 		return (0);
-	frame = &json->frames[json->depth++];
-	frame->array = array;
-	frame->start = end - 1;
-	frame->index = 0;
-	frame->key = NULL;
+	path_open(&json->path, array, end - 1);
 	token_done(json, end);
 	return (1);
 }
@@ -412,9 +316,8 @@ container_end(struct json * json, bool array)
 {
 	uint64_t end = consumed(json);
 
-	json->depth--;
 	json->at_container = true;
-	json->container_start = json->frames[json->depth].start;
+	json->container_start = path_close(&json->path);
 	if (array ? !json->handler->array_end(json->context) :
 	    !json->handler->object_end(json->context))
 		return (0);
@@ -474,8 +377,7 @@ json_create(struct arena * arena, const struct json_handler * handler,
 	json->handler = handler;
 	json->context = context;
 	json->fault = fault;
-	json->depth_limit = depth;
-	json->frames = arena_take(arena, depth * sizeof(*json->frames));
+	path_init(&json->path, arena, depth);
 	json->allocator.malloc = yajl_take;
 	json->allocator.realloc = yajl_take_again;
 	json->allocator.free = yajl_give_back;
@@ -547,7 +449,6 @@ static bool
 piece_done(struct json * json)
 {
 	uint64_t end = json->base + json->piece_length;
-	size_t i;
 
 	if (!json->pending) {
 		json->pending_start = token_from(json, json->previous_end);
@@ -560,13 +461,7 @@ piece_done(struct json * json)
 		return (reject_token(json, json->pending_first == '"' ?
 		    "a string is longer than 64 KiB" :
 		    "a number is longer than 4 KiB"));
-	for (i = 0; i < json->depth; i++) {
-		struct frame * frame = &json->frames[i];
-
-		if (!frame->array && frame->key != NULL &&
-		    frame->key != frame->kept)
-			key_keep(frame);
-	}
+	path_keep(&json->path);
 	json->base = end;
 	return (true);
 }

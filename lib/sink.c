@@ -24,9 +24,16 @@
  * A call that is refused with an error has changed nothing: the scripts see to
  * it.  Errors are of two kinds.  Those that begin with REFUSED will come again
  * whatever we do; all others (LOADING, READONLY, OOM, ...) may pass.
+ *
+ * Calls under one tag must reach Redis in the order of their numbers, or the
+ * later one makes the earlier one look done.  So a call that got an error
+ * which may pass, and so is known not to have been applied, gets a new number
+ * and goes to the end; those of unknown fate keep their numbers and their
+ * places.
  */
 
 #define ID_BYTES 16
+
 
 /* Names in one call of admit.lua. */
 #define ADMIT_MAX 500
@@ -46,11 +53,11 @@ struct sink {
 	struct arena * known_arena;
 	struct tally * known;
 
-	struct group group;
+	struct calls calls;
 	struct buffer requests;
 	struct buffer text;
-	size_t * sent;			/* Numbers of the calls on their way. */
-	size_t sent_size;
+	size_t * pending;		/* Calls to be sent, in order. */
+	size_t pending_count, pending_size;
 
 	/* Of the exchange at hand. */
 	bool forgotten;			/* A script is not known any more. */
@@ -67,26 +74,14 @@ forget_known(struct sink * sink)
 	sink->known = tally_create(sink->known_arena);
 }
 
-static void
-make_id(char id[2 * ID_BYTES + 1])
-{
-	static const char hex[] = "0123456789abcdef";
-	unsigned char random[ID_BYTES];
-	size_t i;
-
-	digest_random(random, sizeof(random));
-	for (i = 0; i < sizeof(random); i++) {
-		id[2 * i] = hex[random[i] >> 4];
-		id[2 * i + 1] = hex[random[i] & 15];
-	}
-	id[2 * ID_BYTES] = '\0';
-}
-
 struct sink *
 sink_create(const struct sink_settings * settings, struct redis * redis)
 {
 	struct sink * sink = alloc_zeroed(1, sizeof(*sink));
+	unsigned char id[ID_BYTES];
 
+	digest_random(id, sizeof(id));
+	digest_hex(sink->id, id, sizeof(id));
 	sink->settings = settings;
 	sink->redis = redis;
 	sink->script[SCRIPT_APPLY] = redis_script(redis, apply_lua);
@@ -94,7 +89,6 @@ sink_create(const struct sink_settings * settings, struct redis * redis)
 	sink->admit_script = redis_script(redis, admit_lua);
 	sink->known_arena = arena_create(64 * 1024);
 	forget_known(sink);
-	make_id(sink->id);
 	return (sink);
 }
 
@@ -288,20 +282,18 @@ admit(struct sink * sink, struct tally * tally, int64_t deadline)
 /* Calls */
 
 static void
-refuse(struct sink * sink, struct group_call * call,
-    const struct redis_reply * reply)
+settle(struct call * call, enum tally_fate fate)
 {
+	struct tally_node * node = call->node;
 
-	(void)sink;
-	call->settled = true;
-	if (call->node != NULL)
-		call->node->fate = FATE_REFUSED;
-	log_error("Redis refuses for good: %.*s", (int)reply->length,
-	    reply->text);
+	call->state = CALL_SETTLED;
+	if (node != NULL)
+		node->fate = node->fate == FATE_OPEN || node->fate == fate ?
+		    fate : FATE_MIXED;
 }
 
 static void
-count_drops(struct tally * tally, enum group_script script,
+count_drops(struct tally * tally, enum call_script script,
     const struct redis_reply * reply)
 {
 	static const enum tally_drop drops[SCRIPT_COUNT][3] = {
@@ -322,42 +314,87 @@ static void
 take_call(void * context, size_t number, const struct redis_reply * reply)
 {
 	struct sink * sink = context;
-	struct group_call * call = &sink->group.calls[sink->sent[number]];
+	struct call * call = &sink->calls.list[sink->pending[number]];
 
 	if (reply->type != REDIS_ERROR) {
-		call->settled = true;
+		settle(call, FATE_APPLIED);
 		count_drops(sink->tally, call->script, reply);
 	} else if (begins_with(reply, "REFUSED") ||
-	    begins_with(reply, "WRONGTYPE"))
-		refuse(sink, call, reply);
-	else
+	    begins_with(reply, "WRONGTYPE")) {
+		settle(call, FATE_REFUSED);
+		log_error("Redis refuses for good: %.*s", (int)reply->length,
+		    reply->text);
+	} else {
+		call->state = CALL_FAILED;
 		note_trouble(sink, reply);
+	}
 }
 
-/* Request all calls that are not settled; return how many they are. */
-static size_t
-request_calls(struct sink * sink)
+/* All calls of a new group are pending. */
+static void
+begin_pending(struct sink * sink)
 {
-	const struct group * group = &sink->group;
+	size_t i;
+
+	if (sink->pending_size < sink->calls.count) {
+		sink->pending_size = sink->calls.count;
+		sink->pending = alloc_resize(sink->pending,
+		    sink->pending_size, sizeof(*sink->pending));
+	}
+	for (i = 0; i < sink->calls.count; i++)
+		sink->pending[i] = i;
+	sink->pending_count = i;
+}
+
+/*
+ * What is still pending after an exchange.  Replies come in order, so what has
+ * none stands behind all that has one, and keeps its order; what failed gets
+ * numbers beyond all others.
+ */
+static void
+update_pending(struct sink * sink)
+{
+	struct calls * calls = &sink->calls;
+	size_t * failed = alloc_resize(NULL, sink->pending_count,
+	    sizeof(*failed));
+	size_t failed_count = 0;
 	size_t count = 0;
 	size_t i;
 
-	begin_exchange(sink);
-	if (sink->sent_size < group->count) {
-		sink->sent_size = group->count;
-		sink->sent = alloc_resize(sink->sent, sink->sent_size,
-		    sizeof(*sink->sent));
-	}
-	for (i = 0; i < group->count; i++) {
-		const struct group_call * call = &group->calls[i];
+	for (i = 0; i < sink->pending_count; i++) {
+		enum call_state state = calls->list[sink->pending[i]].state;
 
-		if (call->settled)
-			continue;
-		buffer_append(&sink->requests, group->requests.bytes +
-		    call->offset, call->length);
-		sink->sent[count++] = i;
+		if (state == CALL_WAITING)
+			sink->pending[count++] = sink->pending[i];
+		else if (state == CALL_FAILED)
+			failed[failed_count++] = sink->pending[i];
 	}
-	return (count);
+	for (i = 0; i < failed_count; i++) {
+		struct call * call = &calls->list[failed[i]];
+
+		call->state = CALL_WAITING;
+		if (call->script != SCRIPT_NONE)
+			calls_renumber(calls, call, ++sink->sequence);
+		sink->pending[count++] = failed[i];
+	}
+	sink->pending_count = count;
+	free(failed);
+}
+
+static void
+request_pending(struct sink * sink)
+{
+	const struct calls * calls = &sink->calls;
+	size_t i;
+
+	begin_exchange(sink);
+	for (i = 0; i < sink->pending_count; i++) {
+		const struct call * call =
+		    &calls->list[sink->pending[i]];
+
+		buffer_append(&sink->requests, calls->requests.bytes +
+		    call->offset, call->length);
+	}
 }
 
 static void
@@ -371,14 +408,13 @@ encode(struct sink * sink, struct tally * tally)
 		writer.digest[i] = redis_script_digest(sink->redis,
 		    sink->script[i]);
 	writer.now = clock_now();
-	group_encode(&sink->group, &writer, tally);
+	group_encode(&sink->calls, &writer, tally);
 	sink->sequence = writer.sequence;
 }
 
 enum sink_result
 sink_commit(struct sink * sink, struct tally * tally, int64_t deadline)
 {
-	size_t count;
 
 	/* The names of the scripts are known once there is a connection. */
 	if (!connected(sink, deadline))
@@ -388,11 +424,14 @@ sink_commit(struct sink * sink, struct tally * tally, int64_t deadline)
 		return (SINK_UNAVAILABLE);
 	encode(sink, tally);
 	sink->tally = tally;
-	while ((count = request_calls(sink)) > 0) {
+	begin_pending(sink);
+	while (sink->pending_count > 0) {
 		if (clock_remaining(deadline) == 0 ||
 		    !connected(sink, deadline))
 			return (SINK_UNAVAILABLE);
-		exchange(sink, count, deadline, take_call);
+		request_pending(sink);
+		exchange(sink, sink->pending_count, deadline, take_call);
+		update_pending(sink);
 	}
 	return (SINK_APPLIED);
 }
@@ -405,9 +444,9 @@ sink_free(struct sink * sink)
 		return;
 	redis_free(sink->redis);
 	arena_free(sink->known_arena);
-	group_free(&sink->group);
+	calls_free(&sink->calls);
 	buffer_free(&sink->requests);
 	buffer_free(&sink->text);
-	free(sink->sent);
+	free(sink->pending);
 	free(sink);
 }

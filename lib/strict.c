@@ -11,7 +11,7 @@ enum {
 	TEXT,			/* Not in an escape. */
 	ESCAPE,			/* After a backslash. */
 	DIGITS,			/* In the four digits after \u. */
-	PAIR,			/* After a high surrogate: a backslash must follow. */
+	PAIR,			/* After a high surrogate: a \ must follow. */
 	PAIR_ESCAPE,		/* After that backslash: a 'u' must follow. */
 };
 

@@ -50,7 +50,9 @@ enum tally_type {
 /* What the sink says of an application, or an environment's impact metrics. */
 enum tally_fate {
 	FATE_OPEN,		/* Nothing yet. */
+	FATE_APPLIED,
 	FATE_REFUSED,		/* Redis will never take it; see sink.h. */
+	FATE_MIXED,		/* Of several calls, some either way. */
 	FATE_DROPPED,		/* It is beyond a cap. */
 };
 

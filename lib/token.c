@@ -40,7 +40,7 @@ struct set {
 struct token_store {
 	char * path;
 	pthread_rwlock_t lock;		/* Guards set. */
-	pthread_mutex_t reading;	/* One thread at a time reads the file. */
+	pthread_mutex_t reading;	/* For one thread at a time. */
 	struct set * set;		/* NULL: none could be read so far. */
 	struct stat seen;		/* The file as it was read. */
 	_Atomic int64_t next_look;

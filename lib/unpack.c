@@ -15,7 +15,7 @@
 struct unpack {
 	z_stream zlib;
 	enum unpack_format format;
-	unsigned char first[2];		/* Kept until it is known what is sent. */
+	unsigned char first[2];		/* Until it is known what is sent. */
 	size_t seen;			/* Bytes so far, up to 2. */
 	bool ended;			/* A stream, or member, has ended. */
 	unsigned char output[OUTPUT_SIZE];

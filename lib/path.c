@@ -1,0 +1,133 @@
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "lib/path.h"
+
+void
+path_init(struct path * path, struct arena * arena, size_t depth_max)
+{
+
+	path->frames = arena_take(arena, depth_max * sizeof(*path->frames));
+	path->depth = 0;
+	path->depth_max = depth_max;
+}
+
+void
+path_open(struct path * path, bool array, uint64_t start)
+{
+	struct path_frame * frame = &path->frames[path->depth++];
+
+	frame->array = array;
+	frame->start = start;
+	frame->index = 0;
+	frame->name = NULL;
+}
+
+uint64_t
+path_close(struct path * path)
+{
+
+	return (path->frames[--path->depth].start);
+}
+
+/* A name too long to keep is never looked at. */
+static void
+keep(struct path_frame * frame)
+{
+
+	if (frame->length <= PATH_NAME_MAX) {
+		memcpy(frame->kept, frame->name, frame->length);
+		frame->name = frame->kept;
+	}
+}
+
+void
+path_name(struct path * path, const char * name, size_t length, bool lasts)
+{
+	struct path_frame * frame = &path->frames[path->depth - 1];
+
+	frame->name = name;
+	frame->length = length;
+	if (!lasts)
+		keep(frame);
+}
+
+void
+path_keep(struct path * path)
+{
+	size_t i;
+
+	for (i = 0; i < path->depth; i++) {
+		struct path_frame * frame = &path->frames[i];
+
+		if (!frame->array && frame->name != NULL &&
+		    frame->name != frame->kept)
+			keep(frame);
+	}
+}
+
+bool
+path_next(struct path * path)
+{
+	struct path_frame * frame;
+
+	if (path->depth == 0)
+		return (false);
+	frame = &path->frames[path->depth - 1];
+	if (frame->array)
+		frame->index++;
+	else
+		frame->name = NULL;
+	return (true);
+}
+
+/*
+ * Append ~0 for ~ and ~1 for / (RFC 6901, section 3).  Return false if there
+ * is no room, or if a NUL would end the pointer, which is a C string.
+ */
+static bool
+append(char * out, size_t size, size_t * used, const char * text,
+    size_t length)
+{
+	size_t i;
+
+	for (i = 0; i < length; i++) {
+		bool escaped = text[i] == '~' || text[i] == '/';
+
+		if (*used + 2 >= size || text[i] == '\0')
+			return (false);
+		out[(*used)++] = escaped ? '~' : text[i];
+		if (escaped)
+			out[(*used)++] = text[i] == '~' ? '0' : '1';
+	}
+	return (true);
+}
+
+void
+path_write(const struct path * path, char * out, size_t size)
+{
+	char number[24];
+	size_t used = 0;
+	size_t i, end;
+
+	for (i = 0; i < path->depth; i++) {
+		const struct path_frame * frame = &path->frames[i];
+		const char * text = frame->name;
+		size_t length = frame->length;
+
+		if (frame->array) {
+			text = number;
+			length = (size_t)snprintf(number, sizeof(number),
+			    "%" PRIu64, frame->index);
+		}
+		if (text == NULL || length > PATH_NAME_MAX || used + 2 > size)
+			break;
+		end = used + 1;
+		if (!append(out, size, &end, text, length))
+			break;
+		out[used] = '/';
+		used = end;
+	}
+	out[used] = '\0';
+}

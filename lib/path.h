@@ -1,0 +1,81 @@
+#ifndef FLAGTALLY_PATH_H
+#define FLAGTALLY_PATH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "lib/arena.h"
+
+/*
+ * Where a reader of JSON is: the objects and arrays that are open, and which
+ * member or element of each is being read.
+ */
+
+/* Of a longer name the pointer does not speak; see path_write. */
+#define PATH_NAME_MAX 128
+
+struct path_frame {
+	bool array;
+	uint64_t start;			/* Position of its bracket. */
+	uint64_t index;			/* Elements complete so far. */
+	const char * name;		/* Of the member at hand, or NULL. */
+	size_t length;
+	char kept[PATH_NAME_MAX];
+};
+
+struct path {
+	struct path_frame * frames;
+	size_t depth;
+	size_t depth_max;
+};
+
+/**
+ * path_init(path, arena, depth_max):
+ * Make an empty path of up to ${depth_max} frames, whose memory is taken from
+ * ${arena} and goes with it.
+ */
+void path_init(struct path * path, struct arena * arena, size_t depth_max);
+
+/**
+ * path_open(path, array, start):
+ * An object or array opens at position ${start}; there must be a frame left.
+ */
+void path_open(struct path * path, bool array, uint64_t start);
+
+/**
+ * path_close(path):
+ * The innermost one closes.  Return the position at which it opened.
+ */
+uint64_t path_close(struct path * path);
+
+/**
+ * path_name(path, name, length, lasts):
+ * The name of the next member.  If it ${lasts}, it stays where it is until
+ * path_keep is called; otherwise it is copied.
+ */
+void path_name(struct path * path, const char * name, size_t length,
+    bool lasts);
+
+/**
+ * path_keep(path):
+ * Copy the names that have not been copied: they go away.
+ */
+void path_keep(struct path * path);
+
+/**
+ * path_next(path):
+ * A value has ended.  Return false if nothing is open, so that it was the
+ * whole text.
+ */
+bool path_next(struct path * path);
+
+/**
+ * path_write(path, out, size):
+ * Write the path as a JSON Pointer (RFC 6901) with a NUL.  It ends before a
+ * name that is longer than PATH_NAME_MAX, holds a NUL, or does not fit into
+ * ${size} bytes, and so leads to the object that holds the member.
+ */
+void path_write(const struct path * path, char * out, size_t size);
+
+#endif

@@ -1,0 +1,17 @@
+"""Waiting for conditions; nothing here ever waits for time to pass."""
+
+import time
+
+LIMIT = 20.0
+
+
+def until(condition, what, limit=LIMIT):
+    """Return the condition's first true value; raise after the limit."""
+    end = time.monotonic() + limit
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > end:
+            raise TimeoutError(f"waited {limit} s for {what}")
+        time.sleep(0.002)

@@ -1,0 +1,258 @@
+#include <pthread.h>
+
+#include "lib/log.h"
+#include "tests/unit/tap.h"
+#include "tests/unit/temporary.h"
+
+static char written[16384];
+
+/* What the log's line begins with. */
+static const char *
+line_start(const char * level)
+{
+	static char start[80];
+
+	snprintf(start, sizeof(start), "flagtally[%ld]: %s: ", (long)getpid(),
+	    level);
+	return (start);
+}
+
+static void
+is_line(const char * level, const char * text, const char * name)
+{
+	char wanted[4096];
+
+	snprintf(wanted, sizeof(wanted), "%s%s\n", line_start(level), text);
+	temporary_errors(written, sizeof(written));
+	is_text(written, wanted, "%s", name);
+}
+
+static void
+test_levels(void)
+{
+	static const char * const names[] = {
+		"error", "warning", "info", "debug",
+	};
+	char wanted[1000];
+	size_t level, i, used;
+
+	for (level = 0; level <= 4; level++) {
+		/* At first as it is from the start: info. */
+		size_t in_force = level == 0 ? LOG_LEVEL_INFO : level - 1;
+
+		if (level > 0)
+			log_set_level((enum log_level)in_force);
+		log_error("text %d", 1);
+		log_warning("text %d", 1);
+		log_info("text %d", 1);
+		log_debug("text %d", 1);
+		for (used = 0, i = 0; i <= in_force; i++)
+			used += (size_t)snprintf(wanted + used,
+			    sizeof(wanted) - used, "%stext 1\n",
+			    line_start(names[i]));
+		temporary_errors(written, sizeof(written));
+		is_text(written, wanted, "the lines of level %s",
+		    names[in_force]);
+	}
+}
+
+static void
+test_escapes(void)
+{
+	static const struct {
+		const char * text;
+		const char * wanted;
+	} rows[] = {
+		{ "", "" },
+		{ " !~", " !~" },
+		{ "a\nflagtally[1]: error: forged",
+		  "a\\x0aflagtally[1]: error: forged" },
+		{ "\r\t\x01\x1f\x7f", "\\x0d\\x09\\x01\\x1f\\x7f" },
+		{ "\x1b[2J", "\\x1b[2J" },
+		{ "\x80\xff", "\\x80\\xff" },
+		{ "caf\xc3\xa9", "caf\\xc3\\xa9" },
+		{ "%s%n", "%s%n" },
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		log_error("%s", rows[i].text);
+		is_line("error", rows[i].wanted, "what is not printable");
+	}
+}
+
+static void
+test_lengths(void)
+{
+	static const struct {
+		size_t length;
+		bool whole;
+	} rows[] = {
+		{ 1, true }, { 100, true }, { 900, true }, { 1000, true },
+		{ 1100, true }, { 1500, true }, { 1990, true },
+		{ 2048, false }, { 2100, false }, { 10000, false },
+	};
+	static char text[10001];
+	size_t i, length;
+
+	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		size_t start = strlen(line_start("info"));
+
+		memset(text, 'x', rows[i].length);
+		text[rows[i].length] = '\0';
+		log_info("%s", text);
+		length = temporary_errors(written, sizeof(written));
+		ok(length <= 2048 && written[length - 1] == '\n' &&
+		    strchr(written, '\n') == written + length - 1,
+		    "a text of %zu bytes is one line of up to 2 KiB",
+		    rows[i].length);
+		if (rows[i].whole)
+			is_integer(length, start + rows[i].length + 1,
+			    "a text of %zu bytes is not cut", rows[i].length);
+		else
+			ok(length > 2000, "a text of %zu bytes is cut at "
+			    "2 KiB, got %zu", rows[i].length, length);
+	}
+}
+
+static void
+test_long_escapes(void)
+{
+	static char text[5001];
+	size_t length, before, wrong = 0;
+
+	for (before = 0; before < 8; before++) {
+		memset(text, '\n', sizeof(text) - 1);
+		memset(text, 'x', before);
+		log_error("%s", text);
+		length = temporary_errors(written, sizeof(written));
+		wrong += length > 2048 || length < 2000 ||
+		    memcmp(written + length - 5, "\\x0a\n", 5) != 0;
+	}
+	is_integer(wrong, 0, "no escape is cut in two");
+}
+
+static void
+test_limit(void)
+{
+	struct log_limit limit = { 0 };
+	uint64_t suppressed = 77;
+	int i;
+
+	ok(log_allowed(&limit, 3600, &suppressed), "the first line comes");
+	is_integer(suppressed, 0, "nothing was suppressed before");
+	for (i = 0; i < 5; i++)
+		ok(!log_allowed(&limit, 3600, &suppressed),
+		    "the next ones do not");
+	limit.next = 0;
+	ok(log_allowed(&limit, 3600, &suppressed),
+	    "a line comes again when its time has come");
+	is_integer(suppressed, 5, "and tells how many did not");
+	ok(!log_allowed(&limit, 3600, &suppressed), "but no other");
+	limit.next = 0;
+	ok(log_allowed(&limit, 3600, &suppressed), "a third one comes");
+	is_integer(suppressed, 1, "and tells of those since the second");
+}
+
+#define THREADS 8
+#define CALLS 1000
+
+static struct log_limit shared;
+static _Atomic int allowed;
+
+static void *
+call_often(void * context)
+{
+	uint64_t suppressed;
+	int i;
+
+	(void)context;
+	for (i = 0; i < CALLS; i++)
+		if (log_allowed(&shared, 3600, &suppressed))
+			allowed++;
+	return (NULL);
+}
+
+static void
+test_limit_threads(void)
+{
+	pthread_t threads[THREADS];
+	int i;
+
+	for (i = 0; i < THREADS; i++)
+		pthread_create(&threads[i], NULL, call_often, NULL);
+	for (i = 0; i < THREADS; i++)
+		pthread_join(threads[i], NULL);
+	is_integer(allowed, 1, "of all threads' lines one comes");
+	is_integer(shared.suppressed, THREADS * CALLS - 1,
+	    "and all others are counted");
+}
+
+static void *
+log_often(void * context)
+{
+	int i;
+
+	for (i = 0; i < 50; i++)
+		log_error("%s", (const char *)context);
+	return (NULL);
+}
+
+/* Lines of threads do not mix. */
+static void
+test_threads(void)
+{
+	static char big[60000];
+	pthread_t threads[3];
+	static char a[] = "aaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+	static char b[] = "bbbbbbbbbbbbbbbbbbbbbbbbbbbb";
+	static char c[] = "cccccccccccccccccccccccccccc";
+	char * texts[] = { a, b, c };
+	char wanted[100];
+	char * line, * rest;
+	int i, lines = 0;
+
+	for (i = 0; i < 3; i++)
+		pthread_create(&threads[i], NULL, log_often, texts[i]);
+	for (i = 0; i < 3; i++)
+		pthread_join(threads[i], NULL);
+	temporary_errors(big, sizeof(big));
+	for (line = strtok_r(big, "\n", &rest); line != NULL;
+	    line = strtok_r(NULL, "\n", &rest))
+		for (i = 0; i < 3; i++) {
+			snprintf(wanted, sizeof(wanted), "%s%s",
+			    line_start("error"), texts[i]);
+			lines += strcmp(line, wanted) == 0;
+		}
+	is_integer(lines, 150, "threads write whole lines");
+}
+
+static void
+test_no_stderr(void)
+{
+	int kept = dup(STDERR_FILENO);
+
+	close(STDERR_FILENO);
+	log_error("nobody reads this");
+	dup2(kept, STDERR_FILENO);
+	close(kept);
+	log_error("this is read");
+	is_line("error", "this is read", "a log that cannot be written");
+}
+
+int
+main(void)
+{
+
+	temporary_create();
+	temporary_catch_errors();
+	test_levels();
+	test_escapes();
+	test_lengths();
+	test_long_escapes();
+	test_limit();
+	test_limit_threads();
+	test_threads();
+	test_no_stderr();
+	return (tap_done());
+}

@@ -1,0 +1,511 @@
+#include <zlib.h>
+
+#include "lib/unpack.h"
+#include "tests/unit/tap.h"
+
+#define BITS_GZIP (15 + 16)
+#define BITS_ZLIB 15
+#define BITS_RAW (-15)
+
+/* Bytes that grow, packed or unpacked. */
+struct bytes {
+	unsigned char * bytes;
+	size_t length;
+	int calls;
+	int stop_at;			/* Call that says stop; 0: none. */
+};
+
+static bool
+take(void * context, const void * bytes, size_t length)
+{
+	struct bytes * out = context;
+
+	out->bytes = realloc(out->bytes, out->length + length + 1);
+	memcpy(out->bytes + out->length, bytes, length);
+	out->length += length;
+	return (++out->calls != out->stop_at);
+}
+
+static void
+append(struct bytes * to, const void * bytes, size_t length)
+{
+
+	(void)take(to, bytes, length);
+}
+
+/* Append a packed stream, with a header of all kinds if it is gzip's. */
+static void
+pack(struct bytes * to, int bits, int level, const void * text,
+    size_t length, bool full_header)
+{
+	static unsigned char extra[] = "extra\0field";
+	static unsigned char name[] = "name.json", comment[] = "a comment";
+	gz_header header = {
+		.extra = extra, .extra_len = sizeof(extra), .name = name,
+		.comment = comment, .hcrc = 1, .os = 3,
+	};
+	z_stream zlib = { .next_in = NULL };
+	size_t room = length + length / 100 + 1000;
+	unsigned char * out = malloc(room);
+	char * copy = tap_copy(text, length);
+
+	if (deflateInit2(&zlib, level, Z_DEFLATED, bits, 8,
+	    Z_DEFAULT_STRATEGY) != Z_OK)
+		abort();
+	if (full_header)
+		deflateSetHeader(&zlib, &header);
+	zlib.next_in = (Bytef *)copy;
+	zlib.avail_in = (uInt)length;
+	zlib.next_out = out;
+	zlib.avail_out = (uInt)room;
+	if (deflate(&zlib, Z_FINISH) != Z_STREAM_END)
+		abort();
+	append(to, out, room - zlib.avail_out);
+	deflateEnd(&zlib);
+	free(copy);
+	free(out);
+}
+
+struct result {
+	const char * why;
+	bool complete;
+};
+
+/* Unpack in pieces of one size, each in memory of its own. */
+static struct result
+unpack(struct bytes * out, enum unpack_format format,
+    const unsigned char * packed, size_t length, size_t piece)
+{
+	struct arena * arena = arena_create(0);
+	struct unpack * stream = unpack_create(arena, format);
+	struct result result = { NULL, false };
+	size_t done = 0;
+
+	out->length = 0;
+	out->calls = 0;
+	while (done < length && result.why == NULL &&
+	    (out->stop_at == 0 || out->calls < out->stop_at)) {
+		size_t size = length - done < piece ? length - done : piece;
+		char * copy = tap_copy(packed + done, size);
+
+		result.why = unpack_feed(stream, copy, size, take, out);
+		free(copy);
+		done += size;
+	}
+	result.complete = unpack_complete(stream);
+	arena_free(arena);
+	return (result);
+}
+
+/* At all piece sizes a stream must unpack to the text and be complete. */
+static void
+check(const char * name, enum unpack_format format,
+    const struct bytes * packed, const void * text, size_t length)
+{
+	struct bytes out = { NULL, 0, 0, 0 };
+	size_t most = packed->length + 1 < 300 ? packed->length + 1 : 300;
+	size_t piece;
+
+	for (piece = 1; piece <= most; piece++) {
+		struct result result = unpack(&out, format, packed->bytes,
+		    packed->length, piece == 300 ? SIZE_MAX : piece);
+
+		if (result.why != NULL || !result.complete ||
+		    out.length != length ||
+		    (length > 0 && memcmp(out.bytes, text, length) != 0)) {
+			ok(false, "%s in pieces of %zu: %s, %zu bytes", name,
+			    piece, result.why == NULL ? "no fault" :
+			    result.why, out.length);
+			break;
+		}
+	}
+	if (piece > most)
+		ok(true, "%s in pieces of all sizes", name);
+	free(out.bytes);
+}
+
+/* Texts to pack: nothing, a byte, JSON, more than one window, noise. */
+enum { TEXTS = 6, TEXT_MAX = 200000 };
+static struct bytes texts[TEXTS];
+
+static void
+make_texts(void)
+{
+	static unsigned char text[TEXT_MAX];
+	size_t i;
+
+	append(&texts[1], "a", 1);
+	append(&texts[2], "{\"appName\":\"a\",\"bucket\":{}}", 27);
+	for (i = 0; i < TEXT_MAX; i++)
+		text[i] = (unsigned char)("{\"feature\":12}, "[i % 16]);
+	append(&texts[3], text, TEXT_MAX);
+	for (i = 0; i < TEXT_MAX; i++)
+		text[i] = (unsigned char)random();
+	append(&texts[4], text, 40000);
+	memset(text, 0, TEXT_MAX);
+	append(&texts[5], text, TEXT_MAX);
+}
+
+static void
+test_formats(void)
+{
+	static const struct {
+		const char * name;
+		enum unpack_format format;
+		int bits;
+		bool full_header;
+	} formats[] = {
+		{ "gzip", UNPACK_GZIP, BITS_GZIP, false },
+		{ "gzip with all of a header", UNPACK_GZIP, BITS_GZIP, true },
+		{ "zlib", UNPACK_DEFLATE, BITS_ZLIB, false },
+		{ "zlib with a small window", UNPACK_DEFLATE, 9, false },
+		{ "bare deflate", UNPACK_DEFLATE, BITS_RAW, false },
+	};
+	static const int levels[] = { 0, 1, 6, 9 };
+	char name[80];
+	size_t i, text, level;
+
+	for (i = 0; i < sizeof(formats) / sizeof(formats[0]); i++)
+	for (text = 0; text < TEXTS; text++)
+	for (level = 0; level < 4; level++) {
+		struct bytes packed = { NULL, 0, 0, 0 };
+
+		pack(&packed, formats[i].bits, levels[level],
+		    texts[text].bytes, texts[text].length,
+		    formats[i].full_header);
+		snprintf(name, sizeof(name), "%s of %zu bytes, level %d",
+		    formats[i].name, texts[text].length, levels[level]);
+		check(name, formats[i].format, &packed, texts[text].bytes,
+		    texts[text].length);
+		free(packed.bytes);
+	}
+}
+
+/* RFC 1952, section 2.2: a file is a series of members. */
+static void
+test_members(void)
+{
+	static const struct {
+		const char * name;
+		const char * members[5];
+		const char * text;
+	} rows[] = {
+		{ "two members", { "ab", "cd", NULL }, "abcd" },
+		{ "an empty one first", { "", "ab", NULL }, "ab" },
+		{ "an empty one last", { "ab", "", NULL }, "ab" },
+		{ "an empty one between", { "a", "", "b", NULL }, "ab" },
+		{ "nothing but empty ones", { "", "", "", NULL }, "" },
+		{ "four members", { "{", "\"a\":", "1", "}", NULL },
+		  "{\"a\":1}" },
+	};
+	size_t i, member;
+
+	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct bytes packed = { NULL, 0, 0, 0 };
+
+		for (member = 0; rows[i].members[member] != NULL; member++)
+			pack(&packed, BITS_GZIP, 6, rows[i].members[member],
+			    strlen(rows[i].members[member]), member % 2);
+		check(rows[i].name, UNPACK_GZIP, &packed, rows[i].text,
+		    strlen(rows[i].text));
+		free(packed.bytes);
+	}
+}
+
+/* All that can be wrong with what was sent: it must be told or not complete. */
+static bool
+is_refused(enum unpack_format format, const unsigned char * packed,
+    size_t length, size_t piece)
+{
+	struct bytes out = { NULL, 0, 0, 0 };
+	struct result result = unpack(&out, format, packed, length, piece);
+
+	free(out.bytes);
+	return (result.why != NULL || !result.complete);
+}
+
+static size_t
+count_accepted(enum unpack_format format, const unsigned char * packed,
+    size_t length)
+{
+	static const size_t pieces[] = { 1, 2, 3, 7, SIZE_MAX };
+	size_t accepted = 0;
+	size_t i;
+
+	for (i = 0; i < sizeof(pieces) / sizeof(pieces[0]); i++)
+		accepted += !is_refused(format, packed, length, pieces[i]);
+	return (accepted);
+}
+
+static const struct {
+	const char * name;
+	enum unpack_format format;
+	int bits;
+} kinds[] = {
+	{ "gzip", UNPACK_GZIP, BITS_GZIP },
+	{ "zlib", UNPACK_DEFLATE, BITS_ZLIB },
+	{ "bare deflate", UNPACK_DEFLATE, BITS_RAW },
+};
+
+static void
+test_truncation(void)
+{
+	size_t i, text, length;
+
+	for (i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+		size_t accepted = 0;
+
+		for (text = 0; text < 3; text++) {
+			struct bytes packed = { NULL, 0, 0, 0 };
+
+			pack(&packed, kinds[i].bits, 6, texts[text].bytes,
+			    texts[text].length, i == 0 && text == 2);
+			for (length = 0; length < packed.length; length++)
+				accepted += count_accepted(kinds[i].format,
+				    packed.bytes, length);
+			free(packed.bytes);
+		}
+		is_integer(accepted, 0, "%s that is cut short anywhere",
+		    kinds[i].name);
+	}
+}
+
+/* A second member that is cut; the cut at its start makes a whole file. */
+static void
+test_truncated_member(void)
+{
+	struct bytes packed = { NULL, 0, 0, 0 };
+	size_t first, length, accepted = 0;
+
+	pack(&packed, BITS_GZIP, 6, "first", 5, false);
+	first = packed.length;
+	pack(&packed, BITS_GZIP, 6, "second", 6, true);
+	ok(!is_refused(UNPACK_GZIP, packed.bytes, first, 3),
+	    "the first member alone is whole");
+	for (length = first + 1; length < packed.length; length++)
+		accepted += count_accepted(UNPACK_GZIP, packed.bytes, length);
+	is_integer(accepted, 0, "a second member that is cut short anywhere");
+	free(packed.bytes);
+}
+
+static void
+test_trailing(void)
+{
+	static const struct {
+		const char * bytes;
+		size_t length;
+	} rows[] = {
+		{ "\0", 1 }, { "x", 1 }, { "\n", 1 }, { "\x1f", 1 },
+		{ "\x1f\x8b", 2 }, { "\x1f\x8c", 2 }, { "\0\0\0\0\0\0\0\0", 8 },
+		{ "garbage that is longer", 22 }, { "{}", 2 },
+		{ "\x78\x9c\x03\0\0\0\0\x01", 8 }, { "\x03\0", 2 },
+	};
+	size_t i, row;
+
+	for (i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
+	for (row = 0; row < sizeof(rows) / sizeof(rows[0]); row++) {
+		struct bytes packed = { NULL, 0, 0, 0 };
+
+		pack(&packed, kinds[i].bits, 6, "{}", 2, false);
+		append(&packed, rows[row].bytes, rows[row].length);
+		is_integer(count_accepted(kinds[i].format, packed.bytes,
+		    packed.length), 0, "%s and what follows, row %zu",
+		    kinds[i].name, row);
+		free(packed.bytes);
+	}
+}
+
+/* Every bit of a gzip member or zlib stream is checked, but for a few. */
+static void
+test_damage(void)
+{
+	struct bytes packed = { NULL, 0, 0, 0 };
+	struct bytes out = { NULL, 0, 0, 0 };
+	size_t i, bit, wrong = 0;
+
+	for (i = 0; i < 2; i++) {
+		packed.length = 0;
+		pack(&packed, kinds[i].bits, 6, texts[2].bytes,
+		    texts[2].length, false);
+		for (bit = 0; bit < packed.length * 8; bit++) {
+			struct result result;
+
+			packed.bytes[bit / 8] ^=
+			    (unsigned char)(1u << bit % 8);
+			result = unpack(&out, kinds[i].format, packed.bytes,
+			    packed.length, SIZE_MAX);
+			packed.bytes[bit / 8] ^=
+			    (unsigned char)(1u << bit % 8);
+			if (result.why == NULL && result.complete)
+				wrong += out.length != texts[2].length ||
+				    memcmp(out.bytes, texts[2].bytes,
+				    out.length) != 0;
+		}
+	}
+	is_integer(wrong, 0, "no bit can be changed so that another text "
+	    "comes out");
+	free(packed.bytes);
+	free(out.bytes);
+}
+
+/* Streams that are wrong in one way; the checksums lie at the end. */
+static void
+test_checks(void)
+{
+	static const struct {
+		const char * name;
+		size_t kind;
+		size_t from_end;
+	} rows[] = {
+		{ "gzip's CRC", 0, 8 }, { "gzip's CRC", 0, 5 },
+		{ "gzip's length", 0, 4 }, { "gzip's length", 0, 1 },
+		{ "zlib's checksum", 1, 4 }, { "zlib's checksum", 1, 1 },
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct bytes packed = { NULL, 0, 0, 0 };
+
+		pack(&packed, kinds[rows[i].kind].bits, 6, "{}", 2, false);
+		packed.bytes[packed.length - rows[i].from_end] ^= 0x40;
+		is_integer(count_accepted(kinds[rows[i].kind].format,
+		    packed.bytes, packed.length), 0, "%s is wrong",
+		    rows[i].name);
+		free(packed.bytes);
+	}
+}
+
+static void
+test_other_formats(void)
+{
+	static const struct {
+		const char * name;
+		enum unpack_format format;
+		const char * bytes;
+		size_t length;
+	} rows[] = {
+		{ "JSON as gzip", UNPACK_GZIP, "{\"a\":1}", 7 },
+		{ "JSON as deflate", UNPACK_DEFLATE, "{\"a\":1}", 7 },
+		{ "zlib as gzip", UNPACK_GZIP, "\x78\x9c\x03\0\0\0\0\x01", 8 },
+		{ "bare deflate as gzip", UNPACK_GZIP, "\x03\0", 2 },
+		{ "gzip as deflate", UNPACK_DEFLATE,
+		  "\x1f\x8b\x08\0\0\0\0\0\0\x03\x03\0\0\0\0\0\0\0\0\0", 20 },
+		{ "gzip of another method", UNPACK_GZIP,
+		  "\x1f\x8b\x07\0\0\0\0\0\0\x03\x03\0\0\0\0\0\0\0\0\0", 20 },
+		{ "gzip with reserved flags", UNPACK_GZIP,
+		  "\x1f\x8b\x08\x20\0\0\0\0\0\x03\x03\0\0\0\0\0\0\0\0\0", 20 },
+		{ "zlib that needs a dictionary", UNPACK_DEFLATE,
+		  "\x78\xbb\0\0\0\x01\x03\0\0\0\0\x01", 12 },
+		{ "zlib of another method", UNPACK_DEFLATE,
+		  "\x77\x85\x03\0\0\0\0\x01", 8 },
+		{ "nothing as gzip", UNPACK_GZIP, "", 0 },
+		{ "nothing as deflate", UNPACK_DEFLATE, "", 0 },
+		{ "a byte as gzip", UNPACK_GZIP, "\x1f", 1 },
+		{ "a byte as deflate", UNPACK_DEFLATE, "\x78", 1 },
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		is_integer(count_accepted(rows[i].format,
+		    (const unsigned char *)rows[i].bytes, rows[i].length), 0,
+		    "%s", rows[i].name);
+}
+
+/* Once the taker says stop it is not called again. */
+static void
+test_stop(void)
+{
+	size_t i, piece;
+
+	for (i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+		struct bytes packed = { NULL, 0, 0, 0 };
+		struct bytes out = { NULL, 0, 0, 1 };
+		size_t wrong = 0;
+
+		pack(&packed, kinds[i].bits, 9, "ab", 2, false);
+		for (piece = 1; piece <= packed.length; piece++) {
+			struct result result = unpack(&out, kinds[i].format,
+			    packed.bytes, packed.length, piece);
+
+			wrong += result.why != NULL || out.calls != 1;
+		}
+		is_integer(wrong, 0, "%s of two bytes can be stopped",
+		    kinds[i].name);
+		packed.length = 0;
+		pack(&packed, kinds[i].bits, 9, texts[5].bytes,
+		    texts[5].length, false);
+		out.stop_at = 2;
+		ok(unpack(&out, kinds[i].format, packed.bytes, packed.length,
+		    SIZE_MAX).why == NULL && out.calls == 2 &&
+		    out.length < texts[5].length,
+		    "%s of many bytes can be stopped", kinds[i].name);
+		free(packed.bytes);
+		free(out.bytes);
+	}
+}
+
+/* Two members, of which the taker wants but the first. */
+static void
+test_stop_member(void)
+{
+	struct bytes packed = { NULL, 0, 0, 0 };
+	struct bytes out = { NULL, 0, 0, 1 };
+
+	pack(&packed, BITS_GZIP, 6, "first", 5, false);
+	pack(&packed, BITS_GZIP, 6, "second", 6, false);
+	ok(unpack(&out, UNPACK_GZIP, packed.bytes, packed.length,
+	    SIZE_MAX).why == NULL && out.calls == 1 && out.length == 5,
+	    "the taker can stop between two members");
+	free(packed.bytes);
+	free(out.bytes);
+}
+
+static void
+test_empty_feeds(void)
+{
+	struct arena * arena = arena_create(0);
+	struct bytes packed = { NULL, 0, 0, 0 };
+	struct bytes out = { NULL, 0, 0, 0 };
+	struct unpack * stream = unpack_create(arena, UNPACK_GZIP);
+	size_t i, faults = 0;
+
+	pack(&packed, BITS_GZIP, 6, "text", 4, false);
+	ok(!unpack_complete(stream), "a new stream is not complete");
+	for (i = 0; i < packed.length; i++) {
+		faults += unpack_feed(stream, packed.bytes + i, 0, take,
+		    &out) != NULL;
+		faults += unpack_complete(stream);
+		faults += unpack_feed(stream, packed.bytes + i, 1, take,
+		    &out) != NULL;
+	}
+	is_integer(faults, 0, "empty pieces between all bytes");
+	ok(unpack_feed(stream, packed.bytes, 0, take, &out) == NULL &&
+	    unpack_complete(stream), "and one at the end");
+	is_bytes(out.bytes, out.length, "text", 4, "what came out");
+	arena_free(arena);
+	free(packed.bytes);
+	free(out.bytes);
+}
+
+int
+main(void)
+{
+	size_t i;
+
+	tap_seed();
+	make_texts();
+	test_formats();
+	test_members();
+	test_truncation();
+	test_truncated_member();
+	test_trailing();
+	test_damage();
+	test_checks();
+	test_other_formats();
+	test_stop();
+	test_stop_member();
+	test_empty_feeds();
+	for (i = 0; i < TEXTS; i++)
+		free(texts[i].bytes);
+	return (tap_done());
+}
