@@ -1,6 +1,9 @@
 #include <errno.h>
 #include <fcgiapp.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "fcgi/exchange.h"
@@ -38,6 +41,31 @@ read_fcgi(struct exchange * exchange, void * bytes, size_t size,
 	return (*length > 0 ? EXCHANGE_MORE : EXCHANGE_END);
 }
 
+static int64_t
+deadline(const struct exchange * exchange)
+{
+
+	return (exchange->began + EXCHANGE_TIME_MAX +
+	    exchange->received / EXCHANGE_BYTES_PER_MS);
+}
+
+/*
+ * Wait until standard input can be read.  A signal ends a CGI program here, and
+ * nowhere else: what has been read whole is answered.
+ */
+static bool
+wait_for_input(int64_t until)
+{
+	struct pollfd input = { .fd = STDIN_FILENO, .events = POLLIN };
+	int remaining = clock_remaining(until);
+	struct timespec limit = { .tv_sec = remaining / 1000,
+	    .tv_nsec = remaining % 1000 * 1000000 };
+	sigset_t none;
+
+	sigemptyset(&none);
+	return (ppoll(&input, 1, &limit, &none) == 1);
+}
+
 static enum exchange_status
 read_cgi(struct exchange * exchange, void * bytes, size_t size,
     size_t * length)
@@ -47,6 +75,10 @@ read_cgi(struct exchange * exchange, void * bytes, size_t size,
 	/* RFC 3875, section 4.2: no more than CONTENT_LENGTH is ours. */
 	if (exchange->unread >= 0 && (uint64_t)exchange->unread < size)
 		size = (size_t)exchange->unread;
+	if (size > 0 && !wait_for_input(deadline(exchange))) {
+		exchange->failed = true;
+		return (EXCHANGE_LATE);
+	}
 	do
 		count = size == 0 ? 0 : read(STDIN_FILENO, bytes, size);
 	while (count == -1 && errno == EINTR);
@@ -65,18 +97,21 @@ enum exchange_status
 exchange_read(struct exchange * exchange, void * bytes, size_t size,
     size_t * length)
 {
+	enum exchange_status status;
 
 	*length = 0;
 	if (exchange->ended)
 		return (EXCHANGE_END);
 	/* A peer that sends a byte now and then never runs into a time-out. */
-	if (clock_monotonic() - exchange->began > EXCHANGE_TIME_MAX) {
+	if (clock_remaining(deadline(exchange)) == 0) {
 		exchange->failed = true;
 		return (EXCHANGE_LATE);
 	}
-	if (exchange->fcgi == NULL)
-		return (read_cgi(exchange, bytes, size, length));
-	return (read_fcgi(exchange, bytes, size, length));
+	status = exchange->fcgi == NULL ?
+	    read_cgi(exchange, bytes, size, length) :
+	    read_fcgi(exchange, bytes, size, length);
+	exchange->received += (int64_t)*length;
+	return (status);
 }
 
 static int

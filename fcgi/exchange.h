@@ -12,12 +12,18 @@
 struct exchange;
 struct FCGX_Request;
 
-/* The longest that a request's body may take to arrive, in milliseconds. */
+/*
+ * The longest that a request may take to arrive, in milliseconds, and bytes of
+ * its body that give it a millisecond more: a slow sender has its time, and
+ * one that sends a byte now and then does not hold a thread for ever.
+ */
 #define EXCHANGE_TIME_MAX 30000
+#define EXCHANGE_BYTES_PER_MS 64
 
 struct exchange {
 	struct FCGX_Request * fcgi;	/* NULL: plain CGI. */
 	int64_t began;			/* On the clock of deadlines. */
+	int64_t received;		/* Bytes of the body. */
 	int64_t unread;			/* CGI: bytes of the body, or -1. */
 	bool ended;			/* The body has been read to its end. */
 	bool failed;			/* The connection is of no more use. */

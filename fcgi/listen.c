@@ -63,17 +63,25 @@ add_passed(struct listen * listen)
 	return (0);
 }
 
-/* A socket of a process that has died stays behind; a living one answers. */
+/*
+ * A socket of a process that has died stays behind; a living one answers, and
+ * a file that is no socket refuses just as a dead one does.
+ */
 static bool
 remove_stale(const struct sockaddr_un * address)
 {
-	int probe = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	bool stale = probe != -1 &&
-	    connect(probe, (const struct sockaddr *)address,
-	    sizeof(*address)) == -1 && errno == ECONNREFUSED;
+	struct stat file;
+	bool stale;
+	int probe;
 
-	if (probe != -1)
-		close(probe);
+	if (lstat(address->sun_path, &file) != 0 || !S_ISSOCK(file.st_mode))
+		return (false);
+	probe = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (probe == -1)
+		return (false);
+	stale = connect(probe, (const struct sockaddr *)address,
+	    sizeof(*address)) == -1 && errno == ECONNREFUSED;
+	close(probe);
 	return (stale && unlink(address->sun_path) == 0);
 }
 
@@ -93,8 +101,12 @@ bind_path(int descriptor, const char * path, mode_t mode)
 	/* The file has its mode from the first moment on. */
 	mask = umask(~mode & 0777);
 	result = bind(descriptor, generic, sizeof(address));
-	if (result == -1 && errno == EADDRINUSE && remove_stale(&address))
-		result = bind(descriptor, generic, sizeof(address));
+	if (result == -1 && errno == EADDRINUSE) {
+		if (remove_stale(&address))
+			result = bind(descriptor, generic, sizeof(address));
+		else
+			errno = EADDRINUSE;
+	}
 	umask(mask);
 	return (result);
 }
@@ -197,10 +209,11 @@ listen_close(struct listen * listen)
 {
 	size_t i;
 
-	for (i = 0; i < listen->count; i++)
-		close(listen->descriptors[i]);
+	/* First, or it could be a successor's by then. */
 	if (listen->path != NULL)
 		unlink(listen->path);
+	for (i = 0; i < listen->count; i++)
+		close(listen->descriptors[i]);
 	free(listen->path);
 	memset(listen, 0, sizeof(*listen));
 }

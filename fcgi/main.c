@@ -174,6 +174,7 @@ static void
 finish(struct program * program)
 {
 
+	listen_close(&program->listen);
 	commit_stop(program->service.committer);
 	token_store_free(program->service.tokens);
 	free(program->service.token_variable);
@@ -191,7 +192,6 @@ run_cgi(struct program * program)
 	workspace_init(&workspace);
 	request_serve(&program->service, &workspace, &exchange);
 	workspace_free(&workspace);
-	finish(program);
 	return (EXIT_SUCCESS);
 }
 
@@ -238,8 +238,6 @@ run_server(struct program * program)
 	/* A thread that hangs has answered, and has nothing left to lose. */
 	if (!server_stop(server, deadline))
 		_exit(EXIT_SUCCESS);
-	listen_close(&program->listen);
-	finish(program);
 	return (EXIT_SUCCESS);
 }
 
@@ -293,5 +291,7 @@ main(int argc, char ** argv)
 	}
 	log_set_level((enum log_level)program.config->log_level);
 	settle(&program);
-	return (run(&program));
+	status = run(&program);
+	finish(&program);
+	return (status);
 }

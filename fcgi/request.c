@@ -1,5 +1,4 @@
 #include <ctype.h>
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -181,7 +180,10 @@ read_encoding(const char * text, enum body_encoding * encoding)
 	return (false);
 }
 
-/* Read CONTENT_LENGTH: -1 if there is none.  Return false if it is bad. */
+/*
+ * Read CONTENT_LENGTH: -1 if there is none, and the largest number if it is
+ * larger still.  Return false if it is no number.
+ */
 static bool
 read_length(const char * text, int64_t * length)
 {
@@ -192,9 +194,18 @@ read_length(const char * text, int64_t * length)
 		return (true);
 	if (!isdigit((unsigned char)*text))
 		return (false);
-	errno = 0;
 	*length = strtoll(text, &end, 10);
-	return (*end == '\0' && errno == 0);
+	return (*end == '\0');
+}
+
+static void
+reject_length(struct exchange * exchange)
+{
+	struct fault fault = { .code = FAULT_NONE };
+
+	fault_set(&fault, FAULT_INVALID, 0, "",
+	    "the Content-Length is not a number");
+	answer_fault(exchange, &fault);
 }
 
 /* Return whether the body may be read; otherwise the request is answered. */
@@ -213,8 +224,7 @@ accept_body(const struct service * service, struct exchange * exchange,
 		    "Content-Encoding must be identity, gzip or deflate");
 	else if (!read_length(exchange_parameter(exchange,
 	    "CONTENT_LENGTH"), length))
-		answer_send(exchange, ANSWER_INVALID,
-		    "the Content-Length is not a number");
+		reject_length(exchange);
 	else if (limit > 0 && *length >= 0 && (uint64_t)*length > limit)
 		answer_send(exchange, ANSWER_TOO_LARGE,
 		    "the body is larger than limit_body");

@@ -61,7 +61,7 @@ uri_is_bulk(const char * uri, const char * prefix)
 
 	/* RFC 9112, section 3.2.2: the absolute form. */
 	if (authority != NULL && uri[0] != '/')
-		uri = authority + 3 + strcspn(authority + 3, "/");
+		uri = authority + 3 + strcspn(authority + 3, "/?#");
 	length = strcspn(uri, "?#");
 	if (length > sizeof(decoded))
 		return (false);

@@ -60,8 +60,8 @@ struct thread {
 	pthread_t id;
 	FCGX_Request fcgi;
 	struct workspace workspace;
-	int descriptor;			/* On which a request arrives. */
-	int64_t since;
+	int descriptor;			/* Of the request in hand, or NONE. */
+	int64_t since;			/* When its head began to arrive. */
 };
 
 struct server {
@@ -198,12 +198,12 @@ claim(struct server * server, int descriptor)
 /* Requests */
 
 static void
-set_descriptor(struct thread * thread, int descriptor)
+set_descriptor(struct thread * thread, int descriptor, int64_t since)
 {
 
 	pthread_mutex_lock(&thread->server->lock);
 	thread->descriptor = descriptor;
-	thread->since = clock_monotonic();
+	thread->since = since;
 	pthread_mutex_unlock(&thread->server->lock);
 }
 
@@ -214,15 +214,17 @@ serve(struct thread * thread, int descriptor)
 	struct exchange exchange = { .fcgi = &thread->fcgi,
 	    .began = clock_monotonic(), .unread = -1 };
 
-	set_descriptor(thread, descriptor);
+	set_descriptor(thread, descriptor, exchange.began);
 	thread->fcgi.ipcFd = descriptor;
 	thread->fcgi.keepConnection = 1;
 	if (FCGX_Accept_r(&thread->fcgi) == 0) {
+		/* The body has a limit of its own. */
+		set_descriptor(thread, descriptor, INT64_MAX);
 		request_serve(server->service, &thread->workspace, &exchange);
 		if (exchange.failed || server->stopping)
 			thread->fcgi.keepConnection = 0;
 	}
-	set_descriptor(thread, NONE);
+	set_descriptor(thread, NONE, 0);
 	/* It closes the connection unless that is kept. */
 	FCGX_Finish_r(&thread->fcgi);
 	descriptor = thread->fcgi.ipcFd;
@@ -441,7 +443,7 @@ server_start(const struct service * service, const struct listen * listen,
 	return (NULL);
 }
 
-/* Break off requests that began to arrive before ${before}. */
+/* Break off requests whose head began to arrive before ${before}. */
 static void
 break_off(struct server * server, int64_t before)
 {

@@ -23,8 +23,8 @@ struct server * server_start(const struct service * service,
 
 /**
  * server_tick(server):
- * To be called about once a second: break off requests that have been arriving
- * for longer than EXCHANGE_TIME_MAX.
+ * To be called about once a second: break off requests whose head has been
+ * arriving for longer than EXCHANGE_TIME_MAX.
  */
 void server_tick(struct server * server);
 

@@ -31,47 +31,71 @@ body_create(struct arena * arena, struct arena * scratch,
 }
 
 static bool
-reject(struct body * body, enum fault_code code, const char * detail)
+reject(struct body * body, enum fault_code code, uint64_t offset,
+    const char * detail)
 {
 
-	fault_set(body->fault, code, body->received, "", "%s", detail);
+	fault_set(body->fault, code, offset, "", "%s", detail);
 	return (false);
 }
 
-static bool
-within(uint64_t size, uint64_t limit)
+/* How many of ${length} more bytes are within a limit. */
+static size_t
+within(uint64_t size, size_t length, uint64_t limit)
 {
 
-	return (limit == 0 || size <= limit);
+	if (limit == 0 || size + length <= limit)
+		return (length);
+	return ((size_t)(limit - size));
 }
 
+/*
+ * What is within a limit is read before what is beyond is rejected, so that
+ * the first fault is the same however the body is cut into pieces.
+ */
 static bool
 take_json(void * context, const void * bytes, size_t length)
 {
 	struct body * body = context;
+	uint64_t limit = body->settings->limit_inflated;
+	size_t wanted = within(body->inflated, length, limit);
 
-	body->inflated += length;
-	if (!within(body->inflated, body->settings->limit_inflated))
-		return (reject(body, FAULT_TOO_LARGE, "the body is larger "
-		    "than limit_inflated when it is unpacked"));
-	return (batch_feed(body->batch, bytes, length));
+	body->inflated += wanted;
+	if (!batch_feed(body->batch, bytes, wanted))
+		return (false);
+	if (wanted == length)
+		return (true);
+	return (reject(body, FAULT_TOO_LARGE, limit, "the body is larger "
+	    "than limit_inflated when it is unpacked"));
+}
+
+static bool
+feed(struct body * body, const void * bytes, size_t length)
+{
+	const char * why;
+
+	if (body->unpack == NULL)
+		return (batch_feed(body->batch, bytes, length));
+	why = unpack_feed(body->unpack, bytes, length, take_json, body);
+	if (why != NULL)
+		return (reject(body, FAULT_INVALID,
+		    unpack_position(body->unpack), why));
+	return (body->fault->code == FAULT_NONE);
 }
 
 bool
 body_feed(struct body * body, const void * bytes, size_t length)
 {
-	const char * why;
+	uint64_t limit = body->settings->limit_body;
+	size_t wanted = within(body->received, length, limit);
 
-	body->received += length;
-	if (!within(body->received, body->settings->limit_body))
-		return (reject(body, FAULT_TOO_LARGE,
-		    "the body is larger than limit_body"));
-	if (body->unpack == NULL)
-		return (batch_feed(body->batch, bytes, length));
-	why = unpack_feed(body->unpack, bytes, length, take_json, body);
-	if (why != NULL)
-		return (reject(body, FAULT_INVALID, why));
-	return (body->fault->code == FAULT_NONE);
+	body->received += wanted;
+	if (!feed(body, bytes, wanted))
+		return (false);
+	if (wanted == length)
+		return (true);
+	return (reject(body, FAULT_TOO_LARGE, limit,
+	    "the body is larger than limit_body"));
 }
 
 bool
@@ -79,13 +103,13 @@ body_finish(struct body * body, int64_t announced)
 {
 
 	if (announced >= 0 && body->received < (uint64_t)announced)
-		return (reject(body, FAULT_INVALID,
+		return (reject(body, FAULT_INVALID, body->received,
 		    "the body is shorter than its Content-Length"));
 	if (announced >= 0 && body->received > (uint64_t)announced)
-		return (reject(body, FAULT_INVALID,
+		return (reject(body, FAULT_INVALID, body->received,
 		    "the body is longer than its Content-Length"));
 	if (body->unpack != NULL && !unpack_complete(body->unpack))
-		return (reject(body, FAULT_INVALID,
+		return (reject(body, FAULT_INVALID, body->received,
 		    "the compressed body ends too early"));
 	return (batch_finish(body->batch));
 }

@@ -24,7 +24,8 @@ enum body_encoding {
 struct body_settings {
 	struct batch_settings batch;
 	uint64_t limit_body;		/* Bytes as sent; 0: no limit. */
-	uint64_t limit_inflated;	/* Bytes of JSON; 0: no limit. */
+	uint64_t limit_inflated;	/* Bytes of JSON that a packed one may
+					 * come to; 0: no limit. */
 };
 
 /**

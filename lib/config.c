@@ -341,14 +341,15 @@ take_variable(struct loading * loading, const char * variable)
 	const char * why;
 	size_t i;
 
-	if (length < strlen(VARIABLE_PREFIX) || variable[length] == '\0' ||
-	    length - strlen(VARIABLE_PREFIX) >= sizeof(name))
+	if (length < strlen(VARIABLE_PREFIX) || variable[length] == '\0')
 		return;
-	for (i = strlen(VARIABLE_PREFIX); i < length; i++)
+	/* No key is as long as what does not fit. */
+	for (i = strlen(VARIABLE_PREFIX); i < length &&
+	    i - strlen(VARIABLE_PREFIX) < sizeof(name) - 1; i++)
 		name[i - strlen(VARIABLE_PREFIX)] =
 		    (char)tolower((unsigned char)variable[i]);
-	name[length - strlen(VARIABLE_PREFIX)] = '\0';
-	key = find_key(name);
+	name[i - strlen(VARIABLE_PREFIX)] = '\0';
+	key = i == length ? find_key(name) : NULL;
 	if (key == NULL) {
 		fail(loading, "unknown variable %.*s%s", (int)length,
 		    variable, perhaps(name, meant));

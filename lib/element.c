@@ -140,6 +140,16 @@ element_may_report(struct element * element, const struct text * environment)
 }
 
 /* Keep a text for as long as the element is read. */
+static void
+keep_any(struct element * element, struct text * kept, const char * text,
+    size_t length)
+{
+
+	kept->bytes = arena_copy(element->scratch, text, length);
+	kept->length = length;
+}
+
+/* Keep a name, or what may be as long as one. */
 static bool
 keep(struct element * element, struct text * kept, const char * text,
     size_t length, struct element_problem * problem)
@@ -148,8 +158,7 @@ keep(struct element * element, struct text * kept, const char * text,
 	if (length > element->settings->limit_name)
 		return (invalid(problem,
 		    "is longer than names may be (limit_name)"));
-	kept->bytes = arena_copy(element->scratch, text, length);
-	kept->length = length;
+	keep_any(element, kept, text, length);
 	return (true);
 }
 
@@ -324,6 +333,10 @@ take_text(struct element * element, const struct schema_rule * rule,
 	/* A metric's sdkType is checked but not kept. */
 	if (rule->slot == SLOT_COUNT)
 		return (true);
+	if (rule->use != USE_TEXT) {
+		keep_any(element, &element->text[rule->slot], text, length);
+		return (true);
+	}
 	return (keep(element, &element->text[rule->slot], text, length,
 	    problem));
 }

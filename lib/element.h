@@ -52,6 +52,7 @@ struct element_sample {
 	uint64_t count;
 	bool null[ALTERNATIVE_COUNT];	/* A number of it was null. */
 	bool has_le;			/* It has a label le of its own. */
+	size_t left_out;		/* Labels that cannot be named. */
 };
 
 struct element {

@@ -37,7 +37,6 @@ impact_sample_end(struct element * element)
 	size_t count = element->labels.count;
 	struct prometheus_label * labels = arena_take(element->scratch,
 	    count * sizeof(*labels) + 1);
-	size_t left_out;
 	size_t i = 0;
 
 	sample->count = element->count[COUNT_SAMPLE];
@@ -50,9 +49,8 @@ impact_sample_end(struct element * element)
 		labels[i++].value_length = item->value.length;
 	}
 	sample->labels.bytes = prometheus_labels(element->scratch, labels,
-	    count, &sample->labels.length, &left_out);
+	    count, &sample->labels.length, &sample->left_out);
 	sample->has_le = prometheus_has_label(labels, count, "le");
-	element->tally->dropped[DROP_NAME] += left_out;
 }
 
 /* The environment under which a sample counts. */
@@ -135,6 +133,7 @@ impact_count(struct element * element, struct element_problem * problem)
 		return (true);
 	}
 	for (; sample != NULL; sample = sample->next) {
+		element->tally->dropped[DROP_NAME] += sample->left_out;
 		if (sample->null[element->alternative])
 			element->tally->dropped[DROP_NULL]++;
 		else if (element->alternative == HISTOGRAM && sample->has_le)

@@ -389,10 +389,37 @@ json_create(struct arena * arena, const struct json_handler * handler,
 	return (json);
 }
 
+/* The token after the one before, be it a separator. */
+static uint64_t
+next_token(const struct json * json)
+{
+	uint64_t position = json->previous_end;
+	size_t i = position > json->base ? (size_t)(position - json->base) : 0;
+
+	if (json->pending)
+		return (json->pending_start);
+	while (i < json->piece_length && strchr(" \t\r\n",
+	    json->piece[i]) != NULL)
+		i++;
+	return (json->base + i);
+}
+
+/* The token that yajl has just read, behind any separators. */
+static uint64_t
+bad_token(const struct json * json, uint64_t stopped)
+{
+
+	/* A number ends where the next piece begins, if that is no digit. */
+	if (stopped > json->base && strchr(",:[]{}",
+	    json->piece[stopped - 1 - json->base]) != NULL)
+		return (stopped - 1);
+	return (token_start(json));
+}
+
 /*
- * What yajl says of a text it does not understand, in our words.  Of all its
- * errors only "invalid char" and those of the grammar leave the byte at fault
- * behind the position at which yajl stopped.
+ * What yajl says of a text it does not understand, in our words, and where the
+ * byte at fault is: where yajl has stopped, or before, or the first byte of a
+ * token that cannot stand there.
  */
 static bool
 reject_syntax(struct json * json)
@@ -400,33 +427,49 @@ reject_syntax(struct json * json)
 	static const struct {
 		const char * yajl;
 		const char * detail;
-		unsigned int behind;
+		enum { STOPPED, BEFORE, NEXT, TOKEN } place;
 	} texts[] = {
-		{ "invalid char in", "a byte that cannot stand here", 1 },
-		{ "inside a string, '\\'", "an unknown escape in a string", 0 },
+		{ "invalid char in", "a byte that cannot stand here", BEFORE },
+		{ "inside a string, '\\'", "an unknown escape in a string",
+		    STOPPED },
 		{ "invalid character inside",
-		    "a control character in a string", 0 },
+		    "a control character in a string", STOPPED },
 		{ "invalid (non-hex)",
-		    "an escape without four hexadecimal digits", 0 },
-		{ "invalid string in", "neither true, false nor null", 0 },
-		{ "malformed number", "a number that lacks a digit", 0 },
-		{ "probable comment", "a comment is not JSON", 0 },
-		{ "object key and value", "a colon must follow the name", 1 },
+		    "an escape without four hexadecimal digits", STOPPED },
+		{ "invalid string in", "neither true, false nor null",
+		    STOPPED },
+		{ "malformed number", "a number that lacks a digit",
+		    STOPPED },
+		{ "probable comment", "a comment is not JSON", STOPPED },
+		{ "object key and value", "a colon must follow the name",
+		    NEXT },
 		{ "after key and value",
-		    "a comma or a closing brace must stand here", 1 },
+		    "a comma or a closing brace must stand here", NEXT },
 		{ "after array element",
-		    "a comma or a closing bracket must stand here", 1 },
-		{ "invalid object key", "a name must be a string", 1 },
+		    "a comma or a closing bracket must stand here", NEXT },
+		{ "invalid object key", "a name must be a string", TOKEN },
+		{ "", "not JSON", TOKEN },
 	};
 	const unsigned char * text = yajl_get_error(json->yajl, 0, NULL, 0);
 	uint64_t stopped = consumed(json);
-	size_t i;
+	size_t i = 0;
 
-	for (i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
-		if (strstr((const char *)text, texts[i].yajl) != NULL)
-			return (reject_text(json, stopped - texts[i].behind,
-			    texts[i].detail));
-	return (reject_text(json, stopped - 1, "not JSON"));
+	while (strstr((const char *)text, texts[i].yajl) == NULL)
+		i++;
+	switch (texts[i].place) {
+	case STOPPED:
+		break;
+	case BEFORE:
+		stopped--;
+		break;
+	case NEXT:
+		stopped = next_token(json);
+		break;
+	case TOKEN:
+		stopped = bad_token(json, stopped);
+		break;
+	}
+	return (reject_text(json, stopped, texts[i].detail));
 }
 
 /* Nothing but white space may follow the one value of the text. */

@@ -18,6 +18,7 @@ struct unpack {
 	unsigned char first[2];		/* Until it is known what is sent. */
 	size_t seen;			/* Bytes so far, up to 2. */
 	bool ended;			/* A stream, or member, has ended. */
+	uint64_t before;		/* Bytes of the members before. */
 	unsigned char output[OUTPUT_SIZE];
 };
 
@@ -85,6 +86,7 @@ unpack_bytes(struct unpack * unpack, const unsigned char * bytes,
 			if (unpack->format != UNPACK_GZIP)
 				return ("something follows the compressed "
 				    "body");
+			unpack->before += zlib->total_in;
 			if (inflateReset(zlib) != Z_OK)
 				abort();
 			unpack->ended = false;
@@ -127,6 +129,15 @@ unpack_feed(struct unpack * unpack, const void * bytes, size_t length,
 	if (length == 0)
 		return (NULL);
 	return (unpack_bytes(unpack, next, length, take, context));
+}
+
+uint64_t
+unpack_position(const struct unpack * unpack)
+{
+	/* inflate says in data_type how many bits it has taken ahead. */
+	uint64_t ahead = (uint64_t)(unpack->zlib.data_type & 63) / 8;
+
+	return (unpack->before + unpack->zlib.total_in - ahead);
 }
 
 bool

@@ -3,6 +3,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "lib/arena.h"
 
@@ -32,6 +33,13 @@ struct unpack * unpack_create(struct arena * arena,
  */
 const char * unpack_feed(struct unpack * unpack, const void * bytes,
     size_t length, unpack_take * take, void * context);
+
+/**
+ * unpack_position(unpack):
+ * Return how many bytes have been unpacked: where something is wrong, if
+ * anything is.
+ */
+uint64_t unpack_position(const struct unpack * unpack);
 
 /**
  * unpack_complete(unpack):

@@ -363,6 +363,8 @@ code_name(enum fault_code code)
 		return ("none");
 	case FAULT_INVALID:
 		return ("invalid");
+	case FAULT_OVERFLOW:
+		return ("overflow");
 	case FAULT_TOO_LARGE:
 		return ("too-large");
 	case FAULT_INCOMPLETE:
