@@ -1,5 +1,6 @@
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "fcgi/answer.h"
@@ -13,12 +14,15 @@ static const struct {
 	const char * name;
 	const char * header;
 } answers[] = {
+	[ANSWER_OK] = { 200, "OK", "", "" },
 	[ANSWER_ACCEPTED] = { 202, "Accepted", "", "" },
 	[ANSWER_INVALID] = { 400, "Bad Request", "BadDataError", "" },
 	[ANSWER_NO_ACCESS] = { 403, "Forbidden", "NoAccessError", "" },
 	[ANSWER_NOT_FOUND] = { 404, "Not Found", "NotFoundError", "" },
 	[ANSWER_WRONG_METHOD] = { 405, "Method Not Allowed",
 	    "MethodNotAllowedError", "Allow: POST\r\n" },
+	[ANSWER_READ_ONLY] = { 405, "Method Not Allowed",
+	    "MethodNotAllowedError", "Allow: GET, HEAD\r\n" },
 	[ANSWER_TOO_LARGE] = { 413, "Content Too Large",
 	    "ContentTooLargeError", "" },
 	[ANSWER_WRONG_TYPE] = { 415, "Unsupported Media Type",
@@ -37,9 +41,18 @@ answer_status(enum answer_kind kind)
 	return (answers[kind].status);
 }
 
-static void
-send_answer(struct exchange * exchange, enum answer_kind kind,
-    const char * type, const char * body, size_t length)
+/* RFC 3875, section 4.3.3: the head tells the length of what is left out. */
+static bool
+wants_head_alone(const struct exchange * exchange)
+{
+	const char * method = exchange_parameter(exchange, "REQUEST_METHOD");
+
+	return (method != NULL && strcmp(method, "HEAD") == 0);
+}
+
+void
+answer_content(struct exchange * exchange, enum answer_kind kind,
+    const char * type, const void * content, size_t length)
 {
 	char head[512];
 	int used = snprintf(head, sizeof(head),
@@ -51,8 +64,12 @@ send_answer(struct exchange * exchange, enum answer_kind kind,
 	    answers[kind].status, answers[kind].reason, type, length,
 	    answers[kind].header);
 
-	if (exchange_write(exchange, head, (size_t)used) == 0)
-		exchange_write(exchange, body, length);
+	if (used < 0 || (size_t)used >= sizeof(head))
+		abort();
+	exchange->status = answers[kind].status;
+	if (exchange_write(exchange, head, (size_t)used) == 0 &&
+	    !wants_head_alone(exchange))
+		exchange_write(exchange, content, length);
 }
 
 /* A problem's body as it is being written. */
@@ -135,8 +152,8 @@ send_problem(struct exchange * exchange, enum answer_kind kind,
 	write_raw(&problem, ",");
 	write_member(&problem, "path", place == NULL ? "" : place->pointer);
 	write_raw(&problem, "}]}");
-	send_answer(exchange, kind, "application/problem+json", problem.text,
-	    problem.used);
+	answer_content(exchange, kind, "application/problem+json",
+	    problem.text, problem.used);
 }
 
 void
@@ -145,7 +162,7 @@ answer_send(struct exchange * exchange, enum answer_kind kind,
 {
 
 	if (kind == ANSWER_ACCEPTED)
-		send_answer(exchange, kind, "application/json", "{}", 2);
+		answer_content(exchange, kind, "application/json", "{}", 2);
 	else
 		send_problem(exchange, kind, detail, NULL);
 }

@@ -25,6 +25,7 @@ struct exchange {
 	int64_t began;			/* On the clock of deadlines. */
 	int64_t received;		/* Bytes of the body. */
 	int64_t unread;			/* CGI: bytes of the body, or -1. */
+	int status;			/* That was answered; 0: none yet. */
 	bool ended;			/* The body has been read to its end. */
 	bool failed;			/* The connection is of no more use. */
 };

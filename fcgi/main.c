@@ -1,5 +1,6 @@
 #include <errno.h>
 #include <getopt.h>
+#include <limits.h>
 #include <malloc.h>
 #include <pthread.h>
 #include <signal.h>
@@ -9,6 +10,8 @@
 #include <unistd.h>
 
 #include "fcgi/listen.h"
+#include "fcgi/look.h"
+#include "fcgi/manage.h"
 #include "fcgi/request.h"
 #include "fcgi/server.h"
 #include "lib/clock.h"
@@ -27,9 +30,20 @@
 #define EXIT_USAGE 64
 #define EXIT_CONFIGURATION 78
 
+enum action {
+	ACTION_SERVE,
+	ACTION_CHECK,
+	ACTION_REPLAY,
+	ACTION_LIST,
+	ACTION_EXPORT,
+	ACTION_RETRY,
+	ACTION_DROP,
+};
+
 struct options {
 	const char * config;
-	bool check;
+	enum action action;
+	const char * which;		/* Records to act on. */
 };
 
 /* All parts of the program. */
@@ -37,7 +51,10 @@ struct program {
 	struct config * config;
 	struct sink_settings sink;
 	struct service service;
+	struct look look;
 	struct listen listen;
+	struct replay * replay;		/* NULL: there is no spool. */
+	int64_t deadline;		/* By when it has to end. */
 };
 
 static void
@@ -45,6 +62,9 @@ usage(FILE * file)
 {
 
 	fputs("usage: flagtally [--config FILE] [--check-config]\n"
+	    "       flagtally [--config FILE] --replay | --spool | "
+	    "--spool-export |\n"
+	    "           --spool-retry ID|all | --spool-drop ID|all\n"
 	    "       flagtally --version | --help\n"
 	    "\n"
 	    "Takes metrics of feature flags over FastCGI or as a CGI program "
@@ -55,6 +75,13 @@ usage(FILE * file)
 	    "  --check-config  print the configuration in force, and where "
 	    "each value is\n                  from; status 78 if anything is "
 	    "wrong with it\n"
+	    "  --replay        bring to Redis what waits in the spool; "
+	    "status 75 if that has\n                  to be tried again\n"
+	    "  --spool         list what waits in the spool and what is set "
+	    "aside\n"
+	    "  --spool-export  write what is set aside as JSON\n"
+	    "  --spool-retry   let what is set aside wait for replay again\n"
+	    "  --spool-drop    remove what is set aside\n"
 	    "  --version       print the version\n"
 	    "  --help          print this text\n", file);
 }
@@ -65,7 +92,12 @@ read_options(struct options * options, int argc, char ** argv)
 {
 	static const struct option known[] = {
 		{ "config", required_argument, NULL, 'c' },
-		{ "check-config", no_argument, NULL, 'k' },
+		{ "check-config", no_argument, NULL, ACTION_CHECK },
+		{ "replay", no_argument, NULL, ACTION_REPLAY },
+		{ "spool", no_argument, NULL, ACTION_LIST },
+		{ "spool-export", no_argument, NULL, ACTION_EXPORT },
+		{ "spool-retry", required_argument, NULL, ACTION_RETRY },
+		{ "spool-drop", required_argument, NULL, ACTION_DROP },
 		{ "version", no_argument, NULL, 'v' },
 		{ "help", no_argument, NULL, 'h' },
 		{ NULL, 0, NULL, 0 },
@@ -77,8 +109,14 @@ read_options(struct options * options, int argc, char ** argv)
 		case 'c':
 			options->config = optarg;
 			break;
-		case 'k':
-			options->check = true;
+		case ACTION_CHECK:
+		case ACTION_REPLAY:
+		case ACTION_LIST:
+		case ACTION_EXPORT:
+		case ACTION_RETRY:
+		case ACTION_DROP:
+			options->action = (enum action)option;
+			options->which = optarg;
 			break;
 		case 'v':
 			puts("flagtally " PACKAGE_VERSION);
@@ -120,14 +158,51 @@ seconds(uint64_t milliseconds)
 	return ((int64_t)(milliseconds / 1000));
 }
 
+static struct sink *
+make_sink(const struct program * program)
+{
+	const struct config * config = program->config;
+
+	return (sink_create(&program->sink, redis_create(&config->redis,
+	    (int64_t)config->redis_timeout, "flagtally")));
+}
+
+/* Each thread that uses the spool opens it for itself. */
+static struct spool *
+make_spool(const struct program * program)
+{
+	const struct config * config = program->config;
+
+	if (config->spool[0] == '\0')
+		return (NULL);
+	return (spool_open(config->spool, config->spool_limit));
+}
+
+/* The numbers stand beside the spool, where all processes find them. */
+static struct stats *
+make_stats(const struct config * config)
+{
+	char path[PATH_MAX];
+
+	snprintf(path, sizeof(path), "%s.stats", config->spool);
+	return (stats_open(config->spool[0] == '\0' ? NULL : path));
+}
+
 static void
 settle(struct program * program)
 {
 	const struct config * config = program->config;
 	struct service * service = &program->service;
 	struct element_settings * element = &service->body.batch.element;
+	/* First, as it makes the directory for both. */
+	struct spool * spool = make_spool(program);
+
+	look_init(&program->look, spool, config->spool_limit,
+	    make_stats(config));
+	service->stats = program->look.stats;
 
 	program->sink = (struct sink_settings){
+		.stats = service->stats,
 		.prefix = config->prefix,
 		.retention_hour = seconds(config->retention_hour),
 		.retention_day = seconds(config->retention_day),
@@ -147,17 +222,39 @@ settle(struct program * program)
 	element->limit_name = config->limit_name;
 	element->limit_counters = config->limit_counters;
 	element->by_hour = program->sink.retention_hour > 0;
+	service->backstage.access =
+	    (enum backstage_access)config->backstage;
+	service->backstage.stats = service->stats;
+	service->backstage.version = PACKAGE_VERSION;
+	service->backstage.look = look_state;
+	service->backstage.context = &program->look;
 }
 
 static int
-start(struct program * program)
+start(struct program * program, bool cgi)
 {
-	struct config * config = program->config;
-	struct redis * redis = redis_create(&config->redis,
-	    (int64_t)config->redis_timeout, "flagtally");
+	const struct config * config = program->config;
+	struct commit_settings settings = {
+		.ack = cgi && config->ack == CONFIG_ACK_MEMORY ?
+		    COMMIT_ACK_REDIS : (enum commit_ack)config->ack,
+		.interval = (int64_t)config->flush_interval,
+		.stats = program->service.stats,
+		.once = cgi,
+	};
 
-	program->service.committer = commit_start(sink_create(&program->sink,
-	    redis));
+	/* A CGI program is gone before it could; see --replay. */
+	if (!cgi && config->spool[0] != '\0') {
+		program->replay = replay_start(make_sink(program),
+		    make_spool(program), program->service.stats,
+		    settings.interval);
+		if (program->replay == NULL) {
+			log_error("no thread for replay: %s",
+			    strerror(errno));
+			return (-1);
+		}
+	}
+	program->service.committer = commit_start(&settings,
+	    make_sink(program), make_spool(program), program->replay);
 	if (program->service.committer == NULL) {
 		log_error("no thread for Redis: %s", strerror(errno));
 		return (-1);
@@ -176,6 +273,8 @@ finish(struct program * program)
 
 	listen_close(&program->listen);
 	commit_stop(program->service.committer);
+	replay_stop(program->replay, program->deadline);
+	look_free(&program->look);
 	token_store_free(program->service.tokens);
 	free(program->service.token_variable);
 	config_free(program->config);
@@ -226,19 +325,43 @@ run_server(struct program * program)
 {
 	struct server * server = server_start(&program->service,
 	    &program->listen, program->config->threads);
-	int64_t deadline;
 
 	if (server == NULL)
 		return (EXIT_FAILURE);
 	log_info("flagtally " PACKAGE_VERSION " is ready, with %llu threads",
 	    (unsigned long long)program->config->threads);
 	wait_for_stop(program, server);
-	deadline = clock_monotonic() + STOP_TIME_MAX;
+	program->deadline = clock_monotonic() + STOP_TIME_MAX;
 	commit_hurry(program->service.committer);
 	/* A thread that hangs has answered, and has nothing left to lose. */
-	if (!server_stop(server, deadline))
+	if (!server_stop(server, program->deadline))
 		_exit(EXIT_SUCCESS);
 	return (EXIT_SUCCESS);
+}
+
+/* Act on the spool, for a person. */
+static int
+manage(struct program * program, const struct options * options)
+{
+	struct sink * sink = make_sink(program);
+	struct spool * spool = make_spool(program);
+	int status = MANAGE_FAILED;
+
+	if (spool == NULL)
+		log_error("there is no spool: spool is empty");
+	else if (options->action == ACTION_REPLAY)
+		status = manage_replay(sink, spool, program->service.stats);
+	else if (options->action == ACTION_LIST)
+		status = manage_list(spool);
+	else if (options->action == ACTION_EXPORT)
+		status = manage_export(spool);
+	else if (options->action == ACTION_RETRY)
+		status = manage_retry(sink, spool, options->which);
+	else
+		status = manage_drop(spool, options->which);
+	spool_free(spool);
+	sink_free(sink);
+	return (status);
 }
 
 static int
@@ -257,7 +380,7 @@ run(struct program * program)
 		    "HOST:PORT");
 		return (EXIT_USAGE);
 	}
-	if (start(program) != 0)
+	if (start(program, cgi) != 0)
 		return (EXIT_FAILURE);
 	return (cgi ? run_cgi(program) : run_server(program));
 }
@@ -284,14 +407,15 @@ main(int argc, char ** argv)
 	program.config = load_config(options.config);
 	if (program.config == NULL)
 		return (EXIT_CONFIGURATION);
-	if (options.check) {
+	if (options.action == ACTION_CHECK) {
 		config_print(program.config, stdout);
 		config_free(program.config);
 		return (EXIT_SUCCESS);
 	}
 	log_set_level((enum log_level)program.config->log_level);
 	settle(&program);
-	status = run(&program);
+	status = options.action == ACTION_SERVE ? run(&program) :
+	    manage(&program, &options);
 	finish(&program);
 	return (status);
 }

@@ -7,6 +7,7 @@
 #include "fcgi/request.h"
 #include "fcgi/route.h"
 #include "lib/alloc.h"
+#include "lib/clock.h"
 #include "lib/log.h"
 
 /*
@@ -273,7 +274,9 @@ serve_body(const struct service * service, struct workspace * workspace,
 	enum body_encoding encoding;
 	struct tally * tally;
 	struct body * body;
+	int64_t began = clock_microseconds();
 	int64_t length;
+	bool arrived;
 
 	if (!accept_body(service, exchange, &encoding, &length))
 		return;
@@ -282,9 +285,13 @@ serve_body(const struct service * service, struct workspace * workspace,
 	element->environment.bytes = grant->environment;
 	element->environment.length = grant->environment_length;
 	tally = tally_create(workspace->request);
+	tally->when = clock_now_ms();
 	body = body_create(workspace->request, workspace->element, &settings,
 	    encoding, tally, &fault);
-	if (!read_body(exchange, body, length, &fault)) {
+	arrived = read_body(exchange, body, length, &fault);
+	stats_observe(service->stats, STATS_PARSE_TIME,
+	    (uint64_t)(clock_microseconds() - began));
+	if (!arrived) {
 		if (fault.code == FAULT_INCOMPLETE)
 			answer_send(exchange, ANSWER_UNAVAILABLE,
 			    fault.detail);
@@ -293,8 +300,10 @@ serve_body(const struct service * service, struct workspace * workspace,
 		log_debug("rejected a body: %s at %s, byte %llu",
 		    fault.detail, fault.pointer,
 		    (unsigned long long)fault.offset);
-	} else if (tally_empty(tally) ||
-	    commit_tally(service->committer, tally) == COMMIT_DURABLE)
+	} else if (tally_empty(tally)) {
+		stats_dropped(service->stats, tally->dropped);
+		answer_send(exchange, ANSWER_ACCEPTED, NULL);
+	} else if (commit_tally(service->committer, tally) == COMMIT_DURABLE)
 		answer_send(exchange, ANSWER_ACCEPTED, NULL);
 	else
 		answer_send(exchange, ANSWER_UNAVAILABLE,
@@ -322,16 +331,27 @@ drain(struct exchange * exchange)
 	}
 }
 
+static void
+serve_other(const struct service * service, struct exchange * exchange,
+    enum route route)
+{
+
+	if (route == ROUTE_NONE ||
+	    !backstage_serve(&service->backstage, exchange, route))
+		answer_send(exchange, ANSWER_NOT_FOUND,
+		    "metrics go to /api/client/metrics/bulk");
+}
+
 void
 request_serve(const struct service * service, struct workspace * workspace,
     struct exchange * exchange)
 {
 	const char * method = exchange_parameter(exchange, "REQUEST_METHOD");
+	enum route route = route_of(exchange, service->path_prefix);
 	struct token_grant grant;
 
-	if (route_of(exchange, service->path_prefix) == ROUTE_NONE)
-		answer_send(exchange, ANSWER_NOT_FOUND,
-		    "metrics go to /api/client/metrics/bulk");
+	if (route != ROUTE_BULK)
+		serve_other(service, exchange, route);
 	else if (method == NULL || strcmp(method, "POST") != 0)
 		answer_send(exchange, ANSWER_WRONG_METHOD,
 		    "metrics are sent with POST");
@@ -339,6 +359,11 @@ request_serve(const struct service * service, struct workspace * workspace,
 		serve_body(service, workspace, exchange, &grant);
 	if (exchange->fcgi != NULL)
 		drain(exchange);
+	/* What is asked backstage is not counted. */
+	if (route == ROUTE_BULK || exchange->status == 404)
+		stats_answered(service->stats, exchange->status);
+	stats_add(service->stats, STATS_BODY_BYTES,
+	    (uint64_t)exchange->received);
 	arena_reset(workspace->request);
 	arena_reset(workspace->element);
 }

@@ -4,10 +4,12 @@
 #include <stdbool.h>
 
 #include "fcgi/answer.h"
+#include "fcgi/backstage.h"
 #include "fcgi/exchange.h"
 #include "lib/arena.h"
 #include "lib/body.h"
 #include "lib/commit.h"
+#include "lib/stats.h"
 #include "lib/token.h"
 
 /* What all requests share. */
@@ -18,6 +20,8 @@ struct service {
 	char * token_variable;		/* HTTP_ and the token header's name. */
 	struct body_settings body;	/* Without an environment. */
 	struct committer * committer;
+	struct stats * stats;
+	struct backstage backstage;
 };
 
 /* What a thread keeps for the requests it serves one after the other. */

@@ -5,7 +5,15 @@
 #include "fcgi/route.h"
 #include "lib/url.h"
 
-static const char bulk_path[] = "/api/client/metrics/bulk";
+static const struct {
+	const char * path;
+	enum route route;
+} routes[] = {
+	{ "/api/client/metrics/bulk", ROUTE_BULK },
+	{ "/internal-backstage/health", ROUTE_HEALTH },
+	{ "/internal-backstage/ready", ROUTE_READY },
+	{ "/internal-backstage/metrics", ROUTE_METRICS },
+};
 
 /* A path without doubled slashes and without one at its end. */
 struct path {
@@ -38,20 +46,30 @@ cut_slash(struct path * path)
 		path->length--;
 }
 
-static bool
-is_bulk(struct path * path, const char * prefix)
+static enum route
+find_route(struct path * path, const char * prefix)
 {
-	struct path wanted = { .length = 0 };
+	struct path before = { .length = 0 };
+	size_t length, i;
 
 	cut_slash(path);
-	return (append_path(&wanted, prefix, strlen(prefix)) &&
-	    append_path(&wanted, bulk_path, strlen(bulk_path)) &&
-	    path->length == wanted.length &&
-	    memcmp(path->text, wanted.text, wanted.length) == 0);
+	if (!append_path(&before, prefix, strlen(prefix)))
+		return (ROUTE_NONE);
+	cut_slash(&before);
+	if (path->length < before.length ||
+	    memcmp(path->text, before.text, before.length) != 0)
+		return (ROUTE_NONE);
+	length = path->length - before.length;
+	for (i = 0; i < sizeof(routes) / sizeof(routes[0]); i++)
+		if (length == strlen(routes[i].path) &&
+		    memcmp(path->text + before.length, routes[i].path,
+		    length) == 0)
+			return (routes[i].route);
+	return (ROUTE_NONE);
 }
 
-static bool
-uri_is_bulk(const char * uri, const char * prefix)
+static enum route
+route_of_uri(const char * uri, const char * prefix)
 {
 	struct path path = { .length = 0 };
 	const char * authority = strstr(uri, "://");
@@ -64,21 +82,23 @@ uri_is_bulk(const char * uri, const char * prefix)
 		uri = authority + 3 + strcspn(authority + 3, "/?#");
 	length = strcspn(uri, "?#");
 	if (length > sizeof(decoded))
-		return (false);
+		return (ROUTE_NONE);
 	memcpy(decoded, uri, length);
 	used = url_decode(decoded, length);
-	return (used >= 0 && append_path(&path, decoded, (size_t)used) &&
-	    is_bulk(&path, prefix));
+	if (used < 0 || !append_path(&path, decoded, (size_t)used))
+		return (ROUTE_NONE);
+	return (find_route(&path, prefix));
 }
 
-static bool
-parts_are_bulk(const char * script, const char * info, const char * prefix)
+static enum route
+route_of_parts(const char * script, const char * info, const char * prefix)
 {
 	struct path path = { .length = 0 };
 
-	return (append_path(&path, script, strlen(script)) &&
-	    append_path(&path, info, strlen(info)) &&
-	    is_bulk(&path, prefix));
+	if (!append_path(&path, script, strlen(script)) ||
+	    !append_path(&path, info, strlen(info)))
+		return (ROUTE_NONE);
+	return (find_route(&path, prefix));
 }
 
 enum route
@@ -87,15 +107,19 @@ route_of(const struct exchange * exchange, const char * prefix)
 	const char * uri = exchange_parameter(exchange, "REQUEST_URI");
 	const char * script = exchange_parameter(exchange, "SCRIPT_NAME");
 	const char * info = exchange_parameter(exchange, "PATH_INFO");
+	enum route route = ROUTE_NONE;
 
 	if (script == NULL)
 		script = "";
 	if (info == NULL)
 		info = "";
-	if ((uri != NULL && uri_is_bulk(uri, prefix)) ||
-	    parts_are_bulk(script, info, prefix) ||
-	    parts_are_bulk("", info, prefix) ||
-	    parts_are_bulk("", info, ""))
-		return (ROUTE_BULK);
-	return (ROUTE_NONE);
+	if (uri != NULL)
+		route = route_of_uri(uri, prefix);
+	if (route == ROUTE_NONE)
+		route = route_of_parts(script, info, prefix);
+	if (route == ROUTE_NONE)
+		route = route_of_parts("", info, prefix);
+	if (route == ROUTE_NONE)
+		route = route_of_parts("", info, "");
+	return (route);
 }

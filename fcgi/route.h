@@ -8,6 +8,9 @@
 enum route {
 	ROUTE_NONE,
 	ROUTE_BULK,		/* POST /api/client/metrics/bulk */
+	ROUTE_HEALTH,		/* GET /internal-backstage/health */
+	ROUTE_READY,		/* GET /internal-backstage/ready */
+	ROUTE_METRICS,		/* GET /internal-backstage/metrics */
 };
 
 /**

@@ -2,11 +2,11 @@
 --
 -- KEYS  1 writer  2 seen  3 instances  4 instances:seen  5... the buckets into
 --       which the features count: an hour, its day, or both
--- ARGV  sequence, seconds that the writer's key lives, now,
+-- ARGV  sequence, seconds that the writer's key lives,
 --       cap of features, cap of instances, instances seen before this go,
 --       start of the finest bucket, start of the coarsest,
 --       when each bucket expires,
---       number of instances, and for each of them: name, registration,
+--       number of instances, and for each of them: name, registration, when,
 --       and for each feature: name, number of counters, and for each of them:
 --         end of its field, count
 -- Returns {1 if done before, features dropped, instances dropped}, or an error
@@ -16,9 +16,9 @@
 local writer, seen = KEYS[1], KEYS[2]
 local instances, instances_seen = KEYS[3], KEYS[4]
 local sequence = string.match(ARGV[1], '^0*(%d+)$')
-local lifetime, now = ARGV[2], ARGV[3]
-local features_max, instances_max = tonumber(ARGV[4]), tonumber(ARGV[5])
-local prune_before = ARGV[6]
+local lifetime = ARGV[2]
+local features_max, instances_max = tonumber(ARGV[3]), tonumber(ARGV[4])
+local prune_before = ARGV[5]
 
 local function wrong_type(key, expected)
 	local actual = redis.call('TYPE', key).ok
@@ -27,7 +27,7 @@ local function wrong_type(key, expected)
 	end
 end
 
-local at = 6
+local at = 5
 local function take()
 	at = at + 1
 	return ARGV[at]
@@ -41,7 +41,7 @@ for i = 5, #KEYS do
 end
 local registrations = {}
 for i = 1, tonumber(take()) do
-	registrations[i] = { take(), take() }
+	registrations[i] = { take(), take(), take() }
 end
 local features = {}
 while at < #ARGV do
@@ -139,13 +139,17 @@ local function register()
 	end
 	local count = redis.call('HLEN', instances)
 	for _, registration in ipairs(registrations) do
-		local known = redis.call('HEXISTS', instances, registration[1]) == 1
-		if known or instances_max == 0 or count < instances_max then
-			redis.call('HSET', instances, registration[1], registration[2])
-			redis.call('ZADD', instances_seen, 'GT', now, registration[1])
-			count = known and count or count + 1
-		else
+		local name, when = registration[1], registration[3]
+		local known = redis.call('HEXISTS', instances, name) == 1
+		local latest = known and redis.call('ZSCORE', instances_seen, name)
+		-- What has come late does not replace what was reported later.
+		local late = latest and tonumber(latest) > tonumber(when)
+		if not known and instances_max > 0 and count >= instances_max then
 			instances_dropped = instances_dropped + 1
+		elseif not late then
+			redis.call('HSET', instances, name, registration[2])
+			redis.call('ZADD', instances_seen, 'GT', when, name)
+			count = known and count or count + 1
 		end
 	end
 end

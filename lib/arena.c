@@ -38,7 +38,12 @@ arena_create(size_t keep)
 static struct block *
 block_create(struct arena * arena, size_t size)
 {
-	struct block * block = alloc_bytes(sizeof(*block) + size);
+	struct block * block;
+
+	/* Rounding up or the head may have made it, or make it, wrap round. */
+	if (size > SIZE_MAX / 2)
+		size = SIZE_MAX - sizeof(*block);
+	block = alloc_bytes(sizeof(*block) + size);
 
 	block->older = arena->newest;
 	block->size = size;
@@ -80,7 +85,9 @@ arena_take(struct arena * arena, size_t size)
 	struct block * block = arena->newest;
 	void * piece;
 
-	size = (size + ARENA_ALIGNMENT - 1) & ~(size_t)(ARENA_ALIGNMENT - 1);
+	if (size < SIZE_MAX / 2)
+		size = (size + ARENA_ALIGNMENT - 1) &
+		    ~(size_t)(ARENA_ALIGNMENT - 1);
 	if (block == NULL || block->size - block->filled < size)
 		block = block_for(arena, size);
 	piece = block->data + block->filled;

@@ -1,3 +1,4 @@
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -5,8 +6,14 @@
 #include "lib/calls.h"
 #include "lib/quote.h"
 
-/* Of a sequence number, with zeros before it, so that another fits. */
-#define SEQUENCE_DIGITS 16
+/* Of a SHA-1 in hexadecimal, which is how Redis names scripts. */
+#define DIGEST_LENGTH 40
+
+/* What stands in the place of the digest, and is as long. */
+static const char script_names[SCRIPT_COUNT][DIGEST_LENGTH + 1] = {
+	[SCRIPT_APPLY] = "apply...................................",
+	[SCRIPT_IMPACT] = "impact..................................",
+};
 
 void
 calls_clear(struct calls * calls)
@@ -49,30 +56,43 @@ calls_add_integer(struct calls * calls, int64_t integer)
 	calls->argument_count++;
 }
 
-static void
-format_sequence(char digits[SEQUENCE_DIGITS], int64_t sequence)
+void
+calls_add_identity(struct calls * calls, const struct buffer * tag,
+    const char * writer, unsigned int slot, int64_t sequence)
 {
-	size_t i;
+	char id[CALLS_WRITER_LENGTH + CALLS_SLOT_LENGTH + 1];
 
-	for (i = SEQUENCE_DIGITS; i > 0; sequence /= 10)
-		digits[--i] = (char)('0' + sequence % 10);
+	/* A slot that comes twice would lose counts. */
+	if (slot > CALLS_SLOT_MAX)
+		abort();
+	snprintf(id, sizeof(id), "%.*s%04x", CALLS_WRITER_LENGTH, writer,
+	    slot);
+	calls_add_key(calls, tag, ":writer:", id, strlen(id));
+	calls_add_integer(calls, sequence);
 }
 
 void
-calls_add_sequence(struct calls * calls, int64_t sequence)
+calls_readdress(struct calls * calls, const struct call * call,
+    const char * writer)
 {
-	char digits[SEQUENCE_DIGITS];
 
-	format_sequence(digits, sequence);
-	calls_add_bytes(calls, digits, sizeof(digits));
+	memcpy(calls->requests.bytes + call->writer, writer,
+	    CALLS_WRITER_LENGTH);
 }
 
-void
-calls_renumber(struct calls * calls, const struct call * call,
-    int64_t sequence)
+struct text
+calls_writer_key(const struct calls * calls, const struct call * call)
 {
+	size_t end = call->writer + CALLS_WRITER_LENGTH + CALLS_SLOT_LENGTH;
+	size_t start = call->writer;
+	struct text key;
 
-	format_sequence(calls->requests.bytes + call->sequence, sequence);
+	/* It follows the line with its length. */
+	while (calls->requests.bytes[start - 1] != '\n')
+		start--;
+	key.bytes = calls->requests.bytes + start;
+	key.length = end - start;
+	return (key);
 }
 
 void
@@ -100,7 +120,9 @@ calls_add_key(struct calls * calls, const struct buffer * tag,
 	buffer_append(text, rest, strlen(rest));
 	buffer_append(text, name, length);
 	buffer_string(&calls->keys, text->bytes, text->length);
-	calls->key_count++;
+	/* The writer's key is the first one, and ends with its id. */
+	if (calls->key_count++ == 0)
+		calls->writer_end = calls->keys.length - strlen("\r\n");
 }
 
 static struct call *
@@ -116,30 +138,178 @@ append(struct calls * calls)
 }
 
 void
-calls_end(struct calls * calls, enum call_script script, const char * digest,
+calls_end(struct calls * calls, enum call_script script,
     struct tally_node * node)
 {
 	struct buffer * requests = &calls->requests;
 	struct call * call = append(calls);
 
+	memset(call, 0, sizeof(*call));
 	call->offset = requests->length;
 	call->script = script;
 	call->node = node;
-	call->state = CALL_WAITING;
 	if (script == SCRIPT_NONE)
 		buffer_array(requests, calls->argument_count);
 	else {
 		buffer_array(requests, 3 + calls->key_count +
 		    calls->argument_count);
 		buffer_text(requests, "EVALSHA");
-		buffer_text(requests, digest);
+		buffer_text(requests, script_names[script]);
+		call->digest = requests->length - DIGEST_LENGTH - 2;
 		buffer_integer(requests, (int64_t)calls->key_count);
+		call->writer = requests->length + calls->writer_end -
+		    CALLS_WRITER_LENGTH - CALLS_SLOT_LENGTH;
 	}
 	buffer_append(requests, calls->keys.bytes, calls->keys.length);
-	call->sequence = requests->length + strlen("$16\r\n");
 	buffer_append(requests, calls->arguments.bytes,
 	    calls->arguments.length);
 	call->length = requests->length - call->offset;
+}
+
+void
+calls_request(const struct calls * calls, const struct call * call,
+    const char * digest, struct buffer * requests)
+{
+	size_t at = requests->length;
+
+	buffer_append(requests, calls->requests.bytes + call->offset,
+	    call->length);
+	if (call->script != SCRIPT_NONE)
+		memcpy(requests->bytes + at + call->digest - call->offset,
+		    digest, DIGEST_LENGTH);
+}
+
+/*
+ * Loading.  The bytes are RESP arrays of strings; only the places of what may
+ * have to be changed are looked for.
+ */
+
+struct reader {
+	const char * bytes;
+	size_t length;
+	size_t at;
+};
+
+/* Read a line such as *3 or $40 and its number. */
+static bool
+read_count(struct reader * reader, char mark, size_t * count)
+{
+	size_t at = reader->at;
+	size_t number = 0;
+	size_t digits = 0;
+
+	if (at >= reader->length || reader->bytes[at++] != mark)
+		return (false);
+	for (; at < reader->length && reader->bytes[at] >= '0' &&
+	    reader->bytes[at] <= '9' && digits < 9; at++, digits++)
+		number = number * 10 + (size_t)(reader->bytes[at] - '0');
+	if (digits == 0 || reader->length - at < 2 ||
+	    memcmp(reader->bytes + at, "\r\n", 2) != 0)
+		return (false);
+	reader->at = at + 2;
+	*count = number;
+	return (true);
+}
+
+static bool
+read_string(struct reader * reader, struct text * string)
+{
+	size_t length;
+
+	if (!read_count(reader, '$', &length) ||
+	    reader->length - reader->at < length + 2)
+		return (false);
+	string->bytes = reader->bytes + reader->at;
+	string->length = length;
+	reader->at += length + 2;
+	return (true);
+}
+
+static bool
+find_script(const struct text * name, enum call_script * script)
+{
+
+	for (*script = 0; *script < SCRIPT_COUNT; ++*script)
+		if (text_is(name, script_names[*script]))
+			return (true);
+	return (false);
+}
+
+/* The part of a script's call from its name up to its keys. */
+static bool
+read_script(struct reader * reader, struct call * call, size_t count)
+{
+	struct text name, keys, key = { NULL, 0 };
+	size_t key_count = 0;
+	size_t i;
+
+	if (count < 5 || !read_string(reader, &name) ||
+	    !find_script(&name, &call->script) ||
+	    !read_string(reader, &keys) || keys.length > 6)
+		return (false);
+	for (i = 0; i < keys.length; i++)
+		key_count = key_count * 10 + (size_t)(keys.bytes[i] - '0');
+	if (key_count < 1 || key_count > count - 4)
+		return (false);
+	for (i = 0; i < key_count; i++) {
+		if (!read_string(reader, &key))
+			return (false);
+		if (i == 0 && key.length < CALLS_WRITER_LENGTH +
+		    CALLS_SLOT_LENGTH)
+			return (false);
+		if (i == 0)
+			call->writer = (size_t)(key.bytes - reader->bytes) +
+			    key.length - CALLS_WRITER_LENGTH -
+			    CALLS_SLOT_LENGTH;
+	}
+	call->digest = (size_t)(name.bytes - reader->bytes);
+	return (true);
+}
+
+static bool
+read_call(struct reader * reader, struct call * call)
+{
+	struct text word;
+	size_t start = reader->at;
+	size_t count, i;
+
+	memset(call, 0, sizeof(*call));
+	call->offset = start;
+	call->script = SCRIPT_NONE;
+	if (!read_count(reader, '*', &count) || count == 0 ||
+	    !read_string(reader, &word))
+		return (false);
+	if (text_is(&word, "EVALSHA") && !read_script(reader, call, count))
+		return (false);
+	/* Once more from the start, as how much has been read depends. */
+	reader->at = start;
+	read_count(reader, '*', &count);
+	for (i = 0; i < count; i++)
+		if (!read_string(reader, &word))
+			return (false);
+	call->length = reader->at - start;
+	return (true);
+}
+
+const char *
+calls_load(struct calls * calls, const void * bytes, size_t length)
+{
+	struct reader reader;
+	struct call call;
+
+	calls_clear(calls);
+	buffer_append(&calls->requests, bytes, length);
+	reader.bytes = calls->requests.bytes;
+	reader.length = length;
+	reader.at = 0;
+	while (reader.at < length) {
+		if (!read_call(&reader, &call)) {
+			calls_clear(calls);
+			return ("no calls of scripts");
+		}
+		*append(calls) = call;
+	}
+	return (NULL);
 }
 
 void

@@ -6,12 +6,13 @@
 #include <stdint.h>
 
 #include "lib/buffer.h"
+#include "lib/text.h"
 
 struct tally_node;
 
 /*
  * Calls to Redis that are to be made in one pipeline: calls of scripts, each
- * with a sequence number, and plain commands.  One is built after the other:
+ * with its identity, and plain commands.  One is built after the other:
  * calls_begin, then keys and arguments in any order, then calls_end.
  */
 enum call_script {
@@ -21,27 +22,33 @@ enum call_script {
 	SCRIPT_NONE = SCRIPT_COUNT,	/* A plain command. */
 };
 
-enum call_state {
-	CALL_WAITING,		/* Not sent, or nobody knows its fate. */
-	CALL_FAILED,		/* Not applied: an error that may pass. */
-	CALL_SETTLED,		/* Applied, or refused for good. */
-};
+/*
+ * A writer's id in hexadecimal digits.  It is followed by as many of the slot:
+ * of the calls that go out together under one tag each has one of its own.
+ */
+#define CALLS_WRITER_LENGTH 28
+#define CALLS_SLOT_LENGTH 4
+#define CALLS_SLOT_MAX 0xffff
 
 struct call {
-	size_t offset, length;		/* Its bytes in requests. */
-	size_t sequence;		/* Likewise, of its number's digits. */
+	size_t offset, length;		/* Its bytes in requests, */
+	size_t digest;			/* and in those of a script's call: */
+	size_t writer;			/* the script's name and the id. */
 	enum call_script script;
-	enum call_state state;
+	bool settled;			/* Applied, or refused for good. */
 	struct tally_node * node;	/* Whose counts; NULL: of nobody. */
 };
 
 struct calls {
-	struct buffer requests;		/* In RESP, one after the other. */
+	/* In RESP, one after the other, with the name of the script where
+	 * Redis wants its digest, so that they can be kept. */
+	struct buffer requests;
 	struct call * list;
 	size_t count, size;
 	/* Of the call that is being built: */
 	struct buffer keys, arguments, text;
 	size_t key_count, argument_count;
+	size_t writer_end;		/* In keys. */
 };
 
 /**
@@ -57,10 +64,13 @@ void calls_clear(struct calls * calls);
 void calls_begin(struct calls * calls);
 
 /**
- * calls_add_sequence(calls, sequence):
- * Add the sequence number, which is the first argument of every script.
+ * calls_add_identity(calls, tag, writer, slot, sequence):
+ * Add what every script begins with: the key of the writer and the slot under
+ * the tag, and the sequence number as the first argument.  It is called first
+ * after calls_begin.
  */
-void calls_add_sequence(struct calls * calls, int64_t sequence);
+void calls_add_identity(struct calls * calls, const struct buffer * tag,
+    const char * writer, unsigned int slot, int64_t sequence);
 
 /**
  * calls_add_bytes(calls, bytes, length):
@@ -87,19 +97,43 @@ void calls_add_key(struct calls * calls, const struct buffer * tag,
     const char * rest, const char * name, size_t length);
 
 /**
- * calls_end(calls, script, digest, node):
- * The call is complete: of the script that Redis knows as ${digest}, or of the
- * command that its first argument names, for what ${node} counts.
+ * calls_end(calls, script, node):
+ * The call is complete: of ${script}, or of the command that its first
+ * argument names, for what ${node} counts.
  */
 void calls_end(struct calls * calls, enum call_script script,
-    const char * digest, struct tally_node * node);
+    struct tally_node * node);
 
 /**
- * calls_renumber(calls, call, sequence):
- * Give a call that is known not to have been applied another number.
+ * calls_request(calls, call, digest, requests):
+ * Append the call to ${requests}; Redis knows its script as ${digest}.
  */
-void calls_renumber(struct calls * calls, const struct call * call,
-    int64_t sequence);
+void calls_request(const struct calls * calls, const struct call * call,
+    const char * digest, struct buffer * requests);
+
+/**
+ * calls_readdress(calls, call, writer):
+ * Give such a call another writer.
+ */
+void calls_readdress(struct calls * calls, const struct call * call,
+    const char * writer);
+
+/**
+ * calls_writer_key(calls, call):
+ * Return the key under which Redis remembers the writer of a script's call; it
+ * is valid as long as the calls are not changed.
+ */
+struct text calls_writer_key(const struct calls * calls,
+    const struct call * call);
+
+/**
+ * calls_load(calls, bytes, length):
+ * Replace ${calls} by those that ${bytes} holds: the bytes of calls one after
+ * the other.  Return NULL, or a static text that says what is wrong with the
+ * bytes; ${calls} is empty then.
+ */
+const char * calls_load(struct calls * calls, const void * bytes,
+    size_t length);
 
 /**
  * calls_free(calls):

@@ -13,12 +13,28 @@ clock_monotonic(void)
 }
 
 int64_t
-clock_now(void)
+clock_microseconds(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return ((int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000);
+}
+
+int64_t
+clock_now_ms(void)
 {
 	struct timespec now;
 
 	clock_gettime(CLOCK_REALTIME, &now);
-	return (now.tv_sec);
+	return ((int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000);
+}
+
+int64_t
+clock_now(void)
+{
+
+	return (clock_now_ms() / 1000);
 }
 
 int

@@ -10,10 +10,22 @@
 int64_t clock_monotonic(void);
 
 /**
+ * clock_microseconds():
+ * Return microseconds since that moment, to measure what takes little time.
+ */
+int64_t clock_microseconds(void);
+
+/**
  * clock_now():
  * Return seconds since 1970-01-01T00:00:00Z.
  */
 int64_t clock_now(void);
+
+/**
+ * clock_now_ms():
+ * Return milliseconds since then.
+ */
+int64_t clock_now_ms(void);
 
 /**
  * clock_remaining(deadline):

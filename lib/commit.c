@@ -6,7 +6,9 @@
 #include "lib/alloc.h"
 #include "lib/clock.h"
 #include "lib/commit.h"
+#include "lib/crash.h"
 #include "lib/log.h"
+#include "lib/pack.h"
 
 /*
  * A group is closed when the committer is free to take it (take_group): there
@@ -15,6 +17,18 @@
  * Redis stays well within the time in which its requests must be answered.
  */
 #define GROUP_COUNTERS_MAX 100000
+
+/* Sums of so many bodies stay below 2^63. */
+#define GROUP_TALLIES_MAX 1000
+
+/* So many counters may gather in memory. */
+#define MEMORY_COUNTERS_MAX 1000000
+
+/* Milliseconds between two looks at a Redis that is away. */
+#define PROBE_INTERVAL 1000
+
+/* The part of a request's time that is left for the spool. */
+#define SPOOL_TIME_MAX 700
 
 /* Memory that the committer keeps from group to group. */
 #define KEEP_BYTES ((size_t)1024 * 1024)
@@ -36,8 +50,20 @@ struct committer {
 	struct waiter ** end;
 	bool stopping;
 	int64_t latest;			/* No deadline is later. */
+	struct commit_settings settings;
 	struct sink * sink;
+	struct spool * spool;		/* NULL: there is none. */
+	struct replay * replay;		/* Likewise. */
 	struct arena * arena;		/* Of a group that is merged. */
+	struct buffer bytes;
+
+	/* With ack=memory: */
+	struct tally * gathered;	/* What has been answered. */
+	struct arena * gathering;	/* Where it lives. */
+	struct arena * spare;
+	int64_t next_flush;
+	bool left;			/* The sink has calls left, */
+	bool unfinished;		/* of what had been gathered. */
 };
 
 static void
@@ -67,7 +93,7 @@ take_group(struct committer * committer)
 
 		counters += waiter->tally->counters;
 		if (count > 0 && (counters > GROUP_COUNTERS_MAX ||
-		    count == TALLY_MERGE_MAX))
+		    count == GROUP_TALLIES_MAX))
 			break;
 		committer->first = waiter->next;
 		if (waiter->deadline <= now) {
@@ -151,24 +177,284 @@ judge(const struct tally * tally)
 	return (COMMIT_DURABLE);
 }
 
+static bool
+append(struct committer * committer, struct spool_record * record)
+{
+
+	if (spool_append(committer->spool, record) != SPOOL_DONE)
+		return (false);
+	stats_add(committer->settings.stats,
+	    (enum stats_counter)(STATS_SPOOLED_TALLY + record->kind), 1);
+	return (true);
+}
+
+/* The spool takes what Redis refuses for good. */
+static bool
+set_aside(void * context, const void * bytes, size_t length,
+    const char * reason)
+{
+	struct committer * committer = context;
+	struct spool_record record = { .kind = SPOOL_ASIDE,
+	    .since = clock_now_ms(), .reason = reason, .bytes = bytes,
+	    .length = length };
+
+	return (committer->spool != NULL && append(committer, &record));
+}
+
+/* Put what waits in committer->bytes into the spool. */
+static bool
+spool_bytes(struct committer * committer, enum spool_kind kind,
+    uint64_t counters)
+{
+	struct spool_record record = { .kind = kind, .reason = "",
+	    .since = clock_now_ms(), .counters = counters,
+	    .bytes = committer->bytes.bytes,
+	    .length = committer->bytes.length };
+
+	CRASH_POINT("commit-spool");
+	if (!append(committer, &record))
+		return (false);
+	CRASH_POINT("commit-spooled");
+	replay_wake(committer->replay);
+	return (true);
+}
+
+static bool
+spool_tally(struct committer * committer, const struct tally * tally)
+{
+
+	buffer_clear(&committer->bytes);
+	pack_tally(&committer->bytes, tally);
+	return (spool_bytes(committer, SPOOL_TALLY, tally->counters));
+}
+
+/*
+ * Redis may have applied the calls that are left or not, so they go to the
+ * spool with their identity, and this writer ends with them: none of its calls
+ * comes after those.
+ */
+static bool
+spool_calls(struct committer * committer)
+{
+
+	buffer_clear(&committer->bytes);
+	sink_left(committer->sink, &committer->bytes);
+	if (!spool_bytes(committer, SPOOL_CALLS, 0))
+		return (false);
+	sink_new_writer(committer->sink);
+	return (true);
+}
+
+/*
+ * The decision: Redis in time, else the spool.  Once Redis has failed, nothing
+ * waits for it any more until replay finds that it is back.
+ */
+static bool
+make_durable(struct committer * committer, struct tally * tally,
+    int64_t deadline)
+{
+	enum sink_result result;
+
+	committer->left = false;
+	CRASH_POINT("commit-begin");
+	if (committer->spool != NULL &&
+	    (committer->settings.ack == COMMIT_ACK_SPOOL ||
+	    !replay_redis_serves(committer->replay)) &&
+	    spool_tally(committer, tally))
+		return (true);
+	/* If the spool is full or broken Redis is the last resort. */
+	result = sink_commit(committer->sink, tally, committer->spool == NULL ?
+	    deadline : deadline - SPOOL_TIME_MAX);
+	if (result == SINK_APPLIED) {
+		CRASH_POINT("commit-applied");
+		stats_add(committer->settings.stats, STATS_COUNTERS_APPLIED,
+		    tally->counters);
+		return (true);
+	}
+	committer->left = result == SINK_UNKNOWN;
+	if (committer->spool == NULL)
+		return (false);
+	if (replay_redis_serves(committer->replay))
+		log_warning("Redis did not take a group in time, so it goes to "
+		    "the spool: %s", sink_reason(committer->sink));
+	replay_redis_lost(committer->replay);
+	CRASH_POINT("commit-lost");
+	if (result == SINK_UNSENT)
+		return (spool_tally(committer, tally));
+	committer->left = !spool_calls(committer);
+	return (!committer->left);
+}
+
 static void
 commit_group(struct committer * committer, struct waiter * group)
 {
+	struct stats * stats = committer->settings.stats;
+	struct tally * tally = merge_group(committer, group);
 	struct waiter * waiter, * next;
-	int64_t deadline = group->deadline;
-	enum sink_result result;
+	int64_t began = clock_microseconds();
+	uint64_t count = 0;
+	bool durable;
 
 	/* They stand in the order in which they came. */
-	result = sink_commit(committer->sink, merge_group(committer, group),
-	    deadline);
+	durable = make_durable(committer, tally, group->deadline);
+	stats_observe(stats, STATS_COMMIT_TIME,
+	    (uint64_t)(clock_microseconds() - began));
+	/* Who is told that it failed sends it again. */
+	if (durable)
+		stats_dropped(stats, tally->dropped);
 	pthread_mutex_lock(&committer->lock);
 	for (waiter = group; waiter != NULL; waiter = next) {
 		next = waiter->next;
-		answer(waiter, result == SINK_APPLIED ?
-		    judge(waiter->tally) : COMMIT_UNAVAILABLE);
+		count++;
+		answer(waiter, durable ? judge(waiter->tally) :
+		    COMMIT_UNAVAILABLE);
 	}
 	pthread_mutex_unlock(&committer->lock);
+	stats_observe(stats, STATS_GROUP_REQUESTS, count);
 	arena_reset(committer->arena);
+}
+
+/* With ack=memory */
+
+/* Take a tally into memory, if there is room. */
+static enum commit_result
+gather(struct committer * committer, struct tally * tally)
+{
+	enum commit_result result = COMMIT_UNAVAILABLE;
+
+	pthread_mutex_lock(&committer->lock);
+	if (committer->gathered->counters < MEMORY_COUNTERS_MAX &&
+	    tally_may_merge(committer->gathered, tally)) {
+		if (tally_empty(committer->gathered))
+			committer->next_flush = clock_monotonic() +
+			    committer->settings.interval;
+		tally_absorb(committer->gathered, tally);
+		pthread_cond_signal(&committer->work);
+		result = COMMIT_DURABLE;
+	}
+	pthread_mutex_unlock(&committer->lock);
+	return (result);
+}
+
+/* What is gathered from now on goes elsewhere.  The caller holds the lock. */
+static struct tally *
+take_gathered(struct committer * committer)
+{
+	struct tally * tally = committer->gathered;
+	struct arena * arena = committer->gathering;
+
+	committer->gathering = committer->spare;
+	committer->spare = arena;
+	committer->gathered = tally_create(committer->gathering);
+	return (tally);
+}
+
+/*
+ * Make what has been gathered durable.  Return false if that has to be tried
+ * again: without a spool, all that is left is to keep it.
+ */
+static bool
+flush(struct committer * committer, int64_t deadline)
+{
+	struct tally * tally;
+	bool done = true;
+
+	if (committer->unfinished) {
+		if (sink_send(committer->sink, deadline) != SINK_APPLIED)
+			return (false);
+		committer->unfinished = false;
+	}
+	pthread_mutex_lock(&committer->lock);
+	tally = take_gathered(committer);
+	pthread_mutex_unlock(&committer->lock);
+	if (!make_durable(committer, tally, deadline)) {
+		committer->unfinished = committer->left;
+		done = committer->unfinished;
+	}
+	if (done)
+		stats_dropped(committer->settings.stats, tally->dropped);
+	else {
+		pthread_mutex_lock(&committer->lock);
+		tally_absorb(committer->gathered, tally);
+		pthread_mutex_unlock(&committer->lock);
+	}
+	arena_reset(committer->spare);
+	return (done && !committer->unfinished);
+}
+
+static void
+flush_gathered(struct committer * committer)
+{
+	int64_t deadline = clock_monotonic() + COMMIT_TIME_MAX;
+	bool flushed;
+
+	if (deadline > committer->latest)
+		deadline = committer->latest;
+	pthread_mutex_unlock(&committer->lock);
+	flushed = flush(committer, deadline);
+	if (!flushed)
+		log_warning("what is in memory cannot be committed now");
+	pthread_mutex_lock(&committer->lock);
+	if (!flushed && committer->stopping)
+		committer->latest = 0;
+	committer->next_flush = clock_monotonic() +
+	    committer->settings.interval;
+}
+
+static bool
+has_gathered(const struct committer * committer)
+{
+
+	return (committer->unfinished || (committer->gathered != NULL &&
+	    !tally_empty(committer->gathered)));
+}
+
+/* With nobody who replays, it is the committer who sees that Redis is back,
+ * so that those learn it who ask backstage before they send requests. */
+static bool
+has_to_probe(const struct committer * committer)
+{
+
+	return (committer->replay == NULL && !committer->settings.once &&
+	    !has_gathered(committer) && stats_get_gauge(
+	    committer->settings.stats, STATS_REDIS_DOWN) != 0);
+}
+
+/* The caller holds the lock. */
+static void
+wait_for_work(struct committer * committer)
+{
+	bool probes = has_to_probe(committer);
+	int64_t until = probes ? clock_monotonic() + PROBE_INTERVAL :
+	    committer->next_flush;
+	struct timespec limit = { .tv_sec = until / 1000,
+	    .tv_nsec = until % 1000 * 1000000 };
+	int error = 0;
+
+	if (has_gathered(committer) || probes)
+		error = pthread_cond_timedwait(&committer->work,
+		    &committer->lock, &limit);
+	else
+		pthread_cond_wait(&committer->work, &committer->lock);
+	if (probes && error == ETIMEDOUT) {
+		pthread_mutex_unlock(&committer->lock);
+		sink_probe(committer->sink, clock_monotonic() +
+		    PROBE_INTERVAL);
+		pthread_mutex_lock(&committer->lock);
+	}
+}
+
+/*
+ * Return whether the committer has to go on: it is not to stop, or it has
+ * something left and time for it.
+ */
+static bool
+goes_on(const struct committer * committer)
+{
+
+	return (!committer->stopping || committer->first != NULL ||
+	    (has_gathered(committer) &&
+	    clock_remaining(committer->latest) > 0));
 }
 
 static void *
@@ -178,33 +464,51 @@ run(void * context)
 	struct waiter * group;
 
 	pthread_mutex_lock(&committer->lock);
-	while (!committer->stopping || committer->first != NULL) {
-		if (committer->first == NULL) {
-			pthread_cond_wait(&committer->work,
-			    &committer->lock);
-			continue;
-		}
-		group = take_group(committer);
-		pthread_mutex_unlock(&committer->lock);
-		if (group != NULL)
-			commit_group(committer, group);
-		pthread_mutex_lock(&committer->lock);
+	while (goes_on(committer)) {
+		if (committer->first != NULL) {
+			group = take_group(committer);
+			pthread_mutex_unlock(&committer->lock);
+			if (group != NULL)
+				commit_group(committer, group);
+			pthread_mutex_lock(&committer->lock);
+		} else if (has_gathered(committer) && (committer->stopping ||
+		    clock_remaining(committer->next_flush) == 0))
+			flush_gathered(committer);
+		else
+			wait_for_work(committer);
 	}
+	if (has_gathered(committer))
+		log_error("counts in memory are lost: they could not be "
+		    "committed before the end");
 	pthread_mutex_unlock(&committer->lock);
 	return (NULL);
 }
 
 struct committer *
-commit_start(struct sink * sink)
+commit_start(const struct commit_settings * settings, struct sink * sink,
+    struct spool * spool, struct replay * replay)
 {
 	struct committer * committer = alloc_zeroed(1, sizeof(*committer));
+	pthread_condattr_t attributes;
 
 	pthread_mutex_init(&committer->lock, NULL);
-	pthread_cond_init(&committer->work, NULL);
+	pthread_condattr_init(&attributes);
+	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+	pthread_cond_init(&committer->work, &attributes);
+	pthread_condattr_destroy(&attributes);
 	committer->end = &committer->first;
 	committer->latest = INT64_MAX;
+	committer->settings = *settings;
 	committer->sink = sink;
+	committer->spool = spool;
+	committer->replay = replay;
+	sink_on_refusal(sink, set_aside, committer);
 	committer->arena = arena_create(KEEP_BYTES);
+	if (settings->ack == COMMIT_ACK_MEMORY) {
+		committer->gathering = arena_create(KEEP_BYTES);
+		committer->spare = arena_create(KEEP_BYTES);
+		committer->gathered = tally_create(committer->gathering);
+	}
 	errno = pthread_create(&committer->thread, NULL, run, committer);
 	if (errno == 0)
 		return (committer);
@@ -218,6 +522,8 @@ commit_tally(struct committer * committer, struct tally * tally)
 {
 	struct waiter waiter = { .tally = tally };
 
+	if (committer->settings.ack == COMMIT_ACK_MEMORY)
+		return (gather(committer, tally));
 	waiter.deadline = clock_monotonic() + COMMIT_TIME_MAX;
 	pthread_cond_init(&waiter.wake, NULL);
 	pthread_mutex_lock(&committer->lock);
@@ -253,8 +559,14 @@ commit_stop(struct committer * committer)
 	pthread_cond_signal(&committer->work);
 	pthread_mutex_unlock(&committer->lock);
 	pthread_join(committer->thread, NULL);
+	if (committer->settings.once)
+		sink_retire(committer->sink, clock_monotonic() + 100);
 	sink_free(committer->sink);
+	spool_free(committer->spool);
+	buffer_free(&committer->bytes);
 	arena_free(committer->arena);
+	arena_free(committer->gathering);
+	arena_free(committer->spare);
 	pthread_mutex_destroy(&committer->lock);
 	pthread_cond_destroy(&committer->work);
 	free(committer);

@@ -13,10 +13,15 @@
 #include "lib/digest.h"
 #include "lib/json.h"
 #include "lib/log.h"
+#include "lib/quantity.h"
 #include "lib/url.h"
 
 #ifndef SYSCONFDIR
 #define SYSCONFDIR "/etc"
+#endif
+
+#ifndef LOCALSTATEDIR
+#define LOCALSTATEDIR "/var"
 #endif
 
 #define FILE_NAME "flagtally.ini"
@@ -25,10 +30,7 @@
 
 enum type {
 	TYPE_TEXT,
-	TYPE_COUNT,
-	TYPE_SIZE,			/* With K, M or G: 1024 and so on. */
-	TYPE_DURATION,			/* With ms, s, m, h or d; seconds. */
-	TYPE_MODE,			/* Octal. */
+	TYPE_QUANTITY,
 	TYPE_CHOICE,			/* One of names, kept as its number. */
 };
 
@@ -38,50 +40,63 @@ struct key {
 	size_t offset;			/* In struct config. */
 	const char * initial;
 	const char * const * choices;	/* Ends with NULL. */
+	enum quantity quantity;
 	uint64_t least, most;
 };
 
 static const char * const auth_choices[] = { "tokens", "none", NULL };
 static const char * const invalid_choices[] = { "reject", "skip", NULL };
+static const char * const ack_choices[] = {
+	"redis", "spool", "memory", NULL,
+};
+static const char * const backstage_choices[] = {
+	"local", "all", "off", NULL,
+};
 static const char * const log_choices[] = {
 	"error", "warning", "info", "debug", NULL,
 };
 
 #define AT(member) offsetof(struct config, member)
-#define TEXT(key, initial) { #key, TYPE_TEXT, AT(key), initial, NULL, 0, 0 }
-#define NUMBER(key, type, initial, least, most) \
-	{ #key, type, AT(key), initial, NULL, least, most }
+#define TEXT(key, initial) \
+	{ #key, TYPE_TEXT, AT(key), initial, NULL, 0, 0, 0 }
+#define NUMBER(key, quantity, initial, least, most) \
+	{ #key, TYPE_QUANTITY, AT(key), initial, NULL, quantity, least, most }
 #define CHOICE(key, initial, choices) \
-	{ #key, TYPE_CHOICE, AT(key), initial, choices, 0, 0 }
+	{ #key, TYPE_CHOICE, AT(key), initial, choices, 0, 0, 0 }
 
-#define MOST ((uint64_t)1 << 52)
+#define MOST QUANTITY_MAX
 #define DAY_MS ((uint64_t)86400 * 1000)
 
 static const struct key keys[] = {
 	TEXT(listen, ""),
-	NUMBER(listen_mode, TYPE_MODE, "0660", 0, 0777),
-	NUMBER(threads, TYPE_COUNT, "32", 1, 1024),
+	NUMBER(listen_mode, QUANTITY_MODE, "0660", 0, 0777),
+	NUMBER(threads, QUANTITY_COUNT, "32", 1, 1024),
 	{ "redis", TYPE_TEXT, AT(redis_url), "redis://127.0.0.1:6379/0",
-	  NULL, 0, 0 },
+	  NULL, 0, 0, 0 },
 	TEXT(redis_password_file, ""),
-	NUMBER(redis_timeout, TYPE_DURATION, "1s", 10, 60000),
+	NUMBER(redis_timeout, QUANTITY_DURATION, "1s", 10, 60000),
 	TEXT(prefix, "flagtally"),
 	TEXT(tokens, ""),
 	CHOICE(auth, "tokens", auth_choices),
 	TEXT(auth_header, "Authorization"),
 	CHOICE(invalid, "reject", invalid_choices),
-	NUMBER(retention_hour, TYPE_DURATION, "48h", 0, 36500 * DAY_MS),
-	NUMBER(retention_day, TYPE_DURATION, "90d", 0, 36500 * DAY_MS),
-	NUMBER(limit_body, TYPE_SIZE, "4M", 0, MOST),
-	NUMBER(limit_inflated, TYPE_SIZE, "32M", 0, MOST),
-	NUMBER(limit_counters, TYPE_COUNT, "100000", 0, 10000000),
-	NUMBER(limit_depth, TYPE_COUNT, "64", 1, 1024),
-	NUMBER(limit_name, TYPE_SIZE, "4K", 1, JSON_STRING_MAX),
-	NUMBER(limit_features, TYPE_COUNT, "10000", 0, MOST),
-	NUMBER(limit_apps, TYPE_COUNT, "1000", 0, MOST),
-	NUMBER(limit_instances, TYPE_COUNT, "10000", 0, MOST),
-	NUMBER(limit_series, TYPE_COUNT, "10000", 0, MOST),
+	CHOICE(ack, "redis", ack_choices),
+	TEXT(spool, LOCALSTATEDIR "/lib/flagtally/spool.db"),
+	NUMBER(spool_limit, QUANTITY_SIZE, "256M", 1 << 18, MOST),
+	NUMBER(flush_interval, QUANTITY_DURATION, "1s", 10, 3600000),
+	NUMBER(retention_hour, QUANTITY_DURATION, "48h", 0, 36500 * DAY_MS),
+	NUMBER(retention_day, QUANTITY_DURATION, "90d", 0, 36500 * DAY_MS),
+	NUMBER(limit_body, QUANTITY_SIZE, "4M", 0, MOST),
+	NUMBER(limit_inflated, QUANTITY_SIZE, "32M", 0, MOST),
+	NUMBER(limit_counters, QUANTITY_COUNT, "100000", 0, 10000000),
+	NUMBER(limit_depth, QUANTITY_COUNT, "64", 1, 1024),
+	NUMBER(limit_name, QUANTITY_SIZE, "4K", 1, JSON_STRING_MAX),
+	NUMBER(limit_features, QUANTITY_COUNT, "10000", 0, MOST),
+	NUMBER(limit_apps, QUANTITY_COUNT, "1000", 0, MOST),
+	NUMBER(limit_instances, QUANTITY_COUNT, "10000", 0, MOST),
+	NUMBER(limit_series, QUANTITY_COUNT, "10000", 0, MOST),
 	TEXT(path_prefix, ""),
+	CHOICE(backstage, "local", backstage_choices),
 	CHOICE(log_level, "info", log_choices),
 };
 
@@ -182,43 +197,6 @@ perhaps(const char * name, char out[80])
 	return (out);
 }
 
-struct unit {
-	const char * name;
-	uint64_t factor;
-};
-
-static const struct unit no_units[] = { { "", 1 }, { NULL, 0 } };
-static const struct unit size_units[] = {
-	{ "", 1 }, { "K", 1 << 10 }, { "M", 1 << 20 }, { "G", 1 << 30 },
-	{ NULL, 0 },
-};
-static const struct unit duration_units[] = {
-	{ "", 1000 }, { "ms", 1 }, { "s", 1000 }, { "m", 60000 },
-	{ "h", 3600000 }, { "d", DAY_MS }, { NULL, 0 },
-};
-
-static const char *
-read_units(const struct key * key, const struct unit * unit,
-    const char * text, int base, uint64_t * number)
-{
-	char * end;
-
-	if (!isdigit((unsigned char)text[0]))
-		return ("is not a number");
-	errno = 0;
-	*number = strtoull(text, &end, base);
-	while (unit->name != NULL && strcasecmp(unit->name, end) != 0)
-		unit++;
-	if (unit->name == NULL)
-		return ("is not a number with a unit it may have");
-	if (errno != 0 || *number > MOST / unit->factor ||
-	    *number * unit->factor < key->least ||
-	    *number * unit->factor > key->most)
-		return ("is out of range");
-	*number *= unit->factor;
-	return (NULL);
-}
-
 static const char *
 read_choice(const struct key * key, const char * text, uint64_t * number)
 {
@@ -241,18 +219,13 @@ set_value(struct config * config, const struct key * key, const char * text)
 		free(*string);
 		*string = alloc_string(text);
 		return (NULL);
-	case TYPE_COUNT:
-		return (read_units(key, no_units, text, 10, number));
-	case TYPE_SIZE:
-		return (read_units(key, size_units, text, 10, number));
-	case TYPE_DURATION:
-		return (read_units(key, duration_units, text, 10, number));
-	case TYPE_MODE:
-		return (read_units(key, no_units, text, 8, number));
 	case TYPE_CHOICE:
 		return (read_choice(key, text, number));
+	case TYPE_QUANTITY:
+		break;
 	}
-	return (NULL);
+	return (quantity_parse(text, key->quantity, key->least, key->most,
+	    number));
 }
 
 static struct config_origin *
@@ -325,6 +298,8 @@ load_file(struct loading * loading)
 		return;
 	}
 	result = ini_parse_stream(read_line, loading, take_line, loading);
+	if (ferror(loading->file))
+		fail(loading, "%s cannot be read: %s", name, strerror(errno));
 	if (result != 0)
 		fail(loading, "%s:%d: neither key = value nor a comment",
 		    name, result);
@@ -447,6 +422,9 @@ read_password(struct loading * loading)
 		fail(loading, "%s: no password in it",
 		    config->redis_password_file);
 	else {
+		if (strlen(line) == sizeof(line) - 1)
+			fail(loading, "%s: the password is too long",
+			    config->redis_password_file);
 		line[strcspn(line, "\r\n")] = '\0';
 		config->redis.password = alloc_string(line);
 	}
@@ -473,6 +451,8 @@ check(struct loading * loading)
 	if (config->retention_hour < 1000 && config->retention_day < 1000)
 		fail(loading, "retention_hour and retention_day are both 0: "
 		    "nothing would be counted");
+	if (config->ack == CONFIG_ACK_SPOOL && config->spool[0] == '\0')
+		fail(loading, "ack is spool, but spool is empty");
 	if (strpbrk(config->prefix, "{}") != NULL)
 		fail(loading, "prefix has a brace in it, which would change "
 		    "the hash tags of all keys");
@@ -539,11 +519,11 @@ print_value(const struct config * config, const struct key * key,
 	memcpy(&number, at, sizeof(number));
 	if (key->type == TYPE_CHOICE)
 		fputs(key->choices[number], file);
-	else if (key->type == TYPE_MODE)
+	else if (key->quantity == QUANTITY_MODE)
 		fprintf(file, "0%llo", (unsigned long long)number);
 	else
 		fprintf(file, "%llu%s", (unsigned long long)number,
-		    key->type == TYPE_DURATION ? "ms" : "");
+		    key->quantity == QUANTITY_DURATION ? "ms" : "");
 }
 
 void

@@ -27,6 +27,18 @@ enum config_auth {
 	CONFIG_AUTH_NONE,
 };
 
+enum config_ack {
+	CONFIG_ACK_REDIS,
+	CONFIG_ACK_SPOOL,
+	CONFIG_ACK_MEMORY,
+};
+
+enum config_backstage {
+	CONFIG_BACKSTAGE_LOCAL,
+	CONFIG_BACKSTAGE_ALL,
+	CONFIG_BACKSTAGE_OFF,
+};
+
 enum config_invalid {
 	CONFIG_INVALID_REJECT,
 	CONFIG_INVALID_SKIP,
@@ -45,6 +57,10 @@ struct config {
 	uint64_t auth;			/* enum config_auth */
 	char * auth_header;
 	uint64_t invalid;		/* enum config_invalid */
+	uint64_t ack;			/* enum config_ack */
+	char * spool;
+	uint64_t spool_limit;
+	uint64_t flush_interval;
 	uint64_t retention_hour;
 	uint64_t retention_day;
 	uint64_t limit_body;
@@ -57,6 +73,7 @@ struct config {
 	uint64_t limit_instances;
 	uint64_t limit_series;
 	char * path_prefix;
+	uint64_t backstage;		/* enum config_backstage */
 	uint64_t log_level;		/* enum log_level */
 
 	struct config_redis redis;

@@ -65,16 +65,14 @@ group_tag(struct buffer * text, const struct sink_settings * settings,
 	append_text(text, "}");
 }
 
-/* What every script call begins with: who writes, and for the how manieth
- * time. */
+/* What every script call begins with: who writes, and how often by now. */
 static void
 add_identity(struct calls * calls, struct group_writer * writer,
     const struct buffer * tag)
 {
 
-
-	calls_add_key(calls, tag, ":writer:", writer->id, strlen(writer->id));
-	calls_add_sequence(calls, ++writer->sequence);
+	calls_add_identity(calls, tag, writer->id, writer->slot++,
+	    writer->sequence);
 	calls_add_integer(calls, GROUP_WRITER_LIFETIME);
 }
 
@@ -127,6 +125,7 @@ add_instances(struct calls * calls, struct cursor * cursor)
 	for (node = cursor->instance; node != NULL && count > 0; count--) {
 		calls_add_name(calls, "", node->name, node->length);
 		calls_add_bytes(calls, node->text, node->text_length);
+		calls_add_integer(calls, node->when / 1000);
 		node = next_of_kind(node->next, TALLY_INSTANCE);
 	}
 	cursor->instance = node;
@@ -248,7 +247,6 @@ begin_apply(struct calls * calls, struct group_writer * writer,
 	calls_add_key(calls, tag, ":seen", "", 0);
 	calls_add_key(calls, tag, ":instances", "", 0);
 	calls_add_key(calls, tag, ":instances:seen", "", 0);
-	calls_add_integer(calls, writer->now);
 	calls_add_integer(calls, (int64_t)settings->limit_features);
 	calls_add_integer(calls, (int64_t)settings->limit_instances);
 	calls_add_integer(calls, writer->now - later(settings->retention_hour,
@@ -275,6 +273,7 @@ encode_application(struct calls * calls, struct group_writer * writer,
 	struct cursor cursor = { .instance = NULL };
 	size_t room;
 
+	writer->slot = 0;
 	cursor.instance = next_of_kind(application->first, TALLY_INSTANCE);
 	enter_bucket(&cursor, next_of_kind(application->first,
 	    TALLY_BUCKET));
@@ -287,8 +286,7 @@ encode_application(struct calls * calls, struct group_writer * writer,
 
 			room -= used < room ? used : room;
 		}
-		calls_end(calls, SCRIPT_APPLY, writer->digest[SCRIPT_APPLY],
-		    application);
+		calls_end(calls, SCRIPT_APPLY, application);
 		if (cursor.bucket != NULL && cursor.feature == NULL)
 			enter_bucket(&cursor, next_of_kind(
 			    cursor.bucket->next, TALLY_BUCKET));
@@ -357,6 +355,19 @@ add_histogram(struct calls * calls, const struct tally_node * series)
 	calls_add_integer(calls, (int64_t)series->count);
 }
 
+static void
+add_times_key(struct calls * calls, const struct buffer * tag,
+    const struct text * name)
+{
+	struct buffer rest = { NULL, 0, 0 };
+
+	append_text(&rest, ":impact:");
+	buffer_append(&rest, name->bytes, name->length);
+	buffer_append(&rest, "", 1);
+	calls_add_key(calls, tag, rest.bytes, ":when", strlen(":when"));
+	buffer_free(&rest);
+}
+
 /*
  * Add a metric's series from ${series} on, as many as there is room for.
  * Return the series to go on with, or NULL.
@@ -382,6 +393,8 @@ add_metric(struct calls * calls, const struct buffer * tag,
 	/* It is a Prometheus name: there is nothing to encode in it. */
 	calls_add_bytes(calls, name.bytes, name.length);
 	calls_add_key(calls, tag, ":impact:", name.bytes, name.length);
+	if (type == TALLY_GAUGE)
+		add_times_key(calls, tag, &name);
 	calls_add_text(calls, types[type]);
 	calls_add_bytes(calls, metric->text, metric->text_length);
 	calls_add_integer(calls, count);
@@ -394,6 +407,8 @@ add_metric(struct calls * calls, const struct buffer * tag,
 		add_field(calls, type == TALLY_GAUGE ? "set" : "add", "",
 		    series, NULL);
 		add_double(calls, series->value);
+		if (type == TALLY_GAUGE)
+			calls_add_integer(calls, series->when);
 	}
 	return (end);
 }
@@ -407,6 +422,7 @@ encode_impact(struct calls * calls, struct group_writer * writer,
 	const struct tally_node * series = metric->first;
 	size_t room;
 
+	writer->slot = 0;
 	while (metric != NULL) {
 		calls_begin(calls);
 		add_identity(calls, writer, tag);
@@ -422,8 +438,7 @@ encode_impact(struct calls * calls, struct group_writer * writer,
 			metric = next_of_kind(metric->next, TALLY_METRIC);
 			series = metric == NULL ? NULL : metric->first;
 		}
-		calls_end(calls, SCRIPT_IMPACT,
-		    writer->digest[SCRIPT_IMPACT], environment);
+		calls_end(calls, SCRIPT_IMPACT, environment);
 	}
 }
 
@@ -439,7 +454,7 @@ zadd_end(struct calls * calls, struct zadd * zadd)
 {
 
 	if (zadd->members > 0)
-		calls_end(calls, SCRIPT_NONE, NULL, NULL);
+		calls_end(calls, SCRIPT_NONE, NULL);
 	zadd->members = 0;
 }
 

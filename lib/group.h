@@ -11,9 +11,10 @@
 /*
  * A group is a tally as the calls to Redis that apply it.  All that one hash
  * tag holds, {env:app} or {env}, changes in script calls that carry the
- * writer's id and a sequence number of their own: a call that has been applied
- * changes nothing when it is repeated.  A call holds about
- * GROUP_INCREMENTS_MAX increments at most, so that none keeps Redis long.
+ * writer's id and sequence number, and a slot that no other call of the group
+ * has under that tag: a call that has been applied changes nothing when it is
+ * repeated.  A call holds about GROUP_INCREMENTS_MAX increments at most, so
+ * that none keeps Redis long.
  */
 #define GROUP_INCREMENTS_MAX 1000
 
@@ -24,8 +25,8 @@
 struct group_writer {
 	const struct sink_settings * settings;
 	const char * id;
-	int64_t sequence;		/* Of the latest call. */
-	const char * digest[SCRIPT_COUNT];
+	int64_t sequence;		/* Of the group. */
+	unsigned int slot;		/* Of the next call under a tag. */
 	int64_t now;			/* Seconds since 1970. */
 };
 

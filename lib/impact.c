@@ -108,7 +108,7 @@ count_sample(struct element * element, const struct text * name,
 	    name, &element->text[SLOT_HELP]);
 	series = tally_series(element->tally, metric, &sample->labels);
 	if (element->type == TALLY_GAUGE)
-		series->value = sample->value;
+		tally_set_gauge(element->tally, series, sample->value);
 	else if (element->type == TALLY_COUNTER)
 		series->value += sample->value;
 	else if (!add_histogram(element, series, sample, problem))

@@ -1,10 +1,11 @@
 -- Applies the impact metrics that a group holds for one {env}, once and whole.
 --
--- KEYS  1 writer  2 names of metrics  3... a metric each
+-- KEYS  1 writer  2 names of metrics  3... of each metric its key, and of a
+--       gauge also the key that holds when its values were reported
 -- ARGV  sequence, seconds that the writer's key lives, cap of series, and for
 --       each metric in KEYS: its name in the set, type, help, number of series;
 --         for each series: number of fields, and for each of them:
---           what to do (add, set or count), field, value
+--           what to do (add, set or count), field, value, and to set: when
 -- Returns {1 if done before, series dropped for the metric's type, fields
 -- dropped beyond the cap, sums dropped because they are not finite}, or an
 -- error as apply.lua does.
@@ -27,16 +28,23 @@ local function take()
 end
 
 local metrics = {}
-for i = 3, #KEYS do
-	local metric = { key = KEYS[i], name = take(), type = take(), help = take(), series = {} }
+local key_at = 2
+while key_at < #KEYS do
+	key_at = key_at + 1
+	local metric = { key = KEYS[key_at], name = take(), type = take(), help = take(), series = {} }
+	if metric.type == 'gauge' then
+		key_at = key_at + 1
+		metric.times = KEYS[key_at]
+	end
 	for j = 1, tonumber(take()) do
 		local series = {}
 		for k = 1, tonumber(take()) do
 			series[k] = { what = take(), name = take(), value = take() }
+			series[k].when = series[k].what == 'set' and take()
 		end
 		metric.series[j] = series
 	end
-	metrics[i - 2] = metric
+	metrics[#metrics + 1] = metric
 end
 
 local refusal = wrong_type(writer, 'string')
@@ -99,9 +107,15 @@ local function write(key, field, old, value)
 end
 
 local not_finite = 0
-local function write_field(key, field, old)
+local function write_field(metric, field, old)
+	local key = metric.key
 	if field.what == 'set' then
-		write(key, field.name, old, field.value)
+		-- What has come late does not replace what was reported later.
+		local latest = redis.call('HGET', metric.times, field.name)
+		if not latest or tonumber(latest) <= tonumber(field.when) then
+			write(metric.times, field.name, latest, field.when)
+			write(key, field.name, old, field.value)
+		end
 	elseif field.what == 'count' then
 		undo_list[#undo_list + 1] = { key, field.name, old }
 		redis.call('HINCRBY', key, field.name, field.value)
@@ -120,7 +134,8 @@ local function write_field(key, field, old)
 end
 
 local beyond_cap = 0
-local function write_series(key, series)
+local function write_series(metric, series)
+	local key = metric.key
 	local fields, new = {}, 0
 	for i, field in ipairs(series) do
 		fields[i] = field.name
@@ -140,7 +155,7 @@ local function write_series(key, series)
 	end
 	for i, field in ipairs(series) do
 		if old[i] or allowed then
-			write_field(key, field, old[i])
+			write_field(metric, field, old[i])
 		end
 	end
 	return allowed or new < #series
@@ -157,7 +172,7 @@ local function apply()
 		else
 			local counted = false
 			for _, series in ipairs(metric.series) do
-				counted = write_series(metric.key, series) or counted
+				counted = write_series(metric, series) or counted
 			end
 			if counted and (not known[1] or known[2] ~= metric.help) then
 				write(metric.key, '#type', known[1], metric.type)

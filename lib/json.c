@@ -557,6 +557,8 @@ json_finish(struct json * json)
 	(void)yajl_complete_parse(json->yajl);
 	if (json->fault->code != FAULT_NONE)
 		return (false);
+	if (json->complete)
+		return (true);
 	return (reject_text(json, json->base, json->base == 0 ?
 	    "the body is empty" : "the JSON text ends too early"));
 }

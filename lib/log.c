@@ -6,7 +6,7 @@
 #include "lib/clock.h"
 #include "lib/log.h"
 
-#define TEXT_MAX 1024
+#define TEXT_MAX 2048
 #define LINE_MAX_BYTES 2048
 
 static _Atomic int level_in_force = LOG_LEVEL_INFO;

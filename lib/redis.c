@@ -55,6 +55,7 @@ struct redis {
 #endif
 	struct log_limit complaints;
 	char error[256];
+	bool timed_out;
 };
 
 struct redis *
@@ -95,6 +96,7 @@ failed(struct redis * redis, const char * format, ...)
 	va_start(arguments, format);
 	vsnprintf(redis->error, sizeof(redis->error), format, arguments);
 	va_end(arguments);
+	redis->timed_out = false;
 	redis_close(redis);
 	return (-1);
 }
@@ -122,8 +124,9 @@ wait_for_socket(struct redis * redis, short events, int64_t deadline)
 	while (ready == -1 && errno == EINTR);
 	if (ready == 1)
 		return (0);
-	return (failed(redis, ready == 0 ? "no answer in time" :
-	    "poll failed"));
+	failed(redis, ready == 0 ? "no answer in time" : "poll failed");
+	redis->timed_out = ready == 0;
+	return (-1);
 }
 
 static void
@@ -462,6 +465,13 @@ redis_error(const struct redis * redis)
 {
 
 	return (redis->error);
+}
+
+bool
+redis_timed_out(const struct redis * redis)
+{
+
+	return (redis->timed_out);
 }
 
 bool

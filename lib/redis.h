@@ -112,6 +112,12 @@ int redis_exchange(struct redis * redis, const struct buffer * requests,
 const char * redis_error(const struct redis * redis);
 
 /**
+ * redis_timed_out(redis):
+ * Return whether that was that no answer came in time.
+ */
+bool redis_timed_out(const struct redis * redis);
+
+/**
  * redis_is_connected(redis):
  * Return whether the connection stands, as far as is known.
  */

@@ -1,3 +1,4 @@
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -5,34 +6,40 @@
 #include "lib/alloc.h"
 #include "lib/apply.lua.h"
 #include "lib/clock.h"
+#include "lib/crash.h"
 #include "lib/digest.h"
 #include "lib/group.h"
 #include "lib/impact.lua.h"
+#include "lib/link.h"
 #include "lib/log.h"
 #include "lib/sink.h"
 
 /*
  * Exactly once.  A writer is one sink; its id is random, so no two are alike.
- * Each script call carries the id and a sequence number that grows from call
- * to call.  The script keeps the number of the latest call under each hash
- * tag, in the same atomic step in which it applies the call, and does nothing
- * if the number it is given is not greater.  So a call of whose fate nobody
- * knows, because the connection broke, can be sent again: if it was applied,
- * nothing happens.  And one that was given up cannot come late and count
- * again, for it would find a greater number.
+ * The groups of a writer are numbered.  Each script call carries the writer's
+ * id, a slot, and the number of its group; the script keeps the latest number
+ * under each hash tag and slot, in the same atomic step in which it applies
+ * the call, and does nothing if the number it is given is not greater.
+ *
+ * The calls of a group under one tag have slots of their own, and a group is
+ * sent only when the one before is settled or given up.  So under one tag and
+ * slot one call at most is unsettled at any time.  It may be sent again and
+ * again as it is, over one connection after the other: whichever copy comes
+ * first is applied, all others find its number.  That holds as well after an
+ * error that may pass, which says only that this copy was not applied: an
+ * earlier one may still be on its way.  (So a call must never get another
+ * number, and slots cannot be shared: with a later call applied under the
+ * same slot, one that has to be repeated would look done.)
+ *
+ * What is given up goes to the spool with its identity, and the writer takes a
+ * new id; so nothing of this writer comes after it, and it is no less safe to
+ * repeat next week.  Without a spool the sender was told that it failed; a
+ * copy that comes late finds a greater number, if there is one by then.
  *
  * A call that is refused with an error has changed nothing: the scripts see to
- * it.  Errors are of two kinds.  Those that begin with REFUSED will come again
- * whatever we do; all others (LOADING, READONLY, OOM, ...) may pass.
- *
- * Calls under one tag must reach Redis in the order of their numbers, or the
- * later one makes the earlier one look done.  So a call that got an error
- * which may pass, and so is known not to have been applied, gets a new number
- * and goes to the end; those of unknown fate keep their numbers and their
- * places.
+ * it.
  */
-
-#define ID_BYTES 16
+#define ID_BYTES (CALLS_WRITER_LENGTH / 2)
 
 
 /* Names in one call of admit.lua. */
@@ -43,26 +50,26 @@
 
 struct sink {
 	const struct sink_settings * settings;
-	struct redis * redis;
+	struct link link;
 	size_t script[SCRIPT_COUNT];
 	size_t admit_script;
-	char id[2 * ID_BYTES + 1];
-	int64_t sequence;
+	char id[CALLS_WRITER_LENGTH + 1];
+	int64_t sequence;		/* Of the latest group. */
+
+	sink_refused * refused;		/* What is refused goes there. */
+	void * context;
 
 	/* Applications that are on the list in Redis (P:apps). */
 	struct arena * known_arena;
 	struct tally * known;
 
 	struct calls calls;
-	struct buffer requests;
 	struct buffer text;
 	size_t * pending;		/* Calls to be sent, in order. */
 	size_t pending_count, pending_size;
 
 	/* Of the exchange at hand. */
-	bool forgotten;			/* A script is not known any more. */
-	char trouble[160];		/* An error that may pass, or "". */
-	struct tally * tally;
+	struct tally * tally;		/* NULL: the calls were loaded. */
 	struct tally_node ** asked;	/* Applications to be admitted. */
 };
 
@@ -74,92 +81,135 @@ forget_known(struct sink * sink)
 	sink->known = tally_create(sink->known_arena);
 }
 
-struct sink *
-sink_create(const struct sink_settings * settings, struct redis * redis)
+/* Nobody keeps what is refused. */
+static bool
+lose(void * context, const void * bytes, size_t length, const char * reason)
 {
-	struct sink * sink = alloc_zeroed(1, sizeof(*sink));
+
+	(void)context;
+	(void)bytes;
+	(void)length;
+	(void)reason;
+	return (false);
+}
+
+void
+sink_on_refusal(struct sink * sink, sink_refused * refused, void * context)
+{
+
+	sink->refused = refused;
+	sink->context = context;
+}
+
+void
+sink_new_writer(struct sink * sink)
+{
 	unsigned char id[ID_BYTES];
 
 	digest_random(id, sizeof(id));
 	digest_hex(sink->id, id, sizeof(id));
+	sink->sequence = 0;
+}
+
+struct sink *
+sink_create(const struct sink_settings * settings, struct redis * redis)
+{
+	struct sink * sink = alloc_zeroed(1, sizeof(*sink));
+
 	sink->settings = settings;
-	sink->redis = redis;
+	link_init(&sink->link, redis, settings->stats);
 	sink->script[SCRIPT_APPLY] = redis_script(redis, apply_lua);
 	sink->script[SCRIPT_IMPACT] = redis_script(redis, impact_lua);
 	sink->admit_script = redis_script(redis, admit_lua);
+	sink->refused = lose;
 	sink->known_arena = arena_create(64 * 1024);
 	forget_known(sink);
+	sink_new_writer(sink);
 	return (sink);
 }
 
-static bool
-begins_with(const struct redis_reply * reply, const char * word)
+/* Leave the key of the list of all applications in sink->text. */
+static void
+apps_key(struct sink * sink)
 {
+	const char * prefix = sink->settings->prefix;
 
-	return (reply->length >= strlen(word) &&
-	    memcmp(reply->text, word, strlen(word)) == 0);
+	buffer_clear(&sink->text);
+	buffer_append(&sink->text, prefix, strlen(prefix));
+	buffer_append(&sink->text, ":apps", strlen(":apps"));
 }
 
 static void
-note_trouble(struct sink * sink, const struct redis_reply * reply)
+take_probe(void * context, size_t number, const struct redis_reply * reply)
 {
-	size_t length = reply->length < sizeof(sink->trouble) ?
-	    reply->length : sizeof(sink->trouble) - 1;
+	struct sink * sink = context;
 
-	if (begins_with(reply, "NOSCRIPT")) {
-		sink->forgotten = true;
+	(void)number;
+	if (reply->type == REDIS_ERROR && !link_refuses(reply))
+		link_note(&sink->link, reply);
+}
+
+/* A command that changes nothing, but that only a server which may write
+ * takes: an update of a member that is not there. */
+bool
+sink_probe(struct sink * sink, int64_t deadline)
+{
+	struct buffer * requests = &sink->link.requests;
+
+	if (!link_reach(&sink->link, deadline))
+		return (false);
+	link_begin(&sink->link);
+	buffer_array(requests, 6);
+	buffer_text(requests, "ZADD");
+	apps_key(sink);
+	buffer_string(requests, sink->text.bytes, sink->text.length);
+	buffer_text(requests, "XX");
+	buffer_text(requests, "GT");
+	buffer_integer(requests, 0);
+	buffer_text(requests, "");
+	return (link_exchange(&sink->link, 1, deadline, take_probe, sink));
+}
+
+static void
+take_nothing(void * context, size_t number, const struct redis_reply * reply)
+{
+
+	(void)context;
+	(void)number;
+	(void)reply;
+}
+
+void
+sink_retire(struct sink * sink, int64_t deadline)
+{
+	const struct calls * calls = &sink->calls;
+	size_t count = 0;
+	size_t i;
+
+	if (sink->pending_count > 0 || sink->link.broken ||
+	    !redis_is_connected(sink->link.redis))
 		return;
+	link_begin(&sink->link);
+	for (i = 0; i < calls->count; i++) {
+		struct text key;
+
+		if (calls->list[i].script == SCRIPT_NONE)
+			continue;
+		key = calls_writer_key(calls, &calls->list[i]);
+		buffer_array(&sink->link.requests, 2);
+		buffer_text(&sink->link.requests, "UNLINK");
+		buffer_string(&sink->link.requests, key.bytes, key.length);
+		count++;
 	}
-	memcpy(sink->trouble, reply->text, length);
-	sink->trouble[length] = '\0';
+	if (count > 0)
+		link_exchange(&sink->link, count, deadline, take_nothing, sink);
 }
 
-static void
-begin_exchange(struct sink * sink)
+const char *
+sink_reason(const struct sink * sink)
 {
 
-	sink->forgotten = false;
-	sink->trouble[0] = '\0';
-	buffer_clear(&sink->requests);
-}
-
-/*
- * Send what is in sink->requests.  Return true if all was answered and nothing
- * is in the way of going on; false if it has to be tried again.
- */
-static bool
-exchange(struct sink * sink, size_t count, int64_t deadline,
-    redis_take * take)
-{
-
-	if (redis_exchange(sink->redis, &sink->requests, count, deadline,
-	    take, sink) != 0) {
-		log_warning("lost Redis: %s", redis_error(sink->redis));
-		return (false);
-	}
-	if (sink->forgotten) {
-		redis_load(sink->redis, deadline);
-		return (false);
-	}
-	if (sink->trouble[0] != '\0') {
-		/* Perhaps another server answers to the name by now. */
-		redis_back_off(sink->redis, sink->trouble);
-		return (false);
-	}
-	redis_serves(sink->redis);
-	return (true);
-}
-
-/* Connect; what stands in the way passes, or the deadline does. */
-static bool
-connected(struct sink * sink, int64_t deadline)
-{
-
-	while (redis_connect(sink->redis, deadline) != 0)
-		if (redis_next_attempt(sink->redis) >= deadline ||
-		    clock_remaining(deadline) == 0)
-			return (false);
-	return (true);
+	return (redis_error(sink->link.redis));
 }
 
 /* Admission */
@@ -192,7 +242,7 @@ take_admission(void * context, size_t number,
 
 	(void)number;
 	if (reply->type == REDIS_ERROR) {
-		note_trouble(sink, reply);
+		link_note(&sink->link, reply);
 		return;
 	}
 	for (i = 0; i < reply->count; i++) {
@@ -211,19 +261,16 @@ request_admission(struct sink * sink, size_t count)
 	int64_t retention = settings->retention_day >
 	    settings->retention_hour ? settings->retention_day :
 	    settings->retention_hour;
-	struct buffer * requests = &sink->requests;
+	struct buffer * requests = &sink->link.requests;
 	size_t i;
 
-	begin_exchange(sink);
+	link_begin(&sink->link);
 	buffer_array(requests, 7 + count);
 	buffer_text(requests, "EVALSHA");
-	buffer_text(requests, redis_script_digest(sink->redis,
+	buffer_text(requests, redis_script_digest(sink->link.redis,
 	    sink->admit_script));
 	buffer_integer(requests, 1);
-	buffer_clear(&sink->text);
-	buffer_append(&sink->text, settings->prefix,
-	    strlen(settings->prefix));
-	buffer_append(&sink->text, ":apps", 5);
+	apps_key(sink);
 	buffer_string(requests, sink->text.bytes, sink->text.length);
 	buffer_integer(requests, now);
 	buffer_integer(requests, now - retention);
@@ -241,10 +288,11 @@ ask_admission(struct sink * sink, size_t count, int64_t deadline)
 
 	do {
 		if (clock_remaining(deadline) == 0 ||
-		    !connected(sink, deadline))
+		    !link_reach(&sink->link, deadline))
 			return (false);
 		request_admission(sink, count);
-	} while (!exchange(sink, 1, deadline, take_admission));
+	} while (!link_exchange(&sink->link, 1, deadline, take_admission,
+	    sink));
 	return (true);
 }
 
@@ -286,10 +334,27 @@ settle(struct call * call, enum tally_fate fate)
 {
 	struct tally_node * node = call->node;
 
-	call->state = CALL_SETTLED;
+	call->settled = true;
 	if (node != NULL)
 		node->fate = node->fate == FATE_OPEN || node->fate == fate ?
 		    fate : FATE_MIXED;
+}
+
+static void
+settle_refused(struct sink * sink, struct call * call,
+    const struct redis_reply * reply)
+{
+	char reason[LINK_REASON_MAX];
+	bool kept;
+
+	snprintf(reason, sizeof(reason), "%.*s", (int)reply->length,
+	    reply->text);
+	kept = sink->refused(sink->context, sink->calls.requests.bytes +
+	    call->offset, call->length, reason);
+	settle(call, kept ? FATE_APPLIED : FATE_REFUSED);
+	stats_add(sink->settings->stats, STATS_REDIS_REFUSED, 1);
+	log_error("Redis refuses for good, and it is %s: %s",
+	    kept ? "set aside" : "lost", reason);
 }
 
 static void
@@ -302,7 +367,7 @@ count_drops(struct tally * tally, enum call_script script,
 	};
 	size_t i;
 
-	if (script == SCRIPT_NONE)
+	if (script == SCRIPT_NONE || tally == NULL)
 		return;
 	/* The first integer says whether it had been done before. */
 	for (i = 1; i < reply->count && i <= 3; i++)
@@ -319,18 +384,13 @@ take_call(void * context, size_t number, const struct redis_reply * reply)
 	if (reply->type != REDIS_ERROR) {
 		settle(call, FATE_APPLIED);
 		count_drops(sink->tally, call->script, reply);
-	} else if (begins_with(reply, "REFUSED") ||
-	    begins_with(reply, "WRONGTYPE")) {
-		settle(call, FATE_REFUSED);
-		log_error("Redis refuses for good: %.*s", (int)reply->length,
-		    reply->text);
-	} else {
-		call->state = CALL_FAILED;
-		note_trouble(sink, reply);
-	}
+	} else if (link_refuses(reply)) {
+		settle_refused(sink, call, reply);
+	} else
+		link_note(&sink->link, reply);
 }
 
-/* All calls of a new group are pending. */
+/* All calls are pending. */
 static void
 begin_pending(struct sink * sink)
 {
@@ -346,54 +406,33 @@ begin_pending(struct sink * sink)
 	sink->pending_count = i;
 }
 
-/*
- * What is still pending after an exchange.  Replies come in order, so what has
- * none stands behind all that has one, and keeps its order; what failed gets
- * numbers beyond all others.
- */
+/* What is still pending after an exchange. */
 static void
 update_pending(struct sink * sink)
 {
-	struct calls * calls = &sink->calls;
-	size_t * failed = alloc_resize(NULL, sink->pending_count,
-	    sizeof(*failed));
-	size_t failed_count = 0;
 	size_t count = 0;
 	size_t i;
 
-	for (i = 0; i < sink->pending_count; i++) {
-		enum call_state state = calls->list[sink->pending[i]].state;
-
-		if (state == CALL_WAITING)
+	for (i = 0; i < sink->pending_count; i++)
+		if (!sink->calls.list[sink->pending[i]].settled)
 			sink->pending[count++] = sink->pending[i];
-		else if (state == CALL_FAILED)
-			failed[failed_count++] = sink->pending[i];
-	}
-	for (i = 0; i < failed_count; i++) {
-		struct call * call = &calls->list[failed[i]];
-
-		call->state = CALL_WAITING;
-		if (call->script != SCRIPT_NONE)
-			calls_renumber(calls, call, ++sink->sequence);
-		sink->pending[count++] = failed[i];
-	}
 	sink->pending_count = count;
-	free(failed);
 }
 
 static void
 request_pending(struct sink * sink)
 {
-	const struct calls * calls = &sink->calls;
 	size_t i;
 
-	begin_exchange(sink);
+	link_begin(&sink->link);
 	for (i = 0; i < sink->pending_count; i++) {
 		const struct call * call =
-		    &calls->list[sink->pending[i]];
+		    &sink->calls.list[sink->pending[i]];
+		const char * digest = call->script == SCRIPT_NONE ? NULL :
+		    redis_script_digest(sink->link.redis,
+		    sink->script[call->script]);
 
-		buffer_append(&sink->requests, calls->requests.bytes +
-		    call->offset, call->length);
+		calls_request(&sink->calls, call, digest, &sink->link.requests);
 	}
 }
 
@@ -401,39 +440,97 @@ static void
 encode(struct sink * sink, struct tally * tally)
 {
 	struct group_writer writer = { .settings = sink->settings,
-	    .id = sink->id, .sequence = sink->sequence };
+	    .id = sink->id, .sequence = ++sink->sequence,
+	    .now = clock_now() };
+
+	group_encode(&sink->calls, &writer, tally);
+	sink->tally = tally;
+	begin_pending(sink);
+}
+
+bool
+sink_prepare(struct sink * sink, struct tally * tally, int64_t deadline)
+{
+
+	sink_new_writer(sink);
+	if (sink->settings->limit_applications > 0 &&
+	    !admit(sink, tally, deadline))
+		return (false);
+	encode(sink, tally);
+	sink->tally = NULL;
+	return (true);
+}
+
+const char *
+sink_load(struct sink * sink, const void * bytes, size_t length)
+{
+	const char * why = calls_load(&sink->calls, bytes, length);
+
+	sink->tally = NULL;
+	begin_pending(sink);
+	return (why);
+}
+
+void
+sink_readdress(struct sink * sink)
+{
+	struct calls * calls = &sink->calls;
 	size_t i;
 
-	for (i = 0; i < SCRIPT_COUNT; i++)
-		writer.digest[i] = redis_script_digest(sink->redis,
-		    sink->script[i]);
-	writer.now = clock_now();
-	group_encode(&sink->calls, &writer, tally);
-	sink->sequence = writer.sequence;
+	sink_new_writer(sink);
+	for (i = 0; i < calls->count; i++)
+		if (calls->list[i].script != SCRIPT_NONE)
+			calls_readdress(calls, &calls->list[i], sink->id);
+}
+
+enum sink_result
+sink_send(struct sink * sink, int64_t deadline)
+{
+
+	if (sink->pending_count == 0)
+		return (SINK_APPLIED);
+	if (!link_reach(&sink->link, deadline))
+		return (SINK_UNKNOWN);
+	request_pending(sink);
+	CRASH_POINT("sink-send");
+	link_exchange(&sink->link, sink->pending_count, deadline, take_call,
+	    sink);
+	CRASH_POINT("sink-sent");
+	update_pending(sink);
+	return (sink->pending_count == 0 ? SINK_APPLIED : SINK_UNKNOWN);
+}
+
+size_t
+sink_left(const struct sink * sink, struct buffer * bytes)
+{
+	const struct calls * calls = &sink->calls;
+	size_t i;
+
+	for (i = 0; i < sink->pending_count; i++) {
+		const struct call * call = &calls->list[sink->pending[i]];
+
+		buffer_append(bytes, calls->requests.bytes + call->offset,
+		    call->length);
+	}
+	return (sink->pending_count);
 }
 
 enum sink_result
 sink_commit(struct sink * sink, struct tally * tally, int64_t deadline)
 {
+	enum sink_result result;
 
-	/* The names of the scripts are known once there is a connection. */
-	if (!connected(sink, deadline))
-		return (SINK_UNAVAILABLE);
-	if (sink->settings->limit_applications > 0 &&
-	    !admit(sink, tally, deadline))
-		return (SINK_UNAVAILABLE);
+	if (clock_remaining(deadline) == 0 ||
+	    !link_reach(&sink->link, deadline) ||
+	    (sink->settings->limit_applications > 0 &&
+	    !admit(sink, tally, deadline)))
+		return (SINK_UNSENT);
 	encode(sink, tally);
-	sink->tally = tally;
-	begin_pending(sink);
-	while (sink->pending_count > 0) {
-		if (clock_remaining(deadline) == 0 ||
-		    !connected(sink, deadline))
-			return (SINK_UNAVAILABLE);
-		request_pending(sink);
-		exchange(sink, sink->pending_count, deadline, take_call);
-		update_pending(sink);
-	}
-	return (SINK_APPLIED);
+	do
+		result = sink_send(sink, deadline);
+	while (result != SINK_APPLIED && clock_remaining(deadline) > 0 &&
+	    link_reach(&sink->link, deadline));
+	return (result);
 }
 
 void
@@ -442,10 +539,9 @@ sink_free(struct sink * sink)
 
 	if (sink == NULL)
 		return;
-	redis_free(sink->redis);
 	arena_free(sink->known_arena);
 	calls_free(&sink->calls);
-	buffer_free(&sink->requests);
+	link_free(&sink->link);
 	buffer_free(&sink->text);
 	free(sink->pending);
 	free(sink);

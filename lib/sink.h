@@ -5,7 +5,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "lib/buffer.h"
 #include "lib/redis.h"
+#include "lib/stats.h"
 #include "lib/tally.h"
 
 /*
@@ -16,6 +18,7 @@
 struct sink;
 
 struct sink_settings {
+	struct stats * stats;		/* NULL: nobody counts. */
 	const char * prefix;		/* Of every key. */
 	int64_t retention_hour;		/* Seconds; 0: no such buckets. */
 	int64_t retention_day;
@@ -26,9 +29,18 @@ struct sink_settings {
 };
 
 enum sink_result {
-	SINK_APPLIED,		/* All is in Redis but for what is marked. */
-	SINK_UNAVAILABLE,	/* Redis cannot be asked, or cannot now. */
+	SINK_APPLIED,		/* All is in Redis but for what was refused. */
+	SINK_UNSENT,		/* Nothing has been sent. */
+	SINK_UNKNOWN,		/* Calls are left whose fate is not known. */
 };
+
+/*
+ * Takes a call that Redis refuses for good (a key of another type, say) and so
+ * has not applied: its bytes, as sink_load takes them, and Redis' words.
+ * Returns true if it is kept, so that it is not lost.
+ */
+typedef bool sink_refused(void * context, const void * bytes, size_t length,
+    const char * reason);
 
 /**
  * sink_create(settings, redis):
@@ -39,17 +51,84 @@ struct sink * sink_create(const struct sink_settings * settings,
     struct redis * redis);
 
 /**
+ * sink_on_refusal(sink, refused, context):
+ * Hand what is refused from now on to ${refused}.  What that does not keep is
+ * lost; the log says so, and its nodes in the tally are marked as refused.
+ */
+void sink_on_refusal(struct sink * sink, sink_refused * refused,
+    void * context);
+
+/**
  * sink_commit(sink, tally, deadline):
  * Put ${tally} into Redis by ${deadline}.  Return SINK_APPLIED if all of it is
- * there exactly once, except for the applications and environments whose node
- * is marked as refused: Redis will never take what they hold (a key of another
- * type, say), nothing of that was applied, and the log says so.  What was
- * dropped on the way is added to the tally's dropped.  Return SINK_UNAVAILABLE
- * if that could not be done in time; of what was sent without an answer nobody
- * knows whether it was applied.
+ * there exactly once, but for what was refused.  What was dropped on the way
+ * is added to the tally's dropped.  After SINK_UNKNOWN the calls that are left
+ * can be had from sink_left.
  */
 enum sink_result sink_commit(struct sink * sink, struct tally * tally,
     int64_t deadline);
+
+/**
+ * sink_prepare(sink, tally, deadline):
+ * Make of ${tally} calls of a new writer, ready for sink_left and sink_send,
+ * but send none of them.  Return false if Redis could not be asked by
+ * ${deadline} which applications it admits.
+ */
+bool sink_prepare(struct sink * sink, struct tally * tally, int64_t deadline);
+
+/**
+ * sink_load(sink, bytes, length):
+ * Make ready calls that sink_left has given, for sink_send.  Return NULL, or a
+ * static text that says what is wrong with the bytes.
+ */
+const char * sink_load(struct sink * sink, const void * bytes, size_t length);
+
+/**
+ * sink_send(sink, deadline):
+ * Send the calls that are ready once.  Return SINK_APPLIED, or SINK_UNKNOWN if
+ * some are left, which may be sent again.
+ */
+enum sink_result sink_send(struct sink * sink, int64_t deadline);
+
+/**
+ * sink_left(sink, bytes):
+ * Append the calls that are not settled to ${bytes}, with their identity.
+ * Return their number.
+ */
+size_t sink_left(const struct sink * sink, struct buffer * bytes);
+
+/**
+ * sink_new_writer(sink):
+ * Take a new identity: the calls that are left are somebody else's now.
+ */
+void sink_new_writer(struct sink * sink);
+
+/**
+ * sink_readdress(sink):
+ * Give the calls that are ready, of which none may have been applied, a new
+ * identity.
+ */
+void sink_readdress(struct sink * sink);
+
+/**
+ * sink_retire(sink, deadline):
+ * The sink commits no more.  If nothing is left of its last commit, have Redis
+ * forget its writer, which nobody will hear of again; it would forget it by
+ * itself after a month.
+ */
+void sink_retire(struct sink * sink, int64_t deadline);
+
+/**
+ * sink_probe(sink, deadline):
+ * Return whether Redis is there and takes changes.
+ */
+bool sink_probe(struct sink * sink, int64_t deadline);
+
+/**
+ * sink_reason(sink):
+ * Return a text that says what went wrong last.
+ */
+const char * sink_reason(const struct sink * sink);
 
 /**
  * sink_free(sink):

@@ -1,3 +1,4 @@
+#include <math.h>
 #include <pthread.h>
 #include <string.h>
 
@@ -49,6 +50,7 @@ tally_create(struct arena * arena)
 	pthread_once(&hash_key_once, make_hash_key);
 	memset(tally, 0, sizeof(*tally));
 	tally->arena = arena;
+	tally->largest = NUMBER_COUNT_MAX;
 	tally->slot_count = SLOTS_MIN;
 	tally->slots = slots_create(arena, SLOTS_MIN);
 	tally->root = node_create(tally);
@@ -233,6 +235,7 @@ tally_set_instance(struct tally * tally, struct tally_node * application,
 	if (node->text == NULL)
 		tally->counters++;
 	set_text(tally, node, json);
+	node->when = tally->when;
 }
 
 struct tally_node *
@@ -251,6 +254,7 @@ tally_metric(struct tally * tally, const struct text * environment,
 	if (metric->text == NULL || metric->text_length != help->length ||
 	    memcmp(metric->text, help->bytes, help->length) != 0)
 		set_text(tally, metric, help);
+	metric->when = tally->when;
 	return (metric);
 }
 
@@ -280,6 +284,15 @@ counter_child(struct tally * tally, struct tally_node * parent,
 
 	tally->counters += tally->node_count - before;
 	return (node);
+}
+
+void
+tally_set_gauge(struct tally * tally, struct tally_node * series,
+    double value)
+{
+
+	series->value = value;
+	series->when = tally->when;
 }
 
 struct tally_node *
@@ -313,34 +326,83 @@ tally_empty(const struct tally * tally)
 	return (tally->root->first == NULL);
 }
 
+/* How a tally goes into another. */
+struct merging {
+	struct tally * into;
+	bool copy;			/* Names and texts, too. */
+};
+
+static const char *
+kept_text(const struct merging * merging, const char * text, size_t length)
+{
+
+	return (merging->copy ? arena_copy(merging->into->arena, text,
+	    length) : text);
+}
+
+static void
+take_later(const struct merging * merging, struct tally_node * into,
+    const struct tally_node * from)
+{
+
+	if (from->when < into->when)
+		return;
+	into->when = from->when;
+	if (from->kind == TALLY_SERIES)
+		into->value = from->value;
+	else {
+		into->text = kept_text(merging, from->text,
+		    from->text_length);
+		into->text_length = from->text_length;
+	}
+}
+
+static uint64_t
+larger(uint64_t a, uint64_t b)
+{
+
+	return (a > b ? a : b);
+}
+
 /* Add one node's values to those of the node it goes into. */
 static void
-merge_values(struct tally_node * into, const struct tally_node * from)
+merge_values(const struct merging * merging, struct tally_node * into,
+    const struct tally_node * from)
 {
+	struct tally * tally = merging->into;
 
 	switch (from->kind) {
 	case TALLY_BUCKET:
 		into->period = from->period;
 		break;
 	case TALLY_FEATURE:
+		tally->counters += (size_t)(into->yes == 0 && from->yes > 0) +
+		    (size_t)(into->no == 0 && from->no > 0);
 		into->yes += from->yes;
 		into->no += from->no;
+		tally->largest = larger(tally->largest,
+		    larger(into->yes, into->no));
 		break;
 	case TALLY_INSTANCE:
 	case TALLY_METRIC:
-		into->text = from->text;
-		into->text_length = from->text_length;
+		take_later(merging, into, from);
 		break;
 	case TALLY_SERIES:
-		if (tally_metric_type(from->parent) == TALLY_GAUGE)
-			into->value = from->value;
-		else
+		if (tally_metric_type(from->parent) == TALLY_GAUGE) {
+			take_later(merging, into, from);
+			break;
+		}
+		if (isfinite(into->value + from->value))
 			into->value += from->value;
+		else
+			tally->dropped[DROP_OVERFLOW]++;
 		into->count += from->count;
+		tally->largest = larger(tally->largest, into->count);
 		break;
 	case TALLY_VARIANT:
 	case TALLY_BOUND:
 		into->count += from->count;
+		tally->largest = larger(tally->largest, into->count);
 		break;
 	case TALLY_ROOT:
 	case TALLY_ENVIRONMENT:
@@ -350,11 +412,21 @@ merge_values(struct tally_node * into, const struct tally_node * from)
 	}
 }
 
+bool
+tally_is_counter(enum tally_kind kind)
+{
+
+	return (kind == TALLY_VARIANT || kind == TALLY_INSTANCE ||
+	    kind == TALLY_SERIES || kind == TALLY_BOUND ||
+	    kind == TALLY_TOKEN);
+}
+
 /* As deep as the tree above, which is five. */
 static void
-merge_children(struct tally * into, struct tally_node * parent,
+merge_children(const struct merging * merging, struct tally_node * parent,
     struct tally_node * from)
 {
+	struct tally * into = merging->into;
 	struct tally_node * child;
 
 	for (child = from->first; child != NULL; child = child->next) {
@@ -362,22 +434,52 @@ merge_children(struct tally * into, struct tally_node * parent,
 		struct tally_node * node = find(into, parent, child->kind,
 		    child->hash, child->name, child->length);
 
-		if (node == NULL)
+		if (node == NULL) {
 			node = add(into, parent, child->kind, child->hash,
-			    child->name, child->length);
-		merge_values(node, child);
+			    kept_text(merging, child->name, child->length),
+			    child->length);
+			into->counters += (size_t)tally_is_counter(child->kind);
+			node->when = INT64_MIN;
+		}
+		merge_values(merging, node, child);
 		child->group = node;
-		merge_children(into, node, child);
+		merge_children(merging, node, child);
 	}
+}
+
+bool
+tally_may_merge(const struct tally * into, const struct tally * from)
+{
+
+	return (tally_empty(into) ||
+	    into->largest <= (uint64_t)INT64_MAX - from->largest);
+}
+
+static void
+merge(struct tally * into, struct tally * from, bool copy)
+{
+	struct merging merging = { .into = into, .copy = copy };
+	size_t i;
+
+	if (tally_empty(into))
+		into->largest = 0;
+	merge_children(&merging, into->root, from->root);
+	if (from->when > into->when)
+		into->when = from->when;
+	for (i = 0; i < DROP_COUNT; i++)
+		into->dropped[i] += from->dropped[i];
 }
 
 void
 tally_merge(struct tally * into, struct tally * from)
 {
-	size_t i;
 
-	merge_children(into, into->root, from->root);
-	into->counters += from->counters;
-	for (i = 0; i < DROP_COUNT; i++)
-		into->dropped[i] += from->dropped[i];
+	merge(into, from, false);
+}
+
+void
+tally_absorb(struct tally * into, struct tally * from)
+{
+
+	merge(into, from, true);
 }

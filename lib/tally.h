@@ -66,6 +66,8 @@ struct tally_node {
 	size_t length;
 	enum tally_kind kind;
 	enum tally_fate fate;		/* What the sink made of it. */
+	int64_t when;			/* Of what takes the latest value: see
+					 * the tally's. */
 	union {
 		int64_t period;		/* Bucket: hours or days since 1970. */
 		struct {		/* Feature. */
@@ -106,6 +108,9 @@ struct tally {
 	size_t node_count;
 	size_t counters;		/* Distinct ones: see tally_add_*. */
 	struct tally_node * recent;	/* The bucket that was used last. */
+	uint64_t largest;		/* No count in it exceeds this. */
+	int64_t when;			/* When what it holds was reported, in
+					 * milliseconds since 1970. */
 	uint64_t dropped[DROP_COUNT];
 };
 
@@ -181,6 +186,13 @@ enum tally_type tally_metric_type(const struct tally_node * metric);
 struct text tally_metric_name(const struct tally_node * metric);
 
 /**
+ * tally_set_gauge(tally, series, value):
+ * Set the value of a gauge's series.
+ */
+void tally_set_gauge(struct tally * tally, struct tally_node * series,
+    double value);
+
+/**
  * tally_series(tally, metric, labels):
  * tally_bound(tally, series, le):
  * Return the node of a series of an impact metric, or of a bucket of a
@@ -198,20 +210,38 @@ struct tally_node * tally_bound(struct tally * tally,
 void tally_token(struct tally * tally, const void * digest, size_t length);
 
 /**
+ * tally_is_counter(kind):
+ * Return whether a node of this kind is a distinct counter by being there; a
+ * feature may be two, or none.
+ */
+bool tally_is_counter(enum tally_kind kind);
+
+/**
  * tally_empty(tally):
  * Return whether the tally holds nothing at all to commit.
  */
 bool tally_empty(const struct tally * tally);
 
 /**
- * tally_merge(into, from):
- * Add all of ${from} to ${into}: counters add, and of what takes the latest
- * value that of ${from} is the later one.  Names are not copied, so ${from}
- * must outlive ${into}; each node of ${from} points to the one it went into
- * (group).  At most TALLY_MERGE_MAX tallies may go into one, so that no sum of
- * counts exceeds 2^63-1.
+ * tally_may_merge(into, from):
+ * Return whether no sum of counts would exceed 2^63-1, which is as far as
+ * Redis counts.
  */
-#define TALLY_MERGE_MAX 1000
+bool tally_may_merge(const struct tally * into, const struct tally * from);
+
+/**
+ * tally_merge(into, from):
+ * Add all of ${from} to ${into}: counters add, and of two values where the
+ * latest counts the one reported later stays, or that of ${from} if they were
+ * reported at once.  Names are not copied, so ${from} must outlive ${into};
+ * each node of ${from} points to the one it went into (group).
+ */
 void tally_merge(struct tally * into, struct tally * from);
+
+/**
+ * tally_absorb(into, from):
+ * As tally_merge, but names are copied, and ${from} may go.
+ */
+void tally_absorb(struct tally * into, struct tally * from);
 
 #endif

@@ -18,6 +18,7 @@ struct unpack {
 	unsigned char first[2];		/* Until it is known what is sent. */
 	size_t seen;			/* Bytes so far, up to 2. */
 	bool ended;			/* A stream, or member, has ended. */
+	bool stopped;			/* Nobody takes any more. */
 	uint64_t before;		/* Bytes of the members before. */
 	unsigned char output[OUTPUT_SIZE];
 };
@@ -99,8 +100,10 @@ unpack_bytes(struct unpack * unpack, const unsigned char * bytes,
 			return ("the compressed body is damaged");
 		unpack->ended = status == Z_STREAM_END;
 		produced = OUTPUT_SIZE - zlib->avail_out;
-		if (produced > 0 && !take(context, unpack->output, produced))
+		if (produced > 0 && !take(context, unpack->output, produced)) {
+			unpack->stopped = true;
 			return (NULL);
+		}
 	} while (zlib->avail_in > 0 || zlib->avail_out == 0);
 	return (NULL);
 }
@@ -126,7 +129,7 @@ unpack_feed(struct unpack * unpack, const void * bytes, size_t length,
 		if (why != NULL)
 			return (why);
 	}
-	if (length == 0)
+	if (length == 0 || unpack->stopped)
 		return (NULL);
 	return (unpack_bytes(unpack, next, length, take, context));
 }

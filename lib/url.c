@@ -118,9 +118,13 @@ take_host(const char * rest, const char * end, struct config_redis * redis)
 		if (colon != NULL && *colon != ':')
 			return ("something between the bracket and the port");
 	} else {
-		for (p = rest; p < end; p++)
-			if (*p == ':')
-				colon = p;
+		for (p = rest; p < end; p++) {
+			if (*p != ':')
+				continue;
+			if (colon != NULL)
+				return ("an IPv6 address without brackets");
+			colon = p;
+		}
 		if (colon != NULL)
 			host_end = colon;
 		redis->host = alloc_copy(rest, (size_t)(host_end - rest));

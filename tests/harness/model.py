@@ -202,6 +202,7 @@ class Model:
         if kind == "gauge":
             self.set(key, braces, number_text(float(sample["value"])),
                      ordered)
+            self.now.setdefault(key + ":when", set()).add(braces)
         elif kind == "counter":
             self.add(key, braces, Fraction(float(sample["value"])))
         else:
@@ -239,6 +240,8 @@ class Model:
         return lines
 
     def now_differences(self, key, got, now, slack):
+        if key.endswith(":when"):
+            got = {member: int(value) / 1000 for member, value in got.items()}
         members = {member.decode() for member in got}
         lines = []
         if members != self.now[key]:

@@ -9,14 +9,19 @@ import threading
 class Proxy:
     """Passes bytes between Unix sockets until one of its limits is reached.
 
-    cut(up=N) closes the next connection after N bytes to the server, and
-    cut(down=N) after N bytes of its replies; each works once.
+    cut(up=N) closes the connection after N bytes to the server from now on,
+    and cut(down=N) after N bytes of its replies; each works once.  With
+    stay=True no connection is served afterwards until mend() is called.
     """
 
     def __init__(self, place, target, name="proxy"):
         self.path = place.file(name + ".sock")
         self.target = target
         self.limits = {}
+        self.passed = {"up": 0, "down": 0}
+        self.stay = self.broken = False
+        self.held = None
+        self.lose = False
         self.cuts = 0
         self.listening = socket.socket(socket.AF_UNIX)
         self.listening.bind(self.path)
@@ -26,13 +31,35 @@ class Proxy:
         threading.Thread(target=self.accept, daemon=True).start()
         place.servers.append(self)
 
-    def cut(self, **limits):
+    def cut(self, stay=False, **limits):
+        self.passed = {"up": 0, "down": 0}
         self.limits = limits
+        self.stay = stay
+
+    def mend(self):
+        self.limits = {}
+        self.broken = False
+
+    def hold(self, way):
+        """Pass nothing on that way; what comes is kept."""
+        self.held = way
+
+    def release(self, lose=False):
+        """Pass it on again, or lose it with the connection."""
+        self.lose = lose
+        self.held = None
+
+    def drop_if(self, condition):
+        if condition:
+            self.drop()
 
     def drop(self):
         """Close the connection that stands."""
         if self.current is not None:
-            self.current.shutdown(socket.SHUT_RDWR)
+            try:
+                self.current.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
 
     def accept(self):
         while not self.ending:
@@ -47,8 +74,9 @@ class Proxy:
     def serve(self, client):
         server = socket.socket(socket.AF_UNIX)
         try:
-            server.connect(self.target)
-            self.forward(client, server)
+            if not self.broken:
+                server.connect(self.target)
+                self.forward(client, server)
         except OSError:
             pass
         finally:
@@ -56,22 +84,36 @@ class Proxy:
             server.close()
 
     def forward(self, client, server):
-        passed = {"up": 0, "down": 0}
+        # Another connection counts anew.
+        self.passed = {"up": 0, "down": 0}
+        kept = {"up": b"", "down": b""}
         while True:
-            ready, _, _ = select.select([client, server], [], [])
+            # A short time-out, as nothing else tells of a release.
+            ready, _, _ = select.select([client, server], [], [], 0.01)
+            for way, sink in (("up", server), ("down", client)):
+                if kept[way] and self.held != way:
+                    if self.lose:
+                        return
+                    sink.sendall(kept[way])
+                    kept[way] = b""
             for source in ready:
                 way, sink = (("up", server) if source is client
                              else ("down", client))
                 data = source.recv(65536)
                 if not data:
                     return
+                if self.held == way:
+                    kept[way] += data
+                    continue
                 limit = self.limits.get(way)
-                if limit is not None and passed[way] + len(data) >= limit:
-                    sink.sendall(data[:limit - passed[way]])
+                before = self.passed[way]
+                if limit is not None and before + len(data) >= limit:
                     self.limits = {}
+                    self.broken = self.stay
                     self.cuts += 1
+                    sink.sendall(data[:limit - before])
                     return
-                passed[way] += len(data)
+                self.passed[way] += len(data)
                 sink.sendall(data)
 
     def url(self):

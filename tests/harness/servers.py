@@ -189,7 +189,8 @@ class Flagtally(Process):
     def __init__(self, place, redis, name="flagtally", program=None,
                  **settings):
         self.address = place.file(name + ".sock")
-        settings = {"listen": self.address, "auth": "none", **settings}
+        settings = {"listen": self.address, "auth": "none", "spool": "",
+                    **settings}
         if redis is not None:
             settings["redis"] = (redis if isinstance(redis, str)
                                  else redis.url())
@@ -219,6 +220,7 @@ class Lighttpd(Process):
 
     def __init__(self, place, name="lighttpd", socket_of=None, extra="",
                  processes=1, **settings):
+        settings = {"spool": "", **settings}
         for _ in range(5):
             self.port = free_port()
             config = self.write(place, name, socket_of, extra, processes,

@@ -162,7 +162,7 @@ class Program(Process):
 
 def basic(redis, **settings):
     """The settings that every process of these tests needs."""
-    return {"redis": redis.url(), "auth": "none", **settings}
+    return {"redis": redis.url(), "auth": "none", "spool": "", **settings}
 
 
 def listener(path=None):

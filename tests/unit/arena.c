@@ -113,7 +113,8 @@ test_copy(void)
 		const char * bytes;
 		size_t length;
 	} rows[] = {
-		{ "", 0 }, { "a", 1 }, { "a\0b", 3 }, { "0123456789abcdef", 16 },
+		{ "", 0 }, { "a", 1 }, { "a\0b", 3 },
+		{ "0123456789abcdef", 16 },
 		{ "\0\0", 2 },
 	};
 	struct arena * arena = arena_create(0);

@@ -3,7 +3,7 @@
 #include "lib/digest.h"
 #include "tests/unit/tap.h"
 
-/* From FIPS 180-4's examples (NIST's cryptographic standards and guidelines). */
+/* From FIPS 180-4's examples, which NIST publishes beside it. */
 static const struct {
 	const char * text;
 	size_t repeated;
@@ -75,46 +75,47 @@ test_hex(void)
 
 #define HEX "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e"
 
+static const struct {
+	const char * text;
+	size_t length;
+	int result;
+} hex_texts[] = {
+	{ HEX "1f", 64, 0 },
+	{ HEX "1F", 64, 0 },
+	{ HEX "1f0", 64, 0 },
+	{ HEX "1f", 63, -1 },
+	{ HEX "1f", 62, -1 },
+	{ HEX "1f", 0, -1 },
+	{ HEX "1f0", 65, -1 },
+	{ HEX "1f20", 66, -1 },
+	{ HEX "1g", 64, -1 },
+	{ HEX "1 ", 64, -1 },
+	{ HEX "1\n", 64, -1 },
+	{ HEX "1\0", 64, -1 },
+	{ HEX "1:", 64, -1 },
+	{ HEX "1/", 64, -1 },
+	{ HEX "1@", 64, -1 },
+	{ HEX "1`", 64, -1 },
+	{ HEX "1\xe6", 64, -1 },
+	{ "g" HEX "1", 64, -1 },
+	{ "0x" HEX, 64, -1 },
+	{ " " HEX "1", 64, -1 },
+	{ "-1" HEX, 64, -1 },
+};
+
 static void
 test_parse_hex(void)
 {
-	static const struct {
-		const char * text;
-		size_t length;
-		int result;
-	} rows[] = {
-		{ HEX "1f", 64, 0 },
-		{ HEX "1F", 64, 0 },
-		{ HEX "1f0", 64, 0 },
-		{ HEX "1f", 63, -1 },
-		{ HEX "1f", 62, -1 },
-		{ HEX "1f", 0, -1 },
-		{ HEX "1f0", 65, -1 },
-		{ HEX "1f20", 66, -1 },
-		{ HEX "1g", 64, -1 },
-		{ HEX "1 ", 64, -1 },
-		{ HEX "1\n", 64, -1 },
-		{ HEX "1\0", 64, -1 },
-		{ HEX "1:", 64, -1 },
-		{ HEX "1/", 64, -1 },
-		{ HEX "1@", 64, -1 },
-		{ HEX "1`", 64, -1 },
-		{ HEX "1\xe6", 64, -1 },
-		{ "g" HEX "1", 64, -1 },
-		{ "0x" HEX, 64, -1 },
-		{ " " HEX "1", 64, -1 },
-		{ "-1" HEX, 64, -1 },
-	};
 	unsigned char digest[DIGEST_SIZE];
 	size_t i, j;
 
-	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		char * text = tap_copy(rows[i].text, rows[i].length);
+	for (i = 0; i < sizeof(hex_texts) / sizeof(hex_texts[0]); i++) {
+		char * text = tap_copy(hex_texts[i].text, hex_texts[i].length);
 
-		is_integer(digest_parse_hex(digest, text, rows[i].length),
-		    rows[i].result, "hexadecimal digits, row %zu", i);
+		is_integer(digest_parse_hex(digest, text, hex_texts[i].length),
+		    hex_texts[i].result, "hexadecimal digits, row %zu", i);
 		free(text);
-		if (rows[i].result != 0)
+		if (hex_texts[i].result != 0)
 			continue;
 		for (j = 0; j < DIGEST_SIZE && digest[j] == j;)
 			j++;

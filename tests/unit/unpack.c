@@ -497,6 +497,91 @@ test_empty_feeds(void)
 	free(out.bytes);
 }
 
+/* Where a fault is in what was sent, found in pieces of one size; or -1. */
+static int64_t
+fault_position(enum unpack_format format, const struct bytes * packed,
+    size_t piece)
+{
+	struct arena * arena = arena_create(0);
+	struct bytes out = { NULL, 0, 0, 0 };
+	struct unpack * stream = unpack_create(arena, format);
+	const char * why = NULL;
+	int64_t position = -1;
+	size_t done = 0, size;
+
+	for (; done < packed->length && why == NULL; done += size) {
+		size = packed->length - done < piece ?
+		    packed->length - done : piece;
+		why = unpack_feed(stream, packed->bytes + done, size, take,
+		    &out);
+	}
+	if (why != NULL)
+		position = (int64_t)unpack_position(stream);
+	arena_free(arena);
+	free(out.bytes);
+	return (position);
+}
+
+/* A fault is found at the same place however the stream is cut. */
+static void
+test_fault_positions(void)
+{
+	size_t i, at, piece, wrong, faults;
+
+	for (i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+		struct bytes packed = { NULL, 0, 0, 0 };
+
+		pack(&packed, kinds[i].bits, 6, texts[2].bytes,
+		    texts[2].length, false);
+		append(&packed, "garbage", 7);
+		for (at = wrong = faults = 0; at < packed.length; at++) {
+			int64_t first;
+
+			packed.bytes[at] ^= 0x81;
+			first = fault_position(kinds[i].format, &packed,
+			    SIZE_MAX);
+			faults += first >= 0;
+			wrong += first > (int64_t)packed.length;
+			for (piece = 1; piece < 12; piece++)
+				wrong += fault_position(kinds[i].format,
+				    &packed, piece) != first;
+			packed.bytes[at] ^= 0x81;
+		}
+		ok(faults > packed.length / 2, "%s: %zu faults",
+		    kinds[i].name, faults);
+		is_integer(wrong, 0, "%s: their places do not depend on the "
+		    "pieces", kinds[i].name);
+		free(packed.bytes);
+	}
+}
+
+/* The position counts what was sent, over all members. */
+static void
+test_position(void)
+{
+	struct arena * arena = arena_create(0);
+	struct bytes packed = { NULL, 0, 0, 0 };
+	struct bytes out = { NULL, 0, 0, 0 };
+	struct unpack * stream = unpack_create(arena, UNPACK_GZIP);
+	int64_t position;
+
+	pack(&packed, BITS_GZIP, 6, texts[3].bytes, texts[3].length, false);
+	pack(&packed, BITS_GZIP, 6, "more", 4, false);
+	is_integer(unpack_position(stream), 0, "a new stream is at 0");
+	ok(unpack_feed(stream, packed.bytes, packed.length, take, &out) ==
+	    NULL && unpack_complete(stream), "two members are unpacked");
+	is_integer(unpack_position(stream), packed.length,
+	    "a complete stream is at its end");
+	append(&packed, "garbage", 7);
+	position = fault_position(UNPACK_GZIP, &packed, SIZE_MAX);
+	ok(position >= (int64_t)packed.length - 7 &&
+	    position <= (int64_t)packed.length - 5,
+	    "garbage behind two members is found where it begins");
+	arena_free(arena);
+	free(packed.bytes);
+	free(out.bytes);
+}
+
 int
 main(void)
 {
@@ -515,6 +600,8 @@ main(void)
 	test_stop();
 	test_stop_member();
 	test_empty_feeds();
+	test_fault_positions();
+	test_position();
 	for (i = 0; i < TEXTS; i++)
 		free(texts[i].bytes);
 	return (tap_done());

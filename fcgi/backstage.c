@@ -1,0 +1,206 @@
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fcgi/answer.h"
+#include "fcgi/backstage.h"
+#include "lib/clock.h"
+
+#define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
+
+/* Who is asking */
+
+static bool
+is_loopback(const char * address)
+{
+	static const unsigned char mapped[13] = {
+		[10] = 0xff, [11] = 0xff, [12] = 127,
+	};
+	unsigned char bytes[sizeof(struct in6_addr)];
+
+	if (inet_pton(AF_INET, address, bytes) == 1)
+		return (bytes[0] == 127);
+	return (inet_pton(AF_INET6, address, bytes) == 1 &&
+	    (memcmp(bytes, &in6addr_loopback, sizeof(bytes)) == 0 ||
+	    memcmp(bytes, mapped, sizeof(mapped)) == 0));
+}
+
+/*
+ * A web server that listens on a Unix socket has no address to tell, or, as
+ * nginx does, tells "unix:".  Where there is a port there was an address.
+ */
+static bool
+is_unix(const struct exchange * exchange, const char * address)
+{
+	const char * port = exchange_parameter(exchange, "REMOTE_PORT");
+
+	if (address != NULL && *address != '\0')
+		return (strncmp(address, "unix:", strlen("unix:")) == 0);
+	return (port == NULL || *port == '\0' || strcmp(port, "0") == 0);
+}
+
+/*
+ * Behind a proxy the address is the proxy's, which may well be on this host.
+ * What the header says of the client does not count: anybody can send it.
+ */
+static bool
+is_local(const struct exchange * exchange)
+{
+	static const char * const proxied[] = {
+		"HTTP_X_FORWARDED_FOR", "HTTP_X_REAL_IP", "HTTP_FORWARDED",
+		"HTTP_VIA",
+	};
+	const char * address = exchange_parameter(exchange, "REMOTE_ADDR");
+	size_t i;
+
+	for (i = 0; i < COUNT_OF(proxied); i++)
+		if (exchange_parameter(exchange, proxied[i]) != NULL)
+			return (false);
+	return (is_unix(exchange, address) ||
+	    (address != NULL && is_loopback(address)));
+}
+
+static bool
+may_see(const struct backstage * backstage, const struct exchange * exchange)
+{
+
+	return (backstage->access == BACKSTAGE_ALL ||
+	    (backstage->access == BACKSTAGE_LOCAL && is_local(exchange)));
+}
+
+/* Readiness */
+
+static void
+send_health(struct exchange * exchange)
+{
+	static const char text[] = "{\"status\":\"ok\"}";
+
+	answer_content(exchange, ANSWER_OK, "application/json", text,
+	    strlen(text));
+}
+
+/*
+ * A request is taken as long as Redis or the spool takes it: with one of them
+ * in trouble the service is degraded, and answers 200 so that no load balancer
+ * turns away what would be counted.
+ */
+static void
+send_ready(const struct backstage * backstage, struct exchange * exchange)
+{
+	static const char * const spools[] = {
+		[BACKSTAGE_SPOOL_OK] = "ok",
+		[BACKSTAGE_SPOOL_FULL] = "full",
+		[BACKSTAGE_SPOOL_FAILED] = "failed",
+		[BACKSTAGE_SPOOL_NONE] = "none",
+	};
+	struct backstage_state state = { .redis_down = false };
+	const char * status = "ready";
+	char text[100];
+	bool takes;
+
+	backstage->look(backstage->context, &state);
+	takes = !state.redis_down || state.spool == BACKSTAGE_SPOOL_OK;
+	if (!takes)
+		status = "unavailable";
+	else if (state.redis_down || state.spool == BACKSTAGE_SPOOL_FULL ||
+	    state.spool == BACKSTAGE_SPOOL_FAILED)
+		status = "degraded";
+	if (snprintf(text, sizeof(text),
+	    "{\"status\":\"%s\",\"redis\":\"%s\",\"spool\":\"%s\"}", status,
+	    state.redis_down ? "down" : "up", spools[state.spool]) >=
+	    (int)sizeof(text))
+		abort();
+	answer_content(exchange, takes ? ANSWER_OK : ANSWER_UNAVAILABLE,
+	    "application/json", text, strlen(text));
+}
+
+/* Metrics */
+
+/* One number of each kind of record. */
+static void
+write_depths(struct buffer * text, const char * name, const char * help,
+    const uint64_t numbers[SPOOL_KIND_COUNT], unsigned int decimals)
+{
+	static const char * const kinds[SPOOL_KIND_COUNT] = {
+		[SPOOL_TALLY] = "tally",
+		[SPOOL_CALLS] = "calls",
+		[SPOOL_ASIDE] = "aside",
+	};
+	size_t i;
+
+	stats_write_metric(text, name, "gauge", help);
+	for (i = 0; i < SPOOL_KIND_COUNT; i++)
+		stats_write_sample(text, name, "kind", kinds[i], numbers[i],
+		    decimals);
+}
+
+static void
+write_spool(struct buffer * text, const struct backstage_state * state)
+{
+	uint64_t records[SPOOL_KIND_COUNT], bytes[SPOOL_KIND_COUNT];
+	uint64_t ages[SPOOL_KIND_COUNT];
+	int64_t now = clock_now_ms();
+	size_t i;
+
+	for (i = 0; i < SPOOL_KIND_COUNT; i++) {
+		int64_t oldest = state->depth[i].oldest;
+
+		records[i] = state->depth[i].records;
+		bytes[i] = state->depth[i].bytes;
+		/* The clock may have been set back. */
+		ages[i] = records[i] > 0 && oldest < now ?
+		    (uint64_t)(now - oldest) : 0;
+	}
+	write_depths(text, "flagtally_spool_records",
+	    "Records in the spool.", records, 0);
+	write_depths(text, "flagtally_spool_bytes",
+	    "Bytes of the records in the spool.", bytes, 0);
+	write_depths(text, "flagtally_spool_oldest_age_seconds",
+	    "Age of the oldest record in the spool, 0 if there is none.",
+	    ages, 3);
+}
+
+static void
+send_metrics(const struct backstage * backstage, struct exchange * exchange)
+{
+	struct backstage_state state = { .redis_down = false };
+	struct buffer text = { NULL, 0, 0 };
+
+	backstage->look(backstage->context, &state);
+	stats_write_metric(&text, "flagtally_build_info", "gauge",
+	    "The version that answers, in a constant 1.");
+	stats_write_sample(&text, "flagtally_build_info", "version",
+	    backstage->version, 1, 0);
+	stats_write(backstage->stats, &text);
+	/* A depth that nobody knows is no 0. */
+	if (state.spool == BACKSTAGE_SPOOL_OK ||
+	    state.spool == BACKSTAGE_SPOOL_FULL)
+		write_spool(&text, &state);
+	answer_content(exchange, ANSWER_OK,
+	    "text/plain; version=0.0.4; charset=utf-8", text.bytes,
+	    text.length);
+	buffer_free(&text);
+}
+
+bool
+backstage_serve(const struct backstage * backstage,
+    struct exchange * exchange, enum route route)
+{
+	const char * method = exchange_parameter(exchange, "REQUEST_METHOD");
+
+	if (!may_see(backstage, exchange))
+		return (false);
+	if (method == NULL ||
+	    (strcmp(method, "GET") != 0 && strcmp(method, "HEAD") != 0))
+		answer_send(exchange, ANSWER_READ_ONLY,
+		    "this can only be read, with GET or HEAD");
+	else if (route == ROUTE_HEALTH)
+		send_health(exchange);
+	else if (route == ROUTE_READY)
+		send_ready(backstage, exchange);
+	else
+		send_metrics(backstage, exchange);
+	return (true);
+}

@@ -1,0 +1,48 @@
+#ifndef FLAGTALLY_MANAGE_H
+#define FLAGTALLY_MANAGE_H
+
+#include <stdint.h>
+
+#include "lib/sink.h"
+#include "lib/spool.h"
+#include "lib/stats.h"
+
+/*
+ * What a person does with the spool from the command line.  Each function
+ * writes to standard output, complains on standard error, and returns the
+ * status to exit with: 0, MANAGE_FAILED, or MANAGE_LATER if it may work later.
+ */
+#define MANAGE_FAILED 1
+#define MANAGE_LATER 75
+
+/**
+ * manage_replay(sink, spool, stats):
+ * Replay all that waits, with the progress on a terminal.
+ */
+int manage_replay(struct sink * sink, struct spool * spool,
+    struct stats * stats);
+
+/**
+ * manage_list(spool):
+ * List what waits and what is set aside, a record a line.
+ */
+int manage_list(struct spool * spool);
+
+/**
+ * manage_export(spool):
+ * Write what is set aside as JSON, an object a line.
+ */
+int manage_export(struct spool * spool);
+
+/**
+ * manage_retry(sink, spool, which):
+ * manage_drop(spool, which):
+ * Let what is set aside wait to be replayed again, or remove it: the record
+ * with the id ${which}, or "all".  All leaves out from a retry what might count
+ * twice, because nobody knows whether Redis has applied it.
+ */
+int manage_retry(struct sink * sink, struct spool * spool,
+    const char * which);
+int manage_drop(struct spool * spool, const char * which);
+
+#endif

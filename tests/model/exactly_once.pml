@@ -1,0 +1,630 @@
+/*
+ * Exactly once: a model, for SPIN, of how a group of counts gets into Redis
+ * (lib/sink.c, lib/commit.c, lib/replay.c, lib/apply.lua).  ./check runs it.
+ *
+ * What is claimed: an increment that was answered 202 is in Redis exactly
+ * once when all is quiet, and one that was not answered 202 at most once.
+ *
+ * The rule that is modelled is the one at the top of lib/sink.c: a call is
+ * known by its writer's id, its slot and its group's number, and keeps them
+ * until it is settled, whatever happens; under one writer and slot one call at
+ * most waits to be settled; what goes to the spool is its writer's last.
+ *
+ * Each of these takes something away or does it another way, and then
+ * something is lost or counted twice:
+ *  NO_ROTATION          the writer keeps its id after its calls went to the
+ *                       spool
+ *  NO_SEQUENCE_CHECK    the script does not look at the number
+ *  RESEND_OUT_OF_ORDER  the calls of a group share a slot, each with a number
+ *                       of its own, which it keeps: one that got an error is
+ *                       sent again after a later one was applied, and looks
+ *                       done
+ *  RENUMBER             a call that got an error which may pass gets a new
+ *                       number, beyond all others: if another copy of it was
+ *                       applied or still comes, it counts twice
+ *  SEND_BEFORE_RECORD   tallies are sent before the spool has their identity
+ *  REMOVE_BEFORE_DONE   a record is removed before Redis has said done
+ *  ALWAYS_RETIRE        the writer has its keys removed at its end although a
+ *                       connection broke
+ *  BLIND_REPLACE        with NO_LEASE: a transaction of the spool does not look
+ *                       whether the records that it removes are there
+ * ONE_SLOT with RENUMBER (the calls of a group share a slot, and those that
+ * got an error go to the end with new numbers) is right if there are only
+ * errors, or only breaks, and wrong if there are both.
+ *
+ * NO_LEASE does no harm: two that replay the same record send the same
+ * identities, and only one of two transactions finds the record.  That holds
+ * because identities do not change: with RENUMBER it is wrong.
+ *
+ * Left out: calls that Redis refuses for good; that Redis forgets a writer
+ * after a month, and may lose what it has (its own persistence); that tallies
+ * may be merged before they become calls, which is one transaction, too.
+ *
+ * To see how something goes wrong, say without the check of the number:
+ *     spin -a -DNO_SEQUENCE_CHECK -DBREAKS=1 exactly_once.pml
+ *     gcc -O2 -DSAFETY -DBFS -o pan pan.c && ./pan
+ *     spin -k exactly_once.pml.trail -p -g -DNO_SEQUENCE_CHECK -DBREAKS=1 \
+ *         exactly_once.pml
+ */
+
+/* How large, and how many faults of each kind in one run. */
+#ifndef GROUPS
+#define GROUPS 2		/* Each is one increment in each of its calls. */
+#endif
+#ifndef CALLS
+#define CALLS 2			/* Of a group, sent in one pipeline: 1 or 2. */
+#endif
+#ifndef REPLAYERS
+#define REPLAYERS 1
+#endif
+#ifndef BREAKS
+#define BREAKS 0		/* A connection fails, or there is no answer in time. */
+#endif
+#ifndef ERRORS
+#define ERRORS 0		/* LOADING, OOM, MOVED, ...: errors that may pass. */
+#endif
+#ifndef KILLS
+#define KILLS 0			/* kill -9 of a writer or of a replayer. */
+#endif
+#ifndef SPOOL_FAULTS
+#define SPOOL_FAULTS 0		/* The spool is full or cannot be written. */
+#endif
+
+/* Those in use, and those whose client has gone. */
+#define CONNECTIONS (1 + REPLAYERS + BREAKS + KILLS)
+#define NO_CONNECTION CONNECTIONS
+#define IDS (2 + 2 * GROUPS + BREAKS + ERRORS + KILLS)
+#define ALL_CALLS ((1 << CALLS) - 1)
+
+/* A key of Redis for each writer and slot.  The calls of a group (under one
+ * tag or under several) have a slot each, and the number of the group. */
+#ifdef RESEND_OUT_OF_ORDER
+#define ONE_SLOT
+#endif
+#ifdef ONE_SLOT
+#define KEY(id, call) (id)
+#else
+#define KEY(id, call) ((id) * CALLS + (call))
+#endif
+
+/* Calls that belong together, in a process's hands (struct calls). */
+typedef Batch {
+	byte id;		/* Of the writer. */
+	byte groups;		/* Whose increments they carry: a set. */
+	byte left;		/* The calls that are not settled: a set. */
+	byte number[CALLS]
+};
+
+/* Redis */
+byte stored[IDS * CALLS];	/* The writers' keys. */
+byte applied[CALLS];		/* The counters: the groups counted in each. */
+
+/* The spool: lib/spool.h.  It has room for a record of each group. */
+#define NOTHING 0
+#define TALLY 1			/* Never sent, no identity. */
+#define SENT 2			/* Calls with an identity: may be applied. */
+byte kind[GROUPS];
+Batch record[GROUPS];
+bool leased;			/* spool_lock */
+
+/* Connections: what waits in the server's socket buffer, and the replies. */
+chan wire[CONNECTIONS] = [CALLS] of { byte, byte, byte, byte };
+chan reply[CONNECTIONS] = [CALLS] of { byte, bool };
+bool open[CONNECTIONS];		/* Its client still has it. */
+byte waiting;			/* Calls in all socket buffers. */
+
+byte promised;			/* The groups that were answered 202. */
+byte next_id;			/* A fresh one: in truth it is random. */
+byte replaying;			/* Replayers at work. */
+bool ended;			/* The writer has no more groups. */
+
+/* Faults that may still come. */
+byte breaks = BREAKS, errors = ERRORS, kills = KILLS;
+byte spool_faults = SPOOL_FAULTS;
+
+#if GROUPS == 1
+#define SPOOLED (kind[0] != NOTHING)
+#elif GROUPS == 2
+#define SPOOLED (kind[0] != NOTHING || kind[1] != NOTHING)
+#else
+#define SPOOLED (kind[0] != NOTHING || kind[1] != NOTHING || kind[2] != NOTHING)
+#endif
+
+/* kill -9; ${killed} is where a process begins anew. */
+#define MAY_BE_KILLED :: atomic { kills > 0 -> kills--; goto killed }
+
+/* sink_new_writer */
+inline new_writer(batch)
+{
+	batch.id = next_id;
+	next_id++
+}
+
+/* The client closes a connection: replies that it has not read are lost, and
+ * what waits at the server waits on. */
+inline close(c)
+{
+	if
+	:: c != NO_CONNECTION ->
+		open[c] = false;
+		do
+		:: nempty(reply[c]) -> reply[c]?_, _
+		:: empty(reply[c]) -> break
+		od;
+		c = NO_CONNECTION
+	:: else
+	fi
+}
+
+/* Any connection with nothing on the way is as good as a new one. */
+inline connect(c)
+{
+	c = 0;
+	do
+	:: open[c] || nempty(wire[c]) -> c++
+	:: !open[c] && empty(wire[c]) -> break
+	od;
+	open[c] = true
+}
+
+inline put(c, batch, call)
+{
+	if
+	:: batch.left & (1 << (call)) ->
+		wire[c]!batch.id, call, batch.number[call], batch.groups;
+		waiting++;
+		unanswered++
+	:: else
+	fi
+}
+
+/* request_pending: in the order of the numbers, if they differ. */
+inline put_all(c, batch)
+{
+#if CALLS == 1
+	put(c, batch, 0)
+#else
+	if
+	:: batch.number[0] <= batch.number[1] ->
+		put(c, batch, 0);
+		put(c, batch, 1)
+	:: else ->
+		put(c, batch, 1);
+		put(c, batch, 0)
+	fi
+#endif
+}
+
+/* What got an error keeps its number, or else: */
+inline update(batch)
+{
+#ifdef RENUMBER
+	call = 0;
+	do
+	:: call == CALLS -> break
+	:: call < CALLS ->
+		if
+		:: failed & (1 << call) ->
+			sequence++;
+			batch.number[call] = sequence
+		:: else
+		fi;
+		call++
+	od;
+#endif
+	failed = 0;
+	call = 0
+}
+
+/*
+ * sink_send: send what is left of ${batch}, and take replies until all are
+ * there or the connection breaks.  A break in the midst of sending is one
+ * after it, for the server may lose any part of the end.
+ */
+inline send(batch)
+{
+	atomic {
+		connect(c);
+		put_all(c, batch)
+	}
+	do
+	:: atomic {
+		reply[c]?call, done ->
+		unanswered--;
+		if
+		:: done -> batch.left = batch.left & ~(1 << call)
+		:: else -> failed = failed | (1 << call)
+		fi;
+		call = 0;
+		done = false;
+		if
+		:: unanswered == 0 -> break
+		:: else
+		fi
+	   }
+	:: atomic {
+		breaks > 0 ->
+		breaks--;
+		unanswered = 0;
+		broken = true;
+		break
+	   }
+	MAY_BE_KILLED
+	od;
+	atomic {
+		close(c);
+		update(batch)
+	}
+}
+
+/* One of Redis' connections.  A script is atomic: lib/apply.lua. */
+proctype Server(byte c)
+{
+	byte id, call, number, groups;
+	bool done;
+
+end:
+	do
+	:: atomic {
+		wire[c]?id, call, number, groups ->
+		waiting--;
+		if
+#ifndef NO_SEQUENCE_CHECK
+		:: stored[KEY(id, call)] >= number -> done = true
+		:: stored[KEY(id, call)] < number ->
+#else
+		:: true ->
+#endif
+			/* Nothing is ever counted twice. */
+			assert((applied[call] & groups) == 0);
+			applied[call] = applied[call] | groups;
+			stored[KEY(id, call)] = number;
+			done = true
+		/* The server may refuse before the script has begun, so even
+		 * what has been applied before. */
+		:: errors > 0 ->
+			errors--;
+			done = false
+		fi;
+		if
+		:: open[c] -> reply[c]!call, done
+		:: else
+		fi;
+		id = 0;
+		call = 0;
+		number = 0;
+		groups = 0;
+		done = false
+	   }
+	/* The client has gone, and what still waits never arrives. */
+	:: atomic {
+		!open[c] && nempty(wire[c]) ->
+		do
+		:: nempty(wire[c]) ->
+			wire[c]?_, _, _, _;
+			waiting--
+		:: empty(wire[c]) -> break
+		od
+	   }
+	od
+}
+
+/* A process's committer: lib/commit.c.  Killed, it comes again as another. */
+proctype Writer()
+{
+	Batch batch;
+	byte sequence, group, unanswered, failed, call;
+	byte c = NO_CONNECTION;
+	bool done, broken;
+
+begin:
+	atomic {
+		new_writer(batch);
+		sequence = 0;
+		broken = false
+	}
+	do
+	:: atomic { group == GROUPS -> break }
+	:: group < GROUPS ->
+		if
+		/* Redis is known to be away, or ack=spool: spool_tally. */
+		:: atomic {
+			kind[group] = TALLY;
+			goto answer
+		   }
+		/* sink_commit, encode: the group has the next number. */
+		:: d_step {
+			batch.groups = 1 << group;
+			batch.left = ALL_CALLS;
+			sequence++;
+			batch.number[0] = sequence;
+#if defined(ONE_SLOT) && CALLS == 2
+			sequence++;
+#endif
+			batch.number[CALLS - 1] = sequence
+		   }
+		MAY_BE_KILLED
+		fi;
+		do
+		:: atomic { batch.left == 0 -> break }
+		/* There is time to send, for the first time or again. */
+		:: batch.left != 0 -> send(batch)
+		/* The deadline has passed: spool_calls, which takes a new id,
+		 * and then the answer. */
+		:: atomic {
+			batch.left != 0 ->
+			kind[group] = SENT;
+			record[group].id = batch.id;
+			record[group].groups = batch.groups;
+			record[group].left = batch.left;
+			record[group].number[0] = batch.number[0];
+			record[group].number[CALLS - 1] = batch.number[CALLS - 1];
+#ifndef NO_ROTATION
+			new_writer(batch);
+			sequence = 0;
+#endif
+			break
+		   }
+		/* The spool does not take it: 503, no promise.  The id stays,
+		 * and the next calls have greater numbers. */
+		:: atomic {
+			batch.left != 0 && spool_faults > 0 ->
+			spool_faults--;
+			goto next
+		   }
+		MAY_BE_KILLED
+		od;
+answer:
+		if
+		:: promised = promised | (1 << group)
+		MAY_BE_KILLED
+		fi;
+next:
+		atomic {
+			group++;
+			batch.groups = 0;
+			batch.left = 0;
+			batch.number[0] = 0;
+			batch.number[CALLS - 1] = 0
+		}
+	od;
+	goto stop;
+
+killed:	/* Who was to be answered gets no 202. */
+	atomic {
+		close(c);
+		unanswered = 0;
+		failed = 0;
+		call = 0;
+		group++;
+		batch.groups = 0;
+		batch.left = 0;
+		batch.number[0] = 0;
+		batch.number[CALLS - 1] = 0
+	}
+	goto begin;
+
+stop:	/* sink_retire: unless an old copy of a call may still come. */
+	atomic {
+		if
+#ifdef ALWAYS_RETIRE
+		:: true ->
+#else
+		:: !broken ->
+#endif
+			stored[KEY(batch.id, 0)] = 0;
+			stored[KEY(batch.id, CALLS - 1)] = 0
+#ifndef ALWAYS_RETIRE
+		:: else
+#endif
+		fi;
+		ended = true
+	}
+}
+
+/* lib/replay.c.  Killed, it begins again; the lease has died with it. */
+proctype Replayer()
+{
+	Batch batch;
+	byte sequence, unanswered, failed, call;
+	byte c = NO_CONNECTION;
+	byte r, tallies;
+	bool done, broken, found;
+
+end:
+	atomic {
+#ifdef NO_LEASE
+		SPOOLED;
+#else
+		SPOOLED && !leased;
+		leased = true;
+#endif
+		replaying++;
+		/* Read any record of calls, or any of the tallies; what is
+		 * passed over comes later. */
+		r = 0;
+		do
+		:: r < GROUPS && kind[r] == SENT -> break
+		:: r < GROUPS && kind[r] == TALLY ->
+			tallies = tallies | (1 << r);
+			r++
+		:: r < GROUPS -> r++
+		:: r == GROUPS -> break
+		od;
+		if
+		:: r < GROUPS ->
+			/* sink_load */
+			tallies = 0;
+			batch.id = record[r].id;
+			batch.groups = record[r].groups;
+			batch.left = record[r].left;
+			batch.number[0] = record[r].number[0];
+			batch.number[CALLS - 1] = record[r].number[CALLS - 1];
+#ifdef RENUMBER
+			if
+			:: batch.number[0] > batch.number[CALLS - 1] ->
+				sequence = batch.number[0]
+			:: else -> sequence = batch.number[CALLS - 1]
+			fi;
+#endif
+			goto calls
+		:: r == GROUPS && tallies != 0 -> goto merge
+		:: r == GROUPS && tallies == 0 -> goto release
+		fi
+	}
+
+merge:	/* prepare_tallies: their sum, as calls of a new writer. */
+	atomic {
+		r = 0;
+		do
+		:: !(tallies & (1 << r)) -> r++
+		:: else -> break
+		od;
+		batch.groups = tallies;
+		batch.left = ALL_CALLS;
+		batch.number[0] = 1;
+#ifdef ONE_SLOT
+		batch.number[CALLS - 1] = CALLS
+#else
+		batch.number[CALLS - 1] = 1
+#endif
+	}
+#ifdef SEND_BEFORE_RECORD
+	new_writer(batch);
+	send(batch);
+#endif
+	if
+	/* One transaction: the tallies go, the calls come. */
+	:: d_step {
+		call = 0;
+		found = true;
+		do
+		:: call == GROUPS -> break
+		:: call < GROUPS ->
+			if
+			:: (tallies & (1 << call)) && kind[call] != TALLY ->
+				found = false
+			:: else
+			fi;
+			call++
+		od;
+		call = 0;
+		if
+#ifdef BLIND_REPLACE
+		:: true ->
+#else
+		:: found ->
+#endif
+			do
+			:: call == GROUPS -> break
+			:: call < GROUPS ->
+				if
+				:: tallies & (1 << call) ->
+					kind[call] = NOTHING
+				:: else
+				fi;
+				call++
+			od;
+			if
+			:: batch.left ->
+#ifndef SEND_BEFORE_RECORD
+				new_writer(batch);
+#endif
+				kind[r] = SENT;
+				record[r].id = batch.id;
+				record[r].groups = batch.groups;
+				record[r].left = batch.left;
+				record[r].number[0] = batch.number[0];
+				record[r].number[CALLS - 1] = batch.number[CALLS - 1]
+			:: else
+			fi
+#ifndef BLIND_REPLACE
+		:: else			/* SPOOL_CHANGED */
+#endif
+		fi;
+		call = 0
+	   }
+	MAY_BE_KILLED
+	fi;
+	goto release;
+
+calls:	/* replay_calls */
+#ifdef REMOVE_BEFORE_DONE
+	kind[r] = NOTHING;
+#endif
+	send(batch);
+	if
+	/* remove_record; or it stays as it is, for the next time. */
+	:: d_step {
+		if
+		:: kind[r] == SENT && record[r].id == batch.id &&
+		    batch.left == 0 -> kind[r] = NOTHING
+#ifdef RENUMBER
+		:: kind[r] == SENT && record[r].id == batch.id &&
+		    batch.left != 0 ->
+			record[r].left = batch.left;
+			record[r].number[0] = batch.number[0];
+			record[r].number[CALLS - 1] = batch.number[CALLS - 1]
+#endif
+		:: else
+		fi
+	   }
+	MAY_BE_KILLED
+	fi;
+	goto release;
+
+killed:
+release:
+	atomic {
+		close(c);
+		unanswered = 0;
+		failed = 0;
+		call = 0;
+		r = 0;
+		tallies = 0;
+		found = false;
+		broken = false;
+		sequence = 0;
+		batch.id = 0;
+		batch.groups = 0;
+		batch.left = 0;
+		batch.number[0] = 0;
+		batch.number[CALLS - 1] = 0;
+		leased = false;
+		replaying--
+	}
+	goto end
+}
+
+/* When all is quiet, what was promised is there. */
+proctype Auditor()
+{
+	atomic {
+		ended && !SPOOLED && replaying == 0 && waiting == 0;
+		assert((applied[0] & promised) == promised);
+		assert((applied[CALLS - 1] & promised) == promised)
+	}
+}
+
+init {
+	byte i;
+
+	atomic {
+		do
+		:: i < CONNECTIONS ->
+			run Server(i);
+			i++
+		:: else -> break
+		od;
+		i = 0;
+		do
+		:: i < REPLAYERS ->
+			run Replayer();
+			i++
+		:: else -> break
+		od;
+		i = 0;
+		run Writer();
+		run Auditor()
+	}
+}

@@ -1,0 +1,407 @@
+"""A 202 is a promise: the spool, replay, and what is set aside."""
+
+import json
+import os
+import signal
+import subprocess
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+from tests.harness import fcgi
+from tests.harness.proxy import Proxy
+from tests.harness.servers import PROGRAM, Flagtally, Place, Redis, \
+    environment
+from tests.harness.tap import check, equal, run
+from tests.harness.wait import until
+
+HOUR = "flagtally:{e:a}:2026-11-23T09"
+DAY = "flagtally:{e:a}:2026-11-23"
+
+
+def metric(feature="f", yes=1, app="a", **more):
+    return {"featureName": feature, "appName": app, "environment": "e",
+            "timestamp": "2026-11-23T09:30:00Z", "yes": yes, "no": 0,
+            "variants": {}, **more}
+
+
+def body(*metrics, **more):
+    return json.dumps({"applications": [], "metrics": list(metrics),
+                       **more}).encode()
+
+
+def post(flagtally, *metrics, **more):
+    return fcgi.post(flagtally.address, body(*metrics, **more)).status
+
+
+def timed(flagtally, *metrics):
+    begin = time.monotonic()
+    status = post(flagtally, *metrics)
+    return status, time.monotonic() - begin
+
+
+def yes(redis, feature="f", key=HOUR):
+    return int(redis("HGET", key, feature + ":yes") or 0)
+
+
+def start(place, redis, name="flagtally", **settings):
+    return Flagtally(place, redis, name, **{
+        "spool": place.file("spool.db"), "flush_interval": "100ms",
+        **settings})
+
+
+def command(place, redis, *arguments, **settings):
+    return subprocess.run(
+        [os.path.abspath(PROGRAM), *arguments], capture_output=True,
+        text=True, timeout=30, env=environment(
+            redis=redis.url(), spool=place.file("spool.db"), **settings))
+
+
+def away():
+    """Redis is away: the spool takes it, and Redis has it when it is back."""
+    with Place() as place:
+        redis = Redis(place)
+        flagtally = start(place, redis)
+        equal(post(flagtally, metric()), 202, "before")
+        redis.kill()
+        results = [timed(flagtally, metric(), metric("g", 5))
+                   for _ in range(20)]
+        equal({status for status, _ in results}, {202},
+              "without Redis every post is accepted")
+        check(max(took for _, took in results) < 2, "within 2 s", results)
+        check(sum(took for _, took in results[1:]) < 2, "only the first one "
+              "waits for Redis", results)
+        redis.start()
+        until(lambda: yes(redis) == 21, "replay")
+        until(lambda: yes(redis, "g", DAY) == 100, "replay")
+        equal(post(flagtally, metric()), 202, "afterwards")
+        equal(yes(redis), 22, "counted once each")
+        equal(os.stat(place.file("spool.db")).st_mode & 0o777, 0o600,
+              "the spool is for its owner alone")
+
+
+def killed():
+    """kill -9 after the answers: the next process replays."""
+    with Place() as place:
+        redis = Redis(place)
+        redis.kill()
+        flagtally = start(place, redis)
+        equal({post(flagtally, metric()) for _ in range(10)}, {202},
+              "accepted without Redis")
+        flagtally.kill()
+        redis.start()
+        equal(yes(redis), 0, "not in Redis yet")
+        flagtally = start(place, redis)
+        until(lambda: yes(redis) == 10, "replay at the start")
+        flagtally.kill()
+        start(place, redis)
+        equal(yes(redis), 10, "counted once each")
+
+
+def silent():
+    """Redis accepts and says nothing: nobody knows what it has applied."""
+    with Place() as place:
+        redis = Redis(place)
+        flagtally = start(place, redis)
+        post(flagtally, metric())
+        for round_ in range(3):
+            redis.signal(signal.SIGSTOP)
+            with ThreadPoolExecutor(8) as pool:
+                results = list(pool.map(
+                    lambda _: timed(flagtally, metric()), range(24)))
+            redis.signal(signal.SIGCONT)
+            equal({status for status, _ in results}, {202},
+                  f"{round_}: every post is accepted")
+            check(max(took for _, took in results) < 2,
+                  f"{round_}: within 2 s", max(results))
+            wanted = 1 + 24 * (round_ + 1)
+            until(lambda: yes(redis) >= wanted, "replay")
+            until(lambda: waiting(place, redis) == [], "an empty spool")
+            equal(yes(redis), wanted, f"{round_}: counted once each")
+
+
+def waiting(place, redis):
+    lines = command(place, redis, "--spool").stdout.splitlines()
+    return [line.split("\t") for line in lines if not line.startswith("#")]
+
+
+def cut():
+    """The connection breaks after any byte and does not come back in time."""
+    with Place() as place:
+        redis = Redis(place)
+        posted = 0
+        statuses = set()
+        for way, step, end in (("down", 40, 500), ("up", 301, 4200)):
+            for limit in range(1, end, step):
+                proxy = Proxy(place, redis.path, f"proxy{way}{limit}")
+                flagtally = start(place, proxy.url(), f"f{way}{limit}")
+                post(flagtally, metric("warm"))
+                proxy.cut(**{way: limit, "stay": True})
+                proxy.drop_if(limit % 2)
+                statuses.add(post(flagtally, metric(), metric(app="b")))
+                posted += 1
+                proxy.mend()
+                until(lambda: waiting(place, redis) == [], "replay")
+                flagtally.end()
+                proxy.end()
+        equal(statuses, {202}, "every post is accepted")
+        equal((yes(redis), yes(redis, key="flagtally:{e:b}:2026-11-23")),
+              (posted, posted), "and counted exactly once")
+
+
+def restarted():
+    """The process ends while Redis is away; another begins."""
+    with Place() as place:
+        redis = Redis(place)
+        flagtally = start(place, redis)
+        redis.signal(signal.SIGSTOP)
+        with ThreadPoolExecutor(4) as pool:
+            posts = [pool.submit(post, flagtally, metric())
+                     for _ in range(4)]
+            until(lambda: flagtally.running(), "the process")
+            statuses = {future.result() for future in posts}
+        flagtally.signal(signal.SIGTERM)
+        equal((statuses, flagtally.wait()), ({202}, 0),
+              "accepted, and it ends with 0")
+        redis.signal(signal.SIGCONT)
+        start(place, redis)
+        until(lambda: yes(redis) >= 4 and not waiting(place, redis), "replay")
+        equal(yes(redis), 4, "counted once each")
+
+
+def refused():
+    """What Redis refuses for good is set aside, shown, and can be retried."""
+    with Place() as place:
+        redis = Redis(place)
+        flagtally = start(place, redis)
+        redis("SET", DAY, "x")
+        equal(post(flagtally, metric(), metric(app="b")), 202,
+              "what is refused is set aside, and the answer is 202")
+        equal(yes(redis, key="flagtally:{e:b}:2026-11-23"), 1,
+              "the rest is in Redis")
+        redis.kill()
+        equal(post(flagtally, metric(yes=10)), 202, "also by replay")
+        redis.start()
+        until(lambda: len(waiting(place, redis)) == 2 and all(
+            line[1] == "aside" for line in waiting(place, redis)), "replay")
+        rows = waiting(place, redis)
+        check(all("is a string, not a hash" in row[4] for row in rows),
+              "with the reason", rows)
+        exported = [json.loads(line) for line in command(
+            place, redis, "--spool-export").stdout.splitlines()]
+        check([entry["call"][0] for entry in exported] == ["EVALSHA"] * 2 and
+              "flagtally:{e:a}:2026-11-23" in exported[0]["call"],
+              "exported as JSON", exported)
+        equal(command(place, redis, "--spool-retry", rows[0][0]).returncode,
+              0, "one is retried")
+        until(lambda: [row[1] for row in waiting(place, redis)] ==
+              ["aside"] * 2, "refused again")
+        redis("DEL", DAY)
+        command(place, redis, "--spool-retry", "all")
+        until(lambda: waiting(place, redis) == [], "replay")
+        equal((yes(redis), yes(redis, key=DAY)), (11, 11),
+              "mended and retried, they count once")
+        redis("SET", DAY, "x")
+        post(flagtally, metric())
+        equal(command(place, redis, "--spool-drop", "4711").returncode, 1,
+              "an unknown record cannot be dropped")
+        command(place, redis, "--spool-drop", "all")
+        equal(waiting(place, redis), [], "dropped")
+        check(flagtally.running(), "the process goes on")
+
+
+def full():
+    """A full spool is 503, and what it has is not lost."""
+    with Place() as place:
+        redis = Redis(place)
+        redis.kill()
+        flagtally = start(place, redis, spool_limit="256K",
+                          limit_features=0)
+        accepted = []
+        status = 202
+        number = 0
+        while status == 202 and number < 3000:
+            names = [f"{number}-{i}" for i in range(200)]
+            status = post(flagtally, *[metric(name) for name in names])
+            if status == 202:
+                accepted += names
+            number += 1
+        equal(status, 503, "a full spool is 503")
+        check(len(accepted) > 1000, "after it took something", len(accepted))
+        redis.start()
+        until(lambda: redis("HLEN", DAY) == len(accepted), "replay")
+        equal(redis.client.value(HOUR), {f"{name}:yes".encode(): b"1"
+                                         for name in accepted},
+              "all that was accepted counts once")
+        until(lambda: post(flagtally, metric()) == 202, "room again")
+
+
+def modes():
+    for ack in ("spool", "memory"):
+        with Place() as place:
+            redis = Redis(place)
+            flagtally = start(place, redis, ack=ack)
+            equal({post(flagtally, metric()) for _ in range(50)}, {202},
+                  f"ack={ack}: accepted")
+            until(lambda: yes(redis) == 50, "the flush")
+            redis.kill()
+            equal({post(flagtally, metric()) for _ in range(50)}, {202},
+                  f"ack={ack}: accepted without Redis")
+            redis.start()
+            until(lambda: yes(redis) == 100, "the flush")
+            post(flagtally, metric())
+            flagtally.signal(signal.SIGTERM)
+            equal(flagtally.wait(), 0, f"ack={ack}: ends")
+            if ack == "spool":
+                start(place, redis, "again")
+            until(lambda: yes(redis) == 101, f"ack={ack}: the final flush")
+        with Place() as place:
+            redis = Redis(place)
+            flagtally = Flagtally(place, redis, ack="memory",
+                                  flush_interval="100ms")
+            redis.signal(signal.SIGSTOP)
+            equal({post(flagtally, metric()) for _ in range(5)}, {202},
+                  "ack=memory without a spool: accepted")
+            until(lambda: "cannot be committed" in place.read(flagtally.log),
+                  "a failed flush")
+            post(flagtally, metric())
+            redis.signal(signal.SIGCONT)
+            until(lambda: yes(redis) >= 6, "the flush")
+            equal(yes(redis), 6, "ack=memory without a spool: counted once")
+
+
+def cgi():
+    """Plain CGI: Redis first, the spool on failure, and --replay."""
+    def one(place, redis):
+        text = body(metric())
+        env = {**environment(redis=redis.url(), auth="none",
+                             spool=place.file("spool.db")),
+               **fcgi.params(text)}
+        answer = subprocess.run([os.path.abspath(PROGRAM)], input=text,
+                                capture_output=True, timeout=20, env=env)
+        return fcgi.Answer(answer.stdout).status
+
+    with Place() as place:
+        redis = Redis(place)
+        equal(one(place, redis), 202, "CGI with Redis")
+        equal(yes(redis), 1, "counted")
+        equal(redis("KEYS", "*writer*"), [], "and no writer is left behind")
+        redis.kill()
+        with ThreadPoolExecutor(8) as pool:
+            equal(set(pool.map(lambda _: one(place, redis), range(8))),
+                  {202}, "CGI without Redis")
+        equal(command(place, redis, "--replay").returncode, 75,
+              "--replay without Redis: later")
+        redis.start()
+        done = command(place, redis, "--replay")
+        equal(done.returncode, 0, "--replay with Redis")
+        equal((yes(redis), waiting(place, redis)), (9, []),
+              "all is counted once")
+
+
+def gauges():
+    """An older value never overwrites a newer one."""
+    def gauge(value, instance):
+        return {"impactMetrics": [{
+            "type": "gauge", "name": "g", "help": "h", "samples": [
+                {"value": value, "labels": {"environment": "e"}}]}],
+            "applications": [{
+                "appName": "a", "environment": "e", "instanceId": "i",
+                "interval": instance, "started": "2026-11-23T09:30:00Z",
+                "strategies": []}]}
+
+    def value(redis):
+        return (redis("HGET", "flagtally:{e}:impact:g", '{environment="e"}'),
+                json.loads(redis("HGET", "flagtally:{e:a}:instances", "i"))[
+                    "interval"])
+
+    with Place() as place:
+        redis = Redis(place)
+        redis.kill()
+        late = start(place, redis, "late")
+        equal(post(late, **gauge(1, 1)), 202, "a gauge goes to the spool")
+        late.kill()
+        redis.start()
+        early = Flagtally(place, redis, "early")
+        # Registrations are compared by the second.
+        second = int(time.time())
+        until(lambda: int(time.time()) > second + 1, "the next second")
+        post(early, **gauge(2, 2))
+        equal(value(redis), (b"2", 2), "a newer one is in Redis")
+        start(place, redis, "again")
+        until(lambda: waiting(place, redis) == [], "replay")
+        equal(value(redis), (b"2", 2), "the older one does not replace it")
+
+
+def merged():
+    """While Redis is away the spool grows with what is distinct."""
+    with Place() as place:
+        redis = Redis(place)
+        redis.kill()
+        flagtally = start(place, redis)
+        features = [metric(f"f{i}", 3) for i in range(20)]
+
+        def client(_):
+            return [post(flagtally, *features) for _ in range(60)]
+
+        with ThreadPoolExecutor(8) as pool:
+            statuses = {status for result in pool.map(client, range(8))
+                        for status in result}
+        equal(statuses, {202}, "480 posts are accepted without Redis")
+        until(lambda: len(waiting(place, redis)) <= 60, "merging")
+        redis.start()
+        until(lambda: yes(redis, "f19", DAY) == 480 * 3, "replay")
+        equal(redis.client.value(HOUR), {
+            f"f{i}:yes".encode(): str(480 * 3).encode() for i in range(20)},
+            "sums are exact")
+
+
+def shared():
+    """Several processes, one spool."""
+    with Place() as place:
+        redis = Redis(place)
+        redis.kill()
+        processes = [start(place, redis, f"f{i}") for i in range(3)]
+        with ThreadPoolExecutor(9) as pool:
+            statuses = set(pool.map(
+                lambda i: post(processes[i % 3], metric()), range(90)))
+        equal(statuses, {202}, "all accept without Redis")
+        processes[0].kill()
+        redis.start()
+        until(lambda: yes(redis) >= 90 and not waiting(place, redis),
+              "replay")
+        equal(yes(redis), 90, "counted once each")
+
+
+def damaged():
+    """A damaged spool is set aside, and work goes on."""
+    with Place() as place:
+        redis = Redis(place)
+        redis.kill()
+        with open(place.file("spool.db"), "wb") as file:
+            file.write(b"rubbish" * 10000)
+        flagtally = start(place, redis)
+        equal(post(flagtally, metric()), 202, "accepted all the same")
+        check(any(".damaged-" in name for name in os.listdir(place.path)),
+              "the damaged file is kept", os.listdir(place.path))
+        redis.start()
+        until(lambda: yes(redis) == 1, "replay")
+        check("spool" in place.read(flagtally.log), "the log says so")
+
+
+def nowhere():
+    """A spool that cannot be had does not keep Redis from working."""
+    with Place() as place:
+        redis = Redis(place)
+        flagtally = start(place, redis, spool="/proc/nowhere/spool.db")
+        equal(post(flagtally, metric()), 202, "accepted with Redis")
+        redis.kill()
+        status, took = timed(flagtally, metric())
+        equal(status, 503, "503 without")
+        check(took < 2, "within 2 s", took)
+        redis.start()
+        until(lambda: post(flagtally, metric()) == 202, "Redis")
+        equal(yes(redis), 2, "counted once each")
+
+
+run([away, killed, silent, cut, restarted, refused, full, modes, cgi, gauges,
+     merged, shared, damaged, nowhere])

@@ -1,0 +1,238 @@
+"""Load while everything breaks: nothing accepted is lost or counts twice.
+
+Rounds come from a printed seed; FLAGTALLY_SEED repeats them, and
+FLAGTALLY_FAULTS says how many there are (a few in the tests, hundreds by hand).
+"""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+from tests.harness import fcgi
+from tests.harness.proxy import Proxy
+from tests.harness.servers import PROGRAM, Flagtally, Place, Redis, \
+    environment
+from tests.harness.tap import check, note, run
+from tests.harness.wait import until
+
+SEED = int(os.environ.get("FLAGTALLY_SEED") or
+           int.from_bytes(os.urandom(3), "big"))
+ROUNDS = int(os.environ.get("FLAGTALLY_FAULTS") or 16)
+CLIENTS = 8
+POSTS = 100
+FEATURES = 6
+DAY = "flagtally:{e:%s}:2026-11-23"
+
+
+class Load:
+    """Clients that post without pause, and what they were told."""
+
+    def __init__(self, seed, addresses):
+        self.seed = seed
+        self.addresses = addresses
+        self.lock = threading.Lock()
+        self.accepted = {}
+        self.unanswered = {}
+        self.wrong = []
+        self.slowest = 0
+        self.done = 0
+
+    def client(self, number):
+        chance = random.Random(self.seed * 1000 + number)
+        for _ in range(POSTS):
+            counts = {}
+            metrics = []
+            for _ in range(chance.randrange(1, 4)):
+                app = chance.choice("ab")
+                feature = f"f{chance.randrange(FEATURES)}"
+                yes = chance.randrange(1, 100)
+                counts[app, feature] = counts.get((app, feature), 0) + yes
+                metrics.append({
+                    "featureName": feature, "appName": app,
+                    "environment": "e", "yes": yes, "no": 0, "variants": {},
+                    "timestamp": "2026-11-23T09:30:00Z"})
+            self.post(chance.choice(self.addresses), json.dumps(
+                {"applications": [], "metrics": metrics}).encode(), counts)
+
+    def post(self, address, body, counts):
+        begin = time.monotonic()
+        try:
+            status = fcgi.post(address, body).status
+        except OSError:
+            status = None
+        took = time.monotonic() - begin
+        with self.lock:
+            self.done += 1
+            where = self.accepted if status == 202 else self.unanswered
+            for key, yes in counts.items():
+                where[key] = where.get(key, 0) + yes
+            if status is not None:
+                self.slowest = max(self.slowest, took)
+            if status not in (202, None):
+                self.wrong.append(status)
+
+
+class Round:
+    def __init__(self, place, seed):
+        self.chance = random.Random(seed)
+        self.place = place
+        self.redis = Redis(place)
+        self.proxy = Proxy(place, self.redis.path)
+        self.started = 0
+        self.processes = [None, None]
+        for i in range(2):
+            self.start(i)
+        self.load = Load(seed, [p.address for p in self.processes])
+
+    def start(self, i):
+        self.started += 1
+        place = self.place
+        self.processes[i] = Flagtally(
+            place, self.proxy.url(), f"f{i}", spool=place.file("spool.db"),
+            flush_interval="100ms",
+            ack=self.chance.choice(["redis", "redis", "redis", "spool"]))
+
+    # Faults: each breaks something, and mends it when the load has moved on.
+
+    def moved_on(self, posts):
+        """Wait until the clients have done more, or cannot."""
+        wanted = min(self.load.done + posts, CLIENTS * POSTS)
+        end = time.monotonic() + 1.5
+        until(lambda: self.load.done >= wanted or time.monotonic() > end,
+              "the load")
+
+    def kill_one(self):
+        i = self.chance.randrange(2)
+        self.processes[i].kill()
+        self.moved_on(3)
+        self.start(i)
+
+    def kill_all(self):
+        for process in self.processes:
+            process.kill()
+        for i in range(2):
+            self.start(i)
+
+    def terminate(self):
+        i = self.chance.randrange(2)
+        self.processes[i].signal(signal.SIGTERM)
+        status = self.processes[i].wait()
+        if status != 0:
+            self.load.wrong.append(f"exit {status}")
+        self.start(i)
+
+    def kill_redis(self):
+        self.redis.kill()
+        self.moved_on(self.chance.randrange(30))
+        self.redis.start()
+
+    def stop_redis(self):
+        self.redis.signal(signal.SIGSTOP)
+        self.moved_on(self.chance.randrange(40))
+        self.redis.signal(signal.SIGCONT)
+
+    def cut(self):
+        way = self.chance.choice(["up", "down"])
+        self.proxy.cut(**{way: self.chance.randrange(1, 1500)},
+                       stay=self.chance.choice([True, False]))
+        self.moved_on(self.chance.randrange(30))
+        self.proxy.mend()
+
+    def hold(self):
+        self.proxy.hold(self.chance.choice(["up", "down"]))
+        self.moved_on(self.chance.randrange(30))
+        self.proxy.release(lose=self.chance.choice([True, False]))
+
+    def no_memory(self):
+        self.redis("CONFIG", "SET", "maxmemory", "1")
+        self.moved_on(20)
+        self.redis("CONFIG", "SET", "maxmemory", "0")
+
+    def read_only(self):
+        self.redis("REPLICAOF", "127.0.0.1", "1")
+        self.moved_on(20)
+        self.redis("REPLICAOF", "NO", "ONE")
+
+    def flush_scripts(self):
+        self.redis("SCRIPT", "FLUSH")
+
+    def break_things(self):
+        faults = [self.kill_redis, self.stop_redis, self.cut, self.cut,
+                  self.hold, self.hold, self.no_memory, self.read_only,
+                  self.flush_scripts]
+        # In the other half every post gets an answer: sums must be equal.
+        if self.chance.random() < 0.5:
+            faults += [self.kill_one, self.kill_all, self.terminate]
+        names = []
+        while self.load.done < CLIENTS * POSTS:
+            fault = self.chance.choice(faults)
+            names.append(fault.__name__)
+            fault()
+            self.moved_on(self.chance.randrange(1, 30))
+        return names
+
+    def run(self):
+        with ThreadPoolExecutor(CLIENTS) as pool:
+            clients = [pool.submit(self.load.client, i)
+                       for i in range(CLIENTS)]
+            names = self.break_things()
+            for client in clients:
+                client.result()
+        return names
+
+    def settled(self):
+        """Whether the spool has been replayed."""
+        return sum(self.depth(kind) for kind in ("waits", "sent")) == 0
+
+    def depth(self, kind):
+        listed = subprocess.run(
+            [os.path.abspath(PROGRAM), "--spool"], capture_output=True,
+            text=True, timeout=30, env=environment(
+                spool=self.place.file("spool.db"))).stdout
+        return listed.count(f"\t{kind}\t")
+
+    def differences(self):
+        lines = []
+        load = self.load
+        for app in "ab":
+            for feature in (f"f{i}" for i in range(FEATURES)):
+                key = app, feature
+                got = int(self.redis("HGET", DAY % app,
+                                     feature + ":yes") or 0)
+                least = load.accepted.get(key, 0)
+                most = least + load.unanswered.get(key, 0)
+                if not least <= got <= most:
+                    lines.append(f"{app} {feature}: {got}, not in {least}.."
+                                 f"{most}")
+        return lines
+
+
+def one_round(seed):
+    with Place() as place:
+        this = Round(place, seed)
+        names = this.run()
+        until(this.settled, "replay", 40)
+        lines = this.differences()
+        load = this.load
+        if load.slowest > 2:
+            lines.append(f"an answer took {load.slowest:.2f} s")
+        if load.wrong:
+            lines.append(f"answers {load.wrong[:5]}")
+        check(not lines, f"seed {seed}: nothing is lost or doubled",
+              *lines, " ".join(names), *[
+                  process.log + ":\n" + place.read(process.log)[-1500:]
+                  for process in this.processes if lines])
+
+
+def rounds():
+    for i in range(ROUNDS):
+        one_round(SEED + i)
+
+
+note(f"seed {SEED}: repeat with FLAGTALLY_SEED={SEED}")
+run([rounds])

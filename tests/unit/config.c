@@ -1,0 +1,785 @@
+#include <inttypes.h>
+
+#include "lib/config.h"
+#include "lib/log.h"
+#include "tests/unit/tap.h"
+#include "tests/unit/temporary.h"
+
+#define ENVIRONMENT_MAX 8
+
+static char path[PATH_MAX];
+static struct config_error error;
+
+static void
+write_file(const char * text)
+{
+
+	temporary_write(path, text, strlen(text));
+}
+
+/* Load the file with these variables; both may be cleared. */
+static struct config *
+load(const char * text, const char * const * variables)
+{
+	char * environment[ENVIRONMENT_MAX + 2];
+	struct config * config;
+	size_t count = 0, i;
+
+	write_file(text);
+	environment[count++] = strdup("PATH=/bin");
+	while (variables != NULL && variables[count - 1] != NULL) {
+		environment[count] = strdup(variables[count - 1]);
+		count++;
+	}
+	environment[count] = NULL;
+	memset(&error, 0, sizeof(error));
+	config = config_load(path, "flagtally", environment, &error);
+	for (i = 0; i < count; i++)
+		free(environment[i]);
+	return (config);
+}
+
+/* A text key's value as text, or a number's as digits. */
+static const char *
+value_of(const struct config * config, size_t offset, bool is_text)
+{
+	static char out[40];
+	const char * at = (const char *)config + offset;
+	const char * text;
+	uint64_t number;
+
+	if (is_text) {
+		memcpy(&text, at, sizeof(text));
+		return (text);
+	}
+	memcpy(&number, at, sizeof(number));
+	snprintf(out, sizeof(out), "%" PRIu64, number);
+	return (out);
+}
+
+#define TEXT(name) #name, offsetof(struct config, name), true
+#define NUMBER(name) #name, offsetof(struct config, name), false
+
+static const struct {
+	const char * name;
+	size_t offset;
+	bool is_text;
+	const char * value;
+} defaults[] = {
+	{ TEXT(listen), "" }, { NUMBER(listen_mode), "432" },
+	{ NUMBER(threads), "32" },
+	{ "redis", offsetof(struct config, redis_url), true,
+	  "redis://127.0.0.1:6379/0" },
+	{ TEXT(redis_password_file), "" }, { NUMBER(redis_timeout), "1000" },
+	{ TEXT(prefix), "flagtally" }, { TEXT(tokens), "" },
+	{ NUMBER(auth), "0" }, { TEXT(auth_header), "Authorization" },
+	{ NUMBER(invalid), "0" }, { NUMBER(ack), "0" },
+	{ NUMBER(spool_limit), "268435456" },
+	{ NUMBER(flush_interval), "1000" },
+	{ NUMBER(retention_hour), "172800000" },
+	{ NUMBER(retention_day), "7776000000" },
+	{ NUMBER(limit_body), "4194304" }, { NUMBER(limit_inflated),
+	  "33554432" },
+	{ NUMBER(limit_counters), "100000" }, { NUMBER(limit_depth), "64" },
+	{ NUMBER(limit_name), "4096" }, { NUMBER(limit_features), "10000" },
+	{ NUMBER(limit_apps), "1000" }, { NUMBER(limit_instances), "10000" },
+	{ NUMBER(limit_series), "10000" }, { TEXT(path_prefix), "" },
+	{ NUMBER(backstage), "0" }, { NUMBER(log_level), "2" },
+};
+
+static void
+test_defaults(void)
+{
+	struct config * config = load("", NULL);
+	size_t i;
+
+	ok(config != NULL, "an empty file will do: %s", error.text);
+	if (config == NULL)
+		return;
+	for (i = 0; i < sizeof(defaults) / sizeof(defaults[0]); i++)
+		is_text(value_of(config, defaults[i].offset,
+		    defaults[i].is_text), defaults[i].value,
+		    "the default of %s", defaults[i].name);
+	ok(strlen(config->spool) > 9 && strcmp(config->spool +
+	    strlen(config->spool) - 9, "/spool.db") == 0,
+	    "the default of spool is %s", config->spool);
+	is_text(config->file, path, "the file that was read");
+	is_text(config->redis.host, "127.0.0.1", "Redis's host");
+	is_integer(config->redis.port, 6379, "Redis's port");
+	is_integer(config->redis.database, 0, "Redis's database");
+	ok(!config->redis.tls && config->redis.unix_path == NULL &&
+	    config->redis.user == NULL && config->redis.password == NULL,
+	    "and nothing else of it");
+	config_free(config);
+}
+
+/* Values of one key, and what comes of them; NULL: an error. */
+static const struct {
+	const char * name;
+	size_t offset;
+	bool is_text;
+	const char * text;
+	const char * value;
+} values[] = {
+	{ NUMBER(threads), "1", "1" }, { NUMBER(threads), "1024", "1024" },
+	{ NUMBER(threads), "0", NULL }, { NUMBER(threads), "1025", NULL },
+	{ NUMBER(threads), "-1", NULL }, { NUMBER(threads), "", NULL },
+	{ NUMBER(threads), "+4", NULL }, { NUMBER(threads), "4x", NULL },
+	{ NUMBER(threads), "4K", NULL }, { NUMBER(threads), "4 4", NULL },
+	{ NUMBER(threads), "0x10", NULL }, { NUMBER(threads), "1e2", NULL },
+	{ NUMBER(threads), "4.0", NULL }, { NUMBER(threads), "many", NULL },
+	{ NUMBER(threads), "010", "10" },
+	{ NUMBER(threads), "18446744073709551617", NULL },
+	{ NUMBER(threads), "99999999999999999999999", NULL },
+	/* sizes */
+	{ NUMBER(limit_body), "0", "0" }, { NUMBER(limit_body), "1", "1" },
+	{ NUMBER(limit_body), "1K", "1024" },
+	{ NUMBER(limit_body), "2M", "2097152" },
+	{ NUMBER(limit_body), "3G", "3221225472" },
+	{ NUMBER(limit_body), "1T", NULL }, { NUMBER(limit_body), "1KB", NULL },
+	{ NUMBER(limit_body), "1KiB", NULL }, { NUMBER(limit_body), "K", NULL },
+	{ NUMBER(limit_body), "1.5M", NULL },
+	{ NUMBER(limit_body), "1s", NULL },
+	{ NUMBER(limit_body), "-1K", NULL },
+	{ NUMBER(limit_body), "17179869184G", NULL },
+	{ NUMBER(limit_body), "18014398509481985K", NULL },
+	{ NUMBER(limit_inflated), "0", "0" },
+	{ NUMBER(limit_name), "1", "1" }, { NUMBER(limit_name), "0", NULL },
+	{ NUMBER(limit_name), "64K", "65536" },
+	{ NUMBER(limit_name), "65536", "65536" },
+	{ NUMBER(limit_name), "65537", NULL },
+	{ NUMBER(limit_name), "65K", NULL },
+	{ NUMBER(limit_depth), "1", "1" }, { NUMBER(limit_depth), "0", NULL },
+	{ NUMBER(limit_counters), "0", "0" },
+	{ NUMBER(limit_counters), "1M", NULL },
+	{ NUMBER(limit_features), "0", "0" }, { NUMBER(limit_apps), "0", "0" },
+	{ NUMBER(limit_instances), "5", "5" }, { NUMBER(limit_series), "6",
+	  "6" },
+	/* durations */
+	{ NUMBER(redis_timeout), "1", "1000" },
+	{ NUMBER(redis_timeout), "1s", "1000" },
+	{ NUMBER(redis_timeout), "10ms", "10" },
+	{ NUMBER(redis_timeout), "9ms", NULL },
+	{ NUMBER(redis_timeout), "0", NULL },
+	{ NUMBER(redis_timeout), "1m", "60000" },
+	{ NUMBER(redis_timeout), "60000ms", "60000" },
+	{ NUMBER(redis_timeout), "60001ms", NULL },
+	{ NUMBER(redis_timeout), "61", NULL },
+	{ NUMBER(redis_timeout), "1K", NULL },
+	{ NUMBER(redis_timeout), "1 s", NULL },
+	{ NUMBER(redis_timeout), "1us", NULL },
+	{ NUMBER(redis_timeout), "1sec", NULL },
+	{ NUMBER(redis_timeout), "1w", NULL },
+	{ NUMBER(retention_hour), "0", "0" },
+	{ NUMBER(retention_hour), "1h", "3600000" },
+	{ NUMBER(retention_day), "0", "0" },
+	{ NUMBER(retention_day), "1d", "86400000" },
+	{ NUMBER(retention_day), "36500d", "3153600000000" },
+	{ NUMBER(retention_day), "36501d", NULL },
+	{ NUMBER(retention_day), "213503982334602d", NULL },
+	{ NUMBER(retention_day), "18446744073709551616d", NULL },
+	{ NUMBER(flush_interval), "500ms", "500" },
+	{ NUMBER(flush_interval), "2m", "120000" },
+	{ NUMBER(flush_interval), "0", NULL },
+	{ NUMBER(spool_limit), "1G", "1073741824" },
+	/* modes */
+	{ NUMBER(listen_mode), "0600", "384" },
+	{ NUMBER(listen_mode), "777", "511" },
+	{ NUMBER(listen_mode), "0", "0" },
+	{ NUMBER(listen_mode), "01000", NULL },
+	{ NUMBER(listen_mode), "0800", NULL },
+	{ NUMBER(listen_mode), "660K", NULL },
+	{ NUMBER(listen_mode), "rw", NULL }, { NUMBER(listen_mode), "", NULL },
+	/* words */
+	{ NUMBER(auth), "tokens", "0" }, { NUMBER(auth), "none", "1" },
+	{ NUMBER(auth), "None", NULL }, { NUMBER(auth), "", NULL },
+	{ NUMBER(auth), "no", NULL }, { NUMBER(auth), "none none", NULL },
+	{ NUMBER(auth), "0", NULL },
+	{ NUMBER(invalid), "reject", "0" }, { NUMBER(invalid), "skip", "1" },
+	{ NUMBER(invalid), "keep", NULL },
+	{ NUMBER(ack), "redis", "0" }, { NUMBER(ack), "spool", "1" },
+	{ NUMBER(ack), "memory", "2" }, { NUMBER(ack), "disk", NULL },
+	{ NUMBER(backstage), "local", "0" }, { NUMBER(backstage), "all", "1" },
+	{ NUMBER(backstage), "off", "2" }, { NUMBER(backstage), "none", NULL },
+	{ NUMBER(log_level), "error", "0" },
+	{ NUMBER(log_level), "warning", "1" },
+	{ NUMBER(log_level), "info", "2" }, { NUMBER(log_level), "debug", "3" },
+	{ NUMBER(log_level), "warn", NULL }, { NUMBER(log_level), "3", NULL },
+	/* texts */
+	{ TEXT(listen), "/run/f.sock", "/run/f.sock" },
+	{ TEXT(listen), "[::1]:9000", "[::1]:9000" },
+	{ TEXT(prefix), "a:b=c", "a:b=c" }, { TEXT(prefix), "{a}", NULL },
+	{ TEXT(prefix), "a{", NULL }, { TEXT(prefix), "}a", NULL },
+	{ TEXT(path_prefix), "/flags", "/flags" },
+	{ TEXT(path_prefix), "/", "/" }, { TEXT(path_prefix), "flags", NULL },
+	{ TEXT(path_prefix), "", "" },
+	{ TEXT(auth_header), "X-Token", "X-Token" },
+	{ TEXT(spool), "/var/spool/f.db", "/var/spool/f.db" },
+	{ TEXT(spool), "", "" },
+	{ TEXT(tokens), "/etc/my tokens", "/etc/my tokens" },
+};
+
+/* Each value once in the file and once in the environment. */
+static void
+test_value(size_t row, bool in_file)
+{
+	char line[200], variable[200];
+	const char * variables[] = { variable, NULL };
+	struct config * config;
+	size_t i;
+
+	snprintf(line, sizeof(line), "%s = %s\n", values[row].name,
+	    values[row].text);
+	snprintf(variable, sizeof(variable), "FLAGTALLY_%s=%s",
+	    values[row].name, values[row].text);
+	for (i = 0; variable[i] != '='; i++)
+		if (variable[i] >= 'a' && variable[i] <= 'z')
+			variable[i] = (char)(variable[i] - 'a' + 'A');
+	config = load(in_file ? line : "", in_file ? NULL : variables);
+	if (config == NULL) {
+		is_text(NULL, values[row].value, "%s: %s",
+		    in_file ? line : variable, error.text);
+		ok(strstr(error.text, in_file ? values[row].name :
+		    "FLAGTALLY_") != NULL ||
+		    strstr(error.text, values[row].name) != NULL,
+		    "what is wrong is named");
+	} else
+		is_text(value_of(config, values[row].offset,
+		    values[row].is_text), values[row].value, "%s",
+		    in_file ? line : variable);
+	config_free(config);
+}
+
+static void
+test_precedence(void)
+{
+	static const char file[] = "threads = 5\nprefix = file\n"
+	    "redis_timeout = 5s\nredis = redis://file/1\n";
+	static const char * const variables[] = {
+		"FLAGTALLY_THREADS=6", "FLAGTALLY_LOG_LEVEL=debug",
+		"FLAGTALLY_PREFIX=", "FLAGTALLY_REDIS=redis://variable/2",
+		"NOTFLAGTALLY_THREADS=7", "FLAGTALLYTHREADS=8", NULL,
+	};
+	struct config * config = load(file, variables);
+
+	ok(config != NULL, "file and environment: %s", error.text);
+	if (config == NULL)
+		return;
+	is_integer(config->threads, 6, "the environment wins over the file");
+	is_text(config->prefix, "", "with an empty value too");
+	is_integer(config->redis_timeout, 5000,
+	    "the file wins over the default");
+	is_integer(config->log_level, LOG_LEVEL_DEBUG,
+	    "the environment wins over the default");
+	is_text(config->redis.host, "variable", "the URL in force is read");
+	is_integer(config->redis.database, 2, "to its end");
+	is_integer(config->limit_depth, 64, "and the default is left");
+	config_free(config);
+}
+
+/* Files that are at fault, and words that the error has. */
+static const struct {
+	const char * text;
+	const char * words[3];
+} broken[] = {
+	{ "thread = 4\n", { ":1", "thread", "threads" } },
+	{ "\n\nlimit_boddy = 4\n", { ":3", "limit_boddy", "limit_body" } },
+	{ "Threads = 4\n", { ":1", "Threads", "threads" } },
+	{ "log-level = info\n", { ":1", "log-level", "log_level" } },
+	{ "REDIS = redis://h\n", { ":1", "REDIS", NULL } },
+	{ "zzzzzzzzzzzz = 1\n", { ":1", "zzzzzzzzzzzz", NULL } },
+	{ "config = x\n", { ":1", "config", NULL } },
+	{ "redis_url = redis://h\n", { ":1", "redis_url", NULL } },
+	{ "threads = 4\nprefix = x\nthreads = 5\n", { ":3", "threads", "1" } },
+	{ "threads = 4\nthreads = 4\n", { ":2", "threads", "1" } },
+	{ "[flagtally]\nthreads = 4\n", { "flagtally", "section", NULL } },
+	{ "threads = 4\n[redis]\ntimeout = 4\n", { "redis", "section", NULL } },
+	{ "threads\n", { ":1", NULL, NULL } },
+	{ "prefix = a\nnonsense\n", { ":2", NULL, NULL } },
+	{ "= 4\n", { ":1", NULL, NULL } },
+	{ "[threads\n", { ":1", NULL, NULL } },
+	{ "threads = 0\n", { ":1", "threads", "range" } },
+	{ "# x\n\nthreads = 4K\n", { ":3", "threads", NULL } },
+	{ "auth = maybe\n", { ":1", "auth", NULL } },
+	{ "redis = http://h\n", { "redis", NULL, NULL } },
+	{ "redis = \n", { "redis", NULL, NULL } },
+	{ "redis = redis://h:0\n", { "redis", "port", NULL } },
+	{ "retention_hour = 0\nretention_day = 0\n",
+	  { "retention_hour", "retention_day", NULL } },
+	{ "redis_password_file = /nonexistent/file\n",
+	  { "/nonexistent/file", NULL, NULL } },
+	/* the first thing that is wrong */
+	{ "first = 1\nsecond = 2\n", { ":1", "first", NULL } },
+	{ "threads = 0\nprefix = {\n", { ":1", "threads", NULL } },
+};
+
+static void
+test_broken(void)
+{
+	size_t i, word;
+
+	for (i = 0; i < sizeof(broken) / sizeof(broken[0]); i++) {
+		struct config * config = load(broken[i].text, NULL);
+
+		ok(config == NULL, "\"%s\" is at fault", broken[i].text);
+		for (word = 0; word < 3; word++)
+			if (broken[i].words[word] != NULL)
+				ok(strstr(error.text, broken[i].words[word])
+				    != NULL, "\"%s\" says \"%s\"", error.text,
+				    broken[i].words[word]);
+		config_free(config);
+	}
+}
+
+static void
+test_no_suggestion(void)
+{
+
+	ok(load("zzzzzzzzzzzz = 1\n", NULL) == NULL &&
+	    strstr(error.text, "perhaps") == NULL,
+	    "nothing is suggested for what is like no key: %s", error.text);
+}
+
+/* How a file may be written. */
+static void
+test_syntax(void)
+{
+	static const char * const files[] = {
+		"threads=4\n", "threads = 4", "  threads   =   4  \r\n",
+		"threads: 4\n", "# a comment\nthreads = 4\n",
+		"; a comment\nthreads = 4\n", "threads = 4 ; a comment\n",
+		"\n\n\nthreads = 4\n\n", "#threads = 5\nthreads = 4\n",
+		"\xef\xbb\xbfthreads = 4\n",
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
+		struct config * config = load(files[i], NULL);
+
+		is_integer(config == NULL ? 0 : config->threads, 4,
+		    "\"%s\" %s", files[i], error.text);
+		config_free(config);
+	}
+}
+
+static void
+test_variables(void)
+{
+	static const char * const rows[][3] = {
+		{ "FLAGTALLY_THREAD=4", "FLAGTALLY_THREAD", "threads" },
+		{ "FLAGTALLY_=4", "FLAGTALLY_", "unknown" },
+		{ "FLAGTALLY_NO_SUCH_KEY_AT_ALL=", "NO_SUCH_KEY", "unknown" },
+		{ "FLAGTALLY_REDIS_URL=redis://h", "REDIS_URL", "unknown" },
+		{ "FLAGTALLY_THREADS=0", "FLAGTALLY_THREADS", "range" },
+		{ "FLAGTALLY_THREADS= 4", "FLAGTALLY_THREADS", "number" },
+		{ "FLAGTALLY_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+		  "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=1", "AAAA", "unknown" },
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		const char * variables[] = { rows[i][0], NULL };
+		struct config * config = load("", variables);
+
+		ok(config == NULL && strstr(error.text, rows[i][1]) != NULL &&
+		    strstr(error.text, rows[i][2]) != NULL, "%s: \"%s\"",
+		    rows[i][0], error.text);
+		config_free(config);
+	}
+}
+
+static struct config *
+load_from(const char * given, const char * program, const char * variable)
+{
+	char * environment[2] = { NULL, NULL };
+	struct config * config;
+
+	if (variable != NULL)
+		environment[0] = strdup(variable);
+	memset(&error, 0, sizeof(error));
+	config = config_load(given, program, environment, &error);
+	free(environment[0]);
+	return (config);
+}
+
+/* A file that is named must be there, and be a file. */
+static void
+test_no_file(const char * given, const char * variable, const char * wanted)
+{
+	struct config * config = load_from(given, "flagtally", variable);
+
+	ok(config == NULL && strstr(error.text, wanted) != NULL,
+	    "%s cannot be read: %s", wanted, error.text);
+	config_free(config);
+}
+
+/* Which file is read. */
+static void
+test_file(void)
+{
+	char beside[PATH_MAX], other[PATH_MAX], program[PATH_MAX];
+	char variable[PATH_MAX + 40];
+	struct config * config;
+
+	temporary_path(beside, "flagtally.ini");
+	temporary_path(program, "flagtally");
+	temporary_path(other, "other.ini");
+	snprintf(variable, sizeof(variable), "FLAGTALLY_CONFIG=%s", other);
+	temporary_write(beside, "threads = 11\n", 13);
+	temporary_write(other, "threads = 12\n", 13);
+	write_file("threads = 13\n");
+	config = load_from(path, program, variable);
+	is_integer(config->threads, 13, "the file that is given comes first");
+	config_free(config);
+	config = load_from(NULL, program, variable);
+	is_integer(config->threads, 12, "then what FLAGTALLY_CONFIG names");
+	is_text(config->file, other, "which is the file");
+	config_free(config);
+	config = load_from(NULL, program, NULL);
+	is_integer(config->threads, 11, "then the one beside the program");
+	config_free(config);
+	unlink(other);
+	test_no_file(NULL, variable, other);
+	test_no_file(other, NULL, other);
+	test_no_file(temporary_directory, NULL, temporary_directory);
+	unlink(beside);
+	config = load_from(NULL, program, NULL);
+	ok(config == NULL || config->file == NULL ||
+	    strcmp(config->file, beside) != 0,
+	    "but the one beside the program need not");
+	config_free(config);
+}
+
+/* Password files: what is in them, and the password that is read. */
+static void
+test_password_files(void)
+{
+	static const struct {
+		const char * url;
+		const char * text;
+		const char * password;
+	} rows[] = {
+		{ "redis://h", "hunter2\n", "hunter2" },
+		{ "redis://h", "hunter2", "hunter2" },
+		{ "redis://h", "hunter2\r\n", "hunter2" },
+		{ "redis://h", "hunter2\nmore\n", "hunter2" },
+		{ "redis://h", " p w #;%41 \n", " p w #;%41 " },
+		{ "unix:///s", "hunter2\n", "hunter2" },
+		{ "redis://:hunter2@h", "hunter2\n", NULL },
+		{ "redis://u:hunter2@h", "hunter2\n", NULL },
+		{ "redis://h", "", NULL },
+	};
+	char file[PATH_MAX], text[PATH_MAX * 2];
+	size_t i;
+
+	temporary_path(file, "password");
+	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct config * config;
+
+		temporary_write(file, rows[i].text, strlen(rows[i].text));
+		snprintf(text, sizeof(text),
+		    "redis = %s\nredis_password_file = %s\n", rows[i].url,
+		    file);
+		config = load(text, NULL);
+		is_text(config == NULL ? NULL : config->redis.password,
+		    rows[i].password, "%s and a file with \"%s\": %s",
+		    rows[i].url, rows[i].text, error.text);
+		ok(strstr(error.text, "hunter2") == NULL,
+		    "the error does not give it away");
+		config_free(config);
+	}
+}
+
+static void
+test_long_password(void)
+{
+	char file[PATH_MAX], text[PATH_MAX * 2];
+	static char password[3001];
+	struct config * config;
+	size_t length;
+
+	temporary_path(file, "password");
+	snprintf(text, sizeof(text), "redis_password_file = %s\n", file);
+	memset(password, 'p', sizeof(password) - 1);
+	for (length = 500; length <= 3000; length += 1250) {
+		temporary_write(file, password, length);
+		config = load(text, NULL);
+		ok(config == NULL ||
+		    strlen(config->redis.password) == length,
+		    "a password of %zu bytes is read whole or not at all",
+		    length);
+		if (length == 500)
+			ok(config != NULL, "of 500 bytes it is read");
+		config_free(config);
+	}
+}
+
+static void
+test_redis(void)
+{
+	static const struct {
+		const char * url;
+		const char * unix_path;
+		const char * host;
+		int port;
+		int database;
+		const char * user;
+		const char * password;
+	} rows[] = {
+		{ "redis://cache:6380/3", NULL, "cache", 6380, 3, NULL, NULL },
+		{ "redis://:p@cache", NULL, "cache", 6379, 0, NULL, "p" },
+		{ "redis://u:p%40x@[::1]:7/1", NULL, "::1", 7, 1, "u", "p@x" },
+		{ "unix:///run/r.sock?db=4", "/run/r.sock", NULL, 0, 4, NULL,
+		  NULL },
+		{ "unix://u:p@/run/r.sock", "/run/r.sock", NULL, 0, 0, "u",
+		  "p" },
+	};
+	char text[200];
+	size_t i;
+
+	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct config * config;
+
+		snprintf(text, sizeof(text), "redis = %s\n", rows[i].url);
+		config = load(text, NULL);
+		if (!ok(config != NULL, "%s %s", rows[i].url, error.text))
+			continue;
+		is_text(config->redis.unix_path, rows[i].unix_path, "path");
+		is_text(config->redis.host, rows[i].host, "host");
+		if (rows[i].host != NULL)
+			is_integer(config->redis.port, rows[i].port, "port");
+		is_integer(config->redis.database, rows[i].database,
+		    "database");
+		is_text(config->redis.user, rows[i].user, "user");
+		is_text(config->redis.password, rows[i].password, "password");
+		ok(!config->redis.tls, "no TLS");
+		config_free(config);
+	}
+}
+
+/* Built with TLS or without: it is either taken or refused with a reason. */
+static void
+test_tls(void)
+{
+	struct config * config = load("redis = rediss://h\n", NULL);
+
+	ok(config != NULL ? config->redis.tls :
+	    strstr(error.text, "TLS") != NULL, "rediss:// %s", error.text);
+	config_free(config);
+}
+
+/* What config_print writes. */
+static char *
+print(const struct config * config)
+{
+	char * text = NULL;
+	size_t length;
+	FILE * file = open_memstream(&text, &length);
+
+	config_print(config, file);
+	fclose(file);
+	return (text);
+}
+
+static void
+test_print(void)
+{
+	static const char * const variables[] = {
+		"FLAGTALLY_LOG_LEVEL=debug", NULL,
+	};
+	static const char * const lines[][2] = {
+		{ "\nthreads = 5 ; ", ":2\n" },
+		{ "\nlog_level = debug ; FLAGTALLY_LOG_LEVEL\n", "" },
+		{ "\nlimit_depth = 64 ; default\n", "" },
+		{ "\nlisten_mode = 0660 ; default\n", "" },
+		{ "\nauth = none ; ", ":3\n" },
+	};
+	struct config * config = load("\nthreads = 5\nauth = none\n",
+	    variables);
+	char * text = print(config);
+	char wanted[PATH_MAX + 100];
+	size_t i;
+
+	for (i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
+		snprintf(wanted, sizeof(wanted), "%s%s%s", lines[i][0],
+		    lines[i][1][0] == '\0' ? "" : path, lines[i][1]);
+		ok(strstr(text, wanted) != NULL, "printed: %s", wanted);
+	}
+	for (i = 0; i < sizeof(defaults) / sizeof(defaults[0]); i++) {
+		snprintf(wanted, sizeof(wanted), "%s = ", defaults[i].name);
+		ok(strstr(text, wanted) != NULL, "%s is printed",
+		    defaults[i].name);
+	}
+	free(text);
+	config_free(config);
+}
+
+/* What is printed is a file that says the same. */
+static void
+test_print_again(void)
+{
+	static const char first[] = "listen = /run/f.sock\nlisten_mode = 0600\n"
+	    "threads = 7\nredis = unix:///run/r.sock?db=1\n"
+	    "redis_timeout = 1500ms\nprefix = x:y\ntokens = /etc/my tokens\n"
+	    "auth = none\nauth_header = X-Token\ninvalid = skip\n"
+	    "ack = spool\nspool = /s.db\nspool_limit = 1M\n"
+	    "flush_interval = 2s\nbackstage = off\n"
+	    "retention_hour = 1h\nretention_day = 7d\nlimit_body = 1M\n"
+	    "limit_inflated = 0\nlimit_counters = 0\nlimit_depth = 9\n"
+	    "limit_name = 100\nlimit_features = 1\nlimit_apps = 2\n"
+	    "limit_instances = 3\nlimit_series = 4\npath_prefix = /flags\n"
+	    "log_level = error\n";
+	const char * const texts[] = { "", first };
+	size_t i, row;
+
+	for (i = 0; i < 2; i++) {
+		struct config * before = load(texts[i], NULL);
+		char * text = print(before);
+		struct config * after = load(text, NULL);
+
+		ok(after != NULL, "what is printed can be read: %s",
+		    error.text);
+		for (row = 0; after != NULL && row < sizeof(defaults) /
+		    sizeof(defaults[0]); row++) {
+			char wanted[400];
+
+			snprintf(wanted, sizeof(wanted), "%s",
+			    value_of(before, defaults[row].offset,
+			    defaults[row].is_text));
+			is_text(value_of(after, defaults[row].offset,
+			    defaults[row].is_text), wanted, "%s again",
+			    defaults[row].name);
+		}
+		free(text);
+		config_free(before);
+		config_free(after);
+	}
+}
+
+/* URLs with a password, and how they are printed. */
+static const struct {
+	const char * url;
+	const char * printed;
+} masks[] = {
+	{ "redis://h", "redis://h" },
+	{ "redis://h:6379/0", "redis://h:6379/0" },
+	{ "redis://[::1]:6379", "redis://[::1]:6379" },
+	{ "redis://:hunter2@h:6379/1", "redis://:***@h:6379/1" },
+	{ "redis://u:hunter2@h", "redis://u:***@h" },
+	{ "redis://u:hunter2:hunter2@h", "redis://u:***@h" },
+	{ "redis://u:hunter2@hunter2@h", "redis://u:***@h" },
+	{ "redis://u:%68unter2@h", "redis://u:***@h" },
+	{ "redis://:hunter2://@h", NULL },
+	{ "redis://u:@h", NULL },
+	{ "unix:///run/r.sock?db=1", "unix:///run/r.sock?db=1" },
+	{ "unix://:hunter2@/run/r.sock", "unix://:***@/run/r.sock" },
+	{ "unix://u:hunter2@/r@s?db=1", NULL },
+};
+
+static void
+test_masks(void)
+{
+	char text[200];
+	size_t i;
+
+	for (i = 0; i < sizeof(masks) / sizeof(masks[0]); i++) {
+		struct config * config;
+		char * printed;
+
+		snprintf(text, sizeof(text), "redis = %s\n", masks[i].url);
+		config = load(text, NULL);
+		ok(strstr(error.text, "unter2") == NULL,
+		    "no password in an error: %s", error.text);
+		ok(config != NULL || masks[i].printed == NULL, "%s: %s",
+		    masks[i].url, error.text);
+		if (config == NULL)
+			continue;
+		printed = print(config);
+		ok(strstr(printed, "unter2") == NULL, "%s: no password",
+		    masks[i].url);
+		snprintf(text, sizeof(text), "\nredis = %s ; ",
+		    masks[i].printed == NULL ? "" : masks[i].printed);
+		ok(masks[i].printed == NULL || strstr(printed, text) != NULL,
+		    "%s is printed with *** in its place", masks[i].url);
+		free(printed);
+		config_free(config);
+	}
+}
+
+/* A password from a file is not printed, the file's name is. */
+static void
+test_mask_file(void)
+{
+	char file[PATH_MAX], text[PATH_MAX * 2];
+	struct config * config;
+	char * printed;
+
+	temporary_path(file, "password");
+	temporary_write(file, "hunter2\n", 8);
+	snprintf(text, sizeof(text), "redis_password_file = %s\n", file);
+	config = load(text, NULL);
+	printed = print(config);
+	ok(strstr(printed, "hunter2") == NULL,
+	    "the password of a file is not printed");
+	ok(strstr(printed, file) != NULL, "but the file's name is");
+	free(printed);
+	config_free(config);
+}
+
+/* Lines about as long as inih takes them, and far beyond. */
+static void
+test_long_lines(void)
+{
+	static const size_t lengths[] = {
+		100, 150, 190, 198, 199, 200, 201, 400, 1000, 5000,
+	};
+	static char text[6100], wanted[6000];
+	size_t i;
+
+	for (i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++) {
+		struct config * config;
+
+		memset(wanted, 't', lengths[i]);
+		wanted[lengths[i]] = '\0';
+		snprintf(text, sizeof(text), "tokens = %s\nthreads = 4\n",
+		    wanted);
+		config = load(text, NULL);
+		ok(config == NULL ? strstr(error.text, ":1") != NULL :
+		    strcmp(config->tokens, wanted) == 0 &&
+		    config->threads == 4,
+		    "a value of %zu bytes is read whole or not at all: %s",
+		    lengths[i], error.text);
+		ok(config != NULL || lengths[i] > 150,
+		    "%zu bytes are not too long", lengths[i]);
+		config_free(config);
+	}
+}
+
+int
+main(void)
+{
+	size_t i;
+
+	temporary_create();
+	temporary_path(path, "given.ini");
+	test_defaults();
+	for (i = 0; i < 2 * sizeof(values) / sizeof(values[0]); i++)
+		test_value(i / 2, i % 2 == 0);
+	test_precedence();
+	test_broken();
+	test_no_suggestion();
+	test_syntax();
+	test_variables();
+	test_file();
+	test_password_files();
+	test_long_password();
+	test_redis();
+	test_tls();
+	test_print();
+	test_print_again();
+	test_masks();
+	test_mask_file();
+	test_long_lines();
+	config_free(NULL);
+	return (tap_done());
+}

@@ -1,0 +1,535 @@
+#include <pthread.h>
+#include <sys/stat.h>
+
+#include "lib/clock.h"
+#include "lib/digest.h"
+#include "lib/log.h"
+#include "lib/token.h"
+#include "tests/unit/tap.h"
+#include "tests/unit/temporary.h"
+
+#define FIRST "default:development.hunter2"
+
+static char path[PATH_MAX];
+static char errors[16384];
+
+static void
+write_tokens(const char * text)
+{
+
+	temporary_write(path, text, strlen(text));
+}
+
+static struct token_store *
+open_tokens(const char * text)
+{
+
+	write_tokens(text);
+	return (token_store_open(path));
+}
+
+static enum token_verdict
+verdict(struct token_store * store, const char * token)
+{
+	struct token_grant grant;
+	char * copy = tap_copy(token, strlen(token));
+	enum token_verdict result = token_check(store, copy, strlen(token),
+	    &grant);
+
+	free(copy);
+	return (result);
+}
+
+/* The SHA-256 of a token as hexadecimal digits. */
+static char *
+hex_of(char hex[2 * DIGEST_SIZE + 1], const char * token)
+{
+	unsigned char digest[DIGEST_SIZE];
+
+	digest_sha256(token, strlen(token), digest);
+	digest_hex(hex, digest, sizeof(digest));
+	return (hex);
+}
+
+/* Lines of a file that holds one token, and what the token may do. */
+static const struct {
+	const char * lines;
+	const char * token;
+	enum token_verdict verdict;
+	const char * environment;
+} rows[] = {
+	{ FIRST, FIRST, TOKEN_GRANTED, "development" },
+	{ FIRST "\n", FIRST, TOKEN_GRANTED, "development" },
+	{ FIRST "\r\n", FIRST, TOKEN_GRANTED, "development" },
+	{ "\n\n  \t\n" FIRST "\n\n", FIRST, TOKEN_GRANTED, "development" },
+	{ " \t" FIRST " \t\n", FIRST, TOKEN_GRANTED, "development" },
+	{ "# " FIRST "\n", FIRST, TOKEN_UNKNOWN, NULL },
+	{ "#\n" FIRST " # a comment\n", FIRST, TOKEN_GRANTED, "development" },
+	{ FIRST "# a comment\n", FIRST, TOKEN_GRANTED, "development" },
+	{ "   # indented\n" FIRST, FIRST, TOKEN_GRANTED, "development" },
+	{ FIRST " # type=frontend\n", FIRST, TOKEN_GRANTED, "development" },
+	/* scopes */
+	{ "*:*.s", "*:*.s", TOKEN_GRANTED, "*" },
+	{ "*:prod.s", "*:prod.s", TOKEN_GRANTED, "prod" },
+	{ "[]:prod.s", "[]:prod.s", TOKEN_GRANTED, "prod" },
+	{ "p:**.s", "p:**.s", TOKEN_GRANTED, "**" },
+	{ "p:e.", "p:e.", TOKEN_UNAVAILABLE, NULL },
+	{ "p:e.a.b:c.d", "p:e.a.b:c.d", TOKEN_GRANTED, "e" },
+	{ "p:e:f.s", "p:e:f.s", TOKEN_GRANTED, "e:f" },
+	{ "a.b:e.s", "a.b:e.s", TOKEN_GRANTED, "e" },
+	{ "p:caf\xc3\xa9.s", "p:caf\xc3\xa9.s", TOKEN_GRANTED, "caf\xc3\xa9" },
+	/* types */
+	{ FIRST " type=client", FIRST, TOKEN_GRANTED, "development" },
+	{ FIRST "\ttype=backend", FIRST, TOKEN_GRANTED, "development" },
+	{ FIRST "   type=admin  \n", FIRST, TOKEN_GRANTED, "development" },
+	{ FIRST " type=frontend", FIRST, TOKEN_FORBIDDEN, NULL },
+	/* what is not the token */
+	{ FIRST, "", TOKEN_UNKNOWN, NULL },
+	{ FIRST, "default:development.hunter", TOKEN_UNKNOWN, NULL },
+	{ FIRST, "default:development.hunter22", TOKEN_UNKNOWN, NULL },
+	{ FIRST, "default:development.Hunter2", TOKEN_UNKNOWN, NULL },
+	{ FIRST, "default:production.hunter2", TOKEN_UNKNOWN, NULL },
+	{ FIRST, " " FIRST, TOKEN_UNKNOWN, NULL },
+	{ FIRST, FIRST "\n", TOKEN_UNKNOWN, NULL },
+	{ FIRST, "Bearer " FIRST, TOKEN_UNKNOWN, NULL },
+	{ "# nothing\n", "", TOKEN_UNKNOWN, NULL },
+	{ "", FIRST, TOKEN_UNKNOWN, NULL },
+	{ "\n", "", TOKEN_UNKNOWN, NULL },
+};
+
+static void
+test_rows(void)
+{
+	size_t i;
+
+	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct token_store * store = open_tokens(rows[i].lines);
+		const char * environment = rows[i].environment;
+		struct token_grant grant;
+
+		is_integer(token_check(store, rows[i].token,
+		    strlen(rows[i].token), &grant), rows[i].verdict,
+		    "\"%s\" and \"%s\"", rows[i].lines, rows[i].token);
+		if (environment != NULL) {
+			is_text(grant.environment, environment,
+			    "its environment");
+			is_integer(grant.environment_length,
+			    strlen(environment), "the length of that");
+			is_integer(grant.any_environment,
+			    strcmp(environment, "*") == 0,
+			    "whether it is any");
+		}
+		token_store_free(store);
+	}
+}
+
+/* Lines with %s where the digest stands. */
+static const struct {
+	const char * format;
+	enum token_verdict verdict;
+	const char * environment;
+} digests[] = {
+	{ "sha256:%s prod\n", TOKEN_GRANTED, "prod" },
+	{ "sha256:%s\tprod", TOKEN_GRANTED, "prod" },
+	{ " sha256:%s  * \n", TOKEN_GRANTED, "*" },
+	{ "sha256:%s prod type=backend # x\n", TOKEN_GRANTED, "prod" },
+	{ "sha256:%s prod type=frontend\n", TOKEN_FORBIDDEN, NULL },
+	{ "sha256:%s\n", TOKEN_UNAVAILABLE, NULL },
+	{ "sha256:%s # prod\n", TOKEN_UNAVAILABLE, NULL },
+	{ "sha256:%s0 prod\n", TOKEN_UNAVAILABLE, NULL },
+	{ "sha256:%.63s prod\n", TOKEN_UNAVAILABLE, NULL },
+	{ "sha256:%.63sg prod\n", TOKEN_UNAVAILABLE, NULL },
+	{ "sha256:%.0s prod\n", TOKEN_UNAVAILABLE, NULL },
+	{ "sha256: %s prod\n", TOKEN_UNAVAILABLE, NULL },
+	{ "sha512:%s prod\n", TOKEN_UNAVAILABLE, NULL },
+	{ "%s prod\n", TOKEN_UNAVAILABLE, NULL },
+};
+
+static void
+test_digests(void)
+{
+	char hex[2 * DIGEST_SIZE + 1], text[300];
+	size_t i;
+
+	hex_of(hex, FIRST);
+	for (i = 0; i < sizeof(digests) / sizeof(digests[0]); i++) {
+		const char * from = digests[i].format;
+		const char * at = strchr(from, '%');
+		size_t most = at[1] == '.' ? (size_t)atoi(at + 2) : 64;
+		struct token_store * store;
+		struct token_grant grant;
+
+		snprintf(text, sizeof(text), "%.*s%.*s%s", (int)(at - from),
+		    from, (int)most, hex, strchr(at, 's') + 1);
+		store = open_tokens(text);
+		is_integer(token_check(store, FIRST, strlen(FIRST), &grant),
+		    digests[i].verdict, "%s", from);
+		if (digests[i].environment != NULL)
+			is_text(grant.environment, digests[i].environment,
+			    "its environment");
+		is_integer(verdict(store, hex), digests[i].verdict ==
+		    TOKEN_UNAVAILABLE ? TOKEN_UNAVAILABLE : TOKEN_UNKNOWN,
+		    "the digest itself is no token");
+		token_store_free(store);
+	}
+}
+
+static void
+test_upper_case_digest(void)
+{
+	char hex[2 * DIGEST_SIZE + 1], text[300];
+	struct token_store * store;
+	size_t i;
+
+	hex_of(hex, FIRST);
+	for (i = 0; hex[i] != '\0'; i++)
+		if (hex[i] >= 'a')
+			hex[i] = (char)(hex[i] - 'a' + 'A');
+	snprintf(text, sizeof(text), "sha256:%s e\n", hex);
+	store = open_tokens(text);
+	is_integer(verdict(store, FIRST), TOKEN_GRANTED,
+	    "a digest in upper case");
+	token_store_free(store);
+}
+
+/* Lines that are at fault; the second line is, and the log says so. */
+static const char * const broken[] = {
+	"nocolon", "nocolon.hunter", "project:nodot", ":e.s", "p:.s", "p:e.",
+	":.", ":", ".", "a.b:c", "sha256:", "sha256:00 e", "two words",
+	FIRST " frontend", FIRST " type", FIRST " type=", FIRST " type=x",
+	FIRST " type=Client", FIRST " TYPE=client", FIRST " typ=client",
+	FIRST " type =client", FIRST " type= client", FIRST " name=x",
+	FIRST " =client", FIRST " p:e.s2", FIRST " type=client x",
+	FIRST " type=client,", ("type=client " FIRST),
+};
+
+static void
+test_broken(void)
+{
+	char text[600], place[PATH_MAX + 10];
+	size_t i;
+
+	snprintf(place, sizeof(place), "%s:2", path);
+	for (i = 0; i < sizeof(broken) / sizeof(broken[0]); i++) {
+		struct token_store * store;
+
+		snprintf(text, sizeof(text), "p:e.hunter0\n%s\np:e.third\n",
+		    broken[i]);
+		temporary_errors(errors, sizeof(errors));
+		store = open_tokens(text);
+		temporary_errors(errors, sizeof(errors));
+		is_integer(verdict(store, "p:e.hunter0"), TOKEN_UNAVAILABLE,
+		    "a file with \"%s\" is at fault", broken[i]);
+		ok(strstr(errors, place) != NULL, "the log says which line");
+		ok(strstr(errors, "hunter") == NULL,
+		    "and gives no token away");
+		token_store_free(store);
+	}
+}
+
+static void
+test_environment_length(void)
+{
+	static const struct {
+		size_t length;
+		enum token_verdict verdict;
+	} lengths[] = {
+		{ 1, TOKEN_GRANTED }, { 254, TOKEN_GRANTED },
+		{ 255, TOKEN_GRANTED }, { 256, TOKEN_UNAVAILABLE },
+		{ 1000, TOKEN_UNAVAILABLE },
+	};
+	char token[1100], hex[2 * DIGEST_SIZE + 1], text[1300];
+	size_t i;
+
+	for (i = 0; i < 2 * sizeof(lengths) / sizeof(lengths[0]); i++) {
+		size_t length = lengths[i / 2].length;
+		struct token_store * store;
+		struct token_grant grant;
+
+		memset(token, 'e', sizeof(token));
+		memcpy(token, "p:", 2);
+		strcpy(token + 2 + length, ".s");
+		if (i % 2 == 0)
+			strcpy(text, token);
+		else
+			snprintf(text, sizeof(text), "sha256:%s %.*s",
+			    hex_of(hex, token), (int)length, token + 2);
+		store = open_tokens(text);
+		is_integer(token_check(store, token, strlen(token), &grant),
+		    lengths[i / 2].verdict, "an environment of %zu bytes",
+		    length);
+		if (lengths[i / 2].verdict == TOKEN_GRANTED)
+			is_bytes(grant.environment, grant.environment_length,
+			    token + 2, length, "is granted");
+		token_store_free(store);
+	}
+}
+
+/* A line that is much too long is told, whatever would be left of it. */
+static void
+test_long_line(void)
+{
+	static char text[100100];
+	struct token_store * store;
+
+	memset(text, 's', sizeof(text));
+	memcpy(text, "p:e.", 4);
+	strcpy(text + 100000, "\n");
+	store = open_tokens(text);
+	is_integer(verdict(store, FIRST), TOKEN_UNAVAILABLE,
+	    "a line of 100000 bytes is too long");
+	token_store_free(store);
+	memset(text, 's', sizeof(text));
+	memcpy(text, "p:e.", 4);
+	strcpy(text + 2000, "\n");
+	store = open_tokens(text);
+	text[2000] = '\0';
+	is_integer(verdict(store, text), TOKEN_GRANTED,
+	    "a token of 2000 bytes is not");
+	token_store_free(store);
+}
+
+static void
+test_nul(void)
+{
+	static const char token[] = FIRST "\0x";
+	struct token_store * store = open_tokens(FIRST);
+	struct token_grant grant;
+
+	is_integer(token_check(store, token, sizeof(token) - 1, &grant),
+	    TOKEN_UNKNOWN, "a token and what follows a NUL");
+	is_integer(token_check(store, token, sizeof(token) - 2, &grant),
+	    TOKEN_UNKNOWN, "a token and a NUL");
+	is_integer(token_check(store, token, sizeof(token) - 3, &grant),
+	    TOKEN_GRANTED, "a token");
+	is_integer(token_check(store, token, 0, &grant), TOKEN_UNKNOWN,
+	    "no token");
+	token_store_free(store);
+}
+
+static void
+test_reload(void)
+{
+	struct token_store * store = open_tokens(FIRST "\np:e.b\n");
+
+	is_integer(verdict(store, "p:e.b"), TOKEN_GRANTED, "as opened");
+	write_tokens("p:e.c\n" FIRST " type=frontend\n");
+	is_integer(verdict(store, "p:e.b"), TOKEN_GRANTED,
+	    "a change alone does nothing");
+	token_store_reload(store);
+	is_integer(verdict(store, "p:e.b"), TOKEN_UNKNOWN, "a token has gone");
+	is_integer(verdict(store, "p:e.c"), TOKEN_GRANTED, "one has come");
+	is_integer(verdict(store, FIRST), TOKEN_FORBIDDEN, "one has changed");
+	write_tokens("p:e.d\nbroken\n");
+	token_store_reload(store);
+	is_integer(verdict(store, "p:e.c"), TOKEN_GRANTED,
+	    "a broken file changes nothing");
+	is_integer(verdict(store, "p:e.d"), TOKEN_UNKNOWN,
+	    "not even by what is right in it");
+	unlink(path);
+	token_store_reload(store);
+	is_integer(verdict(store, "p:e.c"), TOKEN_GRANTED,
+	    "nor does a file that has gone");
+	mkdir(path, 0700);
+	token_store_reload(store);
+	is_integer(verdict(store, "p:e.c"), TOKEN_GRANTED,
+	    "nor a directory in its place");
+	rmdir(path);
+	write_tokens("");
+	token_store_reload(store);
+	is_integer(verdict(store, "p:e.c"), TOKEN_UNKNOWN,
+	    "an empty file takes all tokens away");
+	token_store_free(store);
+}
+
+/* A store whose file is bad at first, and then mended. */
+static void
+test_mended(void)
+{
+	static const char * const first[] = { NULL, "broken\n", "dir" };
+	size_t i;
+
+	for (i = 0; i < sizeof(first) / sizeof(first[0]); i++) {
+		struct token_store * store;
+
+		unlink(path);
+		if (i == 1)
+			write_tokens(first[i]);
+		if (i == 2)
+			mkdir(path, 0700);
+		temporary_errors(errors, sizeof(errors));
+		store = token_store_open(path);
+		temporary_errors(errors, sizeof(errors));
+		ok(strstr(errors, path) != NULL &&
+		    strstr(errors, "error: ") != NULL,
+		    "the log names the file, case %zu", i);
+		is_integer(verdict(store, FIRST), TOKEN_UNAVAILABLE,
+		    "no file could be read, case %zu", i);
+		is_integer(verdict(store, ""), TOKEN_UNAVAILABLE,
+		    "whatever the token");
+		rmdir(path);
+		write_tokens(FIRST "\n");
+		token_store_reload(store);
+		is_integer(verdict(store, FIRST), TOKEN_GRANTED,
+		    "until it has been mended");
+		token_store_free(store);
+	}
+}
+
+static void
+test_refresh(void)
+{
+	struct token_store * store = open_tokens(FIRST "\n");
+	enum token_verdict now;
+	int64_t looked;
+
+	write_tokens("p:e.second\n");
+	looked = clock_monotonic();
+	token_store_refresh(store);
+	is_integer(verdict(store, "p:e.second"), TOKEN_GRANTED,
+	    "a changed file is read again");
+	is_integer(verdict(store, FIRST), TOKEN_UNKNOWN,
+	    "and what was in it is forgotten");
+	write_tokens("p:e.third\n");
+	token_store_refresh(store);
+	now = verdict(store, "p:e.third");
+	ok(now == TOKEN_UNKNOWN || clock_monotonic() - looked >= 1000,
+	    "it is looked at but once a second");
+	token_store_reload(store);
+	is_integer(verdict(store, "p:e.third"), TOKEN_GRANTED,
+	    "a reload does not wait");
+	token_store_free(store);
+}
+
+/* An unchanged file is not read again: the log says when it is. */
+static void
+test_refresh_unchanged(void)
+{
+	struct token_store * store = open_tokens(FIRST "\n");
+
+	ok(temporary_errors(errors, sizeof(errors)) > 0,
+	    "the log says that a file is read");
+	token_store_refresh(store);
+	is_integer(temporary_errors(errors, sizeof(errors)), 0,
+	    "a file that has not changed is not read again");
+	token_store_free(store);
+}
+
+static void
+test_twice(void)
+{
+	struct token_store * store = open_tokens(FIRST "\np:e.x\n"
+	    FIRST " type=frontend\n");
+
+	is_integer(verdict(store, FIRST), TOKEN_FORBIDDEN,
+	    "of a token that stands twice the last line counts");
+	is_integer(verdict(store, "p:e.x"), TOKEN_GRANTED, "others count too");
+	token_store_free(store);
+	store = open_tokens(FIRST " type=frontend\n" FIRST "\n");
+	is_integer(verdict(store, FIRST), TOKEN_GRANTED,
+	    "in whichever order");
+	token_store_free(store);
+}
+
+/* More tokens than there is room for at first. */
+static void
+test_many(void)
+{
+	enum { MANY = 5000 };
+	static char text[MANY * 40];
+	size_t used = 0;
+	struct token_store * store;
+	struct token_grant grant;
+	unsigned int wrong = 0;
+	char token[40], environment[20];
+	int i;
+
+	for (i = 0; i < MANY; i++)
+		used += (size_t)sprintf(text + used, "p:env%d.s%d%s\n",
+		    i / 3, i, i % 5 == 0 ? " type=frontend" : "");
+	store = open_tokens(text);
+	for (i = 0; i < MANY; i++) {
+		enum token_verdict wanted = i % 5 == 0 ? TOKEN_FORBIDDEN :
+		    TOKEN_GRANTED;
+
+		snprintf(token, sizeof(token), "p:env%d.s%d", i / 3, i);
+		snprintf(environment, sizeof(environment), "env%d", i / 3);
+		wrong += token_check(store, token, strlen(token), &grant) !=
+		    wanted;
+		wrong += wanted == TOKEN_GRANTED &&
+		    strcmp(grant.environment, environment) != 0;
+		snprintf(token, sizeof(token), "p:env%d.s%d", i / 3 + 1, i);
+		wrong += verdict(store, token) != TOKEN_UNKNOWN;
+	}
+	is_integer(wrong, 0, "5000 tokens");
+	token_store_free(store);
+}
+
+static struct token_store * shared;
+static _Atomic int misses;
+
+static void *
+check_often(void * context)
+{
+	int i;
+
+	(void)context;
+	for (i = 0; i < 2000; i++)
+		if (verdict(shared, FIRST) != TOKEN_GRANTED ||
+		    verdict(shared, "p:e.x") != TOKEN_UNKNOWN)
+			misses++;
+	return (NULL);
+}
+
+/* A token that is in both files is known all the time. */
+static void
+test_threads(void)
+{
+	pthread_t threads[4];
+	int i;
+
+	shared = open_tokens(FIRST "\n");
+	for (i = 0; i < 4; i++)
+		pthread_create(&threads[i], NULL, check_often, NULL);
+	for (i = 0; i < 100; i++) {
+		char next[PATH_MAX];
+
+		temporary_path(next, "next");
+		temporary_write(next, i % 2 == 0 ? FIRST "\np:e.1\n" :
+		    "p:e.2\n" FIRST "\n", sizeof(FIRST "\np:e.1\n") - 1);
+		rename(next, path);
+		token_store_reload(shared);
+		token_store_refresh(shared);
+	}
+	for (i = 0; i < 4; i++)
+		pthread_join(threads[i], NULL);
+	is_integer(misses, 0, "tokens can be looked up while they are read");
+	token_store_free(shared);
+}
+
+int
+main(void)
+{
+
+	if (digest_init() != 0)
+		return (EXIT_FAILURE);
+	temporary_create();
+	temporary_catch_errors();
+	temporary_path(path, "tokens");
+	test_rows();
+	test_digests();
+	test_upper_case_digest();
+	test_broken();
+	test_environment_length();
+	test_long_line();
+	test_nul();
+	test_reload();
+	test_mended();
+	test_refresh();
+	test_refresh_unchanged();
+	test_twice();
+	test_many();
+	test_threads();
+	token_store_free(NULL);
+	return (tap_done());
+}
