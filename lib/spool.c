@@ -1,20 +1,18 @@
 #include <errno.h>
-#include <fcntl.h>
-#include <limits.h>
 #include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
-#include <sys/vfs.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "lib/alloc.h"
 #include "lib/clock.h"
 #include "lib/log.h"
+#include "lib/place.h"
 #include "lib/spool.h"
+#include "lib/spool_sql.h"
 
 /*
  * One table holds all records.  Beside the database, PATH, lie SQLite's files,
@@ -42,7 +40,6 @@
  */
 #define LIMIT_MIN ((uint64_t)256 * 1024)
 #define RESERVE ((uint64_t)1024 * 1024)
-#define PAGE_BYTES 4096			/* Stands in the settings, too. */
 
 /* Milliseconds that a use waits for others, and until the next opening. */
 #define PATIENCE 500
@@ -54,44 +51,6 @@
 /* What a step returns if a record is not there; SQLite never does. */
 #define GONE SQLITE_NOTFOUND
 
-/* EXTRA is FULL that also holds for DELETE mode: it syncs the directory. */
-#define SETTINGS \
-	"PRAGMA page_size=4096; PRAGMA auto_vacuum=INCREMENTAL;" \
-	"PRAGMA synchronous=EXTRA; PRAGMA cache_size=-512;" \
-	"PRAGMA temp_store=MEMORY; PRAGMA mmap_size=0;" \
-	"PRAGMA cell_size_check=ON; PRAGMA journal_size_limit=1048576;" \
-	"PRAGMA wal_autocheckpoint=256;"
-
-static const char use_wal[] = SETTINGS
-    "PRAGMA journal_mode=WAL; SELECT 1 FROM sqlite_master";
-
-/* Without EXCLUSIVE a file in WAL mode would need memory that is shared. */
-static const char use_journal[] = "PRAGMA locking_mode=EXCLUSIVE;" SETTINGS
-    "PRAGMA journal_mode=DELETE; PRAGMA locking_mode=NORMAL;"
-    "SELECT 1 FROM sqlite_master";
-
-/* 1: it is ours; 0: it is empty; -1: it is something else. */
-static const char which_schema[] =
-    "SELECT CASE WHEN user_version = 1 THEN 1 WHEN user_version = 0 AND "
-    "NOT EXISTS (SELECT 1 FROM sqlite_master) THEN 0 ELSE -1 END "
-    "FROM pragma_user_version";
-
-/* The index has all that spool_depth needs. */
-static const char schema[] =
-    "BEGIN IMMEDIATE;"
-    "CREATE TABLE record (id INTEGER PRIMARY KEY AUTOINCREMENT, "
-    "kind INTEGER NOT NULL, since INTEGER NOT NULL, "
-    "counters INTEGER NOT NULL, weight INTEGER NOT NULL, "
-    "length INTEGER NOT NULL, reason TEXT NOT NULL, bytes BLOB NOT NULL);"
-    "CREATE INDEX record_kind ON record (kind, id, since, length);"
-    "INSERT INTO sqlite_sequence VALUES ('record', %lld);"
-    "PRAGMA user_version=1; COMMIT";
-
-/* Free pages are used again; they are given back when they are most. */
-static const char may_shrink[] =
-    "SELECT freelist_count > 64 AND freelist_count * 2 > page_count "
-    "FROM pragma_freelist_count, pragma_page_count";
-
 enum statement {
 	STATEMENT_INSERT,
 	STATEMENT_DELETE,
@@ -101,13 +60,10 @@ enum statement {
 };
 
 static const char * const statement_texts[STATEMENT_COUNT] = {
-	[STATEMENT_INSERT] = "INSERT INTO record (kind, since, counters, "
-	    "weight, length, reason, bytes) VALUES (?, ?, ?, ?, ?, ?, ?)",
-	[STATEMENT_DELETE] = "DELETE FROM record WHERE id = ?",
-	[STATEMENT_READ] = "SELECT id, since, counters, weight, reason, bytes "
-	    "FROM record WHERE kind = ? AND id > ? ORDER BY id",
-	[STATEMENT_DEPTH] = "SELECT count(*), sum(length), min(since) "
-	    "FROM record WHERE kind = ?",
+	[STATEMENT_INSERT] = SPOOL_SQL_INSERT,
+	[STATEMENT_DELETE] = SPOOL_SQL_DELETE,
+	[STATEMENT_READ] = SPOOL_SQL_READ,
+	[STATEMENT_DEPTH] = SPOOL_SQL_DEPTH,
 };
 
 struct spool {
@@ -138,72 +94,7 @@ struct use {
 	struct spool_depth * depth;
 };
 
-/* Files */
-
-static char *
-join(char out[PATH_MAX], const char * path, const char * suffix)
-{
-
-	if (snprintf(out, PATH_MAX, "%s%s", path, suffix) >= PATH_MAX)
-		out[0] = '\0';
-	return (out);
-}
-
-/* Make a file, and its directory if need be; the umask does not matter. */
-static int
-make_file(const char * path)
-{
-	const int flags = O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC;
-	int descriptor = open(path, flags, 0600);
-	char parent[PATH_MAX];
-	char * slash = strrchr(join(parent, path, ""), '/');
-
-	if (descriptor == -1 && errno == ENOENT && slash != NULL) {
-		*slash = '\0';
-		if (mkdir(parent, 0700) == 0)
-			chmod(parent, 0700);
-		descriptor = open(path, flags, 0600);
-		/* SQLite sees to the file's directory, but not beyond. */
-		if (descriptor != -1)
-			syncfs(descriptor);
-	}
-	if (descriptor != -1)
-		fchmod(descriptor, 0600);
-	return (descriptor);
-}
-
-static bool
-is_at(const struct stat * file, const char * path)
-{
-	struct stat now;
-
-	return (stat(path, &now) == 0 && now.st_dev == file->st_dev &&
-	    now.st_ino == file->st_ino);
-}
-
-/* Try to lock a file that nobody has deleted meanwhile. */
-static int
-try_lock(const char * path)
-{
-	int descriptor = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
-	struct stat file;
-	int error = EWOULDBLOCK;
-
-	if (descriptor == -1 && errno == ENOENT)
-		descriptor = make_file(path);
-	if (descriptor == -1) {
-		if (errno == EEXIST)
-			errno = EWOULDBLOCK;
-		return (-1);
-	}
-	if (flock(descriptor, LOCK_EX | LOCK_NB) != 0)
-		error = errno;
-	else if (fstat(descriptor, &file) == 0 && is_at(&file, path))
-		return (descriptor);
-	close(descriptor);
-	errno = error;
-	return (-1);
-}
+/* Helpers */
 
 /* SQLite asks it whether to try again. */
 static int
@@ -221,12 +112,12 @@ be_patient(void * context, int count)
 
 /* The result code for a call of the system that failed. */
 static int
-fail(struct spool * spool, const char * path)
+fail(struct spool * spool, const char * suffix)
 {
 	int error = errno;
 
-	snprintf(spool->why, sizeof(spool->why), "%s: %s", path,
-	    strerror(error));
+	snprintf(spool->why, sizeof(spool->why), "%s%s: %s", spool->path,
+	    suffix, strerror(error));
 	if (error == EWOULDBLOCK)
 		return (SQLITE_BUSY);
 	return (error == ENOSPC || error == EDQUOT ? SQLITE_FULL :
@@ -236,42 +127,9 @@ fail(struct spool * spool, const char * path)
 static int
 lock(struct spool * spool, int * descriptor)
 {
-	char path[PATH_MAX];
 
-	join(path, spool->path, ".lock");
-	do
-		*descriptor = try_lock(path);
-	while (*descriptor == -1 && errno == EWOULDBLOCK &&
-	    be_patient(spool, 0));
-	return (*descriptor == -1 ? fail(spool, path) : SQLITE_OK);
-}
-
-/* Rename the database from its first part on; the caller holds the lock. */
-static void
-rename_parts(const struct spool * spool, size_t first)
-{
-	static const char * const parts[] = { "", "-wal", "-shm", "-journal" };
-	int64_t now = clock_now_ms();
-	char suffix[64], from[PATH_MAX], aside[PATH_MAX], to[PATH_MAX];
-	struct stat file;
-	size_t i;
-
-	do {
-		snprintf(suffix, sizeof(suffix), ".damaged-%lld",
-		    (long long)now++);
-		join(aside, spool->path, suffix);
-	} while (lstat(aside, &file) == 0 ||
-	    lstat(join(to, aside, parts[1]), &file) == 0);
-	for (i = first; i < sizeof(parts) / sizeof(parts[0]); i++) {
-		join(from, spool->path, parts[i]);
-		join(to, aside, parts[i]);
-		if (rename(from, to) == 0)
-			log_error("%s is renamed to %s, and nothing in it is "
-			    "sent: %s", from, to, spool->why);
-		else if (errno != ENOENT)
-			log_error("%s cannot be renamed to %s: %s", from, to,
-			    strerror(errno));
-	}
+	*descriptor = place_lock(spool->path, ".lock", spool->deadline);
+	return (*descriptor == -1 ? fail(spool, ".lock") : SQLITE_OK);
 }
 
 /* The database */
@@ -285,7 +143,7 @@ close_file(struct spool * spool)
 		sqlite3_finalize(spool->statements[i]);
 		spool->statements[i] = NULL;
 	}
-	if (spool->db != NULL && !is_at(&spool->file, spool->path))
+	if (spool->db != NULL && !place_has(spool->path, &spool->file))
 		sqlite3_db_config(spool->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE,
 		    1, NULL);
 	sqlite3_close(spool->db);
@@ -298,35 +156,11 @@ put_aside(struct spool * spool)
 	int descriptor;
 	int code = lock(spool, &descriptor);
 
-	if (code == SQLITE_OK && is_at(&spool->file, spool->path))
-		rename_parts(spool, 0);
+	if (code == SQLITE_OK && place_has(spool->path, &spool->file))
+		place_put_aside(spool->path, spool->why);
 	close_file(spool);
 	if (code == SQLITE_OK)
 		close(descriptor);
-}
-
-/* See which file is there, or make it; the caller holds the lock. */
-static int
-find_file(struct spool * spool)
-{
-	int descriptor;
-
-	if (stat(spool->path, &spool->file) == 0) {
-		if ((spool->file.st_mode & S_IRWXO) != 0)
-			log_warning("%s is open to every user of this host",
-			    spool->path);
-		return (SQLITE_OK);
-	}
-	if (errno != ENOENT)
-		return (fail(spool, spool->path));
-	snprintf(spool->why, sizeof(spool->why), "its database is gone");
-	rename_parts(spool, 1);
-	spool->why[0] = '\0';
-	descriptor = make_file(spool->path);
-	if (descriptor == -1 || fstat(descriptor, &spool->file) != 0)
-		return (fail(spool, spool->path));
-	close(descriptor);
-	return (SQLITE_OK);
 }
 
 static int
@@ -351,40 +185,17 @@ query(struct spool * spool, const char * text, int64_t * value)
 	return (code == SQLITE_ROW ? SQLITE_OK : code);
 }
 
-/* Where other hosts, or the far side of FUSE, may share no memory with us. */
-static bool
-is_on_network(const char * path)
-{
-	/* NFS, SMB, CIFS, SMB2, 9p, NCP, AFS, kAFS, */
-	/* Ceph, FUSE, Coda, Lustre, GFS2, OCFS2, GPFS, VirtualBox */
-	static const uint32_t types[] = {
-		0x6969, 0x517b, 0xff534d42, 0xfe534d42,
-		0x01021997, 0x564c, 0x5346414f, 0x6b414653,
-		0x00c36400, 0x65735546, 0x73757245, 0x0bd00bd0,
-		0x01161970, 0x7461636f, 0x47504653, 0x786f4256,
-	};
-	struct statfs system;
-	size_t i;
-
-	if (statfs(path, &system) != 0)
-		return (true);
-	for (i = 0; i < sizeof(types) / sizeof(types[0]); i++)
-		if ((uint32_t)system.f_type == types[i])
-			return (true);
-	return (false);
-}
-
 static int
 set_schema(struct spool * spool)
 {
-	char text[sizeof(schema) + 32];
+	char text[sizeof(SPOOL_SQL_SCHEMA) + 32];
 	int64_t which;
-	int code = query(spool, which_schema, &which);
+	int code = query(spool, SPOOL_SQL_WHICH, &which);
 
 	if (code != SQLITE_OK || which == 1)
 		return (code);
 	if (which == 0) {
-		snprintf(text, sizeof(text), schema,
+		snprintf(text, sizeof(text), SPOOL_SQL_SCHEMA,
 		    (long long)clock_now_ms() * 1000);
 		return (execute(spool, text));
 	}
@@ -396,8 +207,6 @@ set_schema(struct spool * spool)
 static int
 open_with(struct spool * spool, const char * mode)
 {
-	char path[PATH_MAX];
-	struct stat wal;
 	int code = sqlite3_open_v2(spool->path, &spool->db,
 	    SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
 
@@ -407,9 +216,8 @@ open_with(struct spool * spool, const char * mode)
 	sqlite3_busy_handler(spool->db, be_patient, spool);
 	if (sqlite3_db_readonly(spool->db, "main") == 1)
 		return (SQLITE_READONLY);
-	/* SQLite would take the file for a new one and delete the other. */
-	if (spool->file.st_size == 0 && stat(join(path, spool->path, "-wal"),
-	    &wal) == 0 && wal.st_size > 0)
+	/* SQLite would take it for a new database and delete the WAL. */
+	if (spool->file.st_size == 0 && place_size(spool->path, "-wal") > 0)
 		return (SQLITE_CORRUPT);
 	return (execute(spool, mode));
 }
@@ -417,15 +225,15 @@ open_with(struct spool * spool, const char * mode)
 static int
 open_database(struct spool * spool)
 {
-	bool wal = !is_on_network(spool->path);
-	int code = open_with(spool, wal ? use_wal : use_journal);
+	bool wal = !place_is_remote(spool->path);
+	int code = open_with(spool, wal ? SPOOL_SQL_WAL : SPOOL_SQL_JOURNAL);
 	size_t i;
 
 	/* Where memory cannot be shared, say. */
 	if (wal && ((code & 0xff) == SQLITE_CANTOPEN ||
 	    (code & 0xff) == SQLITE_IOERR)) {
 		close_file(spool);
-		code = open_with(spool, use_journal);
+		code = open_with(spool, SPOOL_SQL_JOURNAL);
 	}
 	if (code == SQLITE_OK)
 		code = set_schema(spool);
@@ -443,8 +251,9 @@ open_file(struct spool * spool)
 
 	if (code != SQLITE_OK)
 		return (code);
-	code = find_file(spool);
-	if (code == SQLITE_OK)
+	if (place_find(spool->path, &spool->file) != 0)
+		code = fail(spool, "");
+	else
 		code = open_database(spool);
 	close(descriptor);
 	return (code);
@@ -493,11 +302,10 @@ settle(struct spool * spool, int code)
 static int
 get_ready(struct spool * spool)
 {
-	struct stat now;
 	int code;
 
-	if (spool->db != NULL && is_at(&spool->file, spool->path)) {
-		if (stat(spool->path, &now) == 0 && now.st_size == 0)
+	if (spool->db != NULL && place_has(spool->path, &spool->file)) {
+		if (place_size(spool->path, "") == 0)
 			return (settle(spool, SQLITE_CORRUPT));
 		return (SQLITE_OK);
 	}
@@ -596,9 +404,8 @@ begin(struct spool * spool, bool removes)
 		return (code);
 	if (removes)
 		limit += rest > RESERVE ? rest : RESERVE;
-	snprintf(text, sizeof(text), "BEGIN IMMEDIATE;"
-	    "PRAGMA max_page_count=%llu",
-	    (unsigned long long)limit / PAGE_BYTES);
+	snprintf(text, sizeof(text), SPOOL_SQL_BEGIN,
+	    (unsigned long long)limit / SPOOL_SQL_PAGE);
 	code = execute(spool, text);
 	close(turn);
 	return (code);
@@ -616,9 +423,9 @@ write_records(struct spool * spool, const struct use * use)
 	for (i = 0; i < use->record_count && code == SQLITE_OK; i++)
 		code = insert(spool, &use->records[i]);
 	if (use->count > 0 && code == SQLITE_OK)
-		code = query(spool, may_shrink, &may);
+		code = query(spool, SPOOL_SQL_MAY_SHRINK, &may);
 	if (may && code == SQLITE_OK)
-		code = execute(spool, "PRAGMA incremental_vacuum(256)");
+		code = execute(spool, SPOOL_SQL_SHRINK);
 	if (code == SQLITE_OK)
 		code = execute(spool, "COMMIT");
 	if (code != SQLITE_OK)
@@ -688,7 +495,7 @@ perform(struct spool * spool, const struct use * use)
 		if (is_damage(code))
 			put_aside(spool);
 		else if ((code == SQLITE_OK && use->step != write_records) ||
-		    spool->db == NULL || is_at(&spool->file, spool->path))
+		    spool->db == NULL || place_has(spool->path, &spool->file))
 			break;
 		else {
 			close_file(spool);
@@ -754,19 +561,17 @@ spool_depth(struct spool * spool, enum spool_kind kind,
 bool
 spool_lock(struct spool * spool)
 {
-	char path[PATH_MAX];
 	struct stat file;
 	uint64_t more;
 
-	join(path, spool->path, ".lease");
 	if (spool->lease != -1 && fstat(spool->lease, &file) == 0 &&
-	    is_at(&file, path))
+	    file.st_nlink > 0)
 		return (true);
 	spool_unlock(spool);
-	spool->lease = try_lock(path);
+	spool->lease = place_lock(spool->path, ".lease", 0);
 	if (spool->lease == -1 && errno != EWOULDBLOCK &&
 	    log_allowed(&spool->failed, LOG_INTERVAL, &more))
-		log_error("%s: %s", path, strerror(errno));
+		log_error("%s.lease: %s", spool->path, strerror(errno));
 	return (spool->lease != -1);
 }
 

@@ -388,6 +388,80 @@ def damaged():
         check("spool" in place.read(flagtally.log), "the log says so")
 
 
+def samples(text):
+    """Prometheus' text as a dict."""
+    return {line.rsplit(" ", 1)[0]: float(line.rsplit(" ", 1)[1])
+            for line in text.decode().splitlines()
+            if line and not line.startswith("#")}
+
+
+def backstage():
+    """Health, readiness and numbers, of several processes together."""
+    def get(process, name, **more):
+        values = fcgi.params(
+            REQUEST_METHOD="GET", CONTENT_LENGTH=None, CONTENT_TYPE=None,
+            REQUEST_URI="/internal-backstage/" + name,
+            SCRIPT_NAME="/internal-backstage/" + name,
+            REMOTE_ADDR="127.0.0.1", **more)
+        connection = fcgi.Connection(process.address)
+        try:
+            return connection.request(values)
+        finally:
+            connection.close()
+
+    def ready(process):
+        answer = get(process, "ready")
+        return answer.status, json.loads(answer.body)
+
+    with Place() as place:
+        redis = Redis(place)
+        one, two = (start(place, redis, f"f{i}") for i in range(2))
+        equal(get(one, "health").status, 200, "it is healthy")
+        equal(ready(one), (200, {"status": "ready", "redis": "up",
+                                 "spool": "ok"}), "and ready")
+        equal(get(one, "ready", HTTP_X_FORWARDED_FOR="9.9.9.9").status, 404,
+              "who comes through a proxy does not see it")
+        for _ in range(3):
+            post(one, metric())
+            post(two, metric("g"), metric("h"))
+        fcgi.post(two.address, b"{}")
+        numbers = samples(get(one, "metrics").body)
+        equal((numbers['flagtally_requests_total{code="202"}'],
+               numbers['flagtally_requests_total{code="400"}'],
+               numbers["flagtally_counters_applied_total"],
+               numbers["flagtally_group_requests_sum"]), (6, 1, 9, 6),
+              "the numbers of both processes stand together")
+        redis.kill()
+        post(one, metric())
+        until(lambda: ready(two)[1]["redis"] == "down", "the news")
+        equal(ready(two), (200, {"status": "degraded", "redis": "down",
+                                 "spool": "ok"}),
+              "without Redis it is degraded, and the other process knows")
+        numbers = samples(get(two, "metrics").body)
+        check(sum(numbers[f'flagtally_spooled_total{{kind="{kind}"}}']
+                  for kind in ("tally", "calls")) >= 1,
+              "what was spooled is counted", numbers)
+        one.kill()
+        redis.start()
+        until(lambda: yes(redis) == 4, "replay")
+        until(lambda: ready(two) == (200, {
+            "status": "ready", "redis": "up", "spool": "ok"}), "readiness")
+        numbers = samples(get(two, "metrics").body)
+        check(numbers['flagtally_requests_total{code="202"}'] == 7,
+              "what a killed process has counted stays", numbers)
+        check(numbers["flagtally_replayed_total"] >= 1, "replay is counted")
+    with Place() as place:
+        redis = Redis(place)
+        alone = Flagtally(place, redis)
+        redis.kill()
+        post(alone, metric())
+        equal(ready(alone), (503, {"status": "unavailable", "redis": "down",
+                                   "spool": "none"}),
+              "with neither Redis nor spool it is unavailable")
+        redis.start()
+        until(lambda: ready(alone)[0] == 200, "readiness by itself")
+
+
 def nowhere():
     """A spool that cannot be had does not keep Redis from working."""
     with Place() as place:
@@ -404,4 +478,4 @@ def nowhere():
 
 
 run([away, killed, silent, cut, restarted, refused, full, modes, cgi, gauges,
-     merged, shared, damaged, nowhere])
+     merged, shared, damaged, backstage, nowhere])

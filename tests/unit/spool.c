@@ -2,8 +2,10 @@
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/file.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/vfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -34,6 +36,22 @@ statfs(const char * name, struct statfs * out)
 	memset(out, 0, sizeof(*out));
 	out->f_type = on_network ? 0x6969 : 0xef53;
 	return (0);
+}
+
+/* Likewise, so that something can happen just before; and they are counted. */
+static void (*before_flock)(void);
+static unsigned int flocks;
+
+int
+flock(int descriptor, int operation)
+{
+	void (*before)(void) = before_flock;
+
+	flocks++;
+	before_flock = NULL;
+	if (before != NULL)
+		before();
+	return ((int)syscall(SYS_flock, descriptor, operation));
 }
 
 /* Places */
@@ -318,7 +336,8 @@ take_copy(void * context, const struct spool_record * record)
 
 	*copy = *record;
 	copy->reason = strdup(record->reason);
-	copy->bytes = tap_copy(record->bytes, record->length);
+	copy->bytes = record->bytes == NULL ? NULL :
+	    tap_copy(record->bytes, record->length);
 	return (true);
 }
 
@@ -336,6 +355,7 @@ check_record(struct spool * spool, struct spool_record record)
 	    got.since == record.since && got.counters == record.counters &&
 	    got.weight == record.weight, "all its numbers");
 	is_text(got.reason, reason, "its reason");
+	ok(got.bytes != NULL, "there are bytes, even if they are none");
 	is_bytes(got.bytes, got.length, record.bytes, record.length,
 	    "its bytes");
 	free((void *)(uintptr_t)got.reason);
@@ -710,15 +730,20 @@ static const char * const obstacles[] = { "directory", "file/spool.db",
 #define OBSTACLES 4
 
 static void
-check_obstacle(struct spool * spool, const char * name, bool in_place)
+check_obstacle(struct spool * spool, const char * name, bool in_place,
+    int64_t since)
 {
 	struct spool_depth out;
+	unsigned int tried;
 
 	ok(is_logged("error: ") && strstr(errors, name) != NULL &&
 	    strchr(errors, '\n') == strrchr(errors, '\n'),
 	    "%s: the log says so in one line", name);
+	tried = flocks;
 	is_integer(append(spool, "a", NULL), SPOOL_FAILED,
 	    "%s: nothing is taken", name);
+	ok(flocks == tried || clock_monotonic() >= since + 1000,
+	    "%s: it is not even tried within a second", name);
 	is_integer(spool_depth(spool, SPOOL_TALLY, &out), SPOOL_FAILED,
 	    "%s: or counted", name);
 	is_text(texts(spool, 0, 0), "failed", "%s: or read", name);
@@ -732,6 +757,7 @@ test_not_to_be_had(void)
 {
 	struct spool * spools[OBSTACLES];
 	char place[sizeof(path)], name[PATH_MAX];
+	int64_t since;
 	size_t i;
 
 	begin_place();
@@ -744,9 +770,10 @@ test_not_to_be_had(void)
 	is_integer(symlink("/nowhere/at/all", name), 0, "a symbolic link");
 	for (i = 0; i < OBSTACLES; i++) {
 		snprintf(name, sizeof(name), "%s/%s", place, obstacles[i]);
+		since = clock_monotonic();
 		spools[i] = spool_open(name, LIMIT);
 		check_obstacle(spools[i], obstacles[i],
-		    strchr(obstacles[i], '/') == NULL);
+		    strchr(obstacles[i], '/') == NULL, since);
 	}
 	for (i = 0; i < OBSTACLES; i++) {
 		snprintf(name, sizeof(name), "%s/%.*s", place,
@@ -968,6 +995,47 @@ test_moved(void)
 	one = spool_open(path, LIMIT);
 	is_text(texts(one, 0, 0), "c d ", "it stays");
 	spool_free(one);
+}
+
+static void
+delete_database(void)
+{
+
+	unlink(path);
+}
+
+static void
+delete_lease(void)
+{
+
+	unlink(beside(".lease"));
+}
+
+/* Between a look at a file and its use somebody deletes it. */
+static void
+test_moved_meanwhile(void)
+{
+	struct spool * one, * two;
+	bool held;
+
+	begin_place();
+	one = spool_open(path, LIMIT);
+	append(one, "a", NULL);
+	before_flock = delete_database;
+	is_integer(append(one, "b", NULL), SPOOL_DONE,
+	    "the database is deleted just before it is written");
+	ok(before_flock == NULL, "indeed");
+	two = spool_open(path, LIMIT);
+	is_text(texts(two, 0, 0), "b ", "what was written is in the new one");
+	held = spool_lock(two);
+	spool_unlock(two);
+	ok(held, "the lease is free");
+	before_flock = delete_lease;
+	held = spool_lock(one);
+	ok(before_flock == NULL, "its file is deleted just before it is had");
+	ok(!held || !spool_lock(two), "two cannot have it");
+	spool_free(one);
+	spool_free(two);
 }
 
 /* Open, say so, wait, append, and again. */
@@ -1317,6 +1385,7 @@ main(void)
 	test_damage();
 	test_left_wal();
 	test_moved();
+	test_moved_meanwhile();
 	test_damage_for_many();
 	test_lease();
 	test_mode();
