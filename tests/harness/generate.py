@@ -26,10 +26,19 @@ class Bodies:
                  conflicts=False):
         self.random = random
         self.environments = environments
-        self.names = ODD + [f"name-{i}" for i in range(features)]
+        self.names = ODD + [f"name-{i}" for i in range(features)] + [
+            self.any_text() for _ in range(features)]
         self.applications = [self.random.choice(self.names)
                              for _ in range(applications)]
         self.conflicts = conflicts
+
+    def any_text(self):
+        """A few characters out of all of Unicode."""
+        ends = [0x80, 0x800, 0xd800, 0x110000]
+        return "".join(chr(code) for code in (
+            self.random.randrange(self.random.choice(ends))
+            for _ in range(self.random.randrange(1, 5)))
+            if not 0xd800 <= code < 0xe000)
 
     def count(self):
         count = self.random.choice([0, 0, 1, 1, 2, 3, 7, 1000, 2 ** 40])

@@ -20,7 +20,7 @@ class Proxy:
         self.limits = {}
         self.passed = {"up": 0, "down": 0}
         self.stay = self.broken = False
-        self.held = None
+        self.held = self.dripping = None
         self.lose = False
         self.cuts = 0
         self.listening = socket.socket(socket.AF_UNIX)
@@ -44,10 +44,14 @@ class Proxy:
         """Pass nothing on that way; what comes is kept."""
         self.held = way
 
+    def drip(self, way):
+        """Pass a byte at a time on that way, a hundred in a second."""
+        self.dripping = way
+
     def release(self, lose=False):
         """Pass it on again, or lose it with the connection."""
         self.lose = lose
-        self.held = None
+        self.held = self.dripping = None
 
     def drop_if(self, condition):
         if condition:
@@ -94,15 +98,16 @@ class Proxy:
                 if kept[way] and self.held != way:
                     if self.lose:
                         return
-                    sink.sendall(kept[way])
-                    kept[way] = b""
+                    count = 1 if self.dripping == way else len(kept[way])
+                    sink.sendall(kept[way][:count])
+                    kept[way] = kept[way][count:]
             for source in ready:
                 way, sink = (("up", server) if source is client
                              else ("down", client))
                 data = source.recv(65536)
                 if not data:
                     return
-                if self.held == way:
+                if way in (self.held, self.dripping):
                     kept[way] += data
                     continue
                 limit = self.limits.get(way)

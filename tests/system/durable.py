@@ -11,7 +11,7 @@ from tests.harness import fcgi
 from tests.harness.proxy import Proxy
 from tests.harness.servers import PROGRAM, Flagtally, Place, Redis, \
     environment
-from tests.harness.tap import check, equal, run
+from tests.harness.tap import check, equal, note, run
 from tests.harness.wait import until
 
 HOUR = "flagtally:{e:a}:2026-11-23T09"
@@ -117,6 +117,75 @@ def silent():
             until(lambda: yes(redis) >= wanted, "replay")
             until(lambda: waiting(place, redis) == [], "an empty spool")
             equal(yes(redis), wanted, f"{round_}: counted once each")
+
+
+def dripping():
+    """Redis answers byte by byte: that is no answer in time."""
+    with Place() as place:
+        redis = Redis(place)
+        proxy = Proxy(place, redis.path)
+        flagtally = start(place, proxy.url())
+        post(flagtally, metric())
+        proxy.drip("down")
+        # A hundred replies, which take longer than anybody waits.
+        many = [metric(app=f"a{i}") for i in range(100)]
+        results = [timed(flagtally, *many) for _ in range(3)]
+        equal({status for status, _ in results}, {202}, "accepted")
+        check(max(took for _, took in results) < 2, "within 2 s", results)
+        proxy.release()
+        until(lambda: waiting(place, redis) == [], "replay")
+        equal([yes(redis, key=f"flagtally:{{e:a{i}}}:2026-11-23")
+               for i in range(100)], [3] * 100, "counted once each")
+
+
+def outage():
+    """A long outage fits into the spool, because it merges.
+
+    FLAGTALLY_OUTAGE says how many posts it lasts; 1800000 are an hour of 500
+    in a second.
+    """
+    posts = int(os.environ.get("FLAGTALLY_OUTAGE") or 6000)
+    bodies = [body(*[metric(f"feature-{(5 * i + j) % 200}", 1, f"app-{i % 7}")
+                     for j in range(5)]) for i in range(280)]
+    with Place() as place:
+        redis = Redis(place)
+        redis.kill()
+        flagtally = start(place, redis)
+        sizes = []
+
+        def client(number):
+            connection = fcgi.Connection(flagtally.address)
+            statuses = set()
+            for i in range(number, posts, 16):
+                text = bodies[i % len(bodies)]
+                statuses.add(connection.request(fcgi.params(text), text,
+                                                keep=True).status)
+                if number == 0 and i % (posts // 4 // 16 * 16) == 0:
+                    sizes.append(spooled(place))
+            return statuses
+
+        begin = time.monotonic()
+        with ThreadPoolExecutor(16) as pool:
+            statuses = set().union(*pool.map(client, range(16)))
+        took = time.monotonic() - begin
+        equal(statuses, {202}, f"{posts} posts are accepted without Redis")
+        note(f"{posts / took:.0f} posts/s, spool {sizes}")
+        check(sizes[-1] < 4 << 20, "the spool stays small", sizes)
+        begin = time.monotonic()
+        redis.start()
+        until(lambda: waiting(place, redis) == [], "replay", 60)
+        took = time.monotonic() - begin
+        check(took < 30, "replay takes less than 30 s", took)
+        total = sum(int(value) for i in range(7)
+                    for value in redis.client.value(
+                        f"flagtally:{{e:app-{i}}}:2026-11-23").values())
+        equal(total, 5 * posts, "and every count is there once")
+
+
+def spooled(place):
+    """Bytes on disk."""
+    return sum(os.path.getsize(place.file(name))
+               for name in ("spool.db", "spool.db-wal"))
 
 
 def waiting(place, redis):
@@ -449,7 +518,8 @@ def backstage():
         numbers = samples(get(two, "metrics").body)
         check(numbers['flagtally_requests_total{code="202"}'] == 7,
               "what a killed process has counted stays", numbers)
-        check(numbers["flagtally_replayed_total"] >= 1, "replay is counted")
+        until(lambda: samples(get(two, "metrics").body)[
+            "flagtally_replayed_total"] >= 1, "the count of replay")
     with Place() as place:
         redis = Redis(place)
         alone = Flagtally(place, redis)
@@ -477,5 +547,5 @@ def nowhere():
         equal(yes(redis), 2, "counted once each")
 
 
-run([away, killed, silent, cut, restarted, refused, full, modes, cgi, gauges,
-     merged, shared, damaged, backstage, nowhere])
+run([away, killed, silent, dripping, outage, cut, restarted, refused, full,
+     modes, cgi, gauges, merged, shared, damaged, backstage, nowhere])
