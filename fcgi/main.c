@@ -150,7 +150,7 @@ load_config(const char * path)
 	return (config);
 }
 
-/* Seconds of a duration; what is not 0 stays so. */
+/* Whole seconds of a duration. */
 static int64_t
 seconds(uint64_t milliseconds)
 {
@@ -273,7 +273,10 @@ finish(struct program * program)
 
 	listen_close(&program->listen);
 	commit_stop(program->service.committer);
-	replay_stop(program->replay, program->deadline);
+	/* Else it goes on using the rest until the process is gone. */
+	if (!replay_stop(program->replay, program->deadline > 0 ?
+	    program->deadline : clock_monotonic() + STOP_TIME_MAX))
+		return;
 	look_free(&program->look);
 	token_store_free(program->service.tokens);
 	free(program->service.token_variable);

@@ -530,14 +530,14 @@ replay_redis_serves(const struct replay * replay)
 	return (replay == NULL || !replay->lost);
 }
 
-void
+bool
 replay_stop(struct replay * replay, int64_t deadline)
 {
 	struct timespec limit;
 	int64_t remaining = clock_remaining(deadline);
 
 	if (replay == NULL)
-		return;
+		return (true);
 	pthread_mutex_lock(&replay->lock);
 	replay->stopping = true;
 	pthread_cond_signal(&replay->wake);
@@ -549,9 +549,10 @@ replay_stop(struct replay * replay, int64_t deadline)
 		limit.tv_nsec -= 1000000000;
 		limit.tv_sec++;
 	}
-	/* Else it is left alone: whatever it is at can be cut off. */
-	if (pthread_timedjoin_np(replay->thread, NULL, &limit) == 0)
-		destroy(replay);
+	if (pthread_timedjoin_np(replay->thread, NULL, &limit) != 0)
+		return (false);
+	destroy(replay);
+	return (true);
 }
 
 enum replay_result

@@ -48,10 +48,12 @@ bool replay_redis_serves(const struct replay * replay);
 
 /**
  * replay_stop(replay, deadline):
- * Stop the thread at the next point where nothing is half done, by
- * ${deadline}, and free the replay with its sink and spool.
+ * Stop the thread at the next point where nothing is half done, and free the
+ * replay with its sink and spool.  Return false, with nothing freed, if it has
+ * not come to one by ${deadline}; the process may end all the same, as replay
+ * can be cut off anywhere.
  */
-void replay_stop(struct replay * replay, int64_t deadline);
+bool replay_stop(struct replay * replay, int64_t deadline);
 
 /* Why a record is set aside of which nobody knows whether Redis has it. */
 #define REPLAY_TOO_OLD "so old that nobody knows whether Redis has it"
