@@ -27,8 +27,9 @@
 /* Milliseconds between two looks at a Redis that is away. */
 #define PROBE_INTERVAL 1000
 
-/* The part of a request's time that is left for the spool. */
+/* The part of a request's time that is left for the spool, and attempts. */
 #define SPOOL_TIME_MAX 700
+#define SPOOL_TRIES 3
 
 /* Memory that the committer keeps from group to group. */
 #define KEEP_BYTES ((size_t)1024 * 1024)
@@ -56,6 +57,7 @@ struct committer {
 	struct replay * replay;		/* Likewise. */
 	struct arena * arena;		/* Of a group that is merged. */
 	struct buffer bytes;
+	int64_t deadline;		/* Of the group at hand. */
 
 	/* With ack=memory: */
 	struct tally * gathered;	/* What has been answered. */
@@ -180,8 +182,15 @@ judge(const struct tally * tally)
 static bool
 append(struct committer * committer, struct spool_record * record)
 {
+	enum spool_result result;
+	int tries = SPOOL_TRIES;
 
-	if (spool_append(committer->spool, record) != SPOOL_DONE)
+	/* A disk that stalls under another process may get over it. */
+	do
+		result = spool_append(committer->spool, record);
+	while (result == SPOOL_FAILED && --tries > 0 &&
+	    clock_remaining(committer->deadline) > SPOOL_TIME_MAX);
+	if (result != SPOOL_DONE)
 		return (false);
 	stats_add(committer->settings.stats,
 	    (enum stats_counter)(STATS_SPOOLED_TALLY + record->kind), 1);
@@ -256,6 +265,7 @@ make_durable(struct committer * committer, struct tally * tally,
 	enum sink_result result;
 
 	committer->left = false;
+	committer->deadline = deadline;
 	CRASH_POINT("commit-begin");
 	if (committer->spool != NULL &&
 	    (committer->settings.ack == COMMIT_ACK_SPOOL ||

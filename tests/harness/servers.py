@@ -23,11 +23,22 @@ def find(name):
     return path
 
 
+def quick_directory():
+    """Where files are in memory, so that no slow disk decides about time."""
+    try:
+        system = os.statvfs("/dev/shm")
+    except OSError:
+        return "/tmp"
+    room = system.f_bavail * system.f_frsize
+    fit = room > 512 << 20 and not system.f_flag & os.ST_NOEXEC
+    return "/dev/shm" if fit and os.access("/dev/shm", os.W_OK) else "/tmp"
+
+
 class Place:
     """A fresh directory, and what runs in it; all goes with it."""
 
     def __init__(self):
-        self.path = tempfile.mkdtemp(prefix="ft.", dir="/tmp")
+        self.path = tempfile.mkdtemp(prefix="ft.", dir=quick_directory())
         self.servers = []
 
     def __enter__(self):
