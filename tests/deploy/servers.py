@@ -1,0 +1,375 @@
+"""One table of requests, which gets the same answers behind every web server.
+
+Names of classes of tests/harness/front.py on the command line run those alone.
+"""
+
+import gzip
+import json
+import re
+import sys
+import zlib
+
+from tests.harness.front import fronts
+from tests.harness.servers import Place, Redis
+from tests.harness.tap import check, equal, run
+from tests.harness.wait import until
+from tests.harness.web import Standin, chunked, head
+
+BULK = "/api/client/metrics/bulk"
+TOKEN = "*:*.secret"
+TOKENS = f"{TOKEN}\n*:*.browser type=frontend\n"
+MEGABYTE = 1 << 20
+LIMIT_BODY = 4 * MEGABYTE
+LIMIT_INFLATED = 32 * MEGABYTE
+LIMIT_COUNTERS = 100000
+UUID = "[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
+
+
+# What is answered: status, content type, content, Allow, Retry-After.
+
+def wanted(status, kind, content, allow=None, retry=None):
+    return {"status": status, "type": kind, "content": content,
+            "allow": allow, "retry-after": retry}
+
+
+def problem(status, title, name, detail, allow=None, retry=None, **place):
+    """A problem's content; pointer and offset where a 400 or 413 has them."""
+    return wanted(status, "application/problem+json", {
+        "type": "about:blank", "title": title, "status": status,
+        "detail": detail, **place, "id": "UUID", "name": name,
+        "message": detail, "details": [{
+            "message": detail, "description": detail,
+            "path": place.get("pointer", "")}]}, allow, retry)
+
+
+def bad(detail, pointer="", offset=0):
+    return problem(400, "Bad Request", "BadDataError", detail,
+                   pointer=pointer, offset=offset)
+
+
+def too_large(detail, **place):
+    return problem(413, "Content Too Large", "ContentTooLargeError", detail,
+                   **place)
+
+
+def wrong_type(what):
+    return problem(415, "Unsupported Media Type", "ContentTypeError",
+                   f"the {what}")
+
+
+def headless(answer):
+    """The same for HEAD."""
+    return {**answer, "content": None}
+
+
+ACCEPTED = wanted(202, "application/json", {})
+NO_TOKEN = problem(403, "Forbidden", "NoAccessError",
+                   "no token that may report metrics was sent")
+FRONTEND = problem(403, "Forbidden", "NoAccessError",
+                   "a token of this type may not report metrics")
+NOT_FOUND = problem(404, "Not Found", "NotFoundError",
+                    "metrics go to /api/client/metrics/bulk")
+ONLY_POST = problem(405, "Method Not Allowed", "MethodNotAllowedError",
+                    "metrics are sent with POST", allow="POST")
+ONLY_READ = problem(405, "Method Not Allowed", "MethodNotAllowedError",
+                    "this can only be read, with GET or HEAD",
+                    allow="GET, HEAD")
+NOT_JSON = wrong_type("Content-Type must be application/json")
+UNKNOWN_ENCODING = wrong_type(
+    "Content-Encoding must be identity, gzip or deflate")
+LARGE_LENGTH = too_large("the body is larger than limit_body")
+LARGE_BODY = too_large("the body is larger than limit_body",
+                       pointer="", offset=LIMIT_BODY)
+EMPTY = bad("the body is empty")
+HALF = bad("the JSON text ends too early", "/metrics/0/featureName", 50)
+NO_REDIS = problem(503, "Service Unavailable", "UnavailableError",
+                   "Redis cannot take the counts at the moment", retry="10")
+HEALTHY = wanted(200, "application/json", {"status": "ok"})
+READY = wanted(200, "application/json",
+               {"status": "ready", "redis": "up", "spool": "none"})
+
+
+def passed_on(target, length=0):
+    return wanted(200, "application/json",
+                  {"standin": target, "length": length})
+
+
+def seen(reply):
+    """An answer as the table has it; what is random in it has a fixed name."""
+    content = reply.json()
+    if content is None and reply.body:
+        content = reply.body
+    if isinstance(content, dict) and re.fullmatch(
+            UUID, str(content.get("id"))):
+        content["id"] = "UUID"
+    return wanted(reply.status, reply.kind, content,
+                  reply.headers.get("allow"),
+                  reply.headers.get("retry-after"))
+
+
+# What is sent.
+
+def body(feature, size=0, variants=0):
+    """A body that counts 1, filled with white space up to a size."""
+    text = json.dumps({"applications": [], "metrics": [{
+        "featureName": feature, "appName": "a", "environment": "e",
+        "timestamp": "2026-11-23T09:30:00Z", "yes": 1, "no": 0,
+        "variants": {f"{i}": 1 for i in range(variants)}}]}).encode()
+    return text + b" " * (size - len(text))
+
+
+def deflated(data):
+    return zlib.compress(data)
+
+
+class Row:
+    """A request and its answer.
+
+    The answer is that of all shapes, or `beside` is that of those which pass
+    other paths on.  `but` has the servers that cannot give that answer, by
+    class and why: {"Nginx": (status, "reason")}.
+    """
+
+    def __init__(self, name, answer=ACCEPTED, method="POST", target=BULK,
+                 headers=(), token=TOKEN, kind="application/json",
+                 content=body, framing="length", beside=None, but=None,
+                 version="1.1"):
+        self.name, self.answer, self.beside = name, answer, beside
+        self.method, self.target, self.framing = method, target, framing
+        self.headers, self.token, self.kind = list(headers), token, kind
+        self.content, self.but, self.version = content, but or {}, version
+
+    def wanted_of(self, front):
+        """The answer and None, or a status and why it is another."""
+        for kind in type(front).__mro__:
+            if kind.__name__ in self.but:
+                return self.but[kind.__name__]
+        if self.beside and front.shape == "beside-unleash":
+            return self.beside, None
+        return self.answer, None
+
+    def request(self, feature):
+        content = self.content
+        if callable(content):
+            content = content(feature)
+        headers = [("Host", "metrics.example"), *self.headers]
+        if self.kind is not None:
+            headers.append(("Content-Type", self.kind))
+        if self.token is not None:
+            headers.append(("Authorization", self.token))
+        if self.framing == "length" and content is not None:
+            headers.append(("Content-Length", len(content)))
+        elif self.framing != "length":
+            headers.append(("Transfer-Encoding", "chunked"))
+            content = (self.framing(content) if callable(self.framing)
+                       else chunked(content))
+        return head(self.method, self.target, headers).replace(
+            b"HTTP/1.1", b"HTTP/" + self.version.encode(), 1), content or b""
+
+
+def read(name, target, answer, method="GET", **more):
+    return Row(name, answer, method=method, target=target, content=None,
+               kind=None, **more)
+
+
+PATHS = [
+    Row("a trailing slash", target=BULK + "/"),
+    Row("doubled slashes", target="//api//client/metrics///bulk"),
+    Row("doubled slashes at the end", target=BULK + "//"),
+    Row("a query", target=BULK + "?a=b&c=%20/x?y"),
+    Row("a slash and a query", target=BULK + "/?a"),
+    Row("an escaped letter", target="/api/client/metrics/b%75lk"),
+    Row("the absolute form", target="http://metrics.example" + BULK),
+    read("GET", BULK, ONLY_POST),
+    read("HEAD", BULK, headless(ONLY_POST), method="HEAD"),
+    read("OPTIONS", BULK, ONLY_POST, method="OPTIONS"),
+    read("DELETE", BULK, ONLY_POST, method="DELETE"),
+    Row("PUT", ONLY_POST, method="PUT"),
+    Row("PATCH in chunks", ONLY_POST, method="PATCH", framing="chunked"),
+    *[Row(f"{target} is another path", NOT_FOUND, target=target,
+          content=b"12345", beside=passed_on(target, 5))
+      for target in ("/", "/api/client/metrics", BULK + "ier",
+                     BULK + "/more", "/x" + BULK, "/API/client/metrics/bulk",
+                     "/api/client/register?a=b", "/api/client/metrics/b")],
+    Row("another path in chunks", NOT_FOUND, target="/api/client/register",
+        framing="chunked", content=b"x" * 200000,
+        beside=passed_on("/api/client/register", 200000)),
+    read("another path, GET", "/api/client/features", NOT_FOUND,
+         beside=passed_on("/api/client/features")),
+    read("another path, OPTIONS", "/edge", NOT_FOUND, method="OPTIONS",
+         beside=passed_on("/edge")),
+]
+
+TOKEN_ROWS = [
+    Row("no Authorization", NO_TOKEN, token=None),
+    Row("an empty Authorization", NO_TOKEN, token=""),
+    Row("an unknown token", NO_TOKEN, token="*:*.geheim"),
+    Row("a long unknown token", NO_TOKEN, token="*:*." + "x" * 6000),
+    Row("Bearer", token="Bearer " + TOKEN),
+    Row("bearer", token="bearer " + TOKEN),
+    Row("Bearer and two blanks", token="Bearer  " + TOKEN),
+    Row("Bearer alone", NO_TOKEN, token="Bearer"),
+    Row("Basic", NO_TOKEN, token="Basic Kjoqc2VjcmV0"),
+    Row("a token of a frontend", FRONTEND, token="*:*.browser"),
+    Row("no Authorization and a large body", NO_TOKEN, token=None,
+        content=lambda _: b"x" * 3 * MEGABYTE),
+    Row("no Authorization and a large body in chunks", NO_TOKEN, token=None,
+        content=lambda _: b"x" * 3 * MEGABYTE, framing="chunked"),
+]
+
+TYPES = [
+    Row("no Content-Type", NOT_JSON, kind=None),
+    Row("text/plain", NOT_JSON, kind="text/plain"),
+    Row("a form", NOT_JSON, kind="application/x-www-form-urlencoded"),
+    Row("multipart", NOT_JSON, kind="multipart/form-data; boundary=x"),
+    Row("with a charset", kind="application/json; charset=utf-8"),
+    Row("in capitals", kind="APPLICATION/JSON"),
+    Row("+json", kind="application/vnd.unleash+json;v=1"),
+    Row("identity", headers=[("Content-Encoding", "identity")]),
+    Row("gzip", headers=[("Content-Encoding", "gzip")],
+        content=lambda feature: gzip.compress(body(feature))),
+    Row("x-gzip in chunks", headers=[("Content-Encoding", "x-gzip")],
+        content=lambda feature: gzip.compress(body(feature)),
+        framing="chunked"),
+    Row("deflate", headers=[("Content-Encoding", "deflate")],
+        content=lambda feature: deflated(body(feature))),
+    Row("br", UNKNOWN_ENCODING, headers=[("Content-Encoding", "br")]),
+    Row("gzip twice", UNKNOWN_ENCODING,
+        headers=[("Content-Encoding", "gzip, gzip")]),
+    Row("gzip that is none", bad("the compressed body is damaged"),
+        headers=[("Content-Encoding", "gzip")]),
+    Row("half a gzip", bad("the compressed body ends too early", offset=60),
+        headers=[("Content-Encoding", "gzip")],
+        content=lambda feature: gzip.compress(body(feature))[:60]),
+    Row("Accept-Encoding", headers=[("Accept-Encoding", "gzip, br")]),
+]
+
+BODIES = [
+    Row("an empty body", EMPTY, content=b""),
+    Row("no body and no length", EMPTY, content=None,
+        but={"Lighttpd": (411, "lighttpd itself wants a length of a POST")}),
+    Row("an empty body in chunks", EMPTY,
+        content=b"", framing="chunked"),
+    Row("no JSON", bad("a byte that cannot stand here"), content=b"hello"),
+    Row("half a body", HALF, content=lambda f: body(f)[:50]),
+    Row("half a body in chunks", HALF, content=lambda f: body(f)[:50],
+        framing="chunked"),
+    Row("a member is missing", bad("\"applications\" is missing"),
+        content=b'{"metrics":[]}'),
+]
+
+
+def framings():
+    trailers = b"Expires: never\r\nX-Sum: 1\r\n"
+    return [
+        Row("in chunks", framing="chunked"),
+        Row("in chunks of one byte", framing=lambda c: chunked(c, 1)),
+        Row("in chunks with extensions", framing=lambda c: re.sub(
+            rb"\A([0-9a-f]+)\r\n", rb'\1;a=b;c="d"\r\n', chunked(c, 50))),
+        Row("in chunks with trailers", framing=lambda c:
+            chunked(c)[:-2] + trailers + b"\r\n"),
+        Row("HTTP/1.0", version="1.0"),
+        Row("100-continue", headers=[("Expect", "100-continue")]),
+        Row("100-continue in chunks", headers=[("Expect", "100-continue")],
+            framing="chunked"),
+        Row("a long query", target=BULK + "?" + "q" * 6000),
+        Row("many headers", headers=[(f"X-{i}", "y" * 100)
+                                     for i in range(40)]),
+    ]
+
+
+def sizes():
+    rows = []
+    for size in (1 << 13, 1 << 16, (1 << 16) + 1, 1 << 17, (1 << 17) + 1,
+                 MEGABYTE, MEGABYTE + 1, LIMIT_BODY - 1, LIMIT_BODY):
+        for framing in ("length", "chunked"):
+            rows.append(Row(f"{size} bytes, {framing}", framing=framing,
+                            content=lambda f, size=size: body(f, size)))
+    return rows + [
+        Row("limit_body and a byte", LARGE_LENGTH,
+            content=lambda f: body(f, LIMIT_BODY + 1)),
+        Row("8 MiB", LARGE_LENGTH,
+            content=lambda f: body(f, 8 * MEGABYTE)),
+        Row("60 MiB", LARGE_LENGTH, content=lambda f:
+            body(f, 60 * MEGABYTE)),
+        Row("limit_body and a byte in chunks", LARGE_LENGTH,
+            content=lambda f: body(f, LIMIT_BODY + 1), framing="chunked"),
+        Row("20 MiB in chunks", LARGE_LENGTH, content=lambda f:
+            body(f, 20 * MEGABYTE), framing="chunked"),
+        Row("limit_inflated", headers=[("Content-Encoding", "gzip")],
+            content=lambda f: gzip.compress(body(f, LIMIT_INFLATED), 1)),
+        Row("limit_inflated and a byte", too_large(
+            "the body is larger than limit_inflated when it is unpacked",
+            pointer="", offset=LIMIT_INFLATED),
+            headers=[("Content-Encoding", "deflate")],
+            content=lambda f: deflated(body(f, LIMIT_INFLATED + 1))),
+        Row("limit_counters", content=lambda f:
+            body(f, variants=LIMIT_COUNTERS - 1)),
+        Row("limit_counters and one", too_large(
+            "this value is beyond the limit of distinct counters",
+            pointer="/metrics/0", offset=33),
+            content=lambda f: body(f, variants=LIMIT_COUNTERS)),
+    ]
+
+
+def ask(front, row, feature):
+    """Send a row's request on a connection of its own."""
+    request, content = row.request(feature)
+    with front.connect() as connection:
+        if any(name == "Expect" for name, _ in row.headers):
+            connection.send(request)
+            status, _ = connection.head()
+            check(status == 100, f"{front.title}: {row.name}: is told to go "
+                  "on", status)
+            connection.push(content)
+        else:
+            connection.push(request + content)
+        return connection.reply(row.method)
+
+
+def ask_all(front, rows, counted):
+    for row in rows:
+        feature = f"f{len(counted)}"
+        answer, why = row.wanted_of(front)
+        counted[feature + ":yes"] = int(answer == ACCEPTED)
+        try:
+            got = seen(ask(front, row, feature))
+        except Exception as error:
+            got = repr(error)
+        name = f"{front.title}: {row.name}"
+        if why:
+            got, name = got["status"], f"{name} ({answer}: {why})"
+        equal(got, answer, name)
+
+
+def counts(redis):
+    found = redis.client.everything().get(b"flagtally:{e:a}:2026-11-23", {})
+    return {field.decode(): int(value) for field, value in found.items()
+            if b":variant:" not in field}
+
+
+def table(kind):
+    with Place() as place:
+        redis = Redis(place)
+        standin = Standin()
+        front = kind(place, redis, standin, auth="tokens",
+                     tokens=place.file("tokens", TOKENS))
+        counted = {}
+        for rows in (PATHS, TOKEN_ROWS, TYPES, BODIES, framings(), sizes()):
+            ask_all(front, rows, counted)
+        equal(counts(redis), {name: count for name, count in counted.items()
+                              if count},
+              f"{front.title}: what got 202 is in Redis, and nothing else")
+        redis.kill()
+        ask_all(front, [Row("Redis is away", NO_REDIS)], {})
+        standin.end()
+
+
+def a_table_for(kind):
+    def test():
+        table(kind)
+    test.__name__ = kind.__name__
+    return test
+
+
+run([a_table_for(kind) for kind in fronts])
