@@ -1,8 +1,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netdb.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -10,6 +12,7 @@
 
 #include "fcgi/listen.h"
 #include "lib/alloc.h"
+#include "lib/digest.h"
 #include "lib/log.h"
 
 #define BACKLOG 1024
@@ -71,71 +74,127 @@ static bool
 remove_stale(const struct sockaddr_un * address)
 {
 	struct stat file;
-	bool stale;
+	bool stale = false;
 	int probe;
 
-	if (lstat(address->sun_path, &file) != 0 || !S_ISSOCK(file.st_mode))
-		return (false);
-	probe = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (probe == -1)
-		return (false);
-	stale = connect(probe, (const struct sockaddr *)address,
-	    sizeof(*address)) == -1 && errno == ECONNREFUSED;
-	close(probe);
-	return (stale && unlink(address->sun_path) == 0);
+	if (lstat(address->sun_path, &file) == 0 && S_ISSOCK(file.st_mode)) {
+		probe = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+		if (probe == -1)
+			return (false);
+		stale = connect(probe, (const struct sockaddr *)address,
+		    sizeof(*address)) == -1 && errno == ECONNREFUSED;
+		close(probe);
+	}
+	if (stale)
+		return (unlink(address->sun_path) == 0);
+	errno = EEXIST;
+	return (false);
 }
 
-static int
-bind_path(int descriptor, const char * path, mode_t mode)
+/*
+ * Bind to a fresh name in the directory of ${path}, with its mode from the
+ * first moment on.  Return whether that went well; otherwise errno says why.
+ */
+static bool
+bind_fresh(int descriptor, struct sockaddr_un * address, const char * path,
+    mode_t mode)
 {
-	struct sockaddr_un address = { .sun_family = AF_UNIX };
-	const struct sockaddr * generic = (const struct sockaddr *)&address;
+	unsigned char random[4];
+	char digits[2 * sizeof(random) + 1];
+	int directory = (int)(strrchr(path, '/') + 1 - path);
+	int length, result;
 	mode_t mask;
-	int result;
 
-	if (strlen(path) >= sizeof(address.sun_path)) {
+	digest_random(random, sizeof(random));
+	digest_hex(digits, random, sizeof(random));
+	length = snprintf(address->sun_path, sizeof(address->sun_path),
+	    "%.*s.%s", directory, path, digits);
+	if (length < 0 || (size_t)length >= sizeof(address->sun_path)) {
 		errno = ENAMETOOLONG;
-		return (-1);
+		return (false);
 	}
-	strcpy(address.sun_path, path);
-	/* The file has its mode from the first moment on. */
 	mask = umask(~mode & 0777);
-	result = bind(descriptor, generic, sizeof(address));
-	if (result == -1 && errno == EADDRINUSE) {
-		if (remove_stale(&address))
-			result = bind(descriptor, generic, sizeof(address));
-		else
-			errno = EADDRINUSE;
-	}
+	result = bind(descriptor, (const struct sockaddr *)address,
+	    sizeof(*address));
 	umask(mask);
-	return (result);
+	return (result == 0);
+}
+
+/* Of those who find a stale file, one at a time may replace it. */
+static int
+lock_directory(const char * path)
+{
+	char * name = alloc_copy(path,
+	    (size_t)(strrchr(path, '/') + 1 - path));
+	int directory = open(name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	free(name);
+	if (directory != -1)
+		flock(directory, LOCK_EX);
+	return (directory);
+}
+
+/* Give the socket its name; return 0 or the error. */
+static int
+name_socket(const struct sockaddr_un * fresh, const char * path)
+{
+	struct sockaddr_un wanted = { .sun_family = AF_UNIX };
+	int directory = lock_directory(path);
+	int error = 0;
+
+	strcpy(wanted.sun_path, path);
+	if (link(fresh->sun_path, path) == -1 && (errno != EEXIST ||
+	    !remove_stale(&wanted) || link(fresh->sun_path, path) == -1))
+		error = errno;
+	if (directory != -1)
+		close(directory);
+	return (error == EEXIST ? EADDRINUSE : error);
+}
+
+/*
+ * A socket gets its name when it listens already: nobody who finds the file is
+ * ever refused, neither a client nor a sibling who asks whether it is stale.
+ * A link, other than a renaming, never takes the name from another.
+ */
+static bool
+listen_at(int descriptor, const char * path, mode_t mode)
+{
+	struct sockaddr_un fresh = { .sun_family = AF_UNIX };
+	int error;
+
+	if (strlen(path) >= sizeof(fresh.sun_path)) {
+		errno = ENAMETOOLONG;
+		return (false);
+	}
+	if (!bind_fresh(descriptor, &fresh, path, mode))
+		return (false);
+	error = listen(descriptor, BACKLOG) == -1 ? errno :
+	    name_socket(&fresh, path);
+	unlink(fresh.sun_path);
+	errno = error;
+	return (error == 0);
 }
 
 static int
 open_path(struct listen * found, const char * path, mode_t mode)
 {
-	int descriptor = socket(AF_UNIX, SOCK_STREAM, 0);
+	int descriptor = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
-	if (descriptor == -1 || bind_path(descriptor, path, mode) == -1) {
+	if (descriptor == -1 || !listen_at(descriptor, path, mode)) {
 		log_error("listening on %s: %s", path, strerror(errno));
 		if (descriptor != -1)
 			close(descriptor);
 		return (-1);
 	}
 	found->path = alloc_string(path);
-	if (listen(descriptor, BACKLOG) == -1) {
-		log_error("listening on %s: %s", path, strerror(errno));
-		close(descriptor);
-		return (-1);
-	}
 	return (add(found, descriptor));
 }
 
 static int
 open_address(const struct addrinfo * address)
 {
-	int descriptor = socket(address->ai_family, address->ai_socktype,
-	    address->ai_protocol);
+	int descriptor = socket(address->ai_family,
+	    address->ai_socktype | SOCK_CLOEXEC, address->ai_protocol);
 	int on = 1;
 
 	if (descriptor == -1)

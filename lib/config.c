@@ -14,6 +14,8 @@
 #include "lib/json.h"
 #include "lib/log.h"
 #include "lib/quantity.h"
+#include "lib/secret.h"
+#include "lib/spelling.h"
 #include "lib/url.h"
 
 #ifndef SYSCONFDIR
@@ -115,6 +117,7 @@ struct loading {
 	bool failed;
 	FILE * file;
 	int line;
+	bool taken;			/* A key has been. */
 };
 
 __attribute__((format(printf, 2, 3)))
@@ -150,35 +153,6 @@ find_key(const char * name)
 	return (NULL);
 }
 
-/* Levenshtein's distance of two short words. */
-static size_t
-distance(const char * a, const char * b)
-{
-	size_t row[64];
-	size_t length = strlen(b);
-	size_t i, j, left, above;
-
-	if (length >= sizeof(row) / sizeof(row[0]))
-		return (SIZE_MAX);
-	for (j = 0; j <= length; j++)
-		row[j] = j;
-	for (i = 0; a[i] != '\0'; i++) {
-		left = row[0]++;
-		for (j = 1; j <= length; j++) {
-			above = row[j];
-			if (a[i] != b[j - 1])
-				left++;
-			if (left > above + 1)
-				left = above + 1;
-			if (left > row[j - 1] + 1)
-				left = row[j - 1] + 1;
-			row[j] = left;
-			left = above;
-		}
-	}
-	return (row[length]);
-}
-
 /* Text that says which key may have been meant, or nothing. */
 static const char *
 perhaps(const char * name, char out[80])
@@ -188,7 +162,7 @@ perhaps(const char * name, char out[80])
 
 	out[0] = '\0';
 	for (i = 0; i < KEY_COUNT; i++) {
-		away = distance(name, keys[i].name);
+		away = spelling_distance(name, keys[i].name);
 		if (away >= best)
 			continue;
 		best = away;
@@ -247,11 +221,8 @@ take_line(void * context, const char * section, const char * name,
 	const char * why;
 	char meant[80];
 
-	if (section[0] != '\0') {
-		fail(loading, "%s:%d: there are no sections, but [%s] stands "
-		    "here", config->file, line, section);
-		return (0);
-	}
+	(void)section;
+	loading->taken = true;
 	if (key == NULL) {
 		fail(loading, "%s:%d: unknown key %s%s", config->file, line,
 		    name, perhaps(name, meant));
@@ -271,25 +242,54 @@ take_line(void * context, const char * section, const char * name,
 	return (why == NULL);
 }
 
+/* inih knows sections, we do not; it does not tell of one without a key. */
+static void
+refuse_section(struct loading * loading, const char * line)
+{
+	const char * text = line;
+
+	/* A file may begin with a byte-order mark. */
+	if (loading->line == 1 && strncmp(text, "\xef\xbb\xbf", 3) == 0)
+		text += 3;
+	/* After a key, what is indented goes on with its value. */
+	if (!loading->taken)
+		text += strspn(text, " \t");
+	if (*text == '[')
+		fail(loading, "%s:%d: there are no sections, but %.*s stands "
+		    "here", loading->config->file, loading->line,
+		    (int)strcspn(text, "\r\n"), text);
+}
+
 /* Reads a line for inih, which does not always tell its number. */
 static char *
 read_line(char * text, int size, void * context)
 {
 	struct loading * loading = context;
-	char * line = fgets(text, size, loading->file);
+	int length = 0;
+	int c = EOF;
 
+	while (length < size - 1 && (c = getc(loading->file)) != EOF) {
+		text[length++] = (char)c;
+		if (c == '\n' || c == '\0')
+			break;
+	}
+	text[length] = '\0';
 	loading->line++;
-	if (line != NULL && strlen(line) == (size_t)size - 1 &&
-	    line[size - 2] != '\n')
-		fail(loading, "%s:%d: the line is too long",
+	if (c == '\0')
+		fail(loading, "%s:%d: there is a NUL in this line",
 		    loading->config->file, loading->line);
-	return (loading->failed ? NULL : line);
+	else if (length == size - 1 && c != '\n')
+		fail(loading, "%s:%d: the line is too long: it may have %d "
+		    "bytes", loading->config->file, loading->line, size - 2);
+	refuse_section(loading, text);
+	return (loading->failed || length == 0 ? NULL : text);
 }
 
 static void
 load_file(struct loading * loading)
 {
 	const char * name = loading->config->file;
+	char buffer[4096];
 	int result;
 
 	loading->file = fopen(name, "re");
@@ -297,6 +297,8 @@ load_file(struct loading * loading)
 		fail(loading, "%s: %s", name, strerror(errno));
 		return;
 	}
+	/* Our own buffer, so that it can be wiped: of a password in redis. */
+	setvbuf(loading->file, buffer, _IOFBF, sizeof(buffer));
 	result = ini_parse_stream(read_line, loading, take_line, loading);
 	if (ferror(loading->file))
 		fail(loading, "%s cannot be read: %s", name, strerror(errno));
@@ -304,6 +306,7 @@ load_file(struct loading * loading)
 		fail(loading, "%s:%d: neither key = value nor a comment",
 		    name, result);
 	fclose(loading->file);
+	digest_wipe(buffer, sizeof(buffer));
 }
 
 static void
@@ -404,32 +407,43 @@ static void
 read_password(struct loading * loading)
 {
 	struct config * config = loading->config;
-	char line[1024];
-	FILE * file;
+	char why[200];
 
-	if (config->redis.password != NULL) {
+	if (config->redis.password != NULL &&
+	    config->redis.password[0] != '\0') {
 		fail(loading, "a password in redis and redis_password_file "
 		    "are one too many");
 		return;
 	}
-	file = fopen(config->redis_password_file, "r");
-	if (file == NULL) {
-		fail(loading, "%s: %s", config->redis_password_file,
-		    strerror(errno));
-		return;
-	}
-	if (fgets(line, sizeof(line), file) == NULL)
-		fail(loading, "%s: no password in it",
-		    config->redis_password_file);
-	else {
-		if (strlen(line) == sizeof(line) - 1)
-			fail(loading, "%s: the password is too long",
-			    config->redis_password_file);
-		line[strcspn(line, "\r\n")] = '\0';
-		config->redis.password = alloc_string(line);
-	}
-	digest_wipe(line, sizeof(line));
-	fclose(file);
+	secret_wipe(config->redis.password);
+	config->redis.password = secret_read(config->redis_password_file, why,
+	    sizeof(why));
+	if (config->redis.password == NULL)
+		fail(loading, "%s: %s", config->redis_password_file, why);
+}
+
+/* From here on the password stands in one place. */
+static void
+check_redis(struct loading * loading)
+{
+	struct config * config = loading->config;
+	char * url = config->redis_url;
+	const char * why = url_parse_redis(url, &config->redis);
+
+	if (why != NULL)
+		fail(loading, "redis is not a URL of a Redis server: %s", why);
+	if (config->redis_password_file[0] != '\0')
+		read_password(loading);
+	else if (config->redis.user != NULL && config->redis.password == NULL)
+		fail(loading, "redis names a user without a password, and "
+		    "there is no redis_password_file");
+	config->redis_url = secret_mask(url);
+	secret_wipe(url);
+#ifndef HAVE_HIREDIS_SSL
+	if (config->redis.tls)
+		fail(loading, "redis asks for TLS (rediss://), and this "
+		    "program was built without");
+#endif
 }
 
 /* What no key can say alone. */
@@ -437,17 +451,8 @@ static void
 check(struct loading * loading)
 {
 	struct config * config = loading->config;
-	const char * why = url_parse_redis(config->redis_url, &config->redis);
 
-	if (why != NULL)
-		fail(loading, "redis is not a URL of a Redis server: %s", why);
-	if (config->redis_password_file[0] != '\0')
-		read_password(loading);
-#ifndef HAVE_HIREDIS_SSL
-	if (config->redis.tls)
-		fail(loading, "redis asks for TLS (rediss://), and this "
-		    "program was built without");
-#endif
+	check_redis(loading);
 	if (config->retention_hour < 1000 && config->retention_day < 1000)
 		fail(loading, "retention_hour and retention_day are both 0: "
 		    "nothing would be counted");
@@ -483,22 +488,6 @@ config_load(const char * path, const char * program,
 	return (config);
 }
 
-/* Print a URL with its password masked. */
-static void
-print_url(const char * url, FILE * file)
-{
-	const char * rest = strstr(url, "://");
-	const char * at, * colon;
-
-	rest = rest == NULL ? url : rest + 3;
-	at = strrchr(rest, '@');
-	colon = strchr(rest, ':');
-	if (at == NULL || colon == NULL || colon > at)
-		fputs(url, file);
-	else
-		fprintf(file, "%.*s:***%s", (int)(colon - url), url, at);
-}
-
 static void
 print_value(const struct config * config, const struct key * key,
     FILE * file)
@@ -510,10 +499,7 @@ print_value(const struct config * config, const struct key * key,
 		const char * text;
 
 		memcpy(&text, at, sizeof(text));
-		if (key->offset == AT(redis_url))
-			print_url(text, file);
-		else
-			fputs(text, file);
+		fputs(text, file);
 		return;
 	}
 	memcpy(&number, at, sizeof(number));
@@ -551,15 +537,6 @@ config_print(const struct config * config, FILE * file)
 	}
 }
 
-static void
-wipe(char * secret)
-{
-
-	if (secret != NULL)
-		digest_wipe(secret, strlen(secret));
-	free(secret);
-}
-
 void
 config_free(struct config * config)
 {
@@ -569,11 +546,11 @@ config_free(struct config * config)
 		return;
 	for (i = 0; i < KEY_COUNT; i++)
 		if (keys[i].type == TYPE_TEXT)
-			wipe(*(char **)member(config, &keys[i]));
+			secret_wipe(*(char **)member(config, &keys[i]));
 	free(config->redis.unix_path);
 	free(config->redis.host);
 	free(config->redis.user);
-	wipe(config->redis.password);
+	secret_wipe(config->redis.password);
 	free(config->origins);
 	free(config->file);
 	free(config);

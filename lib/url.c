@@ -75,12 +75,12 @@ read_number(const char * text, size_t length, long max, int * number)
 	return (fits);
 }
 
-/* Take `user:password@` off the front. */
+/* Take `user:password@`, `:password@` or `user@` off the front. */
 static const char *
 take_user(const char ** rest, const char * end, struct config_redis * redis)
 {
 	const char * at = NULL;
-	const char * colon, * p;
+	const char * colon, * user_end, * p;
 
 	for (p = *rest; p < end; p++)
 		if (*p == '@')
@@ -88,13 +88,16 @@ take_user(const char ** rest, const char * end, struct config_redis * redis)
 	if (at == NULL)
 		return (NULL);
 	colon = memchr(*rest, ':', (size_t)(at - *rest));
-	if (colon == NULL)
-		return ("a user without a password");
-	if (colon > *rest)
-		redis->user = decoded(*rest, (size_t)(colon - *rest));
-	redis->password = decoded(colon + 1, (size_t)(at - colon - 1));
-	if ((colon > *rest && redis->user == NULL) ||
-	    redis->password == NULL)
+	if (at == *rest)
+		return ("neither user nor password before the @");
+	user_end = colon == NULL ? at : colon;
+	if (user_end > *rest)
+		redis->user = decoded(*rest, (size_t)(user_end - *rest));
+	if (colon != NULL)
+		redis->password = decoded(colon + 1,
+		    (size_t)(at - colon - 1));
+	if ((user_end > *rest && redis->user == NULL) ||
+	    (colon != NULL && redis->password == NULL))
 		return ("a bad percent-encoding of user or password");
 	*rest = at + 1;
 	return (NULL);

@@ -690,6 +690,29 @@ def paths():
                   f"a path that is {name} is an error", program.text())
 
 
+def at_once():
+    """Of several that find a stale socket at once, one takes its place."""
+    with Place() as place:
+        redis = Redis(place)
+        path = place.file("at once.sock")
+        for attempt in range(5):
+            listener(path).close()
+            programs = [Program(place, f"{attempt}-{number}",
+                                **basic(redis, listen=path))
+                        for number in range(6)]
+            until(lambda: all(not program.running() or
+                              " is ready" in program.text()
+                              for program in programs), "all have decided")
+            equal(sum(program.running() for program in programs), 1,
+                  "six at once and a stale socket: one serves")
+            check_serves(path, redis, "six at once and a stale socket")
+            for program in programs:
+                program.kill()
+            os.unlink(path)
+            equal([name for name in os.listdir(place.path)
+                   if name.startswith(".")], [], "no other file is left")
+
+
 def on_port(place, redis, name, host):
     """A program that listens on a port; others may take it first."""
     for attempt in range(5):
@@ -995,7 +1018,7 @@ BAD_LINES = [
     ("retention_hour", "retention_hour = 3y"),
     ("listen_mode", "listen_mode = 0888"),
     ("limit_body", "limit_body = -1"), ("prefix", "prefix = a\nprefix = b"),
-    ("redis_timeout", "redis_timeout ="), ("section", "[section]\nauth=none"),
+    ("redis_timeout", "redis_timeout ="), ("[section]", "[section]"),
 ]
 
 
@@ -1129,6 +1152,6 @@ def secrets():
 
 run([large_body, idle_memory, stop_under_load, stop_with_parent,
      stop_while_idle, stop_half_way, stop_without_redis, hang_up,
-     come_and_go, inherited, passed_on, path_modes, paths, hosts, shared,
-     few_descriptors, cgi_answers, cgi_input, cgi_at_once, cgi_faults, usage,
+     come_and_go, inherited, passed_on, path_modes, paths, at_once, hosts,
+     shared, few_descriptors, cgi_answers, cgi_input, cgi_at_once, cgi_faults, usage,
      check_config, variables_and_files, secrets])

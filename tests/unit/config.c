@@ -294,6 +294,11 @@ static const struct {
 	{ "threads = 4\nthreads = 4\n", { ":2", "threads", "1" } },
 	{ "[flagtally]\nthreads = 4\n", { "flagtally", "section", NULL } },
 	{ "threads = 4\n[redis]\ntimeout = 4\n", { "redis", "section", NULL } },
+	{ "[]\n", { ":1", "[]", "section" } },
+	{ "threads = 4\n\n[empty]\n", { ":3", "[empty]", "section" } },
+	{ "  [empty]\n", { ":1", "[empty]", "section" } },
+	{ "\xef\xbb\xbf[empty]", { ":1", "[empty]", "section" } },
+	{ "redis = redis://u@h\n", { "redis", "password", NULL } },
 	{ "threads\n", { ":1", NULL, NULL } },
 	{ "prefix = a\nnonsense\n", { ":2", NULL, NULL } },
 	{ "= 4\n", { ":1", NULL, NULL } },
@@ -467,7 +472,11 @@ test_password_files(void)
 		{ "unix:///s", "hunter2\n", "hunter2" },
 		{ "redis://:hunter2@h", "hunter2\n", NULL },
 		{ "redis://u:hunter2@h", "hunter2\n", NULL },
+		{ "redis://u@h", "hunter2\n", "hunter2" },
+		{ "unix://u@/s", "hunter2\n", "hunter2" },
+		{ "redis://u:@h", "hunter2\n", "hunter2" },
 		{ "redis://h", "", NULL },
+		{ "redis://h", "\nhunter2\n", NULL },
 	};
 	char file[PATH_MAX], text[PATH_MAX * 2];
 	size_t i;
@@ -744,7 +753,8 @@ test_long_lines(void)
 		snprintf(text, sizeof(text), "tokens = %s\nthreads = 4\n",
 		    wanted);
 		config = load(text, NULL);
-		ok(config == NULL ? strstr(error.text, ":1") != NULL :
+		ok(config == NULL ? strstr(error.text, ":1: ") != NULL &&
+		    strstr(error.text, " may have 198 bytes") != NULL :
 		    strcmp(config->tokens, wanted) == 0 &&
 		    config->threads == 4,
 		    "a value of %zu bytes is read whole or not at all: %s",
@@ -753,6 +763,45 @@ test_long_lines(void)
 		    "%zu bytes are not too long", lengths[i]);
 		config_free(config);
 	}
+}
+
+static char nul_variable[PATH_MAX + 64];
+
+/* A NUL would hide the rest of its line. */
+static void
+test_nul(void)
+{
+	static const char text[] = "threads = 4\nprefix = a\0b\n";
+	char file[PATH_MAX];
+	struct config * config;
+
+	temporary_write(path, text, sizeof(text) - 1);
+	config = config_load(path, "", (char *[]){ NULL }, &error);
+	ok(config == NULL && strstr(error.text, ":2: ") != NULL &&
+	    strstr(error.text, "NUL") != NULL, "a NUL in a line: %s",
+	    error.text);
+	config_free(config);
+	temporary_path(file, "password");
+	temporary_write(file, "hunter\0two\n", 11);
+	snprintf(nul_variable, sizeof(nul_variable),
+	    "FLAGTALLY_REDIS_PASSWORD_FILE=%s", file);
+	temporary_write(path, "", 0);
+	config = config_load(path, "", (char *[]){ nul_variable, NULL },
+	    &error);
+	ok(config == NULL && strstr(error.text, "NUL") != NULL,
+	    "a NUL in a password: %s", error.text);
+	config_free(config);
+}
+
+/* Once the configuration is read, the password stands in one place. */
+static void
+test_one_place(void)
+{
+	struct config * config = load("redis = redis://u:hunter2@h\n", NULL);
+
+	is_text(config->redis.password, "hunter2", "the password");
+	is_text(config->redis_url, "redis://u:***@h", "the URL is masked");
+	config_free(config);
 }
 
 int
@@ -780,6 +829,8 @@ main(void)
 	test_masks();
 	test_mask_file();
 	test_long_lines();
+	test_nul();
+	test_one_place();
 	config_free(NULL);
 	return (tap_done());
 }

@@ -83,6 +83,8 @@ static const struct {
 	{ "redis://:p@h", false, NULL, "h", 6379, 0, NULL, "p" },
 	{ "redis://u:p@h", false, NULL, "h", 6379, 0, "u", "p" },
 	{ "redis://u:@h", false, NULL, "h", 6379, 0, "u", "" },
+	{ "redis://u@h:7/2", false, NULL, "h", 7, 2, "u", NULL },
+	{ "unix://u%40@/s", false, "/s", NULL, 0, 0, "u@", NULL },
 	{ "redis://u:a:b@h", false, NULL, "h", 6379, 0, "u", "a:b" },
 	{ "redis://u%3Aw:p%40%2F%3f%23%25@h:5", false, NULL, "h", 5, 0, "u:w",
 	  "p@/?#%" },
@@ -155,11 +157,11 @@ static const char * const invalid[] = {
 	"redis://h/4294967296", "redis://h/18446744073709551617",
 	"redis://h/1?x", "redis://h?db=1", "redis://h/?db=1",
 	/* users and passwords */
-	"redis://u@h", "redis://@h", "redis://u%4:p@h", "redis://u:p%zz@h",
+	"redis://@h", "unix://@/s", "redis://u%zz@h", "redis://u%4:p@h", "redis://u:p%zz@h",
 	"redis://u%00:p@h", "redis://u:p%00q@h", "redis://:%@h",
 	"redis://%:p@h",
 	/* Unix sockets */
-	"unix://s", "unix://run/s", "unix://:p@s", "unix://u@/s",
+	"unix://s", "unix://run/s", "unix://:p@s", "unix://u@s",
 	"unix://:p@", "unix://?db=1", "unix://s?db=/1", "unix:///s?",
 	"unix:///s?db", "unix:///s?db=", "unix:///s?db=-1", "unix:///s?db=x",
 	"unix:///s?db=1x", "unix:///s?db=1&x=2", "unix:///s?x=1",
