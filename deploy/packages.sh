@@ -5,7 +5,7 @@ packages_build="autoconf automake gcc make pkg-config libc6-dev libfcgi-dev
     libyajl-dev libhiredis-dev zlib1g-dev libsodium-dev libunistring-dev
     libinih-dev libsqlite3-dev"
 packages_run="redis-server redis-tools lighttpd curl ca-certificates"
-packages_test="clang libclang-rt-14-dev python3 binutils procps spin
+packages_test="clang libclang-rt-14-dev python3 binutils procps spin mandoc
     nginx caddy haproxy"
 
 # missing_packages NAME...: print those that are not installed.
