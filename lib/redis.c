@@ -16,6 +16,7 @@
 #include "lib/config.h"
 #include "lib/log.h"
 #include "lib/redis.h"
+#include "lib/resolve.h"
 
 /*
  * hiredis' blocking calls know time-outs for single reads and writes only, so
@@ -42,6 +43,8 @@ struct redis {
 	const struct config_redis * config;
 	const char * name;
 	int64_t timeout;
+	struct resolve * resolve;	/* NULL: by a Unix socket. */
+	size_t first;			/* Address to begin with. */
 	redisContext * context;		/* NULL: not connected. */
 	bool ready;			/* Logged in, scripts loaded. */
 	int64_t next_attempt;
@@ -67,6 +70,8 @@ redis_create(const struct config_redis * config, int64_t timeout,
 	redis->config = config;
 	redis->timeout = timeout;
 	redis->name = name;
+	if (config->unix_path == NULL)
+		redis->resolve = resolve_create(config->host);
 	return (redis);
 }
 
@@ -371,16 +376,70 @@ start_tls(struct redis * redis)
 }
 #endif
 
-static redisContext *
-open_context(const struct config_redis * config, int64_t timeout)
+/* Return 0 with a context that is connected. */
+static int
+take_context(struct redis * redis, redisContext * context)
 {
-	struct timeval limit = { .tv_sec = timeout / 1000,
-	    .tv_usec = timeout % 1000 * 1000 };
 
-	if (config->unix_path != NULL)
-		return (redisConnectUnixWithTimeout(config->unix_path,
-		    limit));
-	return (redisConnectWithTimeout(config->host, config->port, limit));
+	redis->context = context;
+	if (context == NULL)
+		return (failed(redis, "no memory"));
+	if (context->err == 0)
+		return (0);
+	if (redis->config->unix_path != NULL)
+		return (context_failed(redis, "connecting"));
+	return (failed(redis, "connecting to %s: %s", redis->config->host,
+	    context->errstr));
+}
+
+static struct timeval
+time_until(int64_t deadline)
+{
+	int limit = clock_remaining(deadline);
+
+	/* None at all would mean for ever. */
+	if (limit == 0)
+		limit = 1;
+	return ((struct timeval){ .tv_sec = limit / 1000,
+	    .tv_usec = limit % 1000 * 1000 });
+}
+
+/*
+ * Connect to the first of the host's addresses that takes us.  One that says
+ * nothing takes all the time, so the next attempt begins with another.
+ */
+static int
+connect_host(struct redis * redis, int64_t deadline)
+{
+	struct resolve_address found[RESOLVE_MAX];
+	const char * why;
+	size_t count = resolve_addresses(redis->resolve, deadline, found,
+	    &why);
+	size_t tries;
+
+	if (count == 0)
+		return (failed(redis, "connecting to %s: %s",
+		    redis->config->host, why));
+	for (tries = 1;; tries++) {
+		const char * address = found[redis->first % count].text;
+
+		if (take_context(redis, redisConnectWithTimeout(address,
+		    redis->config->port, time_until(deadline))) == 0)
+			return (0);
+		redis->first++;
+		if (tries == count || clock_remaining(deadline) == 0)
+			return (-1);
+	}
+}
+
+static int
+open_context(struct redis * redis, int64_t deadline)
+{
+
+	if (redis->resolve != NULL)
+		return (connect_host(redis, deadline));
+	return (take_context(redis, redisConnectUnixWithTimeout(
+	    redis->config->unix_path, time_until(deadline))));
 }
 
 static int
@@ -402,13 +461,8 @@ attempt(struct redis * redis, int64_t deadline)
 	int64_t limit = clock_remaining(deadline);
 	int64_t timeout = limit < redis->timeout ? limit : redis->timeout;
 
-	redis->context = open_context(redis->config,
-	    timeout > 0 ? timeout : 1);
-	if (redis->context == NULL)
-		return (failed(redis, "no memory"));
-	if (redis->context->err != 0)
-		return (context_failed(redis, "connecting"));
-	if (start_tls(redis) != 0 || make_non_blocking(redis) != 0)
+	if (open_context(redis, clock_monotonic() + timeout) != 0 ||
+	    start_tls(redis) != 0 || make_non_blocking(redis) != 0)
 		return (-1);
 	return (greet(redis, clock_monotonic() + timeout, true));
 }
@@ -502,6 +556,7 @@ redis_free(struct redis * redis)
 	if (redis->tls != NULL)
 		redisFreeSSLContext(redis->tls);
 #endif
+	resolve_free(redis->resolve);
 	buffer_free(&redis->requests);
 	free(redis);
 }
