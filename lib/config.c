@@ -209,6 +209,24 @@ origin_of(struct config * config, const struct key * key)
 	return (&config->origins[key - keys]);
 }
 
+/* A path in the file is relative to it, whoever starts us, and where. */
+static void
+place_beside(struct config * config, const struct key * key)
+{
+	const char * slash = strrchr(config->file, '/');
+	char ** text = member(config, key);
+	char path[PATH_MAX];
+
+	if ((key->offset != AT(tokens) && key->offset != AT(spool) &&
+	    key->offset != AT(redis_password_file)) || slash == NULL ||
+	    (*text)[0] == '/' || (*text)[0] == '\0')
+		return;
+	snprintf(path, sizeof(path), "%.*s/%s", (int)(slash - config->file),
+	    config->file, *text);
+	free(*text);
+	*text = alloc_string(path);
+}
+
 static int
 take_line(void * context, const char * section, const char * name,
     const char * value)
@@ -239,6 +257,7 @@ take_line(void * context, const char * section, const char * name,
 	why = set_value(config, key, value);
 	if (why != NULL)
 		fail(loading, "%s:%d: %s %s", config->file, line, name, why);
+	place_beside(config, key);
 	return (why == NULL);
 }
 

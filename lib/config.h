@@ -89,7 +89,8 @@ struct config_error {
  * config_load(path, program, environment, error):
  * Return the configuration in force.  The INI file is ${path} or else what
  * FLAGTALLY_CONFIG names, either of which must be there, or else flagtally.ini
- * in the directory of the file ${program}, or else the system's.
+ * in the directory of the file ${program}, or else the system's.  Relative
+ * paths in it are relative to its directory.
  * ${environment} is as environ.  Return NULL, with the first thing that is
  * wrong in ${error}, if anything is: unknown keys are errors.  The caller frees
  * it.

@@ -735,6 +735,33 @@ test_mask_file(void)
 	config_free(config);
 }
 
+/* Paths in the file are relative to it, those of variables to where we are. */
+static void
+test_relative_paths(void)
+{
+	const char * const variables[] = { "FLAGTALLY_SPOOL=over/it.db", NULL };
+	char file[PATH_MAX], wanted[PATH_MAX];
+	struct config * config;
+
+	temporary_path(file, "secret");
+	temporary_write(file, "hunter2\n", 8);
+	temporary_path(wanted, "my tokens");
+	config = load("tokens = my tokens\nspool = a/../spool.db\n"
+	    "redis_password_file = secret\nprefix = a/b\n", NULL);
+	ok(strcmp(config->tokens, wanted) == 0, "tokens: %s", config->tokens);
+	ok(strcmp(config->redis.password, "hunter2") == 0,
+	    "the password's file");
+	temporary_path(wanted, "a/../spool.db");
+	ok(strcmp(config->spool, wanted) == 0, "spool: %s", config->spool);
+	ok(strcmp(config->prefix, "a/b") == 0, "the prefix is no path");
+	config_free(config);
+	config = load("spool = spool.db\ntokens =\n", variables);
+	ok(strcmp(config->spool, "over/it.db") == 0, "a variable: %s",
+	    config->spool);
+	ok(config->tokens[0] == '\0', "no path stays none");
+	config_free(config);
+}
+
 /* Lines about as long as inih takes them, and far beyond. */
 static void
 test_long_lines(void)
@@ -750,12 +777,12 @@ test_long_lines(void)
 
 		memset(wanted, 't', lengths[i]);
 		wanted[lengths[i]] = '\0';
-		snprintf(text, sizeof(text), "tokens = %s\nthreads = 4\n",
+		snprintf(text, sizeof(text), "prefix = %s\nthreads = 4\n",
 		    wanted);
 		config = load(text, NULL);
 		ok(config == NULL ? strstr(error.text, ":1: ") != NULL &&
 		    strstr(error.text, " may have 198 bytes") != NULL :
-		    strcmp(config->tokens, wanted) == 0 &&
+		    strcmp(config->prefix, wanted) == 0 &&
 		    config->threads == 4,
 		    "a value of %zu bytes is read whole or not at all: %s",
 		    lengths[i], error.text);
@@ -828,6 +855,7 @@ main(void)
 	test_print_again();
 	test_masks();
 	test_mask_file();
+	test_relative_paths();
 	test_long_lines();
 	test_nul();
 	test_one_place();
