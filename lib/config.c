@@ -117,7 +117,6 @@ struct loading {
 	bool failed;
 	FILE * file;
 	int line;
-	bool taken;			/* A key has been. */
 };
 
 __attribute__((format(printf, 2, 3)))
@@ -178,7 +177,7 @@ read_choice(const struct key * key, const char * text, uint64_t * number)
 	for (*number = 0; key->choices[*number] != NULL; ++*number)
 		if (strcmp(key->choices[*number], text) == 0)
 			return (NULL);
-	return ("is none of the words it may be");
+	return ("has no such value");
 }
 
 /* Read a key's value.  Return NULL, or what is wrong with it. */
@@ -200,6 +199,24 @@ set_value(struct config * config, const struct key * key, const char * text)
 	}
 	return (quantity_parse(text, key->quantity, key->least, key->most,
 	    number));
+}
+
+#define EXPECTED_MAX 100
+
+/* What a key may be, for whoever gave it something else. */
+static const char *
+expected(const struct key * key, char out[EXPECTED_MAX])
+{
+	size_t used = 0;
+	size_t i;
+
+	if (key->type == TYPE_QUANTITY)
+		return (quantity_range(out, key->quantity, key->least,
+		    key->most));
+	for (i = 0; key->choices[i] != NULL && used < EXPECTED_MAX; i++)
+		used += (size_t)snprintf(out + used, EXPECTED_MAX - used,
+		    "%s%s", i == 0 ? "" : ", ", key->choices[i]);
+	return (out);
 }
 
 static struct config_origin *
@@ -237,10 +254,9 @@ take_line(void * context, const char * section, const char * name,
 	const struct key * key = find_key(name);
 	struct config_origin * origin;
 	const char * why;
-	char meant[80];
+	char meant[80], may[EXPECTED_MAX];
 
 	(void)section;
-	loading->taken = true;
 	if (key == NULL) {
 		fail(loading, "%s:%d: unknown key %s%s", config->file, line,
 		    name, perhaps(name, meant));
@@ -256,7 +272,8 @@ take_line(void * context, const char * section, const char * name,
 	origin->line = line;
 	why = set_value(config, key, value);
 	if (why != NULL)
-		fail(loading, "%s:%d: %s %s", config->file, line, name, why);
+		fail(loading, "%s:%d: %s %s; it may be %s", config->file,
+		    line, name, why, expected(key, may));
 	place_beside(config, key);
 	return (why == NULL);
 }
@@ -270,16 +287,16 @@ refuse_section(struct loading * loading, const char * line)
 	/* A file may begin with a byte-order mark. */
 	if (loading->line == 1 && strncmp(text, "\xef\xbb\xbf", 3) == 0)
 		text += 3;
-	/* After a key, what is indented goes on with its value. */
-	if (!loading->taken)
-		text += strspn(text, " \t");
 	if (*text == '[')
 		fail(loading, "%s:%d: there are no sections, but %.*s stands "
 		    "here", loading->config->file, loading->line,
 		    (int)strcspn(text, "\r\n"), text);
 }
 
-/* Reads a line for inih, which does not always tell its number. */
+/*
+ * Reads a line for inih, which does not always tell its number, and would take
+ * an indented line for more of the value before.
+ */
 static char *
 read_line(char * text, int size, void * context)
 {
@@ -288,6 +305,8 @@ read_line(char * text, int size, void * context)
 	int c = EOF;
 
 	while (length < size - 1 && (c = getc(loading->file)) != EOF) {
+		if (length == 0 && (c == ' ' || c == '\t'))
+			continue;
 		text[length++] = (char)c;
 		if (c == '\n' || c == '\0')
 			break;
@@ -333,7 +352,7 @@ take_variable(struct loading * loading, const char * variable)
 {
 	size_t length = strcspn(variable, "=");
 	char name[64];
-	char meant[80];
+	char meant[80], may[EXPECTED_MAX];
 	const struct key * key;
 	const char * why;
 	size_t i;
@@ -354,7 +373,8 @@ take_variable(struct loading * loading, const char * variable)
 	}
 	why = set_value(loading->config, key, variable + length + 1);
 	if (why != NULL)
-		fail(loading, "%.*s %s", (int)length, variable, why);
+		fail(loading, "%.*s %s; it may be %s", (int)length, variable,
+		    why, expected(key, may));
 	origin_of(loading->config, key)->from = FROM_VARIABLE;
 }
 
@@ -512,6 +532,7 @@ print_value(const struct config * config, const struct key * key,
     FILE * file)
 {
 	const char * at = (const char *)config + key->offset;
+	char written[QUANTITY_TEXT_MAX];
 	uint64_t number;
 
 	if (key->type == TYPE_TEXT) {
@@ -522,13 +543,8 @@ print_value(const struct config * config, const struct key * key,
 		return;
 	}
 	memcpy(&number, at, sizeof(number));
-	if (key->type == TYPE_CHOICE)
-		fputs(key->choices[number], file);
-	else if (key->quantity == QUANTITY_MODE)
-		fprintf(file, "0%llo", (unsigned long long)number);
-	else
-		fprintf(file, "%llu%s", (unsigned long long)number,
-		    key->quantity == QUANTITY_DURATION ? "ms" : "");
+	fputs(key->type == TYPE_CHOICE ? key->choices[number] :
+	    quantity_format(written, key->quantity, number), file);
 }
 
 void

@@ -1,6 +1,9 @@
 #include <ctype.h>
 #include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <strings.h>
 
 #include "lib/quantity.h"
@@ -47,4 +50,44 @@ quantity_parse(const char * text, enum quantity kind, uint64_t least,
 		return ("is out of range");
 	*number *= unit->factor;
 	return (NULL);
+}
+
+const char *
+quantity_format(char out[QUANTITY_TEXT_MAX], enum quantity kind,
+    uint64_t number)
+{
+	const struct unit * best = NULL;
+	const struct unit * unit;
+
+	if (kind == QUANTITY_MODE) {
+		snprintf(out, QUANTITY_TEXT_MAX, "%s%" PRIo64,
+		    number == 0 ? "" : "0", number);
+		return (out);
+	}
+	for (unit = units[kind]; unit->name != NULL; unit++)
+		if (number % unit->factor == 0 && number > 0 &&
+		    (best == NULL || unit->factor >= best->factor))
+			best = unit;
+	/* 0 is the same in every unit. */
+	if (best == NULL)
+		best = &no_units[0];
+	snprintf(out, QUANTITY_TEXT_MAX, "%" PRIu64 "%s",
+	    number / best->factor, best->name);
+	return (out);
+}
+
+const char *
+quantity_range(char out[QUANTITY_TEXT_MAX], enum quantity kind,
+    uint64_t least, uint64_t most)
+{
+	char first[QUANTITY_TEXT_MAX], last[QUANTITY_TEXT_MAX];
+
+	quantity_format(first, kind, least);
+	quantity_format(last, kind, most);
+	if (most == QUANTITY_MAX)
+		strcpy(last, "more");
+	if (snprintf(out, QUANTITY_TEXT_MAX, "%s %s %s", first,
+	    most == QUANTITY_MAX ? "or" : "to", last) >= QUANTITY_TEXT_MAX)
+		abort();
+	return (out);
 }

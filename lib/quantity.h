@@ -22,4 +22,22 @@ enum quantity {
 const char * quantity_parse(const char * text, enum quantity kind,
     uint64_t least, uint64_t most, uint64_t * number);
 
+/* Size of the texts that follow, with their NUL. */
+#define QUANTITY_TEXT_MAX 64
+
+/**
+ * quantity_format(out, kind, number):
+ * Write a number to ${out} as a person would, in the largest unit in which it
+ * is whole, so that quantity_parse reads the same, and return ${out}.
+ */
+const char * quantity_format(char out[QUANTITY_TEXT_MAX], enum quantity kind,
+    uint64_t number);
+
+/**
+ * quantity_range(out, kind, least, most):
+ * Write a range to ${out} for a person, and return ${out}.
+ */
+const char * quantity_range(char out[QUANTITY_TEXT_MAX], enum quantity kind,
+    uint64_t least, uint64_t most);
+
 #endif

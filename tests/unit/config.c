@@ -303,7 +303,11 @@ static const struct {
 	{ "prefix = a\nnonsense\n", { ":2", NULL, NULL } },
 	{ "= 4\n", { ":1", NULL, NULL } },
 	{ "[threads\n", { ":1", NULL, NULL } },
-	{ "threads = 0\n", { ":1", "threads", "range" } },
+	{ "threads = 0\n", { ":1", "threads", "may be 1 to 1024" } },
+	{ "limit_name = 64M\n", { ":1", "limit_name", "1 to 64K" } },
+	{ "spool_limit = 1\n", { ":1", "spool_limit", "256K or more" } },
+	{ "redis_timeout = 1\nack = disk\n",
+	  { ":2", "ack", "redis, spool, memory" } },
 	{ "# x\n\nthreads = 4K\n", { ":3", "threads", NULL } },
 	{ "auth = maybe\n", { ":1", "auth", NULL } },
 	{ "redis = http://h\n", { "redis", NULL, NULL } },
@@ -602,8 +606,16 @@ test_print(void)
 		{ "\nlimit_depth = 64 ; default\n", "" },
 		{ "\nlisten_mode = 0660 ; default\n", "" },
 		{ "\nauth = none ; ", ":3\n" },
+		{ "\nspool_limit = 256M ; default\n", "" },
+		{ "\nlimit_counters = 0 ; ", ":4\n" },
+		{ "\nredis_timeout = 1500ms ; ", ":5\n" },
+		{ "\nflush_interval = 2m ; ", ":6\n" },
+		{ "\nlimit_body = 1025K ; ", ":7\n" },
+		{ "\nretention_day = 90d ; default\n", "" },
 	};
-	struct config * config = load("\nthreads = 5\nauth = none\n",
+	struct config * config = load("\nthreads = 5\nauth = none\n"
+	    "  limit_counters = 0\n\tredis_timeout = 1500ms\n"
+	    "flush_interval = 120\nlimit_body = 1049600\n",
 	    variables);
 	char * text = print(config);
 	char wanted[PATH_MAX + 100];
