@@ -95,15 +95,16 @@ unpack_bytes(struct unpack * unpack, const unsigned char * bytes,
 		zlib->next_out = unpack->output;
 		zlib->avail_out = OUTPUT_SIZE;
 		status = inflate(zlib, Z_NO_FLUSH);
-		if (status != Z_OK && status != Z_STREAM_END &&
-		    status != Z_BUF_ERROR)
-			return ("the compressed body is damaged");
 		unpack->ended = status == Z_STREAM_END;
+		/* Also what stands before the damage: the first fault wins. */
 		produced = OUTPUT_SIZE - zlib->avail_out;
 		if (produced > 0 && !take(context, unpack->output, produced)) {
 			unpack->stopped = true;
 			return (NULL);
 		}
+		if (status != Z_OK && status != Z_STREAM_END &&
+		    status != Z_BUF_ERROR)
+			return ("the compressed body is damaged");
 	} while (zlib->avail_in > 0 || zlib->avail_out == 0);
 	return (NULL);
 }

@@ -1802,6 +1802,11 @@ fault("gzip with half a member after it",
 fault("gzip of a second document in a second member",
       gzipped(MINIMAL) + gzipped(MINIMAL), "", "follows", GZIP,
       offset=len(MINIMAL))
+FAULTY = b'{"applications":[],"metrics":[]}}'
+fault("a fault before damage in deflate", b"\0" +
+      len(FAULTY).to_bytes(2, "little") +
+      (len(FAULTY) ^ 0xffff).to_bytes(2, "little") + FAULTY + b"\7", "",
+      "follows", DEFLATE, offset=len(FAULTY) - 1)
 fault("deflate with a byte after it", zlib.compress(WHOLE.encode()) + b"x",
       "", "follows", DEFLATE, offset=len(zlib.compress(WHOLE.encode())))
 fault("two deflate streams", zlib.compress(WHOLE.encode()) * 2, "",
