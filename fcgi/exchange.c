@@ -41,11 +41,11 @@ read_fcgi(struct exchange * exchange, void * bytes, size_t size,
 	return (*length > 0 ? EXCHANGE_MORE : EXCHANGE_END);
 }
 
-static int64_t
-deadline(const struct exchange * exchange)
+int64_t
+exchange_deadline(const struct exchange * exchange)
 {
 
-	return (exchange->began + EXCHANGE_TIME_MAX +
+	return (exchange->began + exchange->time_max +
 	    exchange->received / EXCHANGE_BYTES_PER_MS);
 }
 
@@ -75,7 +75,7 @@ read_cgi(struct exchange * exchange, void * bytes, size_t size,
 	/* RFC 3875, section 4.2: no more than CONTENT_LENGTH is ours. */
 	if (exchange->unread >= 0 && (uint64_t)exchange->unread < size)
 		size = (size_t)exchange->unread;
-	if (size > 0 && !wait_for_input(deadline(exchange))) {
+	if (size > 0 && !wait_for_input(exchange_deadline(exchange))) {
 		exchange->failed = true;
 		return (EXCHANGE_LATE);
 	}
@@ -103,13 +103,15 @@ exchange_read(struct exchange * exchange, void * bytes, size_t size,
 	if (exchange->ended)
 		return (EXCHANGE_END);
 	/* A peer that sends a byte now and then never runs into a time-out. */
-	if (clock_remaining(deadline(exchange)) == 0) {
+	if (clock_remaining(exchange_deadline(exchange)) == 0) {
 		exchange->failed = true;
 		return (EXCHANGE_LATE);
 	}
+	exchange->reading = true;
 	status = exchange->fcgi == NULL ?
 	    read_cgi(exchange, bytes, size, length) :
 	    read_fcgi(exchange, bytes, size, length);
+	exchange->reading = false;
 	exchange->received += (int64_t)*length;
 	return (status);
 }

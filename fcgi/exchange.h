@@ -13,17 +13,19 @@ struct exchange;
 struct FCGX_Request;
 
 /*
- * The longest that a request may take to arrive, in milliseconds, and bytes of
- * its body that give it a millisecond more: a slow sender has its time, and
- * one that sends a byte now and then does not hold a thread for ever.
+ * Bytes of a request's body that give it a millisecond more to arrive in: a
+ * slow sender has its time, and one that sends a byte now and then does not
+ * hold a thread for ever.
  */
-#define EXCHANGE_TIME_MAX 30000
 #define EXCHANGE_BYTES_PER_MS 64
 
 struct exchange {
 	struct FCGX_Request * fcgi;	/* NULL: plain CGI. */
 	int64_t began;			/* On the clock of deadlines. */
-	int64_t received;		/* Bytes of the body. */
+	int64_t time_max;		/* Milliseconds it may take to arrive,
+					 * beside those for its body. */
+	_Atomic int64_t received;	/* Bytes of the body. */
+	_Atomic bool reading;		/* It is still arriving. */
 	int64_t unread;			/* CGI: bytes of the body, or -1. */
 	int status;			/* That was answered; 0: none yet. */
 	bool ended;			/* The body has been read to its end. */
@@ -36,6 +38,13 @@ struct exchange {
  */
 const char * exchange_parameter(const struct exchange * exchange,
     const char * name);
+
+/**
+ * exchange_deadline(exchange):
+ * Return by when what has not arrived yet of the request must go on arriving.
+ * Any thread may call this.
+ */
+int64_t exchange_deadline(const struct exchange * exchange);
 
 enum exchange_status {
 	EXCHANGE_MORE,		/* There are bytes. */

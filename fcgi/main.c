@@ -288,6 +288,7 @@ static int
 run_cgi(struct program * program)
 {
 	struct exchange exchange = { .began = clock_monotonic(),
+	    .time_max = (int64_t)program->config->receive_timeout,
 	    .unread = -1 };
 	struct workspace workspace;
 
@@ -326,13 +327,17 @@ wait_for_stop(struct program * program, struct server * server)
 static int
 run_server(struct program * program)
 {
+	const struct config * config = program->config;
+	struct server_limits limits = { .threads = config->threads,
+	    .parameters = config->limit_params,
+	    .time_max = (int64_t)config->receive_timeout };
 	struct server * server = server_start(&program->service,
-	    &program->listen, program->config->threads);
+	    &program->listen, &limits);
 
 	if (server == NULL)
 		return (EXIT_FAILURE);
 	log_info("flagtally " PACKAGE_VERSION " is ready, with %llu threads",
-	    (unsigned long long)program->config->threads);
+	    (unsigned long long)config->threads);
 	wait_for_stop(program, server);
 	program->deadline = clock_monotonic() + STOP_TIME_MAX;
 	commit_hurry(program->service.committer);

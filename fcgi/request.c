@@ -343,6 +343,16 @@ serve_other(const struct service * service, struct exchange * exchange,
 }
 
 void
+request_refuse(const struct service * service, struct exchange * exchange,
+    const char * detail)
+{
+
+	answer_send(exchange, ANSWER_TOO_LARGE, detail);
+	stats_answered(service->stats, exchange->status);
+	exchange->failed = true;
+}
+
+void
 request_serve(const struct service * service, struct workspace * workspace,
     struct exchange * exchange)
 {

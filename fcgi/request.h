@@ -47,6 +47,14 @@ void request_serve(const struct service * service,
     struct workspace * workspace, struct exchange * exchange);
 
 /**
+ * request_refuse(service, exchange, detail):
+ * Answer a request that is too large to be read; its connection is of no more
+ * use.
+ */
+void request_refuse(const struct service * service,
+    struct exchange * exchange, const char * detail);
+
+/**
  * request_token_variable(header):
  * Return the meta-variable that holds a header, HTTP_AUTHORIZATION for
  * Authorization; the caller frees it.

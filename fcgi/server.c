@@ -13,6 +13,8 @@
 #include <sys/time.h>
 #include <unistd.h>
 
+#include "fcgi/head.h"
+#include "fcgi/idle.h"
 #include "fcgi/server.h"
 #include "lib/alloc.h"
 #include "lib/clock.h"
@@ -21,231 +23,187 @@
 /*
  * A thread belongs to a request, not to a connection.  All threads wait on one
  * epoll instance that holds the listening sockets and every connection on
- * which no request is under way: new ones whose first byte has not come, and
- * those that the web server keeps for later.  So neither a peer that connects
- * and says nothing nor any number of kept connections holds a thread.
+ * which no request is under way: new ones, those that the web server keeps for
+ * later, and those of whose request the head is not whole yet.  So neither a
+ * peer that connects and says little, nor any number of kept connections, nor
+ * one that does not close its end holds a thread.
  *
  * libfcgi can do none of this: its accept blocks, and its request binds the
  * connection to the thread.  We accept ourselves and lend a connection to a
  * request by setting ipcFd, which libfcgi keeps in the open for this kind of
- * use; with a listening socket of -1 it can never accept one itself.
+ * use; with a listening socket of -1 it can never accept one itself.  It reads
+ * a head that had to be collected from a file in memory, and all else from the
+ * connection.
  *
- * An event names a descriptor, and by the time a thread acts on it another may
- * have closed that and got its number for a new one.  So connections stand in
- * a table by descriptor, and whoever finds one idle there, under the lock,
- * owns it from then on.
+ * A body does hold a thread while it arrives, for as long as its deadline gives
+ * it (exchange.h), whatever records it comes in.  When all threads are held and
+ * somebody waits, those bodies that have been arriving for longest have to go:
+ * their senders are told to come again.
  */
 #define STACK_SIZE ((size_t)256 * 1024)
 
-/* A peer that neither sends nor reads for so many seconds is given up. */
-#define PEER_TIMEOUT 10
+/* A peer that sends nothing, or does not read an answer, which is small, for
+ * so many seconds is given up. */
+#define RECEIVE_TIMEOUT 10
+#define SEND_TIMEOUT 2
 
-/* Connections without a request; of more, the one that is idle longest goes. */
-#define IDLE_MAX 512
+/* Milliseconds that a body has while others wait for its thread. */
+#define PRESSED_TIME_MAX 3000
 
-/* Milliseconds that libfcgi waits for a peer to close its end. */
-#define LINGER_MAX "200"
+/* Milliseconds that libfcgi waits for a peer whose records are out of order
+ * to close its end; of all others we do it ourselves, without a thread. */
+#define LINGER_MAX "10"
 
 #define NONE (-1)
-
-/* What is known of a descriptor that is a connection. */
-struct connection {
-	bool idle;			/* No request is under way. */
-	bool watched;			/* The epoll instance knows it. */
-	int older, newer;		/* While it is idle. */
-};
 
 struct thread {
 	struct server * server;
 	pthread_t id;
 	FCGX_Request fcgi;
 	struct workspace workspace;
-	int descriptor;			/* Of the request in hand, or NONE. */
-	int64_t since;			/* When its head began to arrive. */
+	struct exchange exchange;	/* The request in hand, */
+	int descriptor;			/* its connection, or NONE. */
 };
 
 struct server {
 	const struct service * service;
 	const struct listen * listen;
+	struct server_limits limits;
 	int epoll;
 	int stop;			/* An eventfd: readable for good. */
 	_Atomic bool stopping;
+	_Atomic size_t waiting;		/* Threads without a request. */
+	bool pressed;			/* None were when last we looked. */
+	struct idle * idle;
 
 	pthread_mutex_t lock;		/* Guards what follows. */
 	pthread_cond_t ended;
-	struct connection * connections;	/* By descriptor. */
-	size_t size;
-	int oldest, newest;		/* Of the idle ones. */
-	size_t idle;
 	struct thread * threads;
 	size_t thread_count;
 	size_t running;
 };
 
-/* Idle connections; the caller holds the lock. */
-
-static void
-idle_remove(struct server * server, int descriptor)
-{
-	struct connection * all = server->connections;
-	struct connection * connection = &all[descriptor];
-
-	if (connection->older != NONE)
-		all[connection->older].newer = connection->newer;
-	else
-		server->oldest = connection->newer;
-	if (connection->newer != NONE)
-		all[connection->newer].older = connection->older;
-	else
-		server->newest = connection->older;
-	connection->idle = false;
-	server->idle--;
-}
-
-static void
-idle_add(struct server * server, int descriptor)
-{
-	struct connection * all = server->connections;
-
-	all[descriptor].idle = true;
-	all[descriptor].older = server->newest;
-	all[descriptor].newer = NONE;
-	if (server->newest != NONE)
-		all[server->newest].newer = descriptor;
-	else
-		server->oldest = descriptor;
-	server->newest = descriptor;
-	server->idle++;
-}
-
-static void
-idle_close_oldest(struct server * server)
-{
-	int descriptor = server->oldest;
-
-	idle_remove(server, descriptor);
-	server->connections[descriptor].watched = false;
-	close(descriptor);
-}
-
-static int
-watch(struct server * server, int operation, int descriptor, uint32_t events)
-{
-	struct epoll_event event = { .events = events,
-	    .data = { .fd = descriptor } };
-
-	return (epoll_ctl(server->epoll, operation, descriptor, &event));
-}
-
-/* A new connection, whatever its descriptor was before. */
-static void
-register_connection(struct server * server, int descriptor)
-{
-	size_t size;
-
-	pthread_mutex_lock(&server->lock);
-	size = server->size;
-	if ((size_t)descriptor >= size) {
-		server->size = ((size_t)descriptor + 1) * 2;
-		server->connections = alloc_resize(server->connections,
-		    server->size, sizeof(*server->connections));
-	}
-	server->connections[descriptor].idle = false;
-	server->connections[descriptor].watched = false;
-	for (; size < server->size; size++)
-		server->connections[size].idle = false;
-	pthread_mutex_unlock(&server->lock);
-}
-
-/* Let the connection wait for its next request with all the others. */
-static void
-park(struct server * server, int descriptor)
-{
-	struct connection * connection;
-
-	pthread_mutex_lock(&server->lock);
-	if (server->idle >= IDLE_MAX)
-		idle_close_oldest(server);
-	connection = &server->connections[descriptor];
-	idle_add(server, descriptor);
-	/* Of the threads that wait, one gets the event. */
-	if (!server->stopping && watch(server, connection->watched ?
-	    EPOLL_CTL_MOD : EPOLL_CTL_ADD, descriptor,
-	    EPOLLIN | EPOLLONESHOT) == 0)
-		connection->watched = true;
-	else {
-		idle_remove(server, descriptor);
-		close(descriptor);
-	}
-	pthread_mutex_unlock(&server->lock);
-}
-
-/* Take a connection out of the idle ones; false if another thread has. */
-static bool
-claim(struct server * server, int descriptor)
-{
-	bool idle;
-
-	pthread_mutex_lock(&server->lock);
-	idle = (size_t)descriptor < server->size &&
-	    server->connections[descriptor].idle;
-	if (idle)
-		idle_remove(server, descriptor);
-	pthread_mutex_unlock(&server->lock);
-	return (idle);
-}
-
 /* Requests */
 
 static void
-set_descriptor(struct thread * thread, int descriptor, int64_t since)
+set_descriptor(struct thread * thread, int descriptor)
 {
 
 	pthread_mutex_lock(&thread->server->lock);
 	thread->descriptor = descriptor;
-	thread->since = since;
 	pthread_mutex_unlock(&thread->server->lock);
 }
 
 static void
-serve(struct thread * thread, int descriptor)
+begin_exchange(struct thread * thread, int descriptor, int64_t since)
 {
-	struct server * server = thread->server;
-	struct exchange exchange = { .fcgi = &thread->fcgi,
-	    .began = clock_monotonic(), .unread = -1 };
+	struct exchange * exchange = &thread->exchange;
 
-	set_descriptor(thread, descriptor, exchange.began);
-	thread->fcgi.ipcFd = descriptor;
-	thread->fcgi.keepConnection = 1;
-	if (FCGX_Accept_r(&thread->fcgi) == 0) {
-		/* The body has a limit of its own. */
-		set_descriptor(thread, descriptor, INT64_MAX);
-		request_serve(server->service, &thread->workspace, &exchange);
-		if (exchange.failed || server->stopping)
-			thread->fcgi.keepConnection = 0;
-	}
-	set_descriptor(thread, NONE, 0);
-	/* It closes the connection unless that is kept. */
-	FCGX_Finish_r(&thread->fcgi);
-	descriptor = thread->fcgi.ipcFd;
-	thread->fcgi.ipcFd = NONE;
-	if (descriptor != NONE)
-		park(server, descriptor);
+	pthread_mutex_lock(&thread->server->lock);
+	memset(exchange, 0, sizeof(*exchange));
+	exchange->fcgi = &thread->fcgi;
+	exchange->began = since;
+	exchange->time_max = thread->server->limits.time_max;
+	exchange->unread = -1;
+	exchange->reading = true;
+	thread->descriptor = descriptor;
+	pthread_mutex_unlock(&thread->server->lock);
 }
 
-/* Serve the connection if its request is there; else let it wait. */
-static void
-serve_or_park(struct thread * thread, int descriptor)
+/* Have libfcgi read the head.  Return false if it cannot. */
+static bool
+accept_request(struct thread * thread, int descriptor,
+    const struct head * head, bool large)
 {
-	char byte;
-	ssize_t count = recv(descriptor, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+	int file = NONE;
+	bool accepted;
 
-	if (count == 1)
-		serve(thread, descriptor);
-	else if (count == -1 && errno == EAGAIN)
-		park(thread->server, descriptor);
+	if (head != NULL) {
+		file = head_file(head, large);
+		if (file == NONE)
+			return (false);
+	}
+	thread->fcgi.ipcFd = file == NONE ? descriptor : file;
+	thread->fcgi.keepConnection = 1;
+	accepted = FCGX_Accept_r(&thread->fcgi) == 0;
+	thread->exchange.reading = false;
+	if (accepted && file != NONE)
+		close(file);
+	/* What it could not make sense of it has closed. */
+	thread->fcgi.ipcFd = accepted ? descriptor : NONE;
+	return (accepted);
+}
+
+/* As FCGX_Finish_r, but the connection is ours to close.  Return whether it
+ * can be used again. */
+static bool
+finish_request(struct thread * thread)
+{
+	FCGX_Request * fcgi = &thread->fcgi;
+	bool usable = fcgi->keepConnection && !thread->exchange.failed &&
+	    !thread->server->stopping;
+
+	usable = FCGX_FClose(fcgi->err) == 0 && usable;
+	usable = FCGX_FClose(fcgi->out) == 0 && usable;
+	usable = FCGX_GetError(fcgi->in) == 0 && usable;
+	FCGX_Free(fcgi, 0);
+	fcgi->ipcFd = NONE;
+	return (usable);
+}
+
+static void
+serve(struct thread * thread, int descriptor, struct head * head, bool large)
+{
+	struct server * server = thread->server;
+	bool collected = head != NULL;
+	bool usable;
+
+	begin_exchange(thread, descriptor, collected ? head_since(head) :
+	    clock_monotonic());
+	if (!accept_request(thread, descriptor, head, large)) {
+		head_free(head);
+		set_descriptor(thread, NONE);
+		if (collected)
+			idle_leave(server->idle, descriptor);
+		return;
+	}
+	head_free(head);
+	if (large)
+		request_refuse(server->service, &thread->exchange,
+		    "the parameters of the request are larger than "
+		    "limit_params");
 	else
-		close(descriptor);
+		request_serve(server->service, &thread->workspace,
+		    &thread->exchange);
+	set_descriptor(thread, NONE);
+	usable = finish_request(thread);
+	if (usable)
+		idle_park(server->idle, descriptor, NULL);
+	else
+		idle_leave(server->idle, descriptor);
+}
+
+/* Serve the connection if a request's head is there; else let it wait. */
+static void
+serve_or_park(struct thread * thread, int descriptor, struct head * head)
+{
+	struct server * server = thread->server;
+
+	switch (head_read(&head, descriptor, server->limits.parameters)) {
+	case HEAD_READY:
+		serve(thread, descriptor, head, false);
+		break;
+	case HEAD_LARGE:
+		serve(thread, descriptor, head, true);
+		break;
+	case HEAD_WAIT:
+		idle_park(server->idle, descriptor, head);
+		break;
+	case HEAD_END:
+		head_free(head);
+		idle_leave(server->idle, descriptor);
+		break;
+	}
 }
 
 /* Connections */
@@ -256,23 +214,17 @@ make_room(struct server * server)
 {
 	static struct log_limit limit;
 	uint64_t suppressed;
-	bool closed;
 
 	if (log_allowed(&limit, 10, &suppressed))
 		log_warning("out of descriptors: raise RLIMIT_NOFILE");
-	pthread_mutex_lock(&server->lock);
-	closed = server->idle > 0;
-	if (closed)
-		idle_close_oldest(server);
-	pthread_mutex_unlock(&server->lock);
-	if (!closed)
+	if (!idle_close_oldest(server->idle))
 		poll(NULL, 0, 10);
 }
 
 static void
 accept_connection(struct thread * thread, int listening)
 {
-	struct timeval limit = { .tv_sec = PEER_TIMEOUT };
+	struct timeval limit = { .tv_sec = SEND_TIMEOUT };
 	int descriptor = accept4(listening, NULL, NULL, SOCK_CLOEXEC);
 	int on = 1;
 
@@ -282,14 +234,15 @@ accept_connection(struct thread * thread, int listening)
 			make_room(thread->server);
 		return;
 	}
-	setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &limit,
-	    sizeof(limit));
 	setsockopt(descriptor, SOL_SOCKET, SO_SNDTIMEO, &limit,
+	    sizeof(limit));
+	limit.tv_sec = RECEIVE_TIMEOUT;
+	setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &limit,
 	    sizeof(limit));
 	/* Fails on a Unix socket, which needs none. */
 	setsockopt(descriptor, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-	register_connection(thread->server, descriptor);
-	serve_or_park(thread, descriptor);
+	idle_register(thread->server->idle, descriptor);
+	serve_or_park(thread, descriptor, NULL);
 }
 
 static bool
@@ -308,15 +261,19 @@ thread_loop(struct thread * thread)
 {
 	struct server * server = thread->server;
 	struct epoll_event event;
+	struct head * head;
+	int count;
 
 	while (!server->stopping) {
-		if (epoll_wait(server->epoll, &event, 1, -1) != 1 ||
-		    event.data.fd == server->stop)
+		server->waiting++;
+		count = epoll_wait(server->epoll, &event, 1, -1);
+		server->waiting--;
+		if (count != 1 || event.data.fd == server->stop)
 			continue;
 		if (is_listening(server, event.data.fd))
 			accept_connection(thread, event.data.fd);
-		else if (claim(server, event.data.fd))
-			serve_or_park(thread, event.data.fd);
+		else if (idle_claim(server->idle, event.data.fd, &head))
+			serve_or_park(thread, event.data.fd, head);
 	}
 }
 
@@ -342,15 +299,17 @@ run(void * context)
 /* Start and stop */
 
 static struct server *
-create(const struct service * service, const struct listen * listen)
+create(const struct service * service, const struct listen * listen,
+    const struct server_limits * limits)
 {
 	struct server * server = alloc_zeroed(1, sizeof(*server));
 	pthread_condattr_t attributes;
 
 	server->service = service;
 	server->listen = listen;
-	server->oldest = server->newest = NONE;
+	server->limits = *limits;
 	server->epoll = epoll_create1(EPOLL_CLOEXEC);
+	server->idle = idle_create(server->epoll);
 	server->stop = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	pthread_mutex_init(&server->lock, NULL);
 	pthread_condattr_init(&attributes);
@@ -364,17 +323,24 @@ static void
 destroy(struct server * server)
 {
 
-	while (server->idle > 0)
-		idle_close_oldest(server);
+	idle_free(server->idle);
 	if (server->epoll != -1)
 		close(server->epoll);
 	if (server->stop != -1)
 		close(server->stop);
 	pthread_mutex_destroy(&server->lock);
 	pthread_cond_destroy(&server->ended);
-	free(server->connections);
 	free(server->threads);
 	free(server);
+}
+
+static int
+watch(struct server * server, int descriptor, uint32_t events)
+{
+	struct epoll_event event = { .events = events,
+	    .data = { .fd = descriptor } };
+
+	return (epoll_ctl(server->epoll, EPOLL_CTL_ADD, descriptor, &event));
 }
 
 static int
@@ -383,11 +349,10 @@ watch_all(struct server * server)
 	size_t i;
 
 	if (server->epoll == -1 || server->stop == -1 ||
-	    watch(server, EPOLL_CTL_ADD, server->stop, EPOLLIN) != 0)
+	    watch(server, server->stop, EPOLLIN) != 0)
 		return (-1);
 	for (i = 0; i < server->listen->count; i++)
-		if (watch(server, EPOLL_CTL_ADD,
-		    server->listen->descriptors[i],
+		if (watch(server, server->listen->descriptors[i],
 		    EPOLLIN | EPOLLEXCLUSIVE) != 0)
 			return (-1);
 	return (0);
@@ -422,9 +387,9 @@ start_threads(struct server * server, size_t count)
 
 struct server *
 server_start(const struct service * service, const struct listen * listen,
-    size_t threads)
+    const struct server_limits * limits)
 {
-	struct server * server = create(service, listen);
+	struct server * server = create(service, listen, limits);
 	int error;
 
 	/* Its default would hold a thread for two seconds. */
@@ -434,36 +399,55 @@ server_start(const struct service * service, const struct listen * listen,
 		destroy(server);
 		return (NULL);
 	}
-	error = start_threads(server, threads);
+	error = start_threads(server, limits->threads);
 	if (error == 0)
 		return (server);
 	log_error("only %zu of %zu threads can be started: %s",
-	    server->thread_count, threads, strerror(error));
+	    server->thread_count, limits->threads, strerror(error));
 	server_stop(server, INT64_MAX);
 	return (NULL);
 }
 
-/* Break off requests whose head began to arrive before ${before}. */
+/*
+ * Break off the requests that are still arriving and are too late at ${now}, or
+ * have been for ${time_max} milliseconds.
+ */
 static void
-break_off(struct server * server, int64_t before)
+break_off(struct server * server, int64_t now, int64_t time_max)
 {
 	size_t i;
 
 	pthread_mutex_lock(&server->lock);
 	for (i = 0; i < server->thread_count; i++) {
 		const struct thread * thread = &server->threads[i];
+		const struct exchange * exchange = &thread->exchange;
 
-		if (thread->descriptor != NONE && thread->since <= before)
+		if (thread->descriptor != NONE && exchange->reading &&
+		    (exchange->began + time_max <= now ||
+		    exchange_deadline(exchange) <= now))
 			shutdown(thread->descriptor, SHUT_RD);
 	}
 	pthread_mutex_unlock(&server->lock);
 }
 
+/* Return whether no thread is free and there is work for one. */
+static bool
+is_pressed(const struct server * server)
+{
+	struct pollfd work = { .fd = server->epoll, .events = POLLIN };
+
+	return (server->waiting == 0 && poll(&work, 1, 0) == 1);
+}
+
 void
 server_tick(struct server * server)
 {
+	bool pressed = is_pressed(server);
 
-	break_off(server, clock_monotonic() - EXCHANGE_TIME_MAX);
+	break_off(server, clock_monotonic(), pressed && server->pressed ?
+	    PRESSED_TIME_MAX : INT64_MAX / 2);
+	server->pressed = pressed;
+	idle_expire(server->idle, server->limits.time_max);
 }
 
 /* Wait until all threads have ended, but not beyond ${deadline}. */
@@ -492,11 +476,12 @@ server_stop(struct server * server, int64_t deadline)
 	size_t i;
 
 	server->stopping = true;
+	idle_stop(server->idle);
 	/* All threads see it: nobody ever reads it. */
 	while (write(server->stop, &one, sizeof(one)) == -1 && errno == EINTR)
 		continue;
 	if (!wait_for_threads(server, grace < deadline ? grace : deadline)) {
-		break_off(server, INT64_MAX);
+		break_off(server, clock_monotonic(), 0);
 		if (!wait_for_threads(server, deadline))
 			return (false);
 	}

@@ -11,20 +11,26 @@
 /* The FastCGI server: threads that serve the requests of web servers. */
 struct server;
 
+struct server_limits {
+	size_t threads;
+	size_t parameters;	/* Bytes of a request's parameters. */
+	int64_t time_max;	/* Milliseconds for a request to arrive. */
+};
+
 /**
- * server_start(service, listen, threads):
- * Start ${threads} threads that serve requests from the sockets of ${listen};
- * both must outlive the server.  All signals must be blocked, and stay so, in
- * every thread.  Return NULL, after the log has said why, if that cannot be
- * done.
+ * server_start(service, listen, limits):
+ * Start the threads that serve requests from the sockets of ${listen}; it and
+ * ${service} must outlive the server.  All signals must be blocked, and stay
+ * so, in every thread.  Return NULL, after the log has said why, if that cannot
+ * be done.
  */
 struct server * server_start(const struct service * service,
-    const struct listen * listen, size_t threads);
+    const struct listen * listen, const struct server_limits * limits);
 
 /**
  * server_tick(server):
- * To be called about once a second: break off requests whose head has been
- * arriving for longer than EXCHANGE_TIME_MAX.
+ * To be called about once a second: break off requests that are still arriving
+ * after their deadline or, while others wait for a thread, after some seconds.
  */
 void server_tick(struct server * server);
 

@@ -88,6 +88,8 @@ static const struct key keys[] = {
 	NUMBER(flush_interval, QUANTITY_DURATION, "1s", 10, 3600000),
 	NUMBER(retention_hour, QUANTITY_DURATION, "48h", 0, 36500 * DAY_MS),
 	NUMBER(retention_day, QUANTITY_DURATION, "90d", 0, 36500 * DAY_MS),
+	NUMBER(receive_timeout, QUANTITY_DURATION, "30s", 1000, 3600000),
+	NUMBER(limit_params, QUANTITY_SIZE, "128K", 1 << 12, 1 << 24),
 	NUMBER(limit_body, QUANTITY_SIZE, "4M", 0, MOST),
 	NUMBER(limit_inflated, QUANTITY_SIZE, "32M", 0, MOST),
 	NUMBER(limit_counters, QUANTITY_COUNT, "100000", 0, 10000000),

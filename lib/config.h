@@ -63,6 +63,8 @@ struct config {
 	uint64_t flush_interval;
 	uint64_t retention_hour;
 	uint64_t retention_day;
+	uint64_t receive_timeout;
+	uint64_t limit_params;
 	uint64_t limit_body;
 	uint64_t limit_inflated;
 	uint64_t limit_counters;

@@ -1120,7 +1120,7 @@ def records():
 def large_parameters(service):
     table = [
         ("64 KiB in one value", {"HTTP_COOKIE": "x" * 65536}),
-        ("1 MB in one value", {"HTTP_COOKIE": "x" * 1_000_000}),
+        ("120 KB in one value", {"HTTP_COOKIE": "x" * 120_000}),
         ("a name of 1,000 bytes", {"HTTP_" + "X" * 1000: "y"}),
         ("64 KiB in many", {f"HTTP_X_{i}": "y" * 54 for i in range(1024)}),
         ("empty values", {f"HTTP_X_{i}": "" for i in range(100)}),

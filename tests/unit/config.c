@@ -78,6 +78,7 @@ static const struct {
 	{ NUMBER(flush_interval), "1000" },
 	{ NUMBER(retention_hour), "172800000" },
 	{ NUMBER(retention_day), "7776000000" },
+	{ NUMBER(receive_timeout), "30000" }, { NUMBER(limit_params), "131072" },
 	{ NUMBER(limit_body), "4194304" }, { NUMBER(limit_inflated),
 	  "33554432" },
 	{ NUMBER(limit_counters), "100000" }, { NUMBER(limit_depth), "64" },
