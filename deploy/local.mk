@@ -9,7 +9,10 @@ DEPLOY_TESTS = \
 EXTRA_DIST += $(DEPLOY_TESTS)
 
 # Configurations of web servers.
-EXTRA_DIST += deploy/lighttpd/alone.conf deploy/lighttpd/beside-unleash.conf \
+EXTRA_DIST += deploy/caddy/alone.Caddyfile \
+	deploy/caddy/beside-unleash.Caddyfile \
+	deploy/haproxy/alone.cfg deploy/haproxy/beside-unleash.cfg \
+	deploy/lighttpd/alone.conf deploy/lighttpd/beside-unleash.conf \
 	deploy/lighttpd/remote.conf deploy/lighttpd/spawned.conf \
 	deploy/nginx/alone.conf deploy/nginx/beside-unleash.conf \
 	tests/harness/front.py tests/harness/web.py

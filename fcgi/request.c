@@ -183,7 +183,8 @@ read_encoding(const char * text, enum body_encoding * encoding)
 
 /*
  * Read CONTENT_LENGTH: -1 if there is none, and the largest number if it is
- * larger still.  Return false if it is no number.
+ * larger still.  Caddy says -1 itself, of a body in chunks.  Return false if it
+ * is no number.
  */
 static bool
 read_length(const char * text, int64_t * length)
@@ -191,7 +192,7 @@ read_length(const char * text, int64_t * length)
 	char * end;
 
 	*length = -1;
-	if (text == NULL || *text == '\0')
+	if (text == NULL || *text == '\0' || strcmp(text, "-1") == 0)
 		return (true);
 	if (!isdigit((unsigned char)*text))
 		return (false);
@@ -199,13 +200,14 @@ read_length(const char * text, int64_t * length)
 	return (*end == '\0');
 }
 
+/* It is the body's fault, however it is found. */
 static void
-reject_length(struct exchange * exchange)
+reject_length(struct exchange * exchange, enum fault_code code,
+    uint64_t offset, const char * detail)
 {
 	struct fault fault = { .code = FAULT_NONE };
 
-	fault_set(&fault, FAULT_INVALID, 0, "",
-	    "the Content-Length is not a number");
+	fault_set(&fault, code, offset, "", "%s", detail);
 	answer_fault(exchange, &fault);
 }
 
@@ -225,9 +227,10 @@ accept_body(const struct service * service, struct exchange * exchange,
 		    "Content-Encoding must be identity, gzip or deflate");
 	else if (!read_length(exchange_parameter(exchange,
 	    "CONTENT_LENGTH"), length))
-		reject_length(exchange);
+		reject_length(exchange, FAULT_INVALID, 0,
+		    "the Content-Length is not a number");
 	else if (limit > 0 && *length >= 0 && (uint64_t)*length > limit)
-		answer_send(exchange, ANSWER_TOO_LARGE,
+		reject_length(exchange, FAULT_TOO_LARGE, limit,
 		    "the body is larger than limit_body");
 	else
 		return (true);

@@ -94,6 +94,8 @@ class Front(Process):
     shape = "beside-unleash"
     # flagtally's own state is found below this.
     backstage = "/flagtally"
+    # What a body in chunks gets where it cannot reach flagtally, and why.
+    no_chunks = None
 
     def __init__(self, place, redis, standin=None, **settings):
         self.place, self.name, self.log = place, self.title, "front.log"
@@ -124,8 +126,12 @@ class Front(Process):
 
     def start(self):
         super().__init__(self.place, "front", self.command(),
-                         env={**environment(), "PLACE": self.place.path})
+                         env=self.environment())
         self.ready(self.answers)
+
+    def environment(self):
+        """It names the place, as processes() wants it."""
+        return {**environment(), "PLACE": self.place.path}
 
     def unleash(self):
         return f"127.0.0.1:{self.standin.port}"
@@ -279,5 +285,86 @@ class NginxAlone(Nginx):
     backstage = ""
 
 
+class Caddy(Front):
+    title = "Caddy"
+
+    def configure(self):
+        changes = {
+            ":80 {": (f":{self.port} {{", 1),
+            "/run/caddy/admin.sock": (self.place.file("admin.sock"), 1),
+            SOCKET: (self.socket, 1 if self.shape == "alone" else 2)}
+        if self.shape != "alone":
+            changes[UNLEASH] = (self.unleash(), 1)
+        self.config = shipped(self.place, f"caddy/{self.shape}.Caddyfile",
+                              changes)
+
+    def command(self):
+        return [find("caddy"), "run", "--config", self.config, "--adapter",
+                "caddyfile"]
+
+    def environment(self):
+        """Caddy keeps certificates and its last configuration at home."""
+        return {**super().environment(), "HOME": self.place.path,
+                "XDG_CONFIG_HOME": self.place.path,
+                "XDG_DATA_HOME": self.place.path}
+
+    def reload(self):
+        subprocess.run(
+            [find("caddy"), "reload", "--force", "--config", self.config,
+             "--adapter", "caddyfile"], check=True, cwd=self.place.path,
+            env=self.environment(), timeout=20, capture_output=True)
+
+
+class CaddyAlone(Caddy):
+    title = "Caddy, alone"
+    shape = "alone"
+    backstage = ""
+
+
+class Haproxy(Front):
+    title = "HAProxy"
+    no_chunks = (411, "HAProxy passes them to no FastCGI program")
+    stop_signal = signal.SIGUSR1
+
+    def __init__(self, place, redis, standin=None, **settings):
+        settings.setdefault("listen", f"127.0.0.1:{free_port()}")
+        self.listen = settings["listen"]
+        super().__init__(place, redis, standin, **settings)
+
+    def configure(self):
+        changes = {"bind :80": (f"bind 127.0.0.1:{self.port}", 1),
+                   "127.0.0.1:9021": (self.listen, 1)}
+        if self.shape != "alone":
+            changes[UNLEASH] = (self.unleash(), 1)
+        self.config = shipped(self.place, f"haproxy/{self.shape}.cfg",
+                              changes)
+        # What stands in Debian's haproxy.cfg, where the root is as empty.
+        os.makedirs(self.place.file("empty"), exist_ok=True)
+        root = f"chroot {self.place.file('empty')}"
+        self.main = self.place.file("haproxy.cfg", f"""
+global
+	{root if os.geteuid() == 0 else ""}
+	maxconn 2000
+defaults
+	mode http
+	option dontlognull
+	timeout connect 5000
+	timeout client 50000
+	timeout server 50000
+""")
+
+    def command(self):
+        return [find("haproxy"), "-W", "-f", self.main, "-f", self.config]
+
+    def reload(self):
+        self.signal(signal.SIGUSR2)
+
+
+class HaproxyAlone(Haproxy):
+    title = "HAProxy, alone"
+    shape = "alone"
+    backstage = ""
+
+
 fronts = [Lighttpd, LighttpdSpawns, LighttpdAlone, LighttpdSpawnsAlone,
-          Nginx, NginxAlone]
+          Nginx, NginxAlone, Caddy, CaddyAlone, Haproxy, HaproxyAlone]
