@@ -74,7 +74,7 @@ usage(FILE * file)
 	    "  --config FILE   read the configuration from FILE\n"
 	    "  --check-config  print the configuration in force, and where "
 	    "each value is\n                  from; status 78 if anything is "
-	    "wrong with it\n"
+	    "wrong with it or with\n                  the token file\n"
 	    "  --replay        bring to Redis what waits in the spool; "
 	    "status 75 if that has\n                  to be tried again\n"
 	    "  --spool         list what waits in the spool and what is set "
@@ -230,6 +230,28 @@ settle(struct program * program)
 	service->backstage.context = &program->look;
 }
 
+/* Have no more in the log than up to a level, if that is not less already. */
+static void
+limit_log(const struct config * config, enum log_level level)
+{
+
+	if (config->log_level > level)
+		log_set_level(level);
+}
+
+/* The tokens of the configuration; NULL if it names none. */
+static struct token_store *
+open_tokens(const struct config * config)
+{
+
+	if (config->tokens[0] != '\0')
+		return (token_store_open(config->tokens));
+	if (config->auth != CONFIG_AUTH_NONE)
+		log_warning("no tokens are configured, so nobody may come in; "
+		    "set tokens = FILE, or auth = none to let everybody in");
+	return (NULL);
+}
+
 static int
 start(struct program * program, bool cgi)
 {
@@ -259,11 +281,11 @@ start(struct program * program, bool cgi)
 		log_error("no thread for Redis: %s", strerror(errno));
 		return (-1);
 	}
-	if (config->tokens[0] != '\0')
-		program->service.tokens = token_store_open(config->tokens);
-	else if (!program->service.open)
-		log_warning("no tokens are configured, so nobody may come in; "
-		    "set tokens = FILE, or auth = none to let everybody in");
+	/* A line for each request would be one too many. */
+	if (cgi)
+		limit_log(config, LOG_LEVEL_WARNING);
+	program->service.tokens = open_tokens(config);
+	log_set_level((enum log_level)config->log_level);
 	return (0);
 }
 
@@ -347,6 +369,24 @@ run_server(struct program * program)
 	return (EXIT_SUCCESS);
 }
 
+/* Print the configuration, and say what is wrong with its token file. */
+static int
+check(const struct config * config)
+{
+	struct token_store * tokens;
+	struct token_grant grant;
+	int status = EXIT_SUCCESS;
+
+	config_print(config, stdout);
+	limit_log(config, LOG_LEVEL_WARNING);
+	tokens = open_tokens(config);
+	if (tokens != NULL &&
+	    token_check(tokens, "", 0, &grant) == TOKEN_UNAVAILABLE)
+		status = EXIT_CONFIGURATION;
+	token_store_free(tokens);
+	return (status);
+}
+
 /* Act on the spool, for a person. */
 static int
 manage(struct program * program, const struct options * options)
@@ -355,9 +395,7 @@ manage(struct program * program, const struct options * options)
 	struct spool * spool = make_spool(program);
 	int status = MANAGE_FAILED;
 
-	if (spool == NULL)
-		log_error("there is no spool: spool is empty");
-	else if (options->action == ACTION_REPLAY)
+	if (options->action == ACTION_REPLAY)
 		status = manage_replay(sink, spool, program->service.stats);
 	else if (options->action == ACTION_LIST)
 		status = manage_list(spool);
@@ -403,9 +441,12 @@ main(int argc, char ** argv)
 
 	if (status != -1)
 		return (status);
-	/* No thread is ever interrupted: libfcgi would break a request. */
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, NULL);
+	/* No thread is ever interrupted: libfcgi would break a request.  What
+	 * a person started may be, at any moment. */
+	if (options.action == ACTION_SERVE) {
+		sigfillset(&all);
+		pthread_sigmask(SIG_SETMASK, &all, NULL);
+	}
 	/* A heap for each thread would cost more than it saves. */
 	mallopt(M_ARENA_MAX, 2);
 	if (digest_init() != 0) {
@@ -415,12 +456,15 @@ main(int argc, char ** argv)
 	program.config = load_config(options.config);
 	if (program.config == NULL)
 		return (EXIT_CONFIGURATION);
-	if (options.action == ACTION_CHECK) {
-		config_print(program.config, stdout);
-		config_free(program.config);
-		return (EXIT_SUCCESS);
-	}
 	log_set_level((enum log_level)program.config->log_level);
+	if (options.action == ACTION_CHECK)
+		status = check(program.config);
+	else if (options.action != ACTION_SERVE)
+		status = manage_ready(program.config->spool);
+	if (status != -1) {
+		config_free(program.config);
+		return (status);
+	}
 	settle(&program);
 	status = options.action == ACTION_SERVE ? run(&program) :
 	    manage(&program, &options);

@@ -1,7 +1,9 @@
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -9,6 +11,31 @@
 #include "lib/alloc.h"
 #include "lib/quote.h"
 #include "lib/replay.h"
+
+int
+manage_ready(const char * path)
+{
+	struct stat file;
+
+	if (path[0] == '\0') {
+		fputs("flagtally: there is no spool: spool is empty in the "
+		    "configuration\n", stderr);
+		return (MANAGE_FAILED);
+	}
+	if (stat(path, &file) != 0) {
+		fprintf(stderr, "flagtally: %s: %s\n", path, errno == ENOENT ?
+		    "there is no spool yet, and nothing waits" :
+		    strerror(errno));
+		return (errno == ENOENT ? 0 : MANAGE_FAILED);
+	}
+	if (geteuid() == 0 && file.st_uid != 0) {
+		fprintf(stderr, "flagtally: %s belongs to the user with the "
+		    "id %ju: do this as that user\n", path,
+		    (uintmax_t)file.st_uid);
+		return (MANAGE_FAILED);
+	}
+	return (-1);
+}
 
 /* Replay */
 

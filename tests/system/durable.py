@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -547,5 +548,46 @@ def nowhere():
         equal(yes(redis), 2, "counted once each")
 
 
+def at_the_shell():
+    """What a person does there makes no files, and can be interrupted."""
+    with Place() as place:
+        redis = Redis(place)
+        for option, status in (("--replay", 0), ("--spool", 0),
+                               ("--spool-export", 0)):
+            done = command(place, redis, option)
+            check(done.returncode == status and "no spool yet" in done.stderr,
+                  f"{option} where there is no spool", done)
+        equal(os.listdir(place.path).count("spool.db"), 0, "none is made")
+        redis.kill()
+        flagtally = start(place, redis)
+        equal(post(flagtally, metric()), 202, "a record waits")
+        flagtally.end()
+        with socket.socket(socket.AF_UNIX) as silent:
+            silent.bind(place.file("silent.sock"))
+            silent.listen()
+            silent.settimeout(20)
+            replay = subprocess.Popen(
+                [os.path.abspath(PROGRAM), "--replay"],
+                stderr=subprocess.DEVNULL, env=environment(
+                    redis="unix://" + place.file("silent.sock"),
+                    redis_timeout="60s", spool=place.file("spool.db")))
+            connection, _ = silent.accept()
+            replay.send_signal(signal.SIGINT)
+            equal(replay.wait(timeout=20), -signal.SIGINT,
+                  "replay can be interrupted")
+            connection.close()
+        if os.geteuid() == 0:
+            os.chown(place.file("spool.db"), 65534, 65534)
+            done = command(place, redis, "--spool")
+            check(done.returncode == 1 and "id 65534" in done.stderr,
+                  "root is told who has to do that", done)
+            os.chown(place.file("spool.db"), 0, 0)
+        redis.start()
+        equal(command(place, redis, "--replay").returncode, 0,
+              "after that it is replayed")
+        equal(yes(redis), 1, "and counts once")
+
+
 run([away, killed, silent, dripping, outage, cut, restarted, refused, full,
-     modes, cgi, gauges, merged, shared, damaged, backstage, nowhere])
+     modes, cgi, gauges, merged, shared, damaged, backstage, nowhere,
+     at_the_shell])

@@ -241,8 +241,9 @@ def example_configurations():
         with Place() as place:
             text = re.sub(r"(= *)/(?:etc|home/me/flagtally)/", r"\1" +
                           place.path + "/", text)
-            for name in re.findall(rf"{place.path}/(\S*password)", text):
-                place.file(name, "secret\n")
+            for name in re.findall(rf"{place.path}/(\S*(?:password|tokens))",
+                                   text):
+                place.file(name, "*:*.secret\n")
             status, _, errors = command("--config", place.file("ini", text),
                                         "--check-config")
             equal((status, errors), (0, ""),
@@ -296,7 +297,7 @@ def exit_codes():
         r"#define (?:EXIT|MANAGE)_\w+ (\d+)", "fcgi/*.[ch]")} | {0, 1}
     compare(known, described, "exit status", "flagtally.8", ".It {}")
     with Place() as place:
-        path = place.file("spool.db")
+        path = place.file("spool.db", "")
         seen = {command("--version")[0],
                 command("--spool", spool="")[0],
                 command("--nonsense")[0],

@@ -1025,7 +1025,8 @@ BAD_LINES = [
 def check_config():
     with Place() as place:
         good = place.file("good.ini", "; a comment\nthreads = 7\n\n"
-                          "prefix = one\n")
+                          "prefix = one\ntokens = tokens\n")
+        tokens = place.file("tokens", "*:*.secret\n")
         status, output, errors = command("--config", good, "--check-config",
                                          prefix="two")
         equal((status, errors), (0, ""), "--check-config of a good file")
@@ -1058,6 +1059,17 @@ def check_config():
                   f"{text!r}: file, line and key are told", errors)
             equal(command("--config", bad)[0], 78,
                   f"{text!r}: the program does not start")
+        place.file("tokens", "# none\n\nsecret\n")
+        status, _, errors = command("--config", good, "--check-config")
+        check(status == 78 and f"{tokens}:3: " in errors and
+              "project:environment.secret" in errors,
+              "a line of the token file that is wrong", status, errors)
+        os.unlink(tokens)
+        status, _, errors = command("--config", good, "--check-config")
+        check(status == 78 and tokens in errors, "no token file", errors)
+        status, _, errors = command("--check-config")
+        check(status == 0 and "nobody may come in" in errors,
+              "no tokens are worth a warning", errors)
         bad = place.file("bad.ini", "\nthreads 3\n")
         status, _, errors = command("--config", bad, "--check-config")
         equal(status, 78, "a line without = is wrong")
