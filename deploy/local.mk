@@ -1,18 +1,65 @@
-# What helps to run flagtally: manual pages, and the tests of all that is in
-# this directory.  tests/run passes DEPLOY_TESTS in its plain stage alone.
+# What helps to run flagtally: manual pages, units, examples, and the tests of
+# all that is in this directory.  tests/run passes DEPLOY_TESTS in its plain
+# stage alone.
 
 dist_man_MANS = deploy/man/flagtally.8 deploy/man/flagtally.ini.5 \
 	deploy/man/flagtally.7
 
-DEPLOY_TESTS = \
+DEPLOY_TESTS = tests/deploy/start.py tests/deploy/systemd.py \
 	tests/deploy/servers.py
-EXTRA_DIST += $(DEPLOY_TESTS)
+EXTRA_DIST += $(DEPLOY_TESTS) tests/tools/confined.py
+
+# What is made from the same name with .in, as it names directories.
+MADE_EXAMPLES = deploy/flagtally.ini \
+	deploy/openrc/flagtally deploy/openrc/flagtally.confd \
+	deploy/sh/flagtally.sh deploy/sh/spawn-fcgi.sh \
+	deploy/systemd/redis-password.conf
+DEPLOY_MADE = $(MADE_EXAMPLES) deploy/systemd/flagtally.service
+EXTRA_DIST += $(DEPLOY_MADE:=.in)
+all-local: $(DEPLOY_MADE)
+CLEANFILES += $(DEPLOY_MADE)
+$(DEPLOY_MADE): $(DEPLOY_MADE:=.in) Makefile
+	$(AM_V_GEN)$(MKDIR_P) $(@D) && sed -e 's|@bindir[@]|$(bindir)|g' \
+	-e 's|@sysconfdir[@]|$(sysconfdir)|g' \
+	-e 's|@localstatedir[@]|$(localstatedir)|g' $(srcdir)/$@.in >$@.new && \
+	{ test ! -x $(srcdir)/$@.in || chmod +x $@.new; } && mv $@.new $@
+
+if SYSTEMD_UNITS
+systemdsystemunit_DATA = deploy/systemd/flagtally.service \
+	deploy/systemd/flagtally.socket
+endif
+EXTRA_DIST += deploy/systemd/flagtally.socket
+dist_doc_DATA = README.md CHANGES.md LICENSE
+
+install-data-local:
+	@for file in $(DEPLOY_EXAMPLES) $(MADE_EXAMPLES); do \
+		from=$$file; test -f $$from || from=$(srcdir)/$$file; \
+		mode=644; test ! -x $$from || mode=755; \
+		to="$(DESTDIR)$(docdir)/examples/$${file#deploy/}"; \
+		$(MKDIR_P) "$${to%/*}" && \
+		$(INSTALL) -m $$mode $$from "$$to" || exit 1; \
+	done
+
+# After automake has removed its own.
+uninstall-hook:
+	@for file in $(DEPLOY_EXAMPLES) $(MADE_EXAMPLES); do \
+		to="$(DESTDIR)$(docdir)/examples/$${file#deploy/}"; \
+		rm -f "$$to"; \
+		rmdir "$${to%/*}" 2>/dev/null || :; \
+	done
+	@rmdir "$(DESTDIR)$(docdir)/examples" "$(DESTDIR)$(docdir)" \
+		2>/dev/null || :
+
+# What is installed as an example as it stands, in the folder that it has here: a
+# test sees to it that nothing in these folders is forgotten.
+DEPLOY_EXAMPLES = deploy/tokens
+EXTRA_DIST += $(DEPLOY_EXAMPLES)
 
 # Configurations of web servers.
-EXTRA_DIST += deploy/caddy/alone.Caddyfile \
+DEPLOY_EXAMPLES += deploy/caddy/alone.Caddyfile \
 	deploy/caddy/beside-unleash.Caddyfile \
 	deploy/haproxy/alone.cfg deploy/haproxy/beside-unleash.cfg \
 	deploy/lighttpd/alone.conf deploy/lighttpd/beside-unleash.conf \
 	deploy/lighttpd/remote.conf deploy/lighttpd/spawned.conf \
-	deploy/nginx/alone.conf deploy/nginx/beside-unleash.conf \
-	tests/harness/front.py tests/harness/web.py
+	deploy/nginx/alone.conf deploy/nginx/beside-unleash.conf
+EXTRA_DIST += tests/harness/front.py tests/harness/web.py
