@@ -567,6 +567,31 @@ def examples():
                 "an example in Python")
 
 
+def diagnostics():
+    """Each error and warning of the log is in the manual, and none else."""
+    text = section("flagtally.8", "DIAGNOSTICS")
+    described = [plain(line) for line in re.findall(r'^\.It "(.*)"$', text,
+                                                    flags=re.M)]
+    sources = "".join(re.sub(r'"\s*(?:PACKAGE_VERSION\s*)?"', "", read(name))
+                      for folder in ("lib", "fcgi") for name in
+                      sorted(glob.glob(os.path.join(TOP, folder, "*.c"))))
+    for said in re.findall(r'log_(?:error|warning)\(\s*"([^"]*)"', sources):
+        # What is fixed in it; less may be a file's name and an error.
+        part = max(re.split(r"%[-.*\d]*[a-z]+", said), key=len)
+        part = re.split("; | \\(", part)[0].strip(": ")
+        if len(part) > 5:
+            check(any(part in line for line in described),
+                  f"flagtally.8 has in DIAGNOSTICS: {said}")
+    literals_of = [re.split(r"%[-.*\d]*[a-z]+", text) for text in
+                   set(re.findall(r'"([^"\\\n]{9,})"', sources))]
+    for line in described:
+        # Half of what is not a placeholder, at least, in one piece of source.
+        wanted = len(re.sub(r"\b[A-Z][A-Z_]*\b", "", line)) / 2
+        check(any(sum(map(len, parts)) >= wanted and re.search(
+            ".*".join(map(re.escape, parts)), line) for parts in literals_of),
+            f"the program says: {line}")
+
+
 # The pages as such
 
 def lint():
@@ -592,4 +617,4 @@ def lint():
 
 
 run([keys, readme, example_configurations, options, exit_codes, signals,
-     variables, metrics, redis_keys, examples, lint])
+     variables, metrics, redis_keys, examples, diagnostics, lint])
