@@ -5,6 +5,7 @@ from the source.  What is missing is named, with the page that it is missing
 from; the forms that are expected are those of the items that are there.
 """
 
+import errno
 import fcntl
 import glob
 import os
@@ -574,7 +575,7 @@ def diagnostics():
                                                     flags=re.M)]
     sources = "".join(re.sub(r'"\s*(?:PACKAGE_VERSION\s*)?"', "", read(name))
                       for folder in ("lib", "fcgi") for name in
-                      sorted(glob.glob(os.path.join(TOP, folder, "*.c"))))
+                      sorted(glob.glob(os.path.join(TOP, folder, "*.[ch]"))))
     for said in re.findall(r'log_(?:error|warning)\(\s*"([^"]*)"', sources):
         # What is fixed in it; less may be a file's name and an error.
         part = max(re.split(r"%[-.*\d]*[a-z]+", said), key=len)
@@ -585,11 +586,15 @@ def diagnostics():
     literals_of = [re.split(r"%[-.*\d]*[a-z]+", text) for text in
                    set(re.findall(r'"([^"\\\n]{9,})"', sources))]
     for line in described:
-        # Half of what is not a placeholder, at least, in one piece of source.
+        # One message with what may stand in it, or pieces of some.
         wanted = len(re.sub(r"\b[A-Z][A-Z_]*\b", "", line)) / 2
-        check(any(sum(map(len, parts)) >= wanted and re.search(
-            ".*".join(map(re.escape, parts)), line) for parts in literals_of),
-            f"the program says: {line}")
+        whole = any(sum(map(len, parts)) >= wanted and re.search(
+            ".*".join(map(re.escape, parts)), line) for parts in literals_of)
+        pieces = [piece for piece in re.split(r"\b[A-Z][A-Z_]*\b|: ", line)
+                  if len(piece.strip()) > 5]
+        check(whole or all(piece in sources or piece == os.strerror(
+            errno.EADDRINUSE) for piece in pieces),
+            f"the program says: {line}", *pieces)
 
 
 # The pages as such
