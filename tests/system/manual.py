@@ -237,6 +237,18 @@ def readme():
                 "| `{}` | `default` | meaning |")
 
 
+def shipped():
+    """deploy/flagtally.ini has every key, with its default."""
+    found = dict(re.findall(r"^;(\w+) = *(.*)$", read(
+        "deploy/flagtally.ini.in"), flags=re.M))
+    defaults, _ = configuration()
+    compare(set(defaults), set(found), "key", "deploy/flagtally.ini.in",
+            ";{} = default")
+    for key in set(found) & set(defaults) - {"spool"}:
+        equal((configuration(**{key: found[key]})[0] or {}).get(key),
+              defaults[key], f"deploy/flagtally.ini.in: the default of {key}")
+
+
 def example_configurations():
     for number, text in enumerate(literals("flagtally.ini.5", "EXAMPLES")):
         with Place() as place:
@@ -621,5 +633,5 @@ def lint():
                   f"{page}: there is a section {title}")
 
 
-run([keys, readme, example_configurations, options, exit_codes, signals,
+run([keys, readme, shipped, example_configurations, options, exit_codes, signals,
      variables, metrics, redis_keys, examples, diagnostics, lint])
