@@ -527,6 +527,8 @@ def python_examples(text, redis):
         def hgetall(self, key):
             return redis.client.value(key)
 
+        smembers = hgetall
+
     printed = []
     module = types.ModuleType("redis")
     module.Redis = Connection
@@ -538,7 +540,10 @@ def python_examples(text, redis):
 ODD_NAMES = b"""{"applications": [], "metrics": [{"featureName": "a:b c",
     "appName": "inventory-service", "environment": "production",
     "timestamp": "2024-01-15T23:59:59Z", "yes": 1, "no": 0,
-    "variants": {"v/ %": 1}}]}"""
+    "variants": {"v/ %": 1}}], "impactMetrics": [{"type": "gauge",
+    "name": "g", "help": "A gauge.", "samples": [{"value": 1, "labels":
+    {"environment": "production"}}, {"value": 2, "labels":
+    {"environment": "production", "a": "y"}}]}]}"""
 
 
 def examples():
@@ -574,6 +579,11 @@ def examples():
                   and done.stdout.strip(), f"an example: {text.split()[1]}",
                   text, done.stdout, done.stderr)
         for text in python:
+            if "impact" in text:
+                equal(python_examples(text, redis), [
+                    "# TYPE g gauge", 'g{a="y",environment="production"} 2',
+                    'g{environment="production"} 1'], "an example in Python of impact metrics")
+                continue
             equal(python_examples(text, redis), [
                 {"new-checkout-flow": {"yes": 300, "no": 120},
                  "a:b c": {"yes": 1, "variant:v/ %": 1}}],
