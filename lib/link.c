@@ -1,3 +1,4 @@
+#include <stdio.h>
 #include <string.h>
 
 #include "lib/clock.h"
@@ -93,6 +94,14 @@ link_note(struct link * link, const struct redis_reply * reply)
 	}
 	memcpy(link->trouble, reply->text, length);
 	link->trouble[length] = '\0';
+}
+
+void
+link_doubt(struct link * link)
+{
+
+	snprintf(link->trouble, sizeof(link->trouble),
+	    "a reply that makes no sense");
 }
 
 bool

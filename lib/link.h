@@ -51,8 +51,9 @@ void link_begin(struct link * link);
 /**
  * link_exchange(link, count, deadline, take, context):
  * Send the ${count} requests and hand each reply to ${take}, which is to call
- * link_note for errors that are not for good.  Return true if all was answered
- * and nothing was noted; false if it has to be tried again.
+ * link_note for errors that are not for good, and link_doubt for what is no
+ * reply to the request.  Return true if all was answered and nothing was
+ * noted; false if it has to be tried again.
  */
 bool link_exchange(struct link * link, size_t count, int64_t deadline,
     redis_take * take, void * context);
@@ -62,6 +63,13 @@ bool link_exchange(struct link * link, size_t count, int64_t deadline,
  * Note an error that may pass.
  */
 void link_note(struct link * link, const struct redis_reply * reply);
+
+/**
+ * link_doubt(link):
+ * Note a reply that Redis does not give to what was asked: this may be
+ * another server, or its replies may be those to something else.
+ */
+void link_doubt(struct link * link);
 
 /**
  * link_refuses(reply):

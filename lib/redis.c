@@ -32,11 +32,10 @@
 #define COMPLAIN_SECONDS 10
 
 #define SCRIPTS_MAX 4
-#define DIGEST_TEXT_MAX 64
 
 struct script {
 	const char * text;
-	char digest[DIGEST_TEXT_MAX];
+	char digest[REDIS_DIGEST_LENGTH + 1];
 };
 
 struct redis {
@@ -139,12 +138,16 @@ convert_integers(struct redis_reply * reply, const redisReply * from)
 {
 	size_t i;
 
-	reply->count = from->elements < REDIS_INTEGERS_MAX ?
-	    from->elements : REDIS_INTEGERS_MAX;
-	for (i = 0; i < reply->count; i++)
-		reply->integers[i] =
-		    from->element[i]->type == REDIS_REPLY_INTEGER ?
-		    from->element[i]->integer : 0;
+	reply->type = REDIS_NOTHING;
+	if (from->elements > REDIS_INTEGERS_MAX)
+		return;
+	for (i = 0; i < from->elements; i++) {
+		if (from->element[i]->type != REDIS_REPLY_INTEGER)
+			return;
+		reply->integers[i] = from->element[i]->integer;
+	}
+	reply->type = REDIS_ARRAY;
+	reply->count = from->elements;
 }
 
 static void
@@ -165,7 +168,6 @@ convert(struct redis_reply * reply, const redisReply * from)
 		reply->integers[0] = from->integer;
 		break;
 	case REDIS_REPLY_ARRAY:
-		reply->type = REDIS_ARRAY;
 		convert_integers(reply, from);
 		break;
 	case REDIS_REPLY_ERROR:
@@ -224,6 +226,9 @@ exchange(struct redis * redis, const struct buffer * requests, size_t count,
 		if (take_replies(redis, &number, count, take, context) != 0)
 			return (-1);
 	}
+	/* The rest would be taken for the reply to what is asked next. */
+	if (redis->context->reader->pos < redis->context->reader->len)
+		return (failed(redis, "more replies than requests"));
 	return (0);
 }
 
@@ -270,9 +275,14 @@ take_greeting(void * context, size_t number, const struct redis_reply * reply)
 			    "%.*s", (int)reply->length, reply->text);
 		return;
 	}
-	if (number < greeting->first_script || reply->type != REDIS_TEXT ||
-	    reply->length >= DIGEST_TEXT_MAX)
+	if (number < greeting->first_script)
 		return;
+	if (reply->type != REDIS_TEXT ||
+	    reply->length != REDIS_DIGEST_LENGTH) {
+		snprintf(greeting->error, sizeof(greeting->error),
+		    "a reply to SCRIPT LOAD that makes no sense");
+		return;
+	}
 	script = &greeting->redis->scripts[number - greeting->first_script];
 	memcpy(script->digest, reply->text, reply->length);
 	script->digest[reply->length] = '\0';

@@ -16,14 +16,18 @@ struct redis;
 struct config_redis;
 
 enum redis_type {
-	REDIS_NOTHING,			/* A null. */
+	REDIS_NOTHING,			/* A null, or what nobody asks for. */
 	REDIS_TEXT,			/* A string or a status. */
 	REDIS_INTEGER,
-	REDIS_ARRAY,			/* Of integers; others count as 0. */
+	REDIS_ARRAY,			/* Of integers, REDIS_INTEGERS_MAX
+					 * at most. */
 	REDIS_ERROR,
 };
 
 #define REDIS_INTEGERS_MAX 1024
+
+/* Of a script's name: a SHA-1 in hexadecimal. */
+#define REDIS_DIGEST_LENGTH 40
 
 struct redis_reply {
 	enum redis_type type;

@@ -71,6 +71,7 @@ struct sink {
 	/* Of the exchange at hand. */
 	struct tally * tally;		/* NULL: the calls were loaded. */
 	struct tally_node ** asked;	/* Applications to be admitted. */
+	size_t asked_count;
 };
 
 static void
@@ -145,8 +146,11 @@ take_probe(void * context, size_t number, const struct redis_reply * reply)
 	struct sink * sink = context;
 
 	(void)number;
-	if (reply->type == REDIS_ERROR && !link_refuses(reply))
-		link_note(&sink->link, reply);
+	if (reply->type == REDIS_ERROR) {
+		if (!link_refuses(reply))
+			link_note(&sink->link, reply);
+	} else if (reply->type != REDIS_INTEGER)
+		link_doubt(&sink->link);
 }
 
 /* A command that changes nothing, but that only a server which may write
@@ -245,6 +249,10 @@ take_admission(void * context, size_t number,
 		link_note(&sink->link, reply);
 		return;
 	}
+	if (reply->type != REDIS_ARRAY || reply->count != sink->asked_count) {
+		link_doubt(&sink->link);
+		return;
+	}
 	for (i = 0; i < reply->count; i++) {
 		if (reply->integers[i] == 1)
 			known_node(sink, sink->asked[i])->count = 1;
@@ -264,6 +272,7 @@ request_admission(struct sink * sink, size_t count)
 	struct buffer * requests = &sink->link.requests;
 	size_t i;
 
+	sink->asked_count = count;
 	link_begin(&sink->link);
 	buffer_array(requests, 7 + count);
 	buffer_text(requests, "EVALSHA");
@@ -369,10 +378,31 @@ count_drops(struct tally * tally, enum call_script script,
 
 	if (script == SCRIPT_NONE || tally == NULL)
 		return;
-	/* The first integer says whether it had been done before. */
-	for (i = 1; i < reply->count && i <= 3; i++)
+	for (i = 1; i < reply->count; i++)
 		tally->dropped[drops[script][i - 1]] +=
 		    (uint64_t)reply->integers[i];
+}
+
+/* Whether the reply is one that says that the call is applied. */
+static bool
+says_applied(enum call_script script, const struct redis_reply * reply)
+{
+	static const size_t counts[SCRIPT_COUNT] = {
+		[SCRIPT_APPLY] = 3,
+		[SCRIPT_IMPACT] = 4,
+	};
+	size_t i;
+
+	if (script == SCRIPT_NONE)
+		return (reply->type == REDIS_INTEGER);
+	if (reply->type != REDIS_ARRAY || reply->count != counts[script])
+		return (false);
+	/* Whether it had been done before, and what was dropped. */
+	for (i = 0; i < reply->count; i++)
+		if (reply->integers[i] < 0 ||
+		    reply->integers[i] > (i == 0 ? 1 : INT32_MAX))
+			return (false);
+	return (true);
 }
 
 static void
@@ -382,6 +412,10 @@ take_call(void * context, size_t number, const struct redis_reply * reply)
 	struct call * call = &sink->calls.list[sink->pending[number]];
 
 	if (reply->type != REDIS_ERROR) {
+		if (!says_applied(call->script, reply)) {
+			link_doubt(&sink->link);
+			return;
+		}
 		settle(call, FATE_APPLIED);
 		count_drops(sink->tally, call->script, reply);
 	} else if (link_refuses(reply)) {
