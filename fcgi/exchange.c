@@ -1,8 +1,10 @@
 #include <errno.h>
 #include <fcgiapp.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -144,4 +146,20 @@ exchange_write(struct exchange * exchange, const void * bytes, size_t length)
 		return (0);
 	exchange->failed = true;
 	return (-1);
+}
+
+void
+exchange_end_answer(const struct exchange * exchange)
+{
+	int null;
+
+	if (exchange->fcgi != NULL)
+		return;
+	/* A socket may be standard input too, so closing it says nothing. */
+	shutdown(STDOUT_FILENO, SHUT_WR);
+	null = open("/dev/null", O_WRONLY | O_CLOEXEC);
+	if (null == -1)
+		return;
+	dup2(null, STDOUT_FILENO);
+	close(null);
 }

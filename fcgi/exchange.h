@@ -67,4 +67,11 @@ enum exchange_status exchange_read(struct exchange * exchange, void * bytes,
 int exchange_write(struct exchange * exchange, const void * bytes,
     size_t length);
 
+/**
+ * exchange_end_answer(exchange):
+ * Let the web server of a CGI program see that the answer has ended, although
+ * the program goes on.
+ */
+void exchange_end_answer(const struct exchange * exchange);
+
 #endif

@@ -17,10 +17,15 @@
  */
 #define NONE (-1)
 
-/* Discarded at once of what a peer sends that we have no more use for. */
+/*
+ * Discarded at once of what a peer sends that we have no more use for, and in
+ * all.  Apache's mod_fcgid reads no answer before it has got rid of the whole
+ * body, and makes a 500 of ours if it cannot; so this is more than the shipped
+ * configurations let pass.
+ */
 #define DISCARD_SIZE 16384
 #define DISCARD_ROUNDS 4
-#define DISCARD_MAX ((size_t)1024 * 1024)
+#define DISCARD_MAX ((size_t)80 * 1024 * 1024)
 
 /* What is known of a descriptor that is a connection. */
 struct connection {

@@ -21,8 +21,8 @@ struct idle;
 /* Bytes of heads that are kept for them at most; likewise. */
 #define IDLE_HEADS_MAX ((size_t)8 * 1024 * 1024)
 
-/* Milliseconds that a peer has for closing its end. */
-#define IDLE_LINGER_MAX 1000
+/* Milliseconds that a peer has for sending the rest and closing its end. */
+#define IDLE_LINGER_MAX 3000
 
 /**
  * idle_create(epoll):

@@ -314,22 +314,43 @@ serve_body(const struct service * service, struct workspace * workspace,
 }
 
 /*
+ * What a CGI program may read of a body that it does not want.  Without a
+ * length, or word of chunks, there is none, and standard input may never end.
+ */
+static bool
+has_rest(struct exchange * exchange)
+{
+
+	return (exchange->unread >= 0 ||
+	    (read_length(exchange_parameter(exchange, "CONTENT_LENGTH"),
+	    &exchange->unread) && exchange->unread >= 0) ||
+	    exchange_parameter(exchange, "HTTP_TRANSFER_ENCODING") != NULL);
+}
+
+/*
  * On a connection that is kept, what is left of a body would be taken for the
- * next request: read it, or give the connection up.
+ * next request: read it, or give the connection up.  And Apache's mod_cgid
+ * throws away the answer of a program that ends before it has read everything.
  */
 static void
 drain(struct exchange * exchange)
 {
+	bool cgi = exchange->fcgi == NULL;
 	char piece[PIECE_SIZE];
 	size_t drained = 0;
 	size_t count;
 
+	if (cgi && !exchange->ended && !exchange->failed) {
+		if (!has_rest(exchange))
+			return;
+		exchange_end_answer(exchange);
+	}
 	while (!exchange->ended && !exchange->failed) {
 		if (exchange_read(exchange, piece, sizeof(piece), &count) !=
 		    EXCHANGE_MORE)
 			break;
 		drained += count;
-		if (drained > DRAIN_MAX)
+		if (drained > DRAIN_MAX && !cgi)
 			exchange->failed = true;
 	}
 }
@@ -370,8 +391,7 @@ request_serve(const struct service * service, struct workspace * workspace,
 		    "metrics are sent with POST");
 	else if (let_in(service, exchange, &grant))
 		serve_body(service, workspace, exchange, &grant);
-	if (exchange->fcgi != NULL)
-		drain(exchange);
+	drain(exchange);
 	/* What is asked backstage is not counted. */
 	if (route == ROUTE_BULK || exchange->status == 404)
 		stats_answered(service->stats, exchange->status);

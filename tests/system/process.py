@@ -908,6 +908,51 @@ def cgi_input():
               "CGI: a body that is larger than a pipe")
 
 
+def cgi_unread():
+    """A body that is not wanted is read all the same, after the answer.
+
+    Standard input and output may be one socket, as with Apache's mod_cgid,
+    and a web server that cannot get rid of the body may lose the answer.
+    """
+    content = b"x" * 3000000
+    chunks = {"CONTENT_LENGTH": None, "HTTP_TRANSFER_ENCODING": "chunked"}
+    with Place() as place:
+        redis = Redis(place)
+        for name, status, changes in (
+                ("another type", 415, {"CONTENT_TYPE": "text/plain"}),
+                ("another type, in chunks", 415,
+                 {"CONTENT_TYPE": "text/plain", **chunks}),
+                ("no token", 403, {"FLAGTALLY_AUTH": "tokens"}),
+                ("another path", 404, {"REQUEST_URI": "/x",
+                                       "SCRIPT_NAME": "/x"}),
+                ("no JSON", 400, {}), ("no JSON, in chunks", 400, chunks),
+                ("a large one", 413, {"FLAGTALLY_LIMIT_BODY": "1M"})):
+            ours, theirs = socket.socketpair()
+            with ours:
+                process = subprocess.Popen(
+                    [PATH], stdin=theirs, stdout=theirs,
+                    stderr=subprocess.DEVNULL,
+                    env=cgi_environment(redis, content, changes))
+                theirs.close()
+                ours.settimeout(20)
+                ours.sendall(content[:-1])
+                answer = b""
+                while more := ours.recv(65536):
+                    answer += more
+                equal(fcgi.Answer(answer).status, status,
+                      f"CGI: {name}: the answer ends before the body does")
+                check(process.poll() is None,
+                      f"CGI: {name}: and the program after it")
+                ours.sendall(content[-1:])
+                ours.shutdown(socket.SHUT_WR)
+                equal(process.wait(20), 0, f"CGI: {name}: all is read")
+        process = cgi_open(redis, b"", REQUEST_METHOD="GET",
+                           CONTENT_LENGTH=None)
+        equal(process.wait(20), 0, "CGI: no body is waited for without a "
+              "word of it")
+        cgi_close(process)
+
+
 def cgi_open(redis, content, **changes):
     return subprocess.Popen([PATH], stdin=subprocess.PIPE, bufsize=0,
                             stdout=subprocess.PIPE, stderr=subprocess.PIPE,
@@ -1165,5 +1210,5 @@ def secrets():
 run([large_body, idle_memory, stop_under_load, stop_with_parent,
      stop_while_idle, stop_half_way, stop_without_redis, hang_up,
      come_and_go, inherited, passed_on, path_modes, paths, at_once, hosts,
-     shared, few_descriptors, cgi_answers, cgi_input, cgi_at_once, cgi_faults, usage,
+     shared, few_descriptors, cgi_answers, cgi_input, cgi_unread, cgi_at_once, cgi_faults, usage,
      check_config, variables_and_files, secrets])
