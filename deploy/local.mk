@@ -62,4 +62,11 @@ DEPLOY_EXAMPLES += deploy/caddy/alone.Caddyfile \
 	deploy/lighttpd/alone.conf deploy/lighttpd/beside-unleash.conf \
 	deploy/lighttpd/remote.conf deploy/lighttpd/spawned.conf \
 	deploy/nginx/alone.conf deploy/nginx/beside-unleash.conf
-EXTRA_DIST += tests/harness/front.py tests/harness/web.py
+DEPLOY_EXAMPLES += deploy/shared-hosting/flagtally.cgi
+DEPLOY_EXAMPLES += deploy/apache/cgi-alone.htaccess \
+	deploy/apache/cgi-beside-unleash.htaccess \
+	deploy/apache/fcgid-alone.conf deploy/apache/fcgid-beside-unleash.conf \
+	deploy/apache/proxy-fcgi-alone.conf \
+	deploy/apache/proxy-fcgi-beside-unleash.conf
+EXTRA_DIST += tests/harness/front.py tests/harness/web.py \
+	tests/harness/apache.py

@@ -9,7 +9,7 @@ import re
 import threading
 import zlib
 
-from tests.harness.front import fronts
+from tests.harness import apache, front
 from tests.harness.servers import Place, Redis
 from tests.harness.tap import check, equal, run
 from tests.harness.web import Standin, chunked, head
@@ -378,6 +378,8 @@ def kept(front, counted):
             Row("", content=lambda feature: body(feature, 100000)),
             Row("", EMPTY, content=b""),
             read("", "/other", NOT_FOUND, beside=passed_on("/other"))] * 3
+    rows = [row for row in rows
+            if row.wanted_of(front)[0]["status"] not in front.closes_after]
     for way in ("one after the other", "pipelined"):
         wanted_answers, got, sent = [], [], []
         for row in rows:
@@ -466,4 +468,4 @@ def a_table_for(kind):
     return test
 
 
-run([a_table_for(kind) for kind in fronts])
+run([a_table_for(kind) for kind in front.fronts + apache.fronts])

@@ -92,6 +92,8 @@ class Front(Process):
 
     spawns = False
     shape = "beside-unleash"
+    # Answers after which the server closes the client's connection.
+    closes_after = ()
     # flagtally's own state is found below this.
     backstage = "/flagtally"
     # What a body in chunks gets where it cannot reach flagtally, and why.
