@@ -1,0 +1,289 @@
+"""What the parts of the benchmark measure with: servers, clocks, tables."""
+
+import os
+import re
+import resource
+import socket
+import statistics
+import subprocess
+import tempfile
+
+from tests.harness import fcgi
+from tests.harness.servers import (Flagtally, Place, Process, Redis,
+                                   connects, find, free_port)
+from tests.harness.wait import until
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+HOUR_OR_DAY = 2                 # Every counter counts in two buckets.
+
+
+class Directory(Place):
+    """A fresh directory where the spool and Redis' files are to be."""
+
+    def __init__(self, parent):
+        self.path = tempfile.mkdtemp(prefix="ftbench.", dir=parent)
+        self.servers = []
+
+
+class Spread:
+    """The median of what the rounds gave, with the least and the most."""
+
+    def __init__(self, values):
+        self.values = list(values)
+        self.median = statistics.median(self.values)
+
+    def text(self, form="{:.2f}"):
+        if len(self.values) == 1:
+            return form.format(self.median)
+        return (form.format(self.median) + " (" +
+                form.format(min(self.values)) + ".." +
+                form.format(max(self.values)) + ")")
+
+
+def table(title, heads, rows):
+    """Print a table in Markdown's form, aligned to be read as it is."""
+    rows = [[str(cell) for cell in row] for row in rows]
+    widths = [max(len(row[i]) for row in [heads] + rows)
+              for i in range(len(heads))]
+    print(f"\n### {title}\n")
+    for row in [heads, ["-" * width for width in widths]] + rows:
+        print("| " + " | ".join(cell.ljust(width) for cell, width in
+                                zip(row, widths)) + " |", flush=True)
+
+
+# CPU time and memory
+
+def family(pid):
+    """A process and all below it."""
+    pids = [pid]
+    try:
+        for task in os.listdir(f"/proc/{pid}/task"):
+            with open(f"/proc/{pid}/task/{task}/children",
+                      encoding="ascii") as file:
+                for child in file.read().split():
+                    pids += family(int(child))
+    except FileNotFoundError:
+        pass
+    return pids
+
+
+def cpu_seconds(pid):
+    """CPU time of a process, its threads and its children, in seconds."""
+    total = 0
+    for one in family(pid):
+        try:
+            for task in os.listdir(f"/proc/{one}/task"):
+                with open(f"/proc/{one}/task/{task}/schedstat",
+                          encoding="ascii") as file:
+                    total += int(file.read().split()[0])
+        except (FileNotFoundError, ProcessLookupError):
+            pass
+    return total / 1e9
+
+
+def own_children_seconds():
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
+
+
+def peak_megabytes(pid):
+    with open(f"/proc/{pid}/status", encoding="ascii") as file:
+        return int(re.search(r"VmHWM:\s+(\d+)", file.read())[1]) / 1024
+
+
+def redis_info(redis, section):
+    return dict(line.split(":", 1) for line in
+                redis("INFO", section).decode().splitlines() if ":" in line)
+
+
+def redis_cpu(redis):
+    info = redis_info(redis, "cpu")
+    return float(info["used_cpu_user"]) + float(info["used_cpu_sys"])
+
+
+def redis_received(redis):
+    return int(redis_info(redis, "stats")["total_net_input_bytes"])
+
+
+# Servers
+
+class Responder(Process):
+    """A yardstick: it reads the body, and perhaps parses it with yajl."""
+
+    def __init__(self, place, build, kind, threads):
+        self.address = place.file(kind + ".sock")
+        super().__init__(place, kind, [
+            os.path.join(build, "tests/bench/responder"), kind, self.address,
+            str(threads)])
+        self.ready(lambda: connects(self.address))
+
+
+class Target:
+    """What requests go to behind the web server, under /NAME."""
+
+    def __init__(self, place, build, name, processes=1, threads=32):
+        self.name = name
+        self.redis = None
+        if name in ("null", "yajl"):
+            self.servers = [Responder(place, build, name, threads)]
+        else:
+            self.redis = Redis(place, "redis-" + name)
+            self.servers = [Flagtally(
+                place, self.redis, f"{name}-{i}",
+                program=os.path.join(build, "fcgi/flagtally"), ack=name,
+                threads=threads, path_prefix="/" + name, backstage="all",
+                spool=place.file(name + ".db"))
+                for i in range(processes)]
+        self.addresses = [server.address for server in self.servers]
+
+    def peak(self):
+        return max(peak_megabytes(server.pid) for server in self.servers)
+
+    def answered(self):
+        """How many requests it has accepted so far."""
+        path = f"/{self.name}/internal-backstage/metrics"
+        text = fcgi.post(self.addresses[0], b"", REQUEST_METHOD="GET",
+                         REQUEST_URI=path, SCRIPT_NAME=path).body.decode()
+        found = re.search(r'^flagtally_requests_total\{code="202"\} (\d+)$',
+                          text, re.M)
+        return int(found[1])
+
+    def watch(self, key, field, each):
+        """From now on every request adds so much to a field in Redis."""
+        self.probe = (key, field, each)
+        self.before = self.redis and (self.answered(), self.held())
+
+    def held(self):
+        return int(self.redis("HGET", *self.probe[:2]) or 0)
+
+    def settle(self):
+        """Wait until Redis has all that was accepted, exactly once."""
+        if self.redis is None:
+            return
+        answered, held = self.before
+
+        def equal():
+            return (self.held() - held ==
+                    (self.answered() - answered) * self.probe[2])
+
+        # What wrk did not wait for any more may still be on its way.
+        until(equal, f"{self.name}: what was accepted, in {self.probe[1]}",
+              60)
+
+
+class Nginx(Process):
+    def __init__(self, place, targets):
+        self.port = free_port()
+        locations = "".join(f"""
+        location /{target.name}/ {{
+            fastcgi_pass unix:{target.addresses[0]};
+        }}""" for target in targets)
+        variables = "".join(f"\n        fastcgi_param {name} ${value};"
+                            for name, value in (
+                                ("REQUEST_METHOD", "request_method"),
+                                ("REQUEST_URI", "request_uri"),
+                                ("SCRIPT_NAME", "fastcgi_script_name"),
+                                ("CONTENT_TYPE", "content_type"),
+                                ("CONTENT_LENGTH", "content_length")))
+        # Else its workers could not write to our directory.
+        user = "user root;" if os.geteuid() == 0 else ""
+        config = place.file("nginx.conf", f"""
+daemon off;
+{user}
+worker_processes 1;
+pid {place.file("nginx.pid")};
+error_log {place.file("nginx.error.log")};
+events {{ worker_connections 2048; }}
+http {{
+    access_log off;
+    client_body_temp_path {place.file("nginx.body")};
+    fastcgi_temp_path {place.file("nginx.fastcgi")};
+    keepalive_requests 1000000000;
+    server {{
+        listen 127.0.0.1:{self.port} backlog=2048;
+        client_max_body_size 64m;
+        client_body_buffer_size 128k;{variables}{locations}
+    }}
+}}
+""", 0o644)
+        super().__init__(place, "nginx", [find("nginx"), "-c", config,
+                                          "-p", place.path])
+        self.ready(lambda: port_open(self.port))
+
+
+class Lighttpd(Process):
+    def __init__(self, place, targets, name="lighttpd"):
+        self.port = free_port()
+        def host(address):
+            return f"""
+        ( "socket" => "{address}", "check-local" => "disable" ),"""
+
+        hosts = "".join(
+            f"""
+    "/{target.name}/" => (""" + "".join(map(host, target.addresses)) + """
+    ),""" for target in targets)
+        config = place.file(name + ".conf", f"""
+server.modules = ( "mod_fastcgi" )
+server.bind = "127.0.0.1"
+server.port = {self.port}
+server.document-root = "{place.path}"
+server.errorlog = "{place.file(name)}.error.log"
+server.max-keep-alive-requests = 1000000000
+server.max-connections = 2048
+server.max-fds = 8192
+fastcgi.server = ({hosts}
+)
+""")
+        super().__init__(place, name, [find("lighttpd"), "-D", "-f", config])
+        self.ready(lambda: port_open(self.port))
+
+
+def port_open(port):
+    try:
+        socket.create_connection(("127.0.0.1", port), 1).close()
+        return True
+    except OSError:
+        return False
+
+
+# Load
+
+class Load:
+    """What wrk saw, and what it cost."""
+
+    def __init__(self, text, cpu, shares):
+        found = re.search(r"RESULT (\d+) (\d+) (\d+) (\d+) (\d+) (\d+)", text)
+        if found is None:
+            raise RuntimeError("wrk failed:\n" + text)
+        self.requests, duration, refused, broken, self.p50, self.p99 = map(
+            int, found.groups())
+        self.p999 = int(re.search(r"TAIL (\d+)", text)[1])
+        self.rate = self.requests / (duration / 1e6)
+        self.cpu = cpu                  # Seconds of all processes.
+        self.shares = shares            # Of each.
+        if refused or broken or not self.requests:
+            raise RuntimeError(f"{refused} answers are no 202, {broken} "
+                               f"connections broke:\n{text}")
+
+
+def wrk(web, target, body, connections, seconds, pause=0):
+    """Load one target through the web server."""
+    processes = {"web": [web], "it": target.servers,
+                 "redis": [target.redis] if target.redis else []}
+
+    def spent():
+        return {name: sum(cpu_seconds(one.pid) for one in some)
+                for name, some in processes.items()}
+
+    before = spent()
+    before["wrk"] = own_children_seconds()
+    result = subprocess.run([
+        find("wrk"), "-t1", f"-c{connections}", f"-d{seconds}s",
+        "-s", os.path.join(HERE, "load.lua"), "--timeout", "10s",
+        f"http://127.0.0.1:{web.port}/{target.name}/api/client/metrics/bulk"],
+        env={**os.environ, "BODY": body, "PAUSE": str(pause)},
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        timeout=seconds + 60, check=False)
+    shares = {name: now - before[name] for name, now in spent().items()}
+    shares["wrk"] = own_children_seconds() - before["wrk"]
+    return Load(result.stdout, sum(shares.values()), shares)
