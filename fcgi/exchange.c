@@ -4,12 +4,17 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "fcgi/exchange.h"
 #include "lib/clock.h"
+#include "lib/digest.h"
+
+/* libfcgi's buffers have 8 KiB; more would be something else. */
+#define BUFFER_MAX (64 * 1024)
 
 const char *
 exchange_parameter(const struct exchange * exchange, const char * name)
@@ -18,6 +23,48 @@ exchange_parameter(const struct exchange * exchange, const char * name)
 	if (exchange->fcgi == NULL)
 		return (getenv(name));
 	return (FCGX_GetParam(name, exchange->fcgi->envp));
+}
+
+/*
+ * What libfcgi has read lies in a buffer that it neither shows nor wipes.  The
+ * beginning of what describes the buffer has been this in all of its versions;
+ * if it does not fit the stream's own pointers it has changed, and is let be.
+ */
+struct stream_data {
+	unsigned char * buffer;
+	int size;
+	unsigned char * allocated;
+	unsigned char * end;		/* Of what was read last. */
+};
+
+static void
+wipe_buffer(const FCGX_Stream * in)
+{
+	const struct stream_data * data = in->data;
+	unsigned char * next = in->rdNext;
+
+	if (data == NULL || data->buffer == NULL || data->size <= 0 ||
+	    data->size > BUFFER_MAX || data->allocated == NULL ||
+	    data->allocated > data->buffer || next < data->buffer ||
+	    data->end < next || data->end > data->buffer + data->size)
+		return;
+	/* In between is what is still to be taken. */
+	digest_wipe(data->buffer, (size_t)(next - data->buffer));
+	digest_wipe(data->end,
+	    (size_t)(data->buffer + data->size - data->end));
+}
+
+void
+exchange_wipe(const struct exchange * exchange, const char * name)
+{
+	char * value = exchange->fcgi == NULL ? getenv(name) :
+	    FCGX_GetParam(name, exchange->fcgi->envp);
+
+	if (value == NULL || *value == '\0')
+		return;
+	digest_wipe(value, strlen(value));
+	if (exchange->fcgi != NULL)
+		wipe_buffer(exchange->fcgi->in);
 }
 
 /*

@@ -46,6 +46,13 @@ const char * exchange_parameter(const struct exchange * exchange,
  */
 int64_t exchange_deadline(const struct exchange * exchange);
 
+/**
+ * exchange_wipe(exchange, name):
+ * Overwrite a meta-variable, so that it is empty, and what its bytes may have
+ * left in memory on their way.
+ */
+void exchange_wipe(const struct exchange * exchange, const char * name);
+
 enum exchange_status {
 	EXCHANGE_MORE,		/* There are bytes. */
 	EXCHANGE_END,		/* The body has ended. */

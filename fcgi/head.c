@@ -8,6 +8,7 @@
 #include "fcgi/head.h"
 #include "lib/alloc.h"
 #include "lib/clock.h"
+#include "lib/digest.h"
 
 /*
  * All that has been collected stands in one piece, which begins with the
@@ -267,17 +268,21 @@ static bool
 take(int descriptor, size_t length)
 {
 	unsigned char bytes[PEEK_SIZE];
+	ssize_t count = receive(descriptor, bytes, length, 0);
 
-	return (receive(descriptor, bytes, length, 0) == (ssize_t)length);
+	digest_wipe(bytes, length);
+	return (count == (ssize_t)length);
 }
 
-/* Look at a head whose first byte has just come: it may be there already. */
+/*
+ * Look at a head of which ${count} bytes are there already, in ${bytes}, where
+ * what is kept of it must not stay.
+ */
 static enum head_status
-look_first(struct head ** kept, int descriptor, size_t limit, bool * drained)
+look_at(unsigned char * bytes, ssize_t count, struct head ** kept,
+    int descriptor, size_t limit, bool * drained)
 {
-	unsigned char bytes[PEEK_SIZE];
 	struct head head = { .since = clock_monotonic(), .bytes = bytes };
-	ssize_t count = receive(descriptor, bytes, sizeof(bytes), MSG_PEEK);
 	enum head_status status;
 	size_t taken;
 
@@ -305,6 +310,36 @@ look_first(struct head ** kept, int descriptor, size_t limit, bool * drained)
 	return (status);
 }
 
+/* Look at a head whose first byte has just come. */
+static enum head_status
+look_first(struct head ** kept, int descriptor, size_t limit, bool * drained)
+{
+	unsigned char bytes[PEEK_SIZE];
+	ssize_t count = receive(descriptor, bytes, sizeof(bytes), MSG_PEEK);
+	enum head_status status = look_at(bytes, count, kept, descriptor,
+	    limit, drained);
+
+	/* There is a token in most heads. */
+	if (count > 0)
+		digest_wipe(bytes, (size_t)count);
+	return (status);
+}
+
+/* Make room for ${length} more bytes, and leave none where they were. */
+static void
+grow(struct head * head, size_t length)
+{
+	unsigned char * old = head->bytes;
+
+	if (head->size - head->length >= length)
+		return;
+	head->size = head->length + length + head->length / 2;
+	head->bytes = alloc_bytes(head->size);
+	memcpy(head->bytes, old, head->length);
+	digest_wipe(old, head->length);
+	free(old);
+}
+
 /*
  * How many bytes to read: to the end of a record, or of a record's header, so
  * that nothing is taken that comes after the head.
@@ -330,10 +365,7 @@ read_more(struct head * head, int descriptor, size_t limit, bool * drained)
 	/* What has been announced may never come. */
 	if (length > PEEK_SIZE)
 		length = PEEK_SIZE;
-	if (head->size - head->length < length) {
-		head->size = head->length + length + head->length / 2;
-		head->bytes = alloc_resize(head->bytes, head->size, 1);
-	}
+	grow(head, length);
 	count = receive(descriptor, head->bytes + head->length, length, 0);
 	*drained = count == -1;
 	if (count <= 0)
@@ -415,6 +447,7 @@ head_free(struct head * head)
 
 	if (head == NULL)
 		return;
+	digest_wipe(head->bytes, head->size);
 	free(head->bytes);
 	free(head);
 }

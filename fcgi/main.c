@@ -18,6 +18,7 @@
 #include "lib/commit.h"
 #include "lib/config.h"
 #include "lib/digest.h"
+#include "lib/issuer.h"
 #include "lib/log.h"
 #include "lib/redis.h"
 #include "lib/sink.h"
@@ -212,8 +213,8 @@ settle(struct program * program)
 		.limit_series = config->limit_series,
 	};
 	service->path_prefix = config->path_prefix;
-	service->open = config->auth == CONFIG_AUTH_NONE;
-	service->token_variable = request_token_variable(config->auth_header);
+	service->callers.open = config->auth == CONFIG_AUTH_NONE;
+	service->callers.variable = caller_variable(config->auth_header);
 	service->body.limit_body = config->limit_body;
 	service->body.limit_inflated = config->limit_inflated;
 	service->body.batch.limit_depth = config->limit_depth;
@@ -246,10 +247,52 @@ open_tokens(const struct config * config)
 
 	if (config->tokens[0] != '\0')
 		return (token_store_open(config->tokens));
-	if (config->auth != CONFIG_AUTH_NONE)
+	if (config->auth != CONFIG_AUTH_NONE && config->token_set[0] == '\0')
 		log_warning("no tokens are configured, so nobody may come in; "
-		    "set tokens = FILE, or auth = none to let everybody in");
+		    "set tokens = FILE, or token_set = KEY, or auth = none to "
+		    "let everybody in");
 	return (NULL);
+}
+
+/* Tokens in Redis; what is known of them stands beside the spool. */
+static struct issuer *
+make_issuer(const struct program * program, bool cgi)
+{
+	const struct config * config = program->config;
+	char path[PATH_MAX];
+	struct issuer_settings settings = {
+		.key = config->token_set,
+		.refresh = (int64_t)config->token_refresh,
+		.grace = (int64_t)config->token_grace,
+		.path = config->spool[0] == '\0' ? NULL : path,
+		.stats = program->service.stats,
+		.once = cgi,
+	};
+
+	snprintf(path, sizeof(path), "%s.tokens", config->spool);
+	return (issuer_start(&settings, redis_create(&config->redis,
+	    (int64_t)config->redis_timeout, "flagtally-tokens")));
+}
+
+static int
+start_callers(struct program * program, bool cgi)
+{
+	const struct config * config = program->config;
+	struct callers * callers = &program->service.callers;
+
+	/* A line for each request would be one too many. */
+	if (cgi)
+		limit_log(config, LOG_LEVEL_WARNING);
+	if (!callers->open)
+		callers->tokens = open_tokens(config);
+	log_set_level((enum log_level)config->log_level);
+	if (callers->open || config->token_set[0] == '\0')
+		return (0);
+	callers->issuer = make_issuer(program, cgi);
+	if (callers->issuer != NULL)
+		return (0);
+	log_error("no thread for tokens: %s", strerror(errno));
+	return (-1);
 }
 
 static int
@@ -281,27 +324,24 @@ start(struct program * program, bool cgi)
 		log_error("no thread for Redis: %s", strerror(errno));
 		return (-1);
 	}
-	/* A line for each request would be one too many. */
-	if (cgi)
-		limit_log(config, LOG_LEVEL_WARNING);
-	program->service.tokens = open_tokens(config);
-	log_set_level((enum log_level)config->log_level);
-	return (0);
+	return (start_callers(program, cgi));
 }
 
 static void
 finish(struct program * program)
 {
+	int64_t deadline = program->deadline > 0 ? program->deadline :
+	    clock_monotonic() + STOP_TIME_MAX;
 
 	listen_close(&program->listen);
 	commit_stop(program->service.committer);
-	/* Else it goes on using the rest until the process is gone. */
-	if (!replay_stop(program->replay, program->deadline > 0 ?
-	    program->deadline : clock_monotonic() + STOP_TIME_MAX))
+	/* Else they go on using the rest until the process is gone. */
+	if (!issuer_stop(program->service.callers.issuer, deadline) ||
+	    !replay_stop(program->replay, deadline))
 		return;
 	look_free(&program->look);
-	token_store_free(program->service.tokens);
-	free(program->service.token_variable);
+	token_store_free(program->service.callers.tokens);
+	free(program->service.callers.variable);
 	config_free(program->config);
 }
 
@@ -341,8 +381,8 @@ wait_for_stop(struct program * program, struct server * server)
 		if (received != SIGHUP)
 			return;
 		log_info("SIGHUP: reading the tokens again");
-		if (program->service.tokens != NULL)
-			token_store_reload(program->service.tokens);
+		if (program->service.callers.tokens != NULL)
+			token_store_reload(program->service.callers.tokens);
 	}
 }
 

@@ -25,9 +25,6 @@
  * same, so that the connection can serve the next request. */
 #define DRAIN_MAX ((size_t)256 * 1024)
 
-/* How many internal redirects a header is looked for behind. */
-#define REDIRECTS_MAX 5
-
 void
 workspace_init(struct workspace * workspace)
 {
@@ -42,98 +39,6 @@ workspace_free(struct workspace * workspace)
 
 	arena_free(workspace->request);
 	arena_free(workspace->element);
-}
-
-char *
-request_token_variable(const char * header)
-{
-	char * name = alloc_bytes(strlen("HTTP_") + strlen(header) + 1);
-	char * p;
-
-	sprintf(name, "HTTP_%s", header);
-	for (p = name; *p != '\0'; p++)
-		*p = *p == '-' ? '_' : (char)toupper((unsigned char)*p);
-	return (name);
-}
-
-/* Who is asking */
-
-static const char *
-find_token(const struct service * service, const struct exchange * exchange)
-{
-	char name[256];
-	const char * token = NULL;
-	size_t before = 0;
-	int i;
-
-	/* Each internal redirect of Apache puts REDIRECT_ before the name. */
-	for (i = 0; i <= REDIRECTS_MAX && token == NULL; i++) {
-		if (before + strlen(service->token_variable) >= sizeof(name))
-			break;
-		strcpy(name + before, service->token_variable);
-		token = exchange_parameter(exchange, name);
-		if (token != NULL && *token == '\0')
-			token = NULL;
-		memcpy(name + before, "REDIRECT_", strlen("REDIRECT_"));
-		before += strlen("REDIRECT_");
-	}
-	if (token != NULL && strncasecmp(token, "Bearer ", 7) == 0)
-		token += 7;
-	return (token);
-}
-
-static enum token_verdict
-verdict_of(const struct service * service, const struct exchange * exchange,
-    struct token_grant * grant)
-{
-	const char * token = find_token(service, exchange);
-
-	if (service->open) {
-		grant->any_environment = true;
-		grant->environment_length = 0;
-		return (TOKEN_GRANTED);
-	}
-	if (service->tokens == NULL)
-		return (TOKEN_UNKNOWN);
-	token_store_refresh(service->tokens);
-	if (token == NULL)
-		token = "";
-	while (*token == ' ')
-		token++;
-	return (token_check(service->tokens, token, strlen(token), grant));
-}
-
-/* Return whether the request may go on; otherwise it has been answered. */
-static bool
-let_in(const struct service * service, struct exchange * exchange,
-    struct token_grant * grant)
-{
-	static struct log_limit limit;
-	uint64_t suppressed;
-
-	switch (verdict_of(service, exchange, grant)) {
-	case TOKEN_GRANTED:
-		return (true);
-	case TOKEN_FORBIDDEN:
-		answer_send(exchange, ANSWER_NO_ACCESS,
-		    "a token of this type may not report metrics");
-		break;
-	case TOKEN_UNAVAILABLE:
-		answer_send(exchange, ANSWER_UNAVAILABLE,
-		    "the tokens cannot be read at the moment");
-		break;
-	case TOKEN_UNKNOWN:
-		answer_send(exchange, ANSWER_NO_ACCESS,
-		    "no token that may report metrics was sent");
-		break;
-	}
-	if (log_allowed(&limit, 10, &suppressed))
-		log_warning("turned away a request: %s (%llu more since the "
-		    "last such line)", service->tokens == NULL ?
-		    "no tokens are configured, so nobody may come in" :
-		    "its token is missing, unknown or not allowed",
-		    (unsigned long long)suppressed);
-	return (false);
 }
 
 /* What is sent */
@@ -269,7 +174,8 @@ read_body(struct exchange * exchange, struct body * body, int64_t length,
 
 static void
 serve_body(const struct service * service, struct workspace * workspace,
-    struct exchange * exchange, const struct token_grant * grant)
+    struct exchange * exchange, const struct token_grant * grant,
+    int64_t spent)
 {
 	struct body_settings settings = service->body;
 	struct element_settings * element = &settings.batch.element;
@@ -306,7 +212,8 @@ serve_body(const struct service * service, struct workspace * workspace,
 	} else if (tally_empty(tally)) {
 		stats_dropped(service->stats, tally->dropped);
 		answer_send(exchange, ANSWER_ACCEPTED, NULL);
-	} else if (commit_tally(service->committer, tally) == COMMIT_DURABLE)
+	} else if (commit_tally(service->committer, tally, spent) ==
+	    COMMIT_DURABLE)
 		answer_send(exchange, ANSWER_ACCEPTED, NULL);
 	else
 		answer_send(exchange, ANSWER_UNAVAILABLE,
@@ -376,6 +283,16 @@ request_refuse(const struct service * service, struct exchange * exchange,
 	exchange->failed = true;
 }
 
+/* What asking for a token took of the time for an answer. */
+static int64_t
+time_spent(int64_t since)
+{
+	int64_t spent = clock_monotonic() - since;
+
+	/* It takes longer than that only if we are short of time ourselves. */
+	return (spent < ISSUER_TIME_MAX ? spent : ISSUER_TIME_MAX);
+}
+
 void
 request_serve(const struct service * service, struct workspace * workspace,
     struct exchange * exchange)
@@ -383,14 +300,16 @@ request_serve(const struct service * service, struct workspace * workspace,
 	const char * method = exchange_parameter(exchange, "REQUEST_METHOD");
 	enum route route = route_of(exchange, service->path_prefix);
 	struct token_grant grant;
+	int64_t asked = clock_monotonic();
 
 	if (route != ROUTE_BULK)
 		serve_other(service, exchange, route);
 	else if (method == NULL || strcmp(method, "POST") != 0)
 		answer_send(exchange, ANSWER_WRONG_METHOD,
 		    "metrics are sent with POST");
-	else if (let_in(service, exchange, &grant))
-		serve_body(service, workspace, exchange, &grant);
+	else if (caller_admit(&service->callers, exchange, &grant))
+		serve_body(service, workspace, exchange, &grant,
+		    time_spent(asked));
 	drain(exchange);
 	/* What is asked backstage is not counted. */
 	if (route == ROUTE_BULK || exchange->status == 404)

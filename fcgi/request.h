@@ -1,23 +1,19 @@
 #ifndef FLAGTALLY_REQUEST_H
 #define FLAGTALLY_REQUEST_H
 
-#include <stdbool.h>
-
 #include "fcgi/answer.h"
 #include "fcgi/backstage.h"
+#include "fcgi/caller.h"
 #include "fcgi/exchange.h"
 #include "lib/arena.h"
 #include "lib/body.h"
 #include "lib/commit.h"
 #include "lib/stats.h"
-#include "lib/token.h"
 
 /* What all requests share. */
 struct service {
 	const char * path_prefix;
-	bool open;			/* Everybody may come in. */
-	struct token_store * tokens;	/* NULL: there is no file of tokens. */
-	char * token_variable;		/* HTTP_ and the token header's name. */
+	struct callers callers;
 	struct body_settings body;	/* Without an environment. */
 	struct committer * committer;
 	struct stats * stats;
@@ -53,12 +49,5 @@ void request_serve(const struct service * service,
  */
 void request_refuse(const struct service * service,
     struct exchange * exchange, const char * detail);
-
-/**
- * request_token_variable(header):
- * Return the meta-variable that holds a header, HTTP_AUTHORIZATION for
- * Authorization; the caller frees it.
- */
-char * request_token_variable(const char * header);
 
 #endif

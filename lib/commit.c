@@ -528,13 +528,14 @@ commit_start(const struct commit_settings * settings, struct sink * sink,
 }
 
 enum commit_result
-commit_tally(struct committer * committer, struct tally * tally)
+commit_tally(struct committer * committer, struct tally * tally,
+    int64_t spent)
 {
 	struct waiter waiter = { .tally = tally };
 
 	if (committer->settings.ack == COMMIT_ACK_MEMORY)
 		return (gather(committer, tally));
-	waiter.deadline = clock_monotonic() + COMMIT_TIME_MAX;
+	waiter.deadline = clock_monotonic() + COMMIT_TIME_MAX - spent;
 	pthread_cond_init(&waiter.wake, NULL);
 	pthread_mutex_lock(&committer->lock);
 	if (waiter.deadline > committer->latest)

@@ -51,12 +51,14 @@ struct committer * commit_start(const struct commit_settings * settings,
     struct sink * sink, struct spool * spool, struct replay * replay);
 
 /**
- * commit_tally(committer, tally):
- * Commit a tally; wait for it for COMMIT_TIME_MAX at most.  The tally stays
- * the caller's; its dropped is only then complete.  Any thread may call this.
+ * commit_tally(committer, tally, spent):
+ * Commit a tally; wait for it for COMMIT_TIME_MAX at most, less ${spent}, the
+ * milliseconds that its request has waited for something else already.  The
+ * tally stays the caller's; its dropped is only then complete.  Any thread may
+ * call this.
  */
 enum commit_result commit_tally(struct committer * committer,
-    struct tally * tally);
+    struct tally * tally, int64_t spent);
 
 /**
  * commit_hurry(committer):

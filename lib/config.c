@@ -12,23 +12,18 @@
 #include "lib/config.h"
 #include "lib/digest.h"
 #include "lib/json.h"
+#include "lib/locate.h"
 #include "lib/log.h"
 #include "lib/quantity.h"
 #include "lib/secret.h"
 #include "lib/spelling.h"
 #include "lib/url.h"
 
-#ifndef SYSCONFDIR
-#define SYSCONFDIR "/etc"
-#endif
-
 #ifndef LOCALSTATEDIR
 #define LOCALSTATEDIR "/var"
 #endif
 
-#define FILE_NAME "flagtally.ini"
 #define VARIABLE_PREFIX "FLAGTALLY_"
-#define VARIABLE_OF_FILE "FLAGTALLY_CONFIG"
 
 enum type {
 	TYPE_TEXT,
@@ -81,6 +76,9 @@ static const struct key keys[] = {
 	TEXT(tokens, ""),
 	CHOICE(auth, "tokens", auth_choices),
 	TEXT(auth_header, "Authorization"),
+	TEXT(token_set, ""),
+	NUMBER(token_refresh, QUANTITY_DURATION, "5s", 100, DAY_MS),
+	NUMBER(token_grace, QUANTITY_DURATION, "24h", 0, 365 * DAY_MS),
 	CHOICE(invalid, "reject", invalid_choices),
 	CHOICE(ack, "redis", ack_choices),
 	TEXT(spool, LOCALSTATEDIR "/lib/flagtally/spool.db"),
@@ -387,8 +385,8 @@ load_variables(struct loading * loading, char * const * environment)
 	for (; *environment != NULL; environment++)
 		if (strncmp(*environment, VARIABLE_PREFIX,
 		    strlen(VARIABLE_PREFIX)) == 0 &&
-		    strncmp(*environment, VARIABLE_OF_FILE "=",
-		    strlen(VARIABLE_OF_FILE "=")) != 0)
+		    strncmp(*environment, LOCATE_VARIABLE "=",
+		    strlen(LOCATE_VARIABLE "=")) != 0)
 			take_variable(loading, *environment);
 }
 
@@ -400,48 +398,6 @@ load_defaults(struct config * config)
 	for (i = 0; i < KEY_COUNT; i++)
 		if (set_value(config, &keys[i], keys[i].initial) != NULL)
 			abort();
-}
-
-static const char *
-variable_of_file(char * const * environment)
-{
-	size_t length = strlen(VARIABLE_OF_FILE "=");
-
-	for (; *environment != NULL; environment++)
-		if (strncmp(*environment, VARIABLE_OF_FILE "=", length) == 0)
-			return (*environment + length);
-	return (NULL);
-}
-
-/* The path if the file can be seen, else NULL. */
-static char *
-if_there(const char * directory, size_t length)
-{
-	char path[PATH_MAX];
-	int size = snprintf(path, sizeof(path), "%.*s/%s", (int)length,
-	    directory, FILE_NAME);
-
-	if (size < 0 || (size_t)size >= sizeof(path) ||
-	    access(path, F_OK) != 0)
-		return (NULL);
-	return (alloc_string(path));
-}
-
-static char *
-find_file(const char * path, const char * program, char * const * environment)
-{
-	const char * slash = strrchr(program, '/');
-	char * found = NULL;
-
-	if (path == NULL)
-		path = variable_of_file(environment);
-	if (path != NULL)
-		return (alloc_string(path));
-	if (slash != NULL)
-		found = if_there(program, (size_t)(slash - program));
-	if (found == NULL)
-		found = if_there(SYSCONFDIR, strlen(SYSCONFDIR));
-	return (found);
 }
 
 static void
@@ -514,7 +470,7 @@ config_load(const char * path, const char * program,
 	struct loading loading = { .config = config, .error = error };
 
 	config->origins = alloc_zeroed(KEY_COUNT, sizeof(*config->origins));
-	config->file = find_file(path, program, environment);
+	config->file = locate_config(path, program, environment);
 	load_defaults(config);
 	if (config->file != NULL)
 		load_file(&loading);

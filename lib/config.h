@@ -56,6 +56,9 @@ struct config {
 	char * tokens;
 	uint64_t auth;			/* enum config_auth */
 	char * auth_header;
+	char * token_set;
+	uint64_t token_refresh;
+	uint64_t token_grace;
 	uint64_t invalid;		/* enum config_invalid */
 	uint64_t ack;			/* enum config_ack */
 	char * spool;

@@ -71,6 +71,10 @@ static const char * const kinds[] = {
 	[SPOOL_ASIDE] = "aside",
 };
 
+static const char * const lookups[] = {
+	"cached", "asked", "kept", "failed",
+};
+
 _Static_assert(COUNT_OF(codes) == STATS_BODY_BYTES - STATS_REQUESTS_202,
     "each status has its code");
 _Static_assert(COUNT_OF(drops) == DROP_COUNT,
@@ -80,6 +84,8 @@ _Static_assert(COUNT_OF(errors) ==
 _Static_assert(COUNT_OF(kinds) == SPOOL_KIND_COUNT &&
     SPOOL_KIND_COUNT == STATS_REPLAYED - STATS_SPOOLED_TALLY,
     "each enum spool_kind has its name");
+_Static_assert(COUNT_OF(lookups) ==
+    STATS_COUNTER_COUNT - STATS_TOKENS_CACHED, "each result has its name");
 
 static const struct family families[] = {
 	{ "flagtally_requests_total",
@@ -105,6 +111,10 @@ static const struct family families[] = {
 	{ "flagtally_replayed_total",
 	  "Records of the spool that were brought to Redis.",
 	  STATS_REPLAYED, 1, NULL, NULL },
+	{ "flagtally_token_lookups_total",
+	  "Tokens looked up that were to be in token_set, by where the answer "
+	  "came from: remembered, Redis, remembered while Redis is away, none.",
+	  STATS_TOKENS_CACHED, COUNT_OF(lookups), "result", lookups },
 };
 
 static const struct {

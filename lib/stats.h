@@ -41,6 +41,10 @@ enum stats_counter {
 	STATS_SPOOLED_CALLS,
 	STATS_SPOOLED_ASIDE,
 	STATS_REPLAYED,			/* Records of the spool. */
+	STATS_TOKENS_CACHED,		/* Looked up: in what is remembered, */
+	STATS_TOKENS_ASKED,		/* in Redis, */
+	STATS_TOKENS_KEPT,		/* good lately, as Redis is away, */
+	STATS_TOKENS_FAILED,		/* not known, as Redis is away. */
 	STATS_COUNTER_COUNT,
 };
 

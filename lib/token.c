@@ -1,11 +1,12 @@
 #include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
-#include <stdatomic.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "lib/alloc.h"
 #include "lib/arena.h"
@@ -19,31 +20,57 @@
  * themselves, so their first bytes are the hash.  A probe thus depends on the
  * digest of what was sent, never on how much of a secret was guessed; the
  * digests are compared in constant time all the same.
+ *
+ * The file is looked at on every request, which is one stat: what has been put
+ * in its place counts from the next request on.  Whoever sees a change reads
+ * the file, which takes its time if it is large.  Meanwhile others go on with
+ * the tokens as they were, unless theirs is not among them: they wait, because
+ * it may be one of those that have come, and a 403 would cost its sender what
+ * it has to report.
  */
 #define LINE_SIZE 4096
-#define REFRESH_MS 1000
+#define READ_SIZE 16384
+
+/* Milliseconds until a file is looked for again that could not be opened. */
+#define RETRY_MS 1000
+
+/*
+ * So long must a file lie still that is written in place, in milliseconds:
+ * until then it may be half there, and a change may leave its time stamps as
+ * they are.
+ */
+#define SETTLE_MS 50
+#define SETTLE_TRIES 10
+
+/* Lines that say what another has said before, and that the log mentions. */
+#define REPEATED_MAX 5
 
 struct entry {
 	unsigned char digest[DIGEST_SIZE];
-	const char * environment;	/* NULL: the entry is free. */
-	bool forbidden;
+	uint32_t name;			/* Of the environment; 0: free. */
 };
+
+/* The entry's token may not report. */
+#define FORBIDDEN ((uint32_t)1 << 31)
 
 struct set {
 	struct entry * entries;
 	size_t size;			/* A power of two. */
 	size_t count;
-	struct arena * names;
-	const char * recent;		/* Neighbours share environments. */
+	size_t repeated;
+	struct arena * names_arena;
+	const char ** names;		/* From 1 on. */
+	uint32_t name_count;
+	size_t names_size;
 };
 
 struct token_store {
 	char * path;
 	pthread_rwlock_t lock;		/* Guards set. */
-	pthread_mutex_t reading;	/* For one thread at a time. */
+	pthread_mutex_t reading;	/* Guards the rest. */
 	struct set * set;		/* NULL: none could be read so far. */
 	struct stat seen;		/* The file as it was read. */
-	_Atomic int64_t next_look;
+	int64_t next_look;		/* After it could not be opened. */
 };
 
 /* Sets */
@@ -55,7 +82,7 @@ set_create(void)
 
 	set->size = 64;
 	set->entries = alloc_zeroed(set->size, sizeof(*set->entries));
-	set->names = arena_create(0);
+	set->names_arena = arena_create(0);
 	return (set);
 }
 
@@ -65,7 +92,8 @@ set_free(struct set * set)
 
 	if (set == NULL)
 		return;
-	arena_free(set->names);
+	arena_free(set->names_arena);
+	free(set->names);
 	free(set->entries);
 	free(set);
 }
@@ -80,7 +108,7 @@ set_find(const struct set * set, const unsigned char * digest)
 	for (;; i++) {
 		struct entry * entry = &set->entries[i & (set->size - 1)];
 
-		if (entry->environment == NULL ||
+		if (entry->name == 0 ||
 		    digest_equal(entry->digest, digest, DIGEST_SIZE))
 			return (entry);
 	}
@@ -98,19 +126,31 @@ set_grow(struct set * set)
 	set->size = old_size * 2;
 	set->entries = alloc_zeroed(set->size, sizeof(*set->entries));
 	for (i = 0; i < old_size; i++)
-		if (old[i].environment != NULL)
+		if (old[i].name != 0)
 			*set_find(set, old[i].digest) = old[i];
 	free(old);
 }
 
-static const char *
+/* The number of a name; neighbours share environments, others need not. */
+static uint32_t
 set_name(struct set * set, const char * name, size_t length)
 {
+	const char * recent = set->name_count == 0 ? NULL :
+	    set->names[set->name_count];
 
-	if (set->recent == NULL || strlen(set->recent) != length ||
-	    memcmp(set->recent, name, length) != 0)
-		set->recent = arena_copy(set->names, name, length);
-	return (set->recent);
+	if (recent != NULL && strlen(recent) == length &&
+	    memcmp(recent, name, length) == 0)
+		return (set->name_count);
+	if (set->name_count + 1 >= set->names_size) {
+		set->names_size = set->names_size * 2 + 8;
+		set->names = alloc_resize(set->names, set->names_size,
+		    sizeof(*set->names));
+	}
+	if (set->name_count + 1 == FORBIDDEN)
+		abort();
+	set->names[++set->name_count] = arena_copy(set->names_arena, name,
+	    length);
+	return (set->name_count);
 }
 
 /* Lines */
@@ -122,20 +162,34 @@ struct line {
 	bool forbidden;
 };
 
+const char *
+token_environment(const char * token, size_t length, size_t * size)
+{
+	const char * end = token + length;
+	const char * colon = memchr(token, ':', length);
+	const char * dot = colon == NULL ? NULL :
+	    memchr(colon, '.', (size_t)(end - colon));
+
+	if (dot == NULL || colon == token || dot == colon + 1 ||
+	    dot + 1 == end || dot - colon - 1 > TOKEN_ENVIRONMENT_MAX)
+		return (NULL);
+	*size = (size_t)(dot - colon - 1);
+	return (colon + 1);
+}
+
 /* `project:environment.secret` */
 static const char *
 parse_token(const char * word, struct line * line)
 {
-	const char * colon = strchr(word, ':');
-	const char * dot = colon == NULL ? NULL : strchr(colon, '.');
+	size_t length = strlen(word);
 
-	if (dot == NULL)
-		return ("not of the form project:environment.secret");
-	if (colon == word || dot == colon + 1 || dot[1] == '\0')
-		return ("project, environment or secret is empty");
-	line->environment = colon + 1;
-	line->environment_length = (size_t)(dot - colon - 1);
-	digest_sha256(word, strlen(word), line->digest);
+	line->environment = token_environment(word, length,
+	    &line->environment_length);
+	if (line->environment == NULL)
+		return ("not of the form project:environment.secret, with "
+		    "something in each place and at most 255 bytes as the "
+		    "environment");
+	digest_sha256(word, length, line->digest);
 	return (NULL);
 }
 
@@ -198,41 +252,102 @@ add_line(struct set * set, char * text, const char * path, unsigned long at)
 		return (why);
 	set_grow(set);
 	entry = set_find(set, line.digest);
-	if (entry->environment != NULL)
+	if (entry->name == 0)
+		set->count++;
+	else if (++set->repeated <= REPEATED_MAX)
 		log_warning("%s:%lu: the token stands here again; this line "
 		    "counts", path, at);
-	else
-		set->count++;
 	memcpy(entry->digest, line.digest, sizeof(entry->digest));
-	entry->environment = set_name(set, line.environment,
-	    line.environment_length);
-	entry->forbidden = line.forbidden;
+	entry->name = set_name(set, line.environment,
+	    line.environment_length) | (line.forbidden ? FORBIDDEN : 0);
 	return (NULL);
+}
+
+/* Files */
+
+/* A file's lines, one after the other. */
+struct reader {
+	int descriptor;
+	unsigned long at;		/* The line's number. */
+	size_t begin, end;		/* Of what has not been a line yet. */
+	bool ended;
+	char bytes[READ_SIZE + 1];
+};
+
+/* Read some more; return what is wrong, or NULL. */
+static const char *
+fill(struct reader * reader)
+{
+	ssize_t count;
+
+	reader->end -= reader->begin;
+	memmove(reader->bytes, reader->bytes + reader->begin, reader->end);
+	reader->begin = 0;
+	do
+		count = read(reader->descriptor, reader->bytes + reader->end,
+		    READ_SIZE - reader->end);
+	while (count == -1 && errno == EINTR);
+	if (count == -1)
+		return (strerror(errno));
+	reader->end += (size_t)count;
+	reader->ended = count == 0;
+	return (NULL);
+}
+
+/* Find the next line; it is NULL after the last one. */
+static const char *
+next_line(struct reader * reader, char ** line)
+{
+	const char * why = NULL;
+	char * newline;
+	size_t length;
+
+	for (*line = NULL; why == NULL; why = fill(reader)) {
+		char * begin = reader->bytes + reader->begin;
+
+		length = reader->end - reader->begin;
+		newline = memchr(begin, '\n', length);
+		if (newline == NULL && length < LINE_SIZE && !reader->ended)
+			continue;
+		if (newline != NULL)
+			length = (size_t)(newline - begin);
+		else if (length == 0)
+			return (NULL);
+		reader->at++;
+		if (length >= LINE_SIZE)
+			return ("the line is longer than 4095 bytes");
+		if (memchr(begin, '\0', length) != NULL)
+			return ("there is a NUL in the line");
+		begin[length] = '\0';
+		reader->begin += length + (newline != NULL);
+		*line = begin;
+		return (NULL);
+	}
+	reader->at++;
+	return (why);
 }
 
 /* Read a set from an open file; NULL, and the log says why, if it is bad. */
 static struct set *
-read_set(FILE * file, const char * path)
+read_set(int descriptor, const char * path)
 {
+	struct reader reader = { .descriptor = descriptor };
 	struct set * set = set_create();
-	char text[LINE_SIZE];
-	unsigned long at = 0;
-	const char * why = NULL;
+	const char * why;
+	char * line;
 
-	while (why == NULL && fgets(text, sizeof(text), file) != NULL) {
-		at++;
-		if (strlen(text) == sizeof(text) - 1 &&
-		    text[sizeof(text) - 2] != '\n')
-			why = "the line is too long";
-		else
-			why = add_line(set, text, path, at);
-	}
-	digest_wipe(text, sizeof(text));
-	if (why == NULL && ferror(file))
-		why = strerror(errno);
+	do {
+		why = next_line(&reader, &line);
+		if (why == NULL && line != NULL)
+			why = add_line(set, line, path, reader.at);
+	} while (why == NULL && line != NULL);
+	digest_wipe(reader.bytes, sizeof(reader.bytes));
+	if (set->repeated > REPEATED_MAX)
+		log_warning("%s: %zu lines more have tokens that stand in "
+		    "others", path, set->repeated - REPEATED_MAX);
 	if (why == NULL)
 		return (set);
-	log_error("%s:%lu: %s", path, at, why);
+	log_error("%s:%lu: %s", path, reader.at, why);
 	set_free(set);
 	return (NULL);
 }
@@ -255,29 +370,26 @@ replace_set(struct token_store * store, struct set * set)
 		    "403", store->path);
 }
 
-/* The caller holds store->reading. */
+/* The caller holds store->reading, and so it does for what follows. */
 static void
 read_file(struct token_store * store)
 {
-	FILE * file = fopen(store->path, "re");
-	char buffer[8192];
+	int descriptor = open(store->path, O_RDONLY | O_CLOEXEC);
 	struct set * set;
 
-	if (file == NULL) {
+	if (descriptor == -1 || fstat(descriptor, &store->seen) != 0) {
 		log_error("%s: %s", store->path, strerror(errno));
 		memset(&store->seen, 0, sizeof(store->seen));
+		store->next_look = clock_monotonic() + RETRY_MS;
+		if (descriptor != -1)
+			close(descriptor);
 		return;
 	}
-	/* Our own buffer, so that it can be wiped. */
-	setvbuf(file, buffer, _IOFBF, sizeof(buffer));
-	if (fstat(fileno(file), &store->seen) != 0)
-		memset(&store->seen, 0, sizeof(store->seen));
 	if ((store->seen.st_mode & S_IRWXO) != 0)
 		log_warning("%s is open to every user of this host",
 		    store->path);
-	set = read_set(file, store->path);
-	fclose(file);
-	digest_wipe(buffer, sizeof(buffer));
+	set = read_set(descriptor, store->path);
+	close(descriptor);
 	if (set != NULL)
 		replace_set(store, set);
 }
@@ -319,33 +431,66 @@ same_file(const struct stat * a, const struct stat * b)
 	    same_time(&a->st_ctim, &b->st_ctim));
 }
 
-void
-token_store_refresh(struct token_store * store)
+/* Wait while the file is being written, but not for long. */
+static void
+let_settle(struct token_store * store, struct stat * file)
 {
-	int64_t now = clock_monotonic();
-	int64_t next = store->next_look;
+	int64_t age;
+	int i;
+
+	/* What has been put in the file's place was written before. */
+	for (i = 0; i < SETTLE_TRIES && file->st_ino == store->seen.st_ino;
+	    i++) {
+		age = clock_now_ms() - ((int64_t)file->st_mtim.tv_sec * 1000 +
+		    file->st_mtim.tv_nsec / 1000000);
+		if (age < 0 || age >= SETTLE_MS)
+			return;
+		poll(NULL, 0, SETTLE_MS - (int)age);
+		if (stat(store->path, file) != 0)
+			return;
+	}
+}
+
+static void
+look(struct token_store * store)
+{
 	struct stat file;
 
-	if (now < next || !atomic_compare_exchange_strong(&store->next_look,
-	    &next, now + REFRESH_MS))
+	if (store->next_look > 0 && clock_monotonic() < store->next_look)
 		return;
-	pthread_mutex_lock(&store->reading);
+	store->next_look = 0;
 	/* A file that has gone is mentioned once: then seen is all zero. */
 	if (stat(store->path, &file) != 0) {
 		if (store->seen.st_ino != 0)
 			read_file(store);
-	} else if (!same_file(&file, &store->seen))
+	} else if (!same_file(&file, &store->seen)) {
+		let_settle(store, &file);
 		read_file(store);
-	pthread_mutex_unlock(&store->reading);
+	}
 }
 
-static void
-fill_grant(struct token_grant * grant, const char * environment)
+bool
+token_store_refresh(struct token_store * store, bool wait)
 {
 
-	grant->any_environment = strcmp(environment, "*") == 0;
-	grant->environment_length = strlen(environment);
-	memcpy(grant->environment, environment, grant->environment_length + 1);
+	if (wait)
+		pthread_mutex_lock(&store->reading);
+	else if (pthread_mutex_trylock(&store->reading) != 0)
+		return (false);
+	look(store);
+	pthread_mutex_unlock(&store->reading);
+	return (true);
+}
+
+void
+token_grant(struct token_grant * grant, const char * environment,
+    size_t length)
+{
+
+	grant->any_environment = length == 1 && environment[0] == '*';
+	grant->environment_length = length;
+	memcpy(grant->environment, environment, length);
+	grant->environment[length] = '\0';
 }
 
 enum token_verdict
@@ -355,20 +500,36 @@ token_check(struct token_store * store, const char * token, size_t length,
 	enum token_verdict verdict = TOKEN_UNAVAILABLE;
 	unsigned char digest[DIGEST_SIZE];
 	const struct entry * entry;
+	const char * name;
 
 	digest_sha256(token, length, digest);
 	pthread_rwlock_rdlock(&store->lock);
 	if (store->set != NULL) {
 		entry = set_find(store->set, digest);
 		verdict = TOKEN_UNKNOWN;
-		if (entry->environment != NULL)
-			verdict = entry->forbidden ? TOKEN_FORBIDDEN :
-			    TOKEN_GRANTED;
-		if (verdict == TOKEN_GRANTED)
-			fill_grant(grant, entry->environment);
+		if (entry->name != 0)
+			verdict = (entry->name & FORBIDDEN) != 0 ?
+			    TOKEN_FORBIDDEN : TOKEN_GRANTED;
+		if (verdict == TOKEN_GRANTED) {
+			name = store->set->names[entry->name];
+			token_grant(grant, name, strlen(name));
+		}
 	}
 	pthread_rwlock_unlock(&store->lock);
 	return (verdict);
+}
+
+enum token_verdict
+token_admit(struct token_store * store, const char * token, size_t length,
+    struct token_grant * grant)
+{
+	bool looked = token_store_refresh(store, false);
+	enum token_verdict verdict = token_check(store, token, length, grant);
+
+	if (verdict == TOKEN_GRANTED || looked)
+		return (verdict);
+	token_store_refresh(store, true);
+	return (token_check(store, token, length, grant));
 }
 
 void

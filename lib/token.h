@@ -45,11 +45,11 @@ struct token_store * token_store_open(const char * path);
 void token_store_reload(struct token_store * store);
 
 /**
- * token_store_refresh(store):
- * Read the file again if it has changed; looks at most once a second.  Any
- * thread may call this.
+ * token_store_refresh(store, wait):
+ * Read the file again if it has changed.  If another thread is about to, wait
+ * for it or return false, as ${wait} says.  Any thread may call this.
  */
-void token_store_refresh(struct token_store * store);
+bool token_store_refresh(struct token_store * store, bool wait);
 
 /**
  * token_check(store, token, length, grant):
@@ -58,6 +58,30 @@ void token_store_refresh(struct token_store * store);
  */
 enum token_verdict token_check(struct token_store * store,
     const char * token, size_t length, struct token_grant * grant);
+
+/**
+ * token_admit(store, token, length, grant):
+ * Do as token_check does, with the file as it is now.
+ */
+enum token_verdict token_admit(struct token_store * store,
+    const char * token, size_t length, struct token_grant * grant);
+
+/**
+ * token_environment(token, length, size):
+ * Return where in a token of the form `project:environment.secret` the
+ * environment stands, and its length in ${size}; NULL if the token is of
+ * another form, or the environment longer than TOKEN_ENVIRONMENT_MAX.
+ */
+const char * token_environment(const char * token, size_t length,
+    size_t * size);
+
+/**
+ * token_grant(grant, environment, length):
+ * Make ${grant} say that this environment, or any if it is `*`, may be
+ * reported.
+ */
+void token_grant(struct token_grant * grant, const char * environment,
+    size_t length);
 
 /**
  * token_store_free(store):

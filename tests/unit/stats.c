@@ -652,6 +652,14 @@ static const char counters_text[] =
     "to Redis.\n"
     "# TYPE flagtally_replayed_total counter\n"
     "flagtally_replayed_total 1028\n"
+    "# HELP flagtally_token_lookups_total Tokens looked up that were to be in "
+    "token_set, by where the answer came from: remembered, Redis, remembered "
+    "while Redis is away, none.\n"
+    "# TYPE flagtally_token_lookups_total counter\n"
+    "flagtally_token_lookups_total{result=\"cached\"} 1029\n"
+    "flagtally_token_lookups_total{result=\"asked\"} 1030\n"
+    "flagtally_token_lookups_total{result=\"kept\"} 1031\n"
+    "flagtally_token_lookups_total{result=\"failed\"} 1032\n"
     "# HELP flagtally_redis_down Whether Redis failed when it was last "
     "used.\n"
     "# TYPE flagtally_redis_down gauge\n"
@@ -883,7 +891,7 @@ test_form(void)
 			ok(false, "the line is right: %s", line);
 	is_integer(wrong, 0, "each metric has HELP and TYPE once, and then "
 	    "its samples, each of them once");
-	is_integer(parsed.metrics, 12, "the metrics");
+	is_integer(parsed.metrics, 13, "the metrics");
 	buffer_free(&text);
 	stats_free(stats);
 }

@@ -40,6 +40,17 @@ verdict(struct token_store * store, const char * token)
 	return (result);
 }
 
+/* What a file of this text says of a token. */
+static enum token_verdict
+verdict_of_file(const char * text, const char * token)
+{
+	struct token_store * store = open_tokens(text);
+	enum token_verdict result = verdict(store, token);
+
+	token_store_free(store);
+	return (result);
+}
+
 /* The SHA-256 of a token as hexadecimal digits. */
 static char *
 hex_of(char hex[2 * DIGEST_SIZE + 1], const char * token)
@@ -307,6 +318,140 @@ test_nul(void)
 	token_store_free(store);
 }
 
+/* A NUL would hide the rest of its line. */
+static void
+test_nul_in_file(void)
+{
+	static const char text[] = "p:e.a\np:e.b\0p:e.c\np:e.d\n";
+	struct token_store * store;
+
+	temporary_write(path, text, sizeof(text) - 1);
+	temporary_errors(errors, sizeof(errors));
+	store = token_store_open(path);
+	temporary_errors(errors, sizeof(errors));
+	ok(strstr(errors, "tokens:2: ") != NULL &&
+	    strstr(errors, "NUL") != NULL, "a NUL is told with its line: %s",
+	    errors);
+	is_integer(verdict(store, "p:e.a"), TOKEN_UNAVAILABLE,
+	    "and nothing of the file counts");
+	token_store_free(store);
+}
+
+/* Lines of each length around the end of what is read at once. */
+static void
+test_pieces(void)
+{
+	enum { LINES = 40 };
+	static char text[LINES * 4200];
+	static char token[4200];
+	size_t first, used, i;
+	unsigned int wrong = 0;
+
+	for (first = 4040; first < 4096; first++) {
+		struct token_store * store;
+
+		used = 0;
+		for (i = 0; i < LINES; i++) {
+			size_t length = i == 0 ? first : 100 * i + 7;
+
+			used += (size_t)sprintf(text + used, "p:e.%0*zu\n",
+			    (int)length - 4, i);
+		}
+		/* The last line need not end. */
+		text[used - 1] = '\0';
+		store = open_tokens(text);
+		for (i = 0; i < LINES; i++) {
+			sprintf(token, "p:e.%0*zu", (int)(i == 0 ? first :
+			    100 * i + 7) - 4, i);
+			wrong += verdict(store, token) != TOKEN_GRANTED;
+		}
+		token_store_free(store);
+	}
+	is_integer(wrong, 0, "lines of all lengths are read whole");
+	memset(text, 'x', 4096);
+	memcpy(text, "p:e.", 4);
+	strcpy(text + 4095, "\n");
+	i = (size_t)verdict_of_file(text, "p:e.x");
+	is_integer(i, TOKEN_UNKNOWN, "a line of 4095 bytes is taken");
+	strcpy(text + 4095, "x\n");
+	i = (size_t)verdict_of_file(text, "p:e.x");
+	is_integer(i, TOKEN_UNAVAILABLE, "one of 4096 is not");
+}
+
+/* Of lines that say what others have said the log mentions a few. */
+static void
+test_repeated(void)
+{
+	static char text[100 * 10];
+	size_t lines = 0;
+	const char * p;
+	int i;
+
+	for (i = 0; i < 100; i++)
+		strcpy(text + strlen(text), "p:e.same\n");
+	temporary_errors(errors, sizeof(errors));
+	is_integer(verdict_of_file(text, "p:e.same"), TOKEN_GRANTED,
+	    "a token that stands there a hundred times");
+	temporary_errors(errors, sizeof(errors));
+	for (p = errors; (p = strchr(p, '\n')) != NULL; p++)
+		lines++;
+	ok(lines < 10 && strstr(errors, "94 lines more") != NULL,
+	    "the log does not say each time: %s", errors);
+}
+
+static const struct {
+	const char * token;
+	const char * environment;
+} forms[] = {
+	{ "p:e.s", "e" }, { "*:*.s", "*" }, { "p:e:f.s.t", "e:f" },
+	{ "a.b:e.s", "e" }, { "p:e.", NULL }, { ":e.s", NULL },
+	{ "p:.s", NULL }, { "p:e", NULL }, { "p.e", NULL }, { "", NULL },
+	{ ".:e.s", "e" }, { "p.s:e", NULL },
+};
+
+static void
+test_environment(void)
+{
+	struct token_grant grant;
+	size_t size, i;
+
+	for (i = 0; i < sizeof(forms) / sizeof(forms[0]); i++) {
+		const char * found = token_environment(forms[i].token,
+		    strlen(forms[i].token), &size);
+
+		if (found != NULL)
+			token_grant(&grant, found, size);
+		is_text(found == NULL ? NULL : grant.environment,
+		    forms[i].environment, "the environment of \"%s\"",
+		    forms[i].token);
+	}
+}
+
+/* What has just been put in the file's place counts. */
+static void
+test_admit(void)
+{
+	struct token_store * store = open_tokens("p:e.a\n");
+	struct token_grant grant;
+	char next[PATH_MAX];
+	unsigned int wrong = 0;
+	char token[20];
+	int i;
+
+	temporary_path(next, "next");
+	for (i = 0; i < 200; i++) {
+		snprintf(token, sizeof(token), "p:e.%d\n", i);
+		temporary_write(next, token, strlen(token));
+		rename(next, path);
+		wrong += token_admit(store, token, strlen(token) - 1,
+		    &grant) != TOKEN_GRANTED;
+		wrong += token_admit(store, "p:e.a", 5, &grant) !=
+		    TOKEN_UNKNOWN;
+	}
+	is_integer(wrong, 0, "200 files, each of which counts at once");
+	token_store_free(store);
+}
+
 static void
 test_reload(void)
 {
@@ -380,24 +525,17 @@ static void
 test_refresh(void)
 {
 	struct token_store * store = open_tokens(FIRST "\n");
-	enum token_verdict now;
-	int64_t looked;
 
 	write_tokens("p:e.second\n");
-	looked = clock_monotonic();
-	token_store_refresh(store);
+	ok(token_store_refresh(store, false), "nobody else reads it");
 	is_integer(verdict(store, "p:e.second"), TOKEN_GRANTED,
 	    "a changed file is read again");
 	is_integer(verdict(store, FIRST), TOKEN_UNKNOWN,
 	    "and what was in it is forgotten");
 	write_tokens("p:e.third\n");
-	token_store_refresh(store);
-	now = verdict(store, "p:e.third");
-	ok(now == TOKEN_UNKNOWN || clock_monotonic() - looked >= 1000,
-	    "it is looked at but once a second");
-	token_store_reload(store);
+	ok(token_store_refresh(store, true), "whoever waits has looked");
 	is_integer(verdict(store, "p:e.third"), TOKEN_GRANTED,
-	    "a reload does not wait");
+	    "it is looked at each time");
 	token_store_free(store);
 }
 
@@ -409,7 +547,7 @@ test_refresh_unchanged(void)
 
 	ok(temporary_errors(errors, sizeof(errors)) > 0,
 	    "the log says that a file is read");
-	token_store_refresh(store);
+	token_store_refresh(store, true);
 	is_integer(temporary_errors(errors, sizeof(errors)), 0,
 	    "a file that has not changed is not read again");
 	token_store_free(store);
@@ -499,7 +637,7 @@ test_threads(void)
 		    "p:e.2\n" FIRST "\n", sizeof(FIRST "\np:e.1\n") - 1);
 		rename(next, path);
 		token_store_reload(shared);
-		token_store_refresh(shared);
+		token_store_refresh(shared, true);
 	}
 	for (i = 0; i < 4; i++)
 		pthread_join(threads[i], NULL);
@@ -523,6 +661,11 @@ main(void)
 	test_environment_length();
 	test_long_line();
 	test_nul();
+	test_nul_in_file();
+	test_pieces();
+	test_repeated();
+	test_environment();
+	test_admit();
 	test_reload();
 	test_mended();
 	test_refresh();

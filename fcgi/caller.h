@@ -1,0 +1,34 @@
+#ifndef FLAGTALLY_CALLER_H
+#define FLAGTALLY_CALLER_H
+
+#include <stdbool.h>
+
+#include "fcgi/exchange.h"
+#include "lib/issuer.h"
+#include "lib/token.h"
+
+/* Who may come in, and how it is told. */
+struct callers {
+	bool open;			/* Everybody. */
+	struct token_store * tokens;	/* NULL: there is no file of tokens. */
+	struct issuer * issuer;		/* NULL: none are in Redis. */
+	char * variable;		/* HTTP_ and the token header's name. */
+};
+
+/**
+ * caller_admit(callers, exchange, grant):
+ * Return whether who sent the request may come in; ${grant} says what for.
+ * Otherwise it has been answered, and the log says so now and then.  In either
+ * case the token is nowhere in the request any more.
+ */
+bool caller_admit(const struct callers * callers, struct exchange * exchange,
+    struct token_grant * grant);
+
+/**
+ * caller_variable(header):
+ * Return the meta-variable that holds a header, HTTP_AUTHORIZATION for
+ * Authorization; the caller frees it.
+ */
+char * caller_variable(const char * header);
+
+#endif
