@@ -9,6 +9,11 @@ DEPLOY_TESTS = tests/deploy/start.py tests/deploy/systemd.py \
 	tests/deploy/servers.py
 EXTRA_DIST += $(DEPLOY_TESTS) tests/tools/confined.py
 
+# With --enable-static-binary these are the tests.
+STATIC_TESTS = tests/deploy/static_binary.py tests/deploy/shared_hosting.py \
+	tests/system/main_job.py
+EXTRA_DIST += tests/deploy/static_binary.py tests/deploy/shared_hosting.py
+
 # What is made from the same name with .in, as it names directories.
 MADE_EXAMPLES = deploy/flagtally.ini \
 	deploy/openrc/flagtally deploy/openrc/flagtally.confd \
@@ -62,7 +67,11 @@ DEPLOY_EXAMPLES += deploy/caddy/alone.Caddyfile \
 	deploy/lighttpd/alone.conf deploy/lighttpd/beside-unleash.conf \
 	deploy/lighttpd/remote.conf deploy/lighttpd/spawned.conf \
 	deploy/nginx/alone.conf deploy/nginx/beside-unleash.conf
-DEPLOY_EXAMPLES += deploy/shared-hosting/flagtally.cgi
+DEPLOY_EXAMPLES += deploy/shared-hosting/.htaccess \
+	deploy/shared-hosting/README.md deploy/shared-hosting/crontab \
+	deploy/shared-hosting/flagtally.cgi \
+	deploy/shared-hosting/flagtally.fcgi \
+	deploy/shared-hosting/flagtally.ini
 DEPLOY_EXAMPLES += deploy/apache/cgi-alone.htaccess \
 	deploy/apache/cgi-beside-unleash.htaccess \
 	deploy/apache/fcgid-alone.conf deploy/apache/fcgid-beside-unleash.conf \

@@ -25,23 +25,29 @@ def account():
     return (NOBODY, NOBODY) if os.geteuid() == 0 else None
 
 
-def hand_over(path):
+def hand_over(path, who=None):
     """Let that account do in a directory what it wants."""
+    who = who or account()
     if account() is None:
         return
     for folder, _, names in os.walk(path):
         for name in [folder, *(os.path.join(folder, name)
                                for name in names)]:
-            os.chown(name, *account(), follow_symlinks=False)
+            os.chown(name, *who, follow_symlinks=False)
 
 
-def as_account(command):
-    """A command that runs as that account."""
+def as_account(command, who=None):
+    """A command that runs as that account, or as another."""
     if account() is None:
         return command
-    user, group = account()
+    user, group = who or account()
     return [find("setpriv"), f"--reuid={user}", f"--regid={group}",
             "--clear-groups", "--no-new-privs", *command]
+
+
+def own_session(command):
+    """Apache ends its process group, in which the test itself would be."""
+    return [find("setsid"), *command]
 
 
 def program(place):
@@ -129,8 +135,9 @@ DocumentRoot {path}/root
         # Redis makes its socket anew when it starts.
         if os.path.exists(self.redis.path):
             os.chmod(self.redis.path, 0o777)
-        return as_account([find("apache2"), "-d", self.place.path,
-                           "-f", self.config, "-DFOREGROUND"])
+        return own_session(as_account([
+            find("apache2"), "-d", self.place.path, "-f", self.config,
+            "-DFOREGROUND"]))
 
     def reload(self):
         self.signal(signal.SIGUSR1)
