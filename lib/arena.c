@@ -63,6 +63,8 @@ arena_take(struct arena * arena, size_t size)
 
 #else
 
+/* Apart from arena_take, which is in everybody's way. */
+__attribute__((noinline))
 static struct block *
 block_for(struct arena * arena, size_t size)
 {

@@ -19,7 +19,7 @@
 struct level {
 	const struct schema_shape * shape;
 	uint32_t seen;			/* Members that have come, as bits. */
-	unsigned int guess;		/* The member that may come next. */
+	unsigned int next;		/* The member that may come next. */
 };
 
 struct batch {
@@ -31,7 +31,8 @@ struct batch {
 
 	struct level * levels;
 	size_t depth;
-	const struct schema_rule * rule;	/* Of the member being read. */
+	const struct schema_rule * rule;	/* Of the value that comes, or
+					 * NULL: nobody looks at it. */
 
 	size_t element_depth;		/* Level of the open element, or 0. */
 	bool element_bad;		/* It is being left out. */
@@ -42,6 +43,15 @@ struct batch {
 	struct fault kept[ALTERNATIVE_COUNT];
 };
 
+/* Values come in the innermost level; in an object a name says which. */
+static void
+expect_items(struct batch * batch)
+{
+
+	batch->rule = batch->depth == 0 ? NULL :
+	    batch->levels[batch->depth - 1].shape->items;
+}
+
 /* Look no more at anything that is open above the first ${depth} levels. */
 static void
 ignore_above(struct batch * batch, size_t depth)
@@ -50,7 +60,7 @@ ignore_above(struct batch * batch, size_t depth)
 
 	for (i = depth; i < batch->depth; i++)
 		batch->levels[i].shape = &schema_any;
-	batch->rule = NULL;
+	expect_items(batch);
 }
 
 static void
@@ -144,29 +154,6 @@ violates_type(struct batch * batch, const struct schema_rule * rule)
 	return (go_on);
 }
 
-/* The rule for the value that begins now, or NULL if nobody looks at it. */
-static const struct schema_rule *
-next_rule(struct batch * batch)
-{
-	const struct schema_rule * rule = batch->rule;
-	const struct schema_shape * shape;
-
-	if (batch->depth == 0)
-		return (&schema_body);
-	shape = batch->levels[batch->depth - 1].shape;
-	batch->rule = NULL;
-	switch (shape->kind) {
-	case SHAPE_OBJECT:
-		return (rule);
-	case SHAPE_MAP:
-	case SHAPE_ARRAY:
-		return (shape->rules);
-	case SHAPE_ANY:
-		break;
-	}
-	return (NULL);
-}
-
 /*
  * The type of an impact metric has come, or its end: what was wrong with
  * samples for an alternative matters if it is this one.
@@ -187,13 +174,15 @@ static bool
 take(struct batch * batch, unsigned int type, const char * text,
     size_t length)
 {
-	const struct schema_rule * rule = next_rule(batch);
+	const struct schema_rule * rule = batch->rule;
 	struct element_problem problem;
 
 	if (rule == NULL)
 		return (true);
 	if ((rule->accepts & type) == 0)
 		return (violates_type(batch, rule));
+	if (rule->use == USE_NOTHING)
+		return (true);
 	if (!element_take(batch->element, rule, type, text, length, &problem))
 		return (violates_with(batch, rule, &problem));
 	if (rule->use == USE_IMPACT_TYPE)
@@ -246,12 +235,41 @@ of_other_alternative(struct batch * batch, const struct schema_rule * rule)
 }
 
 static bool
+violates_once(struct batch * batch, const struct schema_rule * rule)
+{
+	char quoted[FAULT_QUOTE_MAX];
+
+	return (violates(batch, FAULT_INVALID, "%s stands twice in one object",
+	    subject(rule, quoted)));
+}
+
+/*
+ * Senders write members in the order of the schema, mostly.  So most names are
+ * known by a look at one rule, and nothing else has to be looked at.
+ */
+static bool
+on_expected(void * context, const char * text, size_t length)
+{
+	struct batch * batch = context;
+	struct level * level = &batch->levels[batch->depth - 1];
+	const struct schema_rule * rule = &level->shape->rules[level->next];
+	uint32_t bit = (uint32_t)1 << level->next;
+
+	if (level->next >= level->shape->count ||
+	    !schema_is(rule, text, length) || batch->trial != EITHER ||
+	    rule->alternative != EITHER || (level->seen & bit) != 0)
+		return (false);
+	level->seen |= bit;
+	level->next++;
+	batch->rule = rule;
+	return (true);
+}
+
+static bool
 member_key(struct batch * batch, struct level * level, const char * text,
     size_t length)
 {
-	char quoted[FAULT_QUOTE_MAX];
-	unsigned int member = schema_member(level->shape, text, length,
-	    level->guess);
+	unsigned int member = schema_member(level->shape, text, length);
 	const struct schema_rule * rule;
 
 	batch->rule = NULL;
@@ -263,11 +281,9 @@ member_key(struct batch * batch, struct level * level, const char * text,
 	if (of_other_alternative(batch, rule))
 		return (true);
 	if ((level->seen & (uint32_t)1 << member) != 0)
-		return (violates(batch, FAULT_INVALID,
-		    "%s stands twice in one object",
-		    subject(rule, quoted)));
+		return (violates_once(batch, rule));
 	level->seen |= (uint32_t)1 << member;
-	level->guess = member + 1;
+	level->next = member + 1;
 	batch->rule = rule;
 	return (true);
 }
@@ -309,7 +325,7 @@ open_element(struct batch * batch)
 static bool
 open_level(struct batch * batch, unsigned int type)
 {
-	const struct schema_rule * rule = next_rule(batch);
+	const struct schema_rule * rule = batch->rule;
 	const struct schema_shape * shape = &schema_any;
 	bool fits = rule != NULL && (rule->accepts & type) != 0;
 	struct level * level;
@@ -321,7 +337,8 @@ open_level(struct batch * batch, unsigned int type)
 	level = &batch->levels[batch->depth++];
 	level->shape = shape;
 	level->seen = 0;
-	level->guess = 0;
+	level->next = 0;
+	batch->rule = shape->items;
 	if (fits && rule->element)
 		open_element(batch);
 	element_begin(batch->element, shape->meaning);
@@ -412,6 +429,7 @@ on_object_end(void * context)
 		batch->element_depth = 0;
 		batch->element_bad = false;
 	}
+	expect_items(batch);
 	return (go_on);
 }
 
@@ -421,6 +439,7 @@ on_array_end(void * context)
 	struct batch * batch = context;
 
 	batch->depth--;
+	expect_items(batch);
 	return (true);
 }
 
@@ -429,6 +448,7 @@ static const struct json_handler handler = {
 	.boolean = on_boolean,
 	.number = on_number,
 	.string = on_string,
+	.expected = on_expected,
 	.key = on_key,
 	.object_start = on_object_start,
 	.object_end = on_object_end,
@@ -447,6 +467,7 @@ batch_create(struct arena * arena, struct arena * scratch,
 	batch->tally = tally;
 	batch->fault = fault;
 	batch->invalid = settings->invalid;
+	batch->rule = &schema_body;
 	batch->levels = arena_take(arena,
 	    settings->limit_depth * sizeof(*batch->levels));
 	batch->element = element_create(arena, scratch, &settings->element,

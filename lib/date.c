@@ -87,33 +87,30 @@ days_in_month(const struct civil * date)
 	return (date->month == 2 && leap ? 29 : days[date->month - 1]);
 }
 
-/* Read ${count} digits.  Return -1 if they are not all digits. */
+/* Read two digits.  Return -1 if they are not both digits. */
 static int
-digits(const char * text, unsigned int count)
+two_digits(const char * text)
 {
-	int number = 0;
+	unsigned int tens = (unsigned int)text[0] - '0';
+	unsigned int ones = (unsigned int)text[1] - '0';
 
-	for (; count > 0; count--, text++) {
-		if (*text < '0' || *text > '9')
-			return (-1);
-		number = number * 10 + (*text - '0');
-	}
-	return (number);
+	return (tens > 9 || ones > 9 ? -1 : (int)(tens * 10 + ones));
 }
 
 static const char *
 read_date(const char * text, struct civil * date)
 {
-	int year = digits(text, 4);
-	int month = digits(text + 5, 2);
-	int day = digits(text + 8, 2);
+	int century = two_digits(text);
+	int year = two_digits(text + 2);
+	int month = two_digits(text + 5);
+	int day = two_digits(text + 8);
 
-	if (year < 0 || text[4] != '-' || month < 0 || text[7] != '-' ||
-	    day < 0)
+	if (century < 0 || year < 0 || text[4] != '-' || month < 0 ||
+	    text[7] != '-' || day < 0)
 		return ("the date is not YYYY-MM-DD");
 	if (month < 1 || month > 12)
 		return ("there is no such month");
-	date->year = year;
+	date->year = century * 100 + year;
 	date->month = (unsigned int)month;
 	date->day = (unsigned int)day;
 	if (day < 1 || date->day > days_in_month(date))
@@ -125,9 +122,9 @@ read_date(const char * text, struct civil * date)
 static const char *
 read_time(const char * text, int * seconds)
 {
-	int hour = digits(text, 2);
-	int minute = digits(text + 3, 2);
-	int second = digits(text + 6, 2);
+	int hour = two_digits(text);
+	int minute = two_digits(text + 3);
+	int second = two_digits(text + 6);
 
 	if (hour < 0 || text[2] != ':' || minute < 0 || text[5] != ':' ||
 	    second < 0)
@@ -150,8 +147,8 @@ read_offset(const char * text, size_t length, int * seconds)
 		return (NULL);
 	if (length != 6 || (*text != '+' && *text != '-') || text[3] != ':')
 		return ("the zone is neither Z nor +HH:MM");
-	hours = digits(text + 1, 2);
-	minutes = digits(text + 4, 2);
+	hours = two_digits(text + 1);
+	minutes = two_digits(text + 4);
 	if (hours < 0 || hours > 23 || minutes < 0 || minutes > 59)
 		return ("there is no such zone");
 	*seconds = hours * HOUR + minutes * 60;

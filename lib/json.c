@@ -151,10 +151,11 @@ consumed(const struct json * json)
 
 /* A string or key has been taken: where does it end? */
 static uint64_t
-string_end(const struct json * json, const char * text, size_t length)
+string_end(const struct json * json, const char * text, size_t length,
+    bool here)
 {
 
-	if (in_piece(json, text, length))
+	if (here)
 		return (json->base + (size_t)(text - json->piece) + length + 1);
 	return (consumed(json));
 }
@@ -201,12 +202,17 @@ is_ascii(const char * text, size_t length)
 	uint64_t word, all = 0;
 	size_t i;
 
-	for (i = 0; i + sizeof(word) <= length; i += sizeof(word)) {
+	if (length < sizeof(word)) {
+		for (i = 0; i < length; i++)
+			all |= (unsigned char)text[i];
+		return (all < 0x80);
+	}
+	/* The last word may begin within the one before. */
+	memcpy(&all, text + length - sizeof(all), sizeof(all));
+	for (i = 0; i + sizeof(word) < length; i += sizeof(word)) {
 		memcpy(&word, text + i, sizeof(word));
 		all |= word;
 	}
-	for (; i < length; i++)
-		all |= (unsigned char)text[i] & 0x80u;
 	return ((all & 0x8080808080808080u) == 0);
 }
 
@@ -274,7 +280,8 @@ on_string(void * context, const unsigned char * text, size_t length)
 	if (!string_valid(json, string, length) ||
 	    !json->handler->string(json->context, string, length))
 		return (0);
-	token_done(json, string_end(json, string, length));
+	token_done(json, string_end(json, string, length,
+	    in_piece(json, string, length)));
 	value_done(json);
 	return (1);
 }
@@ -283,14 +290,18 @@ static int
 on_key(void * context, const unsigned char * text, size_t length)
 {
 	struct json * json = context;
+	const struct json_handler * handler = json->handler;
 	const char * key = (const char *)text;
+	bool here = in_piece(json, key, length);
+	bool taken = handler->expected != NULL &&
+	    handler->expected(json->context, key, length);
 
-	if (!string_valid(json, key, length))
+	if (!taken && !string_valid(json, key, length))
 		return (0);
-	path_name(&json->path, key, length, in_piece(json, key, length));
-	if (!json->handler->key(json->context, key, length))
+	path_name(&json->path, key, length, here);
+	if (!taken && !handler->key(json->context, key, length))
 		return (0);
-	token_done(json, string_end(json, key, length));
+	token_done(json, string_end(json, key, length, here));
 	return (1);
 }
 

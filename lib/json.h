@@ -25,12 +25,16 @@ struct json;
  * What the reader calls.  Text is UTF-8, not NUL-terminated, and valid during
  * the call only.  A number's text is as it stands in the body.  Each returns
  * true to go on; before it returns false it must have called json_reject.
+ * A key is first offered to expected, if that is there: whether it is one of
+ * the handler's own names, and has been taken.  It may not be UTF-8 yet, so
+ * nothing else may come of it.
  */
 struct json_handler {
 	bool (* null)(void * context);
 	bool (* boolean)(void * context, bool value);
 	bool (* number)(void * context, const char * text, size_t length);
 	bool (* string)(void * context, const char * text, size_t length);
+	bool (* expected)(void * context, const char * text, size_t length);
 	bool (* key)(void * context, const char * text, size_t length);
 	bool (* object_start)(void * context);
 	bool (* object_end)(void * context);

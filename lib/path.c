@@ -14,43 +14,14 @@ path_init(struct path * path, struct arena * arena, size_t depth_max)
 }
 
 void
-path_open(struct path * path, bool array, uint64_t start)
-{
-	struct path_frame * frame = &path->frames[path->depth++];
-
-	frame->array = array;
-	frame->start = start;
-	frame->index = 0;
-	frame->name = NULL;
-}
-
-uint64_t
-path_close(struct path * path)
+path_copy(struct path_frame * frame)
 {
 
-	return (path->frames[--path->depth].start);
-}
-
-/* A name too long to keep is never looked at. */
-static void
-keep(struct path_frame * frame)
-{
-
+	/* A name too long to keep is never looked at. */
 	if (frame->length <= PATH_NAME_MAX) {
 		memcpy(frame->kept, frame->name, frame->length);
 		frame->name = frame->kept;
 	}
-}
-
-void
-path_name(struct path * path, const char * name, size_t length, bool lasts)
-{
-	struct path_frame * frame = &path->frames[path->depth - 1];
-
-	frame->name = name;
-	frame->length = length;
-	if (!lasts)
-		keep(frame);
 }
 
 void
@@ -63,23 +34,8 @@ path_keep(struct path * path)
 
 		if (!frame->array && frame->name != NULL &&
 		    frame->name != frame->kept)
-			keep(frame);
+			path_copy(frame);
 	}
-}
-
-bool
-path_next(struct path * path)
-{
-	struct path_frame * frame;
-
-	if (path->depth == 0)
-		return (false);
-	frame = &path->frames[path->depth - 1];
-	if (frame->array)
-		frame->index++;
-	else
-		frame->name = NULL;
-	return (true);
 }
 
 /*

@@ -38,24 +38,10 @@ struct path {
 void path_init(struct path * path, struct arena * arena, size_t depth_max);
 
 /**
- * path_open(path, array, start):
- * An object or array opens at position ${start}; there must be a frame left.
+ * path_copy(frame):
+ * Copy the frame's name, which goes away.
  */
-void path_open(struct path * path, bool array, uint64_t start);
-
-/**
- * path_close(path):
- * The innermost one closes.  Return the position at which it opened.
- */
-uint64_t path_close(struct path * path);
-
-/**
- * path_name(path, name, length, lasts):
- * The name of the next member.  If it ${lasts}, it stays where it is until
- * path_keep is called; otherwise it is copied.
- */
-void path_name(struct path * path, const char * name, size_t length,
-    bool lasts);
+void path_copy(struct path_frame * frame);
 
 /**
  * path_keep(path):
@@ -63,12 +49,69 @@ void path_name(struct path * path, const char * name, size_t length,
  */
 void path_keep(struct path * path);
 
+/* What happens with each event stands here, to become part of the reader. */
+
+/**
+ * path_open(path, array, start):
+ * An object or array opens at position ${start}; there must be a frame left.
+ */
+static inline void
+path_open(struct path * path, bool array, uint64_t start)
+{
+	struct path_frame * frame = &path->frames[path->depth++];
+
+	frame->array = array;
+	frame->start = start;
+	frame->index = 0;
+	frame->name = NULL;
+}
+
+/**
+ * path_close(path):
+ * The innermost one closes.  Return the position at which it opened.
+ */
+static inline uint64_t
+path_close(struct path * path)
+{
+
+	return (path->frames[--path->depth].start);
+}
+
+/**
+ * path_name(path, name, length, lasts):
+ * The name of the next member.  If it ${lasts}, it stays where it is until
+ * path_keep is called; otherwise it is copied.
+ */
+static inline void
+path_name(struct path * path, const char * name, size_t length, bool lasts)
+{
+	struct path_frame * frame = &path->frames[path->depth - 1];
+
+	frame->name = name;
+	frame->length = length;
+	if (!lasts)
+		path_copy(frame);
+}
+
 /**
  * path_next(path):
  * A value has ended.  Return false if nothing is open, so that it was the
  * whole text.
  */
-bool path_next(struct path * path);
+static inline bool
+path_next(struct path * path)
+{
+	struct path_frame * frame;
+
+	if (path->depth == 0)
+		return (false);
+	frame = &path->frames[path->depth - 1];
+	if (frame->array)
+		frame->index++;
+	else
+		frame->name = NULL;
+	return (true);
+}
 
 /**
  * path_write(path, out, size):

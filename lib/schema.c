@@ -1,5 +1,3 @@
-#include <string.h>
-
 #include "lib/schema.h"
 
 /*
@@ -15,9 +13,8 @@
 	.count = sizeof(rules_) / sizeof((rules_)[0]),			\
 	.required = (required_) }
 #define ARRAY_OF(rule, meaning_) {					\
-	.kind = SHAPE_ARRAY, .meaning = (meaning_), .rules = &(rule),	\
-	.count = 1 }
-#define MAP_OF(rule) { .kind = SHAPE_MAP, .rules = &(rule), .count = 1 }
+	.kind = SHAPE_ARRAY, .meaning = (meaning_), .items = &(rule) }
+#define MAP_OF(rule) { .kind = SHAPE_MAP, .items = &(rule) }
 
 #define TEXT_OR_NULL (JSON_STRING | JSON_NULL)
 
@@ -254,25 +251,14 @@ static const struct schema_shape body_shape =
 const struct schema_rule schema_body = {
 	.accepts = JSON_OBJECT, .shape = &body_shape };
 
-static bool
-is_member(const struct schema_rule * rule, const char * name, size_t length)
-{
-
-	return (rule->name.length == length &&
-	    memcmp(rule->name.bytes, name, length) == 0);
-}
-
 unsigned int
 schema_member(const struct schema_shape * shape, const char * name,
-    size_t length, unsigned int guess)
+    size_t length)
 {
 	unsigned int i;
 
-	if (guess < shape->count &&
-	    is_member(&shape->rules[guess], name, length))
-		return (guess);
 	for (i = 0; i < shape->count; i++)
-		if (is_member(&shape->rules[i], name, length))
+		if (schema_is(&shape->rules[i], name, length))
 			break;
 	return (i);
 }

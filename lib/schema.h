@@ -130,8 +130,9 @@ enum schema_meaning {
 struct schema_shape {
 	enum schema_shape_kind kind;
 	enum schema_meaning meaning;
-	const struct schema_rule * rules;	/* Members, or one for items. */
+	const struct schema_rule * rules;	/* Of an object's members. */
 	unsigned int count;
+	const struct schema_rule * items;	/* Of an array or map. */
 	uint32_t required;			/* Members, as bits. */
 };
 
@@ -143,13 +144,24 @@ extern const struct schema_shape schema_any;
 extern const uint32_t schema_sample_required[ALTERNATIVE_COUNT];
 
 /**
- * schema_member(shape, name, length, guess):
+ * schema_is(rule, name, length):
+ * Return whether a rule is that of the member with this name.
+ */
+static inline bool
+schema_is(const struct schema_rule * rule, const char * name, size_t length)
+{
+
+	return (rule->name.length == length &&
+	    text_same(rule->name.bytes, name, length));
+}
+
+/**
+ * schema_member(shape, name, length):
  * Return the index of the member of an object's shape with that name, or
- * shape->count if it has none.  ${guess} is tried first: senders write
- * members in an order of their own, mostly the one in which they stand here.
+ * shape->count if it has none.
  */
 unsigned int schema_member(const struct schema_shape * shape,
-    const char * name, size_t length, unsigned int guess);
+    const char * name, size_t length);
 
 /**
  * schema_expected(accepts):

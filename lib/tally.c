@@ -107,7 +107,7 @@ find(const struct tally * tally, const struct tally_node * parent,
 	    i = (i + 1) & mask)
 		if (node->hash == hash && node->parent == parent &&
 		    node->kind == kind && node->length == length &&
-		    memcmp(node->name, name, length) == 0)
+		    text_same(node->name, name, length))
 			return (node);
 	return (NULL);
 }
@@ -176,15 +176,30 @@ is_named(const struct tally_node * node, const struct text * name)
 {
 
 	return (node->length == name->length &&
-	    memcmp(node->name, name->bytes, name->length) == 0);
+	    text_same(node->name, name->bytes, name->length));
 }
 
-/* Bodies list metric after metric of one bucket: mostly it is the last one. */
+/*
+ * A body has metrics of a few buckets, in any order.  A bucket that was used
+ * lately is found without hashing its three names; two that share a place only
+ * cost time.
+ */
+static struct tally_node **
+recent_slot(struct tally * tally, const struct text * application,
+    int64_t period)
+{
+	size_t length = application->length;
+	size_t last = length == 0 ? 0 :
+	    (unsigned char)application->bytes[length - 1];
+
+	return (&tally->recent[(last + length + (size_t)period) %
+	    TALLY_RECENT]);
+}
+
 static bool
-is_recent(const struct tally * tally, const struct text * environment,
+is_bucket(const struct tally_node * bucket, const struct text * environment,
     const struct text * application, int64_t period)
 {
-	const struct tally_node * bucket = tally->recent;
 
 	return (bucket != NULL && bucket->period == period &&
 	    is_named(bucket->parent, application) &&
@@ -196,11 +211,12 @@ tally_feature(struct tally * tally, const struct text * environment,
     const struct text * application, int64_t period,
     const struct text * feature)
 {
+	struct tally_node ** recent = recent_slot(tally, application, period);
 
-	if (!is_recent(tally, environment, application, period))
-		tally->recent = tally_bucket(tally, tally_application(tally,
+	if (!is_bucket(*recent, environment, application, period))
+		*recent = tally_bucket(tally, tally_application(tally,
 		    environment, application), period);
-	return (tally_child(tally, tally->recent, TALLY_FEATURE,
+	return (tally_child(tally, *recent, TALLY_FEATURE,
 	    feature->bytes, feature->length));
 }
 

@@ -100,6 +100,8 @@ enum tally_drop {
 	DROP_COUNT,
 };
 
+#define TALLY_RECENT 16
+
 struct tally {
 	struct arena * arena;
 	struct tally_node * root;
@@ -107,7 +109,8 @@ struct tally {
 	size_t slot_count;		/* A power of two. */
 	size_t node_count;
 	size_t counters;		/* Distinct ones: see tally_add_*. */
-	struct tally_node * recent;	/* The bucket that was used last. */
+	/* Buckets that were used lately, by recent_slot() in tally.c. */
+	struct tally_node * recent[TALLY_RECENT];
 	uint64_t largest;		/* No count in it exceeds this. */
 	int64_t when;			/* When what it holds was reported, in
 					 * milliseconds since 1970. */

@@ -2,6 +2,7 @@
 #define FLAGTALLY_TEXT_H
 
 #include <stddef.h>
+#include <stdint.h>
 #include <string.h>
 
 /*
@@ -23,6 +24,34 @@ text_of(const char * string)
 	struct text text = { string, strlen(string) };
 
 	return (text);
+}
+
+/**
+ * text_same(a, b, length):
+ * Return whether two texts are the same that are of one length.  Names are
+ * short, and compared by words sooner than memcmp could be called.
+ */
+static inline int
+text_same(const char * a, const char * b, size_t length)
+{
+	uint64_t x, y;
+	size_t i = 0;
+
+	if (length < sizeof(x)) {
+		while (i < length && a[i] == b[i])
+			i++;
+		return (i == length);
+	}
+	for (; i + sizeof(x) < length; i += sizeof(x)) {
+		memcpy(&x, a + i, sizeof(x));
+		memcpy(&y, b + i, sizeof(y));
+		if (x != y)
+			return (0);
+	}
+	/* The last word may begin within the one before. */
+	memcpy(&x, a + length - sizeof(x), sizeof(x));
+	memcpy(&y, b + length - sizeof(y), sizeof(y));
+	return (x == y);
 }
 
 /**

@@ -211,7 +211,7 @@ static void
 load(struct bytes * body, const char * path)
 {
 	FILE * file = fopen(path, "rb");
-	long length;
+	long length = 0;
 
 	if (file == NULL || fseek(file, 0, SEEK_END) != 0 ||
 	    (length = ftell(file)) < 1 || fseek(file, 0, SEEK_SET) != 0)
