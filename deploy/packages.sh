@@ -6,7 +6,7 @@ packages_build="autoconf automake gcc make pkg-config libc6-dev libfcgi-dev
     libinih-dev libsqlite3-dev"
 packages_run="redis-server redis-tools lighttpd curl ca-certificates"
 packages_test="clang libclang-rt-14-dev python3 binutils procps spin mandoc
-    nginx caddy haproxy apache2 libapache2-mod-fcgid
+    nginx caddy haproxy apache2 libapache2-mod-fcgid wrk
     systemd spawn-fcgi"
 
 # missing_packages NAME...: print those that are not installed.

@@ -1,7 +1,7 @@
 """The benchmark: tables of ratios, each taken in one run.
 
 usage: bench.py [--build DIR] [--quick | --smoke] [--directory DIR]
-                [--svg FILE] [--peer] [PART...]
+                [--svg FILE] [PART...]
 
 The parts are parse, whole, commit, growth, replay; all if none is named.
 """
@@ -451,8 +451,6 @@ def main():
     parser.add_argument("--directory", default=tempfile.gettempdir(),
                         help="where the files of Redis and the spool lie")
     parser.add_argument("--svg", help="plot growth into this file")
-    parser.add_argument("--peer", action="store_true",
-                        help="also Unleash's own server, from npm")
     parser.add_argument("parts", nargs="*", metavar="PART")
     options = parser.parse_args()
     bench = Bench(options)
