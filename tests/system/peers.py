@@ -124,8 +124,17 @@ class Slow(threading.Thread):
                 client.sendall(self.piece)
         except OSError:
             self.ended = time.monotonic() - began
+            self.read_rest(client)
         finally:
             client.close()
+
+    def read_rest(self, client):
+        """Take what was said before the end that a send has run into."""
+        try:
+            while more := client.recv(65536):
+                self.got = (self.got + more)[-65536:]
+        except OSError:
+            pass
 
 
 def slow():
