@@ -6,7 +6,7 @@ dist_man_MANS = deploy/man/flagtally.8 deploy/man/flagtally.ini.5 \
 	deploy/man/flagtally.7
 
 DEPLOY_TESTS = tests/deploy/start.py tests/deploy/systemd.py \
-	tests/deploy/servers.py
+	tests/deploy/servers.py tests/deploy/apache_kills.py
 EXTRA_DIST += $(DEPLOY_TESTS) tests/tools/confined.py
 
 # With --enable-static-binary these are the tests.
@@ -78,4 +78,4 @@ DEPLOY_EXAMPLES += deploy/apache/cgi-alone.htaccess \
 	deploy/apache/proxy-fcgi-alone.conf \
 	deploy/apache/proxy-fcgi-beside-unleash.conf
 EXTRA_DIST += tests/harness/front.py tests/harness/web.py \
-	tests/harness/apache.py
+	tests/harness/apache.py tests/harness/load.py

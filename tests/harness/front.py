@@ -108,7 +108,8 @@ class Front(Process):
             {"redis": redis.url(), **settings}.items()))
         self.flagtally = None
         if not self.spawns:
-            self.flagtally = Flagtally(place, redis, **settings)
+            self.start_flagtally = lambda: Flagtally(place, redis, **settings)
+            self.flagtally = self.start_flagtally()
         self.socket = (self.flagtally.address if self.flagtally
                        else place.file("spawned.sock"))
         self.start_somewhere()
@@ -166,9 +167,11 @@ class Front(Process):
     def connect(self, timeout=30):
         return Connection(self.port, timeout=timeout)
 
-    def serving(self):
-        """The processes that would be new after a reload or restart."""
-        return {pid for pid in processes(self.place) if pid != self.pid}
+    def generation(self):
+        """The processes that a reload or a restart replaces."""
+        stay = {self.pid, self.flagtally.pid if self.flagtally else 0}
+        return {pid for pid, name in processes(self.place).items()
+                if name != "redis-server"} - stay
 
 
 class Lighttpd(Front):
