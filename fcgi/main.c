@@ -211,17 +211,25 @@ settle(struct program * program)
 		.limit_applications = config->limit_apps,
 		.limit_instances = config->limit_instances,
 		.limit_series = config->limit_series,
+		.limit_memory = config->limit_memory,
 	};
 	service->path_prefix = config->path_prefix;
 	service->callers.open = config->auth == CONFIG_AUTH_NONE;
 	service->callers.variable = caller_variable(config->auth_header);
 	service->body.limit_body = config->limit_body;
 	service->body.limit_inflated = config->limit_inflated;
+	service->body.limit_ratio = config->limit_ratio;
 	service->body.batch.limit_depth = config->limit_depth;
 	service->body.batch.invalid = config->invalid ==
 	    CONFIG_INVALID_SKIP ? BATCH_SKIP : BATCH_REJECT;
 	element->limit_name = config->limit_name;
 	element->limit_counters = config->limit_counters;
+	element->limit_memory = config->limit_memory;
+	element->limit_labels = config->limit_labels;
+	element->limit_list[LIST_STRATEGIES] = config->limit_strategies;
+	element->limit_list[LIST_PROJECTS] = config->limit_projects;
+	element->limit_list[LIST_CONNECT_VIA] = config->limit_hops;
+	element->limit_tokens = config->limit_tokens;
 	element->by_hour = program->sink.retention_hour > 0;
 	service->backstage.access =
 	    (enum backstage_access)config->backstage;

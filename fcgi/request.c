@@ -173,6 +173,25 @@ read_body(struct exchange * exchange, struct body * body, int64_t length,
 }
 
 static void
+answer_commit(struct exchange * exchange, enum commit_result result)
+{
+
+	switch (result) {
+	case COMMIT_DURABLE:
+		answer_send(exchange, ANSWER_ACCEPTED, NULL);
+		break;
+	case COMMIT_UNAVAILABLE:
+		answer_send(exchange, ANSWER_UNAVAILABLE,
+		    "Redis cannot take the counts at the moment");
+		break;
+	case COMMIT_TOO_LARGE:
+		answer_send(exchange, ANSWER_TOO_LARGE, "what the body counts "
+		    "takes more memory than it may (limit_memory)");
+		break;
+	}
+}
+
+static void
 serve_body(const struct service * service, struct workspace * workspace,
     struct exchange * exchange, const struct token_grant * grant,
     int64_t spent)
@@ -212,12 +231,9 @@ serve_body(const struct service * service, struct workspace * workspace,
 	} else if (tally_empty(tally)) {
 		stats_dropped(service->stats, tally->dropped);
 		answer_send(exchange, ANSWER_ACCEPTED, NULL);
-	} else if (commit_tally(service->committer, tally, spent) ==
-	    COMMIT_DURABLE)
-		answer_send(exchange, ANSWER_ACCEPTED, NULL);
-	else
-		answer_send(exchange, ANSWER_UNAVAILABLE,
-		    "Redis cannot take the counts at the moment");
+	} else
+		answer_commit(exchange, commit_tally(service->committer,
+		    tally, spent));
 }
 
 /*

@@ -24,6 +24,7 @@ struct arena {
 	struct block * newest;
 	size_t keep;
 	size_t used;
+	size_t held;
 };
 
 struct arena *
@@ -49,6 +50,7 @@ block_create(struct arena * arena, size_t size)
 	block->size = size;
 	block->filled = 0;
 	arena->newest = block;
+	arena->held += sizeof(*block) + size;
 	return (block);
 }
 
@@ -118,6 +120,13 @@ arena_used(const struct arena * arena)
 	return (arena->used);
 }
 
+size_t
+arena_held(const struct arena * arena)
+{
+
+	return (arena->held);
+}
+
 void
 arena_reset(struct arena * arena)
 {
@@ -138,6 +147,7 @@ arena_reset(struct arena * arena)
 	}
 	arena->newest = kept;
 	arena->used = 0;
+	arena->held = kept == NULL ? 0 : sizeof(*kept) + kept->size;
 }
 
 void

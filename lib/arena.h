@@ -45,6 +45,12 @@ char * arena_copy(struct arena * arena, const void * from, size_t length);
 size_t arena_used(const struct arena * arena);
 
 /**
+ * arena_held(arena):
+ * Return how much memory the arena holds, which is more than has been taken.
+ */
+size_t arena_held(const struct arena * arena);
+
+/**
  * arena_reset(arena):
  * Take back all pieces.  Pointers into the arena are invalid from here on.
  */

@@ -4,6 +4,8 @@
 #include "lib/unpack.h"
 
 struct body {
+	struct arena * arena;
+	struct arena * scratch;
 	struct batch * batch;
 	struct unpack * unpack;		/* NULL for identity. */
 	struct fault * fault;
@@ -22,6 +24,8 @@ body_create(struct arena * arena, struct arena * scratch,
 	memset(body, 0, sizeof(*body));
 	body->settings = settings;
 	body->fault = fault;
+	body->arena = arena;
+	body->scratch = scratch;
 	body->batch = batch_create(arena, scratch, &settings->batch, tally,
 	    fault);
 	if (encoding != BODY_IDENTITY)
@@ -49,6 +53,33 @@ within(uint64_t size, size_t length, uint64_t limit)
 	return ((size_t)(limit - size));
 }
 
+/* How many bytes may have come of those that were received. */
+static uint64_t
+ratio_limit(const struct body * body)
+{
+	uint64_t ratio = body->settings->limit_ratio;
+
+	if (ratio == 0 || body->received > UINT64_MAX / ratio)
+		return (UINT64_MAX);
+	return (body->received * ratio > BODY_RATIO_FLOOR ?
+	    body->received * ratio : BODY_RATIO_FLOOR);
+}
+
+/* Memory is looked at with each element, too; a reader takes some as well. */
+static bool
+feed_batch(struct body * body, const void * bytes, size_t length)
+{
+	size_t limit = body->settings->batch.element.limit_memory;
+
+	if (!batch_feed(body->batch, bytes, length))
+		return (false);
+	if (limit == 0 || arena_held(body->arena) +
+	    arena_held(body->scratch) <= limit)
+		return (true);
+	return (reject(body, FAULT_TOO_LARGE, body->received,
+	    "the body takes more memory than one may (limit_memory)"));
+}
+
 /*
  * What is within a limit is read before what is beyond is rejected, so that
  * the first fault is the same however the body is cut into pieces.
@@ -61,8 +92,12 @@ take_json(void * context, const void * bytes, size_t length)
 	size_t wanted = within(body->inflated, length, limit);
 
 	body->inflated += wanted;
-	if (!batch_feed(body->batch, bytes, wanted))
+	if (!feed_batch(body, bytes, wanted))
 		return (false);
+	if (body->inflated > ratio_limit(body))
+		return (reject(body, FAULT_TOO_LARGE, body->received,
+		    "the body grows more than limit_ratio when it is "
+		    "unpacked"));
 	if (wanted == length)
 		return (true);
 	return (reject(body, FAULT_TOO_LARGE, limit, "the body is larger "
@@ -75,7 +110,7 @@ feed(struct body * body, const void * bytes, size_t length)
 	const char * why;
 
 	if (body->unpack == NULL)
-		return (batch_feed(body->batch, bytes, length));
+		return (feed_batch(body, bytes, length));
 	why = unpack_feed(body->unpack, bytes, length, take_json, body);
 	if (why != NULL)
 		return (reject(body, FAULT_INVALID,

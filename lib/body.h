@@ -26,7 +26,11 @@ struct body_settings {
 	uint64_t limit_body;		/* Bytes as sent; 0: no limit. */
 	uint64_t limit_inflated;	/* Bytes of JSON that a packed one may
 					 * come to; 0: no limit. */
+	uint64_t limit_ratio;		/* Of them to those sent; likewise. */
 };
+
+/* So many bytes may come of a packed body whatever their ratio. */
+#define BODY_RATIO_FLOOR ((uint64_t)1024 * 1024)
 
 /**
  * body_create(arena, scratch, settings, encoding, tally, fault):

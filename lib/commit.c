@@ -6,15 +6,18 @@
 #include "lib/alloc.h"
 #include "lib/clock.h"
 #include "lib/commit.h"
+#include "lib/cost.h"
 #include "lib/crash.h"
 #include "lib/log.h"
 #include "lib/pack.h"
+#include "lib/verdict.h"
 
 /*
  * A group is closed when the committer is free to take it (take_group): there
  * is no waiting for more, because while one group is on its way to Redis the
  * next one gathers by itself.  It is also bounded, so that one group's time in
- * Redis stays well within the time in which its requests must be answered.
+ * Redis stays well within the time in which its requests must be answered, and
+ * that it takes no more memory than a request may.
  */
 #define GROUP_COUNTERS_MAX 100000
 
@@ -37,6 +40,7 @@
 struct waiter {
 	struct waiter * next;
 	struct tally * tally;
+	size_t cost;			/* Of the tally. */
 	int64_t deadline;
 	enum commit_result result;
 	bool answered;
@@ -47,6 +51,7 @@ struct committer {
 	pthread_t thread;
 	pthread_mutex_t lock;		/* Guards the queue and all waiters. */
 	pthread_cond_t work;
+	pthread_cond_t room;		/* With ack=memory: for more. */
 	struct waiter * first;
 	struct waiter ** end;
 	bool stopping;
@@ -60,12 +65,12 @@ struct committer {
 	int64_t deadline;		/* Of the group at hand. */
 
 	/* With ack=memory: */
-	struct tally * gathered;	/* What has been answered. */
-	struct arena * gathering;	/* Where it lives. */
+	struct tally * gathered;	/* What has been answered, */
+	struct arena * gathering;	/* where it lives, */
 	struct arena * spare;
+	size_t cost;			/* Of what is gathered, or more. */
 	int64_t next_flush;
-	bool left;			/* The sink has calls left, */
-	bool unfinished;		/* of what had been gathered. */
+	bool left, unfinished;		/* The sink has calls left. */
 };
 
 static void
@@ -75,6 +80,15 @@ answer(struct waiter * waiter, enum commit_result result)
 	waiter->result = result;
 	waiter->answered = true;
 	pthread_cond_signal(&waiter->wake);
+}
+
+/* How much a tally, or a group, may take. */
+static size_t
+memory_limit(const struct committer * committer)
+{
+	size_t limit = sink_settings_of(committer->sink)->limit_memory;
+
+	return (limit == 0 ? SIZE_MAX : limit);
 }
 
 /*
@@ -87,15 +101,18 @@ take_group(struct committer * committer)
 	struct waiter * group = NULL;
 	struct waiter ** end = &group;
 	int64_t now = clock_monotonic();
+	size_t limit = memory_limit(committer);
 	size_t counters = 0;
 	size_t count = 0;
+	size_t cost = 0;
 
 	while (committer->first != NULL) {
 		struct waiter * waiter = committer->first;
 
 		counters += waiter->tally->counters;
+		cost += waiter->cost;
 		if (count > 0 && (counters > GROUP_COUNTERS_MAX ||
-		    count == GROUP_TALLIES_MAX))
+		    cost > limit || count == GROUP_TALLIES_MAX))
 			break;
 		committer->first = waiter->next;
 		if (waiter->deadline <= now) {
@@ -124,59 +141,6 @@ merge_group(struct committer * committer, struct waiter * group)
 	for (; group != NULL; group = group->next)
 		tally_merge(merged, group->tally);
 	return (merged);
-}
-
-/* What became of the parts of one tally. */
-struct parts {
-	size_t applied;
-	size_t refused;
-};
-
-static void
-count_part(struct parts * parts, const struct tally_node * node)
-{
-
-	/* A node that was merged has its fate in the group's tally. */
-	if (node->group != NULL)
-		node = node->group;
-	if (node->fate == FATE_REFUSED || node->fate == FATE_MIXED)
-		parts->refused++;
-	if (node->fate != FATE_REFUSED)
-		parts->applied++;
-}
-
-/*
- * Redis refused parts of the group for good.  A tally of which nothing was
- * applied has failed, and its sender may try again.  If a part was applied,
- * trying again would count that part twice, so it stands, and what was refused
- * is lost; the log has said why.
- */
-static enum commit_result
-judge(const struct tally * tally)
-{
-	const struct tally_node * environment, * node;
-	struct parts parts = { 0, 0 };
-
-	for (environment = tally->root->first; environment != NULL;
-	    environment = environment->next) {
-		bool impact = false;
-
-		for (node = environment->first; node != NULL;
-		    node = node->next) {
-			impact = impact || node->kind == TALLY_METRIC;
-			if (node->kind == TALLY_APPLICATION)
-				count_part(&parts, node);
-		}
-		if (impact)
-			count_part(&parts, environment);
-	}
-	if (parts.refused == 0)
-		return (COMMIT_DURABLE);
-	if (parts.applied == 0)
-		return (COMMIT_UNAVAILABLE);
-	log_error("%zu of %zu parts of a body are lost: Redis refused them",
-	    parts.refused, parts.refused + parts.applied);
-	return (COMMIT_DURABLE);
 }
 
 static bool
@@ -316,7 +280,8 @@ commit_group(struct committer * committer, struct waiter * group)
 	for (waiter = group; waiter != NULL; waiter = next) {
 		next = waiter->next;
 		count++;
-		answer(waiter, durable ? judge(waiter->tally) :
+		answer(waiter, durable &&
+		    verdict_stands(waiter->tally) ? COMMIT_DURABLE :
 		    COMMIT_UNAVAILABLE);
 	}
 	pthread_mutex_unlock(&committer->lock);
@@ -326,24 +291,62 @@ commit_group(struct committer * committer, struct waiter * group)
 
 /* With ack=memory */
 
+/* Return whether so much more may be gathered.  The caller holds the lock. */
+static bool
+has_room(struct committer * committer, size_t cost)
+{
+	size_t limit = memory_limit(committer);
+
+	/* What came again and again was counted as often. */
+	if (committer->cost + cost > limit)
+		committer->cost = cost_of(committer->gathered,
+		    sink_settings_of(committer->sink));
+	if (committer->cost + cost > limit / 2 ||
+	    arena_held(committer->gathering) > limit / 2)
+		committer->next_flush = 0;
+	return (committer->cost + cost <= limit &&
+	    arena_held(committer->gathering) <= limit &&
+	    committer->gathered->counters < MEMORY_COUNTERS_MAX);
+}
+
+/* The caller holds the lock. */
+static bool
+wait_for_room(struct committer * committer, const struct tally * tally,
+    size_t cost)
+{
+	int64_t deadline = clock_monotonic() + COMMIT_TIME_MAX;
+	struct timespec until = { .tv_sec = deadline / 1000,
+	    .tv_nsec = deadline % 1000 * 1000000 };
+
+	while (!has_room(committer, cost) ||
+	    !tally_may_merge(committer->gathered, tally)) {
+		committer->next_flush = 0;
+		pthread_cond_signal(&committer->work);
+		if (pthread_cond_timedwait(&committer->room,
+		    &committer->lock, &until) != 0)
+			return (false);
+	}
+	return (true);
+}
+
 /* Take a tally into memory, if there is room. */
 static enum commit_result
-gather(struct committer * committer, struct tally * tally)
+gather(struct committer * committer, struct tally * tally, size_t cost)
 {
-	enum commit_result result = COMMIT_UNAVAILABLE;
+	bool room;
 
 	pthread_mutex_lock(&committer->lock);
-	if (committer->gathered->counters < MEMORY_COUNTERS_MAX &&
-	    tally_may_merge(committer->gathered, tally)) {
+	room = wait_for_room(committer, tally, cost);
+	if (room) {
 		if (tally_empty(committer->gathered))
 			committer->next_flush = clock_monotonic() +
 			    committer->settings.interval;
 		tally_absorb(committer->gathered, tally);
-		pthread_cond_signal(&committer->work);
-		result = COMMIT_DURABLE;
+		committer->cost += cost;
 	}
+	pthread_cond_signal(&committer->work);
 	pthread_mutex_unlock(&committer->lock);
-	return (result);
+	return (room ? COMMIT_DURABLE : COMMIT_UNAVAILABLE);
 }
 
 /* What is gathered from now on goes elsewhere.  The caller holds the lock. */
@@ -356,6 +359,8 @@ take_gathered(struct committer * committer)
 	committer->gathering = committer->spare;
 	committer->spare = arena;
 	committer->gathered = tally_create(committer->gathering);
+	committer->cost = 0;
+	pthread_cond_broadcast(&committer->room);
 	return (tally);
 }
 
@@ -386,6 +391,8 @@ flush(struct committer * committer, int64_t deadline)
 	else {
 		pthread_mutex_lock(&committer->lock);
 		tally_absorb(committer->gathered, tally);
+		committer->cost = cost_of(committer->gathered,
+		    sink_settings_of(committer->sink));
 		pthread_mutex_unlock(&committer->lock);
 	}
 	arena_reset(committer->spare);
@@ -396,19 +403,23 @@ static void
 flush_gathered(struct committer * committer)
 {
 	int64_t deadline = clock_monotonic() + COMMIT_TIME_MAX;
+	int64_t interval = committer->settings.interval;
 	bool flushed;
 
 	if (deadline > committer->latest)
 		deadline = committer->latest;
+	/* Who needs room meanwhile wants it sooner. */
+	committer->next_flush = clock_monotonic() + interval;
 	pthread_mutex_unlock(&committer->lock);
 	flushed = flush(committer, deadline);
 	if (!flushed)
 		log_warning("what is in memory cannot be committed now");
 	pthread_mutex_lock(&committer->lock);
-	if (!flushed && committer->stopping)
+	if (flushed)
+		return;
+	committer->next_flush = clock_monotonic() + interval;
+	if (committer->stopping)
 		committer->latest = 0;
-	committer->next_flush = clock_monotonic() +
-	    committer->settings.interval;
 }
 
 static bool
@@ -505,6 +516,7 @@ commit_start(const struct commit_settings * settings, struct sink * sink,
 	pthread_condattr_init(&attributes);
 	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
 	pthread_cond_init(&committer->work, &attributes);
+	pthread_cond_init(&committer->room, &attributes);
 	pthread_condattr_destroy(&attributes);
 	committer->end = &committer->first;
 	committer->latest = INT64_MAX;
@@ -531,10 +543,13 @@ enum commit_result
 commit_tally(struct committer * committer, struct tally * tally,
     int64_t spent)
 {
-	struct waiter waiter = { .tally = tally };
+	struct waiter waiter = { .tally = tally, .cost = cost_of(tally,
+	    sink_settings_of(committer->sink)) };
 
+	if (waiter.cost > memory_limit(committer))
+		return (COMMIT_TOO_LARGE);
 	if (committer->settings.ack == COMMIT_ACK_MEMORY)
-		return (gather(committer, tally));
+		return (gather(committer, tally, waiter.cost));
 	waiter.deadline = clock_monotonic() + COMMIT_TIME_MAX - spent;
 	pthread_cond_init(&waiter.wake, NULL);
 	pthread_mutex_lock(&committer->lock);
@@ -580,5 +595,6 @@ commit_stop(struct committer * committer)
 	arena_free(committer->spare);
 	pthread_mutex_destroy(&committer->lock);
 	pthread_cond_destroy(&committer->work);
+	pthread_cond_destroy(&committer->room);
 	free(committer);
 }

@@ -35,6 +35,7 @@ struct commit_settings {
 enum commit_result {
 	COMMIT_DURABLE,		/* It is, or counts as, durable. */
 	COMMIT_UNAVAILABLE,	/* It is not, as far as is known. */
+	COMMIT_TOO_LARGE,	/* It would take more than limit_memory. */
 };
 
 /* The longest that commit_tally takes, in milliseconds. */

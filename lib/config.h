@@ -70,9 +70,16 @@ struct config {
 	uint64_t limit_params;
 	uint64_t limit_body;
 	uint64_t limit_inflated;
+	uint64_t limit_ratio;
+	uint64_t limit_memory;
 	uint64_t limit_counters;
 	uint64_t limit_depth;
 	uint64_t limit_name;
+	uint64_t limit_labels;
+	uint64_t limit_strategies;
+	uint64_t limit_projects;
+	uint64_t limit_hops;
+	uint64_t limit_tokens;
 	uint64_t limit_features;
 	uint64_t limit_apps;
 	uint64_t limit_instances;

@@ -118,11 +118,36 @@ element_within_limits(const struct element * element,
 {
 	size_t limit = element->settings->limit_counters;
 
-	if (limit == 0 || (element->entries <= limit &&
-	    element->tally->counters <= limit))
+	if (limit > 0 && (element->entries > limit ||
+	    element->tally->counters > limit))
+		return (element_problem(problem, FAULT_TOO_LARGE,
+		    "is beyond the limit of distinct counters", NULL));
+	return (element_has_room(element, 0, problem));
+}
+
+bool
+element_has_room(const struct element * element, size_t size,
+    struct element_problem * problem)
+{
+	size_t limit = element->settings->limit_memory;
+
+	if (limit == 0 || arena_held(element->tally->arena) +
+	    arena_held(element->scratch) + size <= limit)
 		return (true);
 	return (element_problem(problem, FAULT_TOO_LARGE,
-	    "is beyond the limit of distinct counters", NULL));
+	    "takes more memory than a body may (limit_memory)", NULL));
+}
+
+/* Return whether there is room for one more; otherwise it is left out. */
+static bool
+is_within(struct element * element, size_t count, size_t limit,
+    enum tally_drop drop)
+{
+
+	if (limit == 0 || count < limit)
+		return (true);
+	element->tally->dropped[drop]++;
+	return (false);
 }
 
 bool
@@ -149,15 +174,23 @@ keep_any(struct element * element, struct text * kept, const char * text,
 	kept->length = length;
 }
 
+static bool
+may_be_name(const struct element * element, size_t length,
+    struct element_problem * problem)
+{
+
+	return (length <= element->settings->limit_name || invalid(problem,
+	    "is longer than names may be (limit_name)"));
+}
+
 /* Keep a name, or what may be as long as one. */
 static bool
 keep(struct element * element, struct text * kept, const char * text,
     size_t length, struct element_problem * problem)
 {
 
-	if (length > element->settings->limit_name)
-		return (invalid(problem,
-		    "is longer than names may be (limit_name)"));
+	if (!may_be_name(element, length, problem))
+		return (false);
 	keep_any(element, kept, text, length);
 	return (true);
 }
@@ -258,9 +291,17 @@ static bool
 take_label(struct element * element, unsigned int type, const char * text,
     size_t length, struct element_problem * problem)
 {
-	struct element_item * item = element_append(element,
-	    &element->labels);
+	size_t limit = element->settings->limit_labels;
+	struct element_item * item;
 
+	if (limit > 0 && element->labels.count >= limit) {
+		/* What it is of then is another sample. */
+		element->sample->crowded = true;
+		return ((type == JSON_NUMBER ||
+		    may_be_name(element, length, problem)) &&
+		    element_within_limits(element, problem));
+	}
+	item = element_append(element, &element->labels);
 	item->name = element->key;
 	if (type == JSON_NUMBER ?
 	    !take_number_text(element, &item->value, text, length, problem) :
@@ -310,6 +351,9 @@ take_token(struct element * element, const char * text, size_t length,
 {
 	unsigned char digest[DIGEST_SIZE];
 
+	if (!is_within(element, element->tally->tokens,
+	    element->settings->limit_tokens, DROP_TOKENS))
+		return (true);
 	digest_sha256(text, length, digest);
 	tally_token(element->tally, digest, sizeof(digest));
 	element->entries = 0;
@@ -339,6 +383,34 @@ take_text(struct element * element, const struct schema_rule * rule,
 	}
 	return (keep(element, &element->text[rule->slot], text, length,
 	    problem));
+}
+
+/* Return whether a registration's list takes another item. */
+static bool
+list_takes(struct element * element, enum schema_list list)
+{
+	static const enum tally_drop drops[LIST_COUNT] = {
+		[LIST_STRATEGIES] = DROP_STRATEGIES,
+		[LIST_PROJECTS] = DROP_PROJECTS,
+		[LIST_CONNECT_VIA] = DROP_HOPS,
+	};
+
+	return (is_within(element, element->list[list].count,
+	    element->settings->limit_list[list], drops[list]));
+}
+
+static bool
+take_item(struct element * element, enum schema_list list, const char * text,
+    size_t length, struct element_problem * problem)
+{
+
+	if (!may_be_name(element, length, problem))
+		return (false);
+	if (!list_takes(element, list))
+		return (true);
+	keep_any(element, &element_append(element, &element->list[list])->name,
+	    text, length);
+	return (element_within_limits(element, problem));
 }
 
 bool
@@ -372,9 +444,8 @@ element_take(struct element * element, const struct schema_rule * rule,
 	case USE_LABEL:
 		return (take_label(element, type, text, length, problem));
 	case USE_LIST_ITEM:
-		return (keep(element, &element_append(element,
-		    &element->list[rule->slot])->name, text, length,
-		    problem) && element_within_limits(element, problem));
+		return (take_item(element, (enum schema_list)rule->slot, text,
+		    length, problem));
 	case USE_NUMBER:
 		return (take_number(element, rule, type, text, length,
 		    problem));
@@ -439,9 +510,11 @@ count_metric(struct element * element, struct element_problem * problem)
 static void
 end_via(struct element * element)
 {
-	struct element_item * item = element_append(element,
-	    &element->list[LIST_CONNECT_VIA]);
+	struct element_item * item;
 
+	if (!list_takes(element, LIST_CONNECT_VIA))
+		return;
+	item = element_append(element, &element->list[LIST_CONNECT_VIA]);
 	item->name = element->text[SLOT_VIA_APP_NAME];
 	item->value = element->text[SLOT_VIA_INSTANCE_ID];
 }

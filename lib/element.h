@@ -20,7 +20,12 @@
 /* How the elements of a body are counted. */
 struct element_settings {
 	size_t limit_name;		/* Bytes of a text that is kept. */
-	size_t limit_counters;		/* Distinct ones; 0: no limit. */
+	size_t limit_counters;		/* Distinct ones; 0: no limit, as for
+					 * all that follow. */
+	size_t limit_memory;		/* Bytes that a body may take. */
+	size_t limit_labels;		/* Of a sample. */
+	size_t limit_list[LIST_COUNT];	/* Of a registration. */
+	size_t limit_tokens;		/* That have been seen. */
 	struct text environment;	/* That the token may report. */
 	bool any_environment;		/* It may report all. */
 	bool by_hour;			/* Buckets are hours, else days. */
@@ -52,6 +57,7 @@ struct element_sample {
 	uint64_t count;
 	bool null[ALTERNATIVE_COUNT];	/* A number of it was null. */
 	bool has_le;			/* It has a label le of its own. */
+	bool crowded;			/* It has too many labels. */
 	size_t left_out;		/* Labels that cannot be named. */
 };
 
@@ -141,9 +147,18 @@ struct element_item * element_append(struct element * element,
 /**
  * element_within_limits(element, problem):
  * Return whether neither the tally's counters nor the entries of the element
- * exceed the limit; otherwise fill in the problem.
+ * exceed their limit, nor the memory that both take; otherwise fill in the
+ * problem.
  */
 bool element_within_limits(const struct element * element,
+    struct element_problem * problem);
+
+/**
+ * element_has_room(element, size, problem):
+ * Return whether the element may take ${size} bytes of memory; otherwise fill
+ * in the problem.
+ */
+bool element_has_room(const struct element * element, size_t size,
     struct element_problem * problem);
 
 /**

@@ -134,7 +134,9 @@ impact_count(struct element * element, struct element_problem * problem)
 	}
 	for (; sample != NULL; sample = sample->next) {
 		element->tally->dropped[DROP_NAME] += sample->left_out;
-		if (sample->null[element->alternative])
+		if (sample->crowded)
+			element->tally->dropped[DROP_LABELS]++;
+		else if (sample->null[element->alternative])
 			element->tally->dropped[DROP_NULL]++;
 		else if (element->alternative == HISTOGRAM && sample->has_le)
 			element->tally->dropped[DROP_NAME]++;

@@ -130,13 +130,13 @@ room_for(const struct element * element)
 }
 
 static struct text
-registration_json(struct element * element)
+registration_json(struct element * element, size_t room)
 {
 	struct writer writer = { NULL, 0 };
 	struct text json;
 	size_t i;
 
-	writer.out = arena_take(element->scratch, room_for(element));
+	writer.out = arena_take(element->scratch, room);
 	write_raw(&writer, "{");
 	for (i = 0; i < ELEMENTS_OF(before_lists); i++)
 		write_slot(&writer, element, before_lists[i].slot,
@@ -160,6 +160,7 @@ registration_count(struct element * element,
 	const struct element_settings * settings = element->settings;
 	struct text * environment = &element->text[SLOT_ENVIRONMENT];
 	struct text * instance = &element->text[SLOT_INSTANCE_ID];
+	size_t room;
 	struct text json;
 
 	if (environment->bytes == NULL)
@@ -169,7 +170,10 @@ registration_count(struct element * element,
 		return (true);
 	if (instance->length == 0)
 		*instance = text_of("default");
-	json = registration_json(element);
+	room = room_for(element);
+	if (!element_has_room(element, room, problem))
+		return (false);
+	json = registration_json(element, room);
 	tally_set_instance(element->tally, tally_application(element->tally,
 	    environment, &element->text[SLOT_APP_NAME]), instance, &json);
 	return (element_within_limits(element, problem));

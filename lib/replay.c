@@ -65,6 +65,7 @@ struct worker {
 	struct spool * spool;
 	struct stats * stats;
 	struct arena * arena;
+	size_t memory_max;		/* More is not merged at once. */
 	struct buffer bytes;
 	struct refusal * refusals;	/* Of the calls being sent. */
 	uint64_t replayed;		/* Records. */
@@ -220,6 +221,14 @@ struct gathering {
 	const char * why;		/* The last one is damaged. */
 };
 
+/* Return whether so much is being merged that it has to do. */
+static bool
+is_full(const struct worker * worker)
+{
+
+	return (arena_held(worker->arena) >= worker->memory_max);
+}
+
 static bool
 take_tally(void * context, const struct spool_record * record)
 {
@@ -246,6 +255,7 @@ take_tally(void * context, const struct spool_record * record)
 		gathering->since = record->since;
 	gathering->ids[gathering->count++] = record->id;
 	return (gathering->why == NULL && gathering->count < PIECE_RECORDS &&
+	    !is_full(worker) &&
 	    (gathering->any_weight || gathering->count < MERGE_COUNT) &&
 	    gathering->merged->counters < gathering->counters_max);
 }
@@ -351,13 +361,16 @@ merge_some(struct worker * worker)
 		if (gather(worker, &gathering) != SPOOL_DONE ||
 		    worker->refusals != NULL)
 			return (false);
-		if (gathering.count < MERGE_COUNT)
+		/* Large ones are merged as far as memory goes. */
+		if (gathering.count < MERGE_COUNT &&
+		    (gathering.count < 2 || !is_full(worker)))
 			continue;
 		buffer_clear(&worker->bytes);
 		pack_tally(&worker->bytes, gathering.merged);
 		record.since = gathering.since;
 		record.counters = gathering.merged->counters;
-		record.weight = gathering.weight + 1;
+		record.weight = gathering.weight +
+		    (gathering.count == MERGE_COUNT);
 		record.bytes = worker->bytes.bytes;
 		record.length = worker->bytes.length;
 		CRASH_POINT("replay-merge");
@@ -381,6 +394,9 @@ worker_init(struct worker * worker, struct sink * sink, struct spool * spool,
 	worker->spool = spool;
 	worker->stats = stats;
 	worker->arena = arena_create(KEEP_BYTES);
+	worker->memory_max = sink_settings_of(sink)->limit_memory;
+	if (worker->memory_max == 0)
+		worker->memory_max = SIZE_MAX;
 	sink_on_refusal(sink, keep_refused, worker);
 }
 

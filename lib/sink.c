@@ -209,6 +209,13 @@ sink_retire(struct sink * sink, int64_t deadline)
 		link_exchange(&sink->link, count, deadline, take_nothing, sink);
 }
 
+const struct sink_settings *
+sink_settings_of(const struct sink * sink)
+{
+
+	return (sink->settings);
+}
+
 const char *
 sink_reason(const struct sink * sink)
 {

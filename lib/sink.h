@@ -26,6 +26,7 @@ struct sink_settings {
 	size_t limit_applications;
 	size_t limit_instances;
 	size_t limit_series;
+	size_t limit_memory;		/* Of one group, in bytes; 0: none. */
 };
 
 enum sink_result {
@@ -123,6 +124,12 @@ void sink_retire(struct sink * sink, int64_t deadline);
  * Return whether Redis is there and takes changes.
  */
 bool sink_probe(struct sink * sink, int64_t deadline);
+
+/**
+ * sink_settings_of(sink):
+ * Return the settings of a sink.
+ */
+const struct sink_settings * sink_settings_of(const struct sink * sink);
 
 /**
  * sink_reason(sink):

@@ -23,20 +23,29 @@ strict_init(struct strict * strict)
 	strict->state = TEXT;
 }
 
-/* The first byte in the text that matters outside an escape, or its end. */
+/* Where a byte stands in the text first, or the text's end. */
 static size_t
-next_of_interest(const unsigned char * text, size_t length)
+find(const unsigned char * text, size_t from, size_t length, int byte)
 {
-	static const char interesting[] = "\\\f\v";
-	const unsigned char * found;
-	size_t i;
+	const unsigned char * found = memchr(text + from, byte, length - from);
 
-	for (i = 0; i < sizeof(interesting) - 1; i++) {
-		found = memchr(text, interesting[i], length);
-		if (found != NULL)
-			length = (size_t)(found - text);
-	}
-	return (length);
+	return (found == NULL ? length : (size_t)(found - text));
+}
+
+/*
+ * The first byte from ${from} on that matters outside an escape, or the end.
+ * White space that is none is looked for once (${space} is the first of it): a
+ * text that is full of escapes must not be searched again after each of them.
+ */
+static size_t
+next_of_interest(const unsigned char * text, size_t from, size_t length,
+    size_t * space)
+{
+
+	if (*space < from || from == 0)
+		*space = find(text, from, find(text, from, length, '\f'),
+		    '\v');
+	return (find(text, from, *space, '\\'));
 }
 
 static bool
@@ -151,13 +160,14 @@ byte_order_mark(struct strict * strict, unsigned char c)
 size_t
 strict_scan(struct strict * strict, const unsigned char * text, size_t length)
 {
+	size_t space = 0;
 	size_t i = 0;
 
 	if (length > 0 && byte_order_mark(strict, text[0]))
 		return (0);
 	while (i < length) {
 		if (strict->state == TEXT) {
-			i += next_of_interest(text + i, length - i);
+			i = next_of_interest(text, i, length, &space);
 			if (i == length)
 				break;
 		}

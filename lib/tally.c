@@ -331,8 +331,10 @@ void
 tally_token(struct tally * tally, const void * digest, size_t length)
 {
 	struct text name = { digest, length };
+	size_t before = tally->counters;
 
 	counter_child(tally, tally->root, TALLY_TOKEN, &name);
+	tally->tokens += tally->counters - before;
 }
 
 bool

@@ -93,6 +93,11 @@ enum tally_drop {
 	DROP_INVALID,		/* An element that violates the schema. */
 	DROP_TYPE,		/* A sample of another type than its metric. */
 	DROP_OVERFLOW,		/* A sum that is no finite number. */
+	DROP_LABELS,		/* A sample with too many labels. */
+	DROP_STRATEGIES,	/* Too many of a registration. */
+	DROP_PROJECTS,
+	DROP_HOPS,
+	DROP_TOKENS,		/* Too many tokens that were seen. */
 	DROP_FEATURES,		/* New beyond a cap in Redis. */
 	DROP_APPLICATIONS,
 	DROP_INSTANCES,
@@ -109,6 +114,7 @@ struct tally {
 	size_t slot_count;		/* A power of two. */
 	size_t node_count;
 	size_t counters;		/* Distinct ones: see tally_add_*. */
+	size_t tokens;			/* Of them those that were seen. */
 	/* Buckets that were used lately, by recent_slot() in tally.c. */
 	struct tally_node * recent[TALLY_RECENT];
 	uint64_t largest;		/* No count in it exceeds this. */

@@ -1,0 +1,19 @@
+#ifndef FLAGTALLY_COST_H
+#define FLAGTALLY_COST_H
+
+#include <stddef.h>
+
+#include "lib/sink.h"
+#include "lib/tally.h"
+
+/**
+ * cost_of(tally, settings):
+ * Return how many bytes ${tally} takes at most on its way to Redis: its nodes
+ * once more, as they are merged, and the calls that apply it.  A call repeats
+ * the names of its application in each of its keys, so that may be many times
+ * what the tally itself takes.
+ */
+size_t cost_of(const struct tally * tally,
+    const struct sink_settings * settings);
+
+#endif
