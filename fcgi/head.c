@@ -42,12 +42,24 @@ enum {
 /* Parameters in records of one byte take this many times their size. */
 #define FRAMING_MAX 17
 
+/*
+ * Where the parameters are in a name or value, or in the lengths before them.
+ * libfcgi allocates what the lengths announce before any of it has come, and
+ * old versions add them up in an int.
+ */
+struct pairs {
+	size_t skip;			/* Bytes of name and value to come. */
+	unsigned char lengths[8];
+	size_t have;			/* Bytes of them. */
+};
+
 struct head {
 	int64_t since;
 	size_t length;			/* Bytes collected, */
 	size_t size;			/* and room for them. */
 	size_t parsed;			/* Records that were looked at. */
 	size_t parameters;		/* Bytes in them. */
+	struct pairs pairs;
 	bool begun;			/* There is a request: */
 	unsigned int request;		/* its number. */
 	unsigned char * bytes;
@@ -145,6 +157,55 @@ answer_management(int descriptor, const struct record * record)
 	    sizeof(unknown)));
 }
 
+/* Parameters */
+
+static size_t
+length_size(unsigned char first)
+{
+
+	return (first < 128 ? 1 : 4);
+}
+
+static size_t
+length_of(const unsigned char * bytes)
+{
+
+	if (bytes[0] < 128)
+		return (bytes[0]);
+	return ((size_t)(bytes[0] & 127) << 24 | (size_t)bytes[1] << 16 |
+	    (size_t)bytes[2] << 8 | bytes[3]);
+}
+
+/* Pass the next bytes.  Return false if a pair is announced that is larger
+ * than all parameters may be. */
+static bool
+pass_pairs(struct pairs * pairs, const unsigned char * bytes, size_t length,
+    size_t limit)
+{
+	size_t first, part;
+
+	while (length > 0) {
+		part = length < pairs->skip ? length : pairs->skip;
+		pairs->skip -= part;
+		bytes += part;
+		length -= part;
+		if (length == 0)
+			break;
+		pairs->lengths[pairs->have++] = *bytes++;
+		length--;
+		first = length_size(pairs->lengths[0]);
+		if (pairs->have <= first || pairs->have < first +
+		    length_size(pairs->lengths[first]))
+			continue;
+		pairs->have = 0;
+		pairs->skip = length_of(pairs->lengths) +
+		    length_of(pairs->lengths + first);
+		if (pairs->skip > limit)
+			return (false);
+	}
+	return (true);
+}
+
 /* Records */
 
 /* Take a record out of what is collected. */
@@ -224,8 +285,12 @@ look_at_record(struct head * head, int descriptor, size_t limit)
 	}
 	if (there < record.total)
 		return (HEAD_WAIT);
-	if (record.type == RECORD_PARAMS && record.request == head->request)
+	if (record.type == RECORD_PARAMS && record.request == head->request) {
+		if (!pass_pairs(&head->pairs, record.content, record.length,
+		    limit))
+			return (HEAD_LARGE);
 		head->parameters += record.length;
+	}
 	head->parsed += record.total;
 	/* Of parameters in small pieces, and records of other requests. */
 	if (head->parsed / FRAMING_MAX > limit + RECORD_MAX)

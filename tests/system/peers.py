@@ -406,8 +406,22 @@ def large():
               answer.body)
         counted = metrics(flagtally)['flagtally_requests_total{code="413"}']
         equal(counted, 4, "each refusal is counted")
+        announced(flagtally)
         endless(flagtally)
         goes_on(flagtally, redis, "large parameters")
+
+
+def announced(flagtally):
+    """A few bytes of a pair that is said to be of a gigabyte and a half."""
+    content = fcgi.pair("A", "b") + b"\xb0\0\0\0\xb0\0\0\0name"
+    for piece in (1, 3, 1000):
+        connection = fcgi.Connection(flagtally.address, timeout=20)
+        connection.send(fcgi.begin() +
+                        fcgi.stream(fcgi.PARAMS, content, piece=piece) +
+                        fcgi.stream(fcgi.STDIN, b""))
+        equal(connection.read_answer().status, 413,
+              f"a pair that is announced is too large, by {piece}")
+        connection.close()
 
 
 def endless(flagtally):
