@@ -1,0 +1,127 @@
+#include "lib/arena.h"
+#include "lib/calls.h"
+#include "lib/digest.h"
+#include "lib/group.h"
+#include "lib/pack.h"
+#include "tests/fuzz/fuzz.h"
+
+/*
+ * What the spool keeps: packed tallies and calls.  The harness adds the
+ * checksum, so that what is behind it is reached.  What is read as a tally
+ * must be packed as it was, and may be merged and made calls; what is read as
+ * calls must be calls again.
+ */
+#define CHECKSUM_SIZE 8
+
+static void
+encode(struct tally * tally)
+{
+	static const struct sink_settings settings = {
+		.prefix = "p", .retention_hour = 172800,
+		.retention_day = 7776000, .limit_features = 10,
+		.limit_instances = 10, .limit_series = 10,
+	};
+	struct group_writer writer = { .settings = &settings,
+	    .id = "0123456789abcdef0123456789ab", .sequence = 1,
+	    .now = 1700000000 };
+	struct calls calls, loaded;
+	size_t i;
+
+	memset(&calls, 0, sizeof(calls));
+	memset(&loaded, 0, sizeof(loaded));
+	group_encode(&calls, &writer, tally);
+	must(calls_load(&loaded, calls.requests.bytes,
+	    calls.requests.length) == NULL);
+	must(loaded.count == calls.count);
+	for (i = 0; i < calls.count; i++) {
+		const struct call * a = &calls.list[i], * b = &loaded.list[i];
+
+		must(a->offset == b->offset && a->length == b->length &&
+		    a->script == b->script);
+		must(a->script == SCRIPT_NONE || (a->digest == b->digest &&
+		    a->writer == b->writer));
+	}
+	calls_free(&calls);
+	calls_free(&loaded);
+}
+
+static void
+check_tally(struct arena * arena, struct fuzz * fuzz, bool sum)
+{
+	static const unsigned char key[DIGEST_KEY_SIZE];
+	uint8_t * bytes = malloc(fuzz->length + CHECKSUM_SIZE);
+	size_t length = fuzz->length;
+	struct tally * tally = tally_create(arena);
+	struct tally * merged = tally_create(arena);
+	struct buffer again = { NULL, 0, 0 };
+	uint64_t checksum = digest_keyed_hash(key, fuzz->bytes, length);
+	size_t i;
+
+	must(bytes != NULL);
+	if (length > 0)
+		memcpy(bytes, fuzz->bytes, length);
+	for (i = 0; sum && i < CHECKSUM_SIZE; i++)
+		bytes[length++] = (uint8_t)(checksum >> (8 * i));
+	if (pack_read(tally, bytes, length) == NULL) {
+		pack_tally(&again, tally);
+		must(again.length == length &&
+		    memcmp(again.bytes, bytes, length) == 0);
+		buffer_free(&again);
+		must(tally_may_merge(merged, tally));
+		tally_merge(merged, tally);
+		if (tally_may_merge(merged, tally))
+			tally_absorb(merged, tally);
+		must(merged->counters == tally->counters);
+		encode(tally);
+		encode(merged);
+	}
+	free(bytes);
+}
+
+static void
+check_calls(const struct fuzz * fuzz)
+{
+	static const char digest[] =
+	    "0123456789012345678901234567890123456789";
+	struct buffer requests = { NULL, 0, 0 };
+	struct calls calls;
+	size_t i, total = 0;
+
+	memset(&calls, 0, sizeof(calls));
+	if (calls_load(&calls, fuzz->bytes, fuzz->length) != NULL)
+		must(calls.count == 0);
+	for (i = 0; i < calls.count; i++) {
+		const struct call * call = &calls.list[i];
+
+		must(call->offset == total);
+		total += call->length;
+		calls_request(&calls, call, digest, &requests);
+		if (call->script == SCRIPT_NONE)
+			continue;
+		must(calls_writer_key(&calls, call).length >=
+		    CALLS_WRITER_LENGTH + CALLS_SLOT_LENGTH);
+		calls_readdress(&calls, call, "0123456789abcdef0123456789ab");
+	}
+	must(calls.count == 0 || total == fuzz->length);
+	must(requests.length == total);
+	buffer_free(&requests);
+	calls_free(&calls);
+}
+
+int
+LLVMFuzzerTestOneInput(const uint8_t * bytes, size_t length)
+{
+	static struct arena * arena;
+	struct fuzz fuzz = { bytes, length };
+	unsigned int which = fuzz_byte(&fuzz) % 4;
+
+	must(digest_init() == 0);
+	if (arena == NULL)
+		arena = arena_create(65536);
+	if (which == 0)
+		check_calls(&fuzz);
+	else
+		check_tally(arena, &fuzz, which != 1);
+	arena_reset(arena);
+	return (0);
+}

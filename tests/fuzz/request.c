@@ -1,0 +1,315 @@
+#include <fcgiapp.h>
+#include <fcntl.h>
+#include <strings.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "fcgi/head.h"
+#include "fcgi/request.h"
+#include "fcgi/route.h"
+#include "lib/buffer.h"
+#include "lib/clock.h"
+#include "lib/digest.h"
+#include "lib/log.h"
+#include "tests/fuzz/memory.h"
+
+/*
+ * A request over FastCGI, as in the server, from its records to its answer: the
+ * head is waited for, libfcgi reads, and it is answered.  It is tried at once
+ * and in pieces, and the answer must be the same.  The input is the records
+ * themselves, or what goes into them: lines NAME=value, an empty line, and the
+ * body.  Nothing is committed.
+ */
+#define TOKENS_NUMBER 903
+
+/* Of the parameters, and of what a head may then take. */
+#define PARAMS_LIMIT ((size_t)2000)
+#define HEAD_BOUND ((size_t)17 * 2 * (2000 + 66000))
+
+enum record { BEGIN = 1, ABORT = 2, PARAMS = 4, STDIN = 5 };
+
+static unsigned int committed;
+
+/* Stands in for the committer. */
+enum commit_result
+commit_tally(struct committer * committer, struct tally * tally,
+    int64_t spent)
+{
+
+	(void)committer;
+	must(spent >= 0);
+	must(!tally_empty(tally));
+	committed++;
+	return (committed % 16 == 0 ? COMMIT_UNAVAILABLE : COMMIT_DURABLE);
+}
+
+static void
+look(void * context, struct backstage_state * state)
+{
+
+	(void)context;
+	state->spool = BACKSTAGE_SPOOL_OK;
+	state->depth[SPOOL_TALLY].records = 1;
+}
+
+static void
+add_record(struct buffer * out, enum record type, const void * bytes,
+    size_t length)
+{
+	uint8_t head[8] = { 1, (uint8_t)type, 0, 1, (uint8_t)(length >> 8),
+	    (uint8_t)length, 0, 0 };
+
+	buffer_append(out, head, sizeof(head));
+	buffer_append(out, bytes, length);
+}
+
+static void
+add_length(struct buffer * out, size_t length)
+{
+	uint8_t bytes[4] = { (uint8_t)(length >> 24 | 0x80),
+	    (uint8_t)(length >> 16), (uint8_t)(length >> 8),
+	    (uint8_t)length };
+
+	if (length < 0x80)
+		buffer_append(out, &bytes[3], 1);
+	else
+		buffer_append(out, bytes, sizeof(bytes));
+}
+
+static void
+add_pair(struct buffer * out, const char * line, size_t length)
+{
+	const char * equals = memchr(line, '=', length);
+	size_t name = equals == NULL ? length : (size_t)(equals - line);
+	size_t value = equals == NULL ? 0 : length - name - 1;
+
+	add_length(out, name);
+	add_length(out, value);
+	buffer_append(out, line, name);
+	buffer_append(out, line + length - value, value);
+}
+
+static void
+add_stream(struct buffer * out, enum record type, const char * bytes,
+    size_t length, size_t most)
+{
+	size_t at, size;
+
+	for (at = 0; at < length; at += size) {
+		size = length - at < most ? length - at : most;
+		add_record(out, type, bytes + at, size);
+	}
+}
+
+static void
+make_records(struct buffer * out, struct fuzz * fuzz)
+{
+	static const char responder[8] = { 0, 1, 1 };
+	unsigned int choices = fuzz_byte(fuzz);
+	size_t most = 1 + fuzz_byte(fuzz) * 4;
+	const char * text = (const char *)fuzz->bytes;
+	const char * end = text + fuzz->length;
+	struct buffer pairs = { NULL, 0, 0 };
+
+	add_record(out, BEGIN, responder, sizeof(responder));
+	/* The usual ones need not be found. */
+	if ((choices & 1) != 0) {
+		add_pair(&pairs, "REQUEST_METHOD=POST", 19);
+		add_pair(&pairs, "CONTENT_TYPE=application/json", 29);
+	}
+	if ((choices & 2) != 0)
+		add_pair(&pairs, "HTTP_AUTHORIZATION=*:production.s", 33);
+	if ((choices & 4) != 0)
+		add_pair(&pairs, "REQUEST_URI=/api/client/metrics/bulk", 36);
+	while (text < end && *text != '\n') {
+		const char * stop = memchr(text, '\n', (size_t)(end - text));
+
+		if (stop == NULL)
+			stop = end;
+		add_pair(&pairs, text, (size_t)(stop - text));
+		text = stop + (stop < end);
+	}
+	text += text < end;
+	add_stream(out, PARAMS, pairs.bytes, pairs.length, most);
+	add_record(out, PARAMS, NULL, 0);
+	add_stream(out, STDIN, text, (size_t)(end - text), most);
+	if ((choices & 8) == 0)
+		add_record(out, STDIN, NULL, 0);
+	else if ((choices & 16) != 0)
+		add_record(out, ABORT, NULL, 0);
+	buffer_free(&pairs);
+}
+
+static const struct service *
+service(void)
+{
+	static struct service service = {
+		.path_prefix = "",
+		.body = { .batch = { .limit_depth = 64, .element = {
+		    .limit_name = 4096, .limit_counters = 1000,
+		    .by_hour = true } },
+		    .limit_body = 60000, .limit_inflated = 100000 },
+		.backstage = { .access = BACKSTAGE_LOCAL, .version = "0",
+		    .look = look },
+	};
+	static const char tokens[] = "*:production.s\n"
+	    "a:b.frontend type=frontend\n*:*.all\n";
+
+	if (service.callers.tokens != NULL)
+		return (&service);
+	must(digest_init() == 0);
+	log_set_level(LOG_LEVEL_ERROR);
+	/* libfcgi would wait for us to close our end. */
+	setenv("LIBFCGI_OS_CLOSE_POLL_TIMEOUT", "0", 1);
+	must(FCGX_Init() == 0);
+	memory_file(TOKENS_NUMBER, tokens, sizeof(tokens) - 1);
+	service.callers.tokens = token_store_open("/proc/self/fd/903");
+	service.callers.variable = caller_variable("Authorization");
+	return (&service);
+}
+
+/* Three digits after "Status: ", in the stream of records. */
+static int
+status_of(const char * bytes, size_t length)
+{
+	static const char word[] = "Status: ";
+	size_t i;
+
+	for (i = 0; i + sizeof(word) + 2 < length; i++)
+		if (memcmp(bytes + i, word, sizeof(word) - 1) == 0)
+			return (atoi(bytes + i + sizeof(word) - 1));
+	return (0);
+}
+
+/*
+ * Let the head arrive as the server does, a piece after the other.  All that
+ * was sent has been sent when this returns.
+ */
+static enum head_status
+receive_head(struct head ** head, const int pair[2],
+    const struct buffer * records, size_t piece)
+{
+	enum head_status status = HEAD_WAIT;
+	size_t at = 0, length;
+	unsigned int visits = 0;
+
+	while (at < records->length || status == HEAD_WAIT) {
+		/* Nobody reads in between once the head is there. */
+		length = records->length - at < piece ||
+		    status != HEAD_WAIT ? records->length - at : piece;
+		must(length == 0 || send(pair[0], records->bytes + at, length,
+		    MSG_DONTWAIT | MSG_NOSIGNAL) == (ssize_t)length);
+		at += length;
+		if (at == records->length)
+			shutdown(pair[0], SHUT_WR);
+		if (status == HEAD_WAIT)
+			status = head_read(head, pair[1], PARAMS_LIMIT);
+		must(head_size(*head) <= HEAD_BOUND);
+		/* With the end of all, it comes to one. */
+		must(++visits < 2 * records->length + 100);
+	}
+	return (status);
+}
+
+static bool
+accept_request(FCGX_Request * request, int descriptor,
+    const struct head * head, bool large)
+{
+	int file = head == NULL ? -1 : head_file(head, large);
+	bool accepted;
+
+	request->ipcFd = file == -1 ? descriptor : file;
+	request->keepConnection = 1;
+	accepted = FCGX_Accept_r(request) == 0;
+	if (accepted && file != -1)
+		close(file);
+	/* It has closed what it could make no sense of. */
+	if (!accepted && file != -1)
+		close(descriptor);
+	request->ipcFd = accepted ? descriptor : -1;
+	return (accepted);
+}
+
+static void
+serve(int descriptor, struct exchange * exchange, const struct head * head,
+    bool large)
+{
+	static struct workspace workspace;
+	static FCGX_Request request;
+
+	if (workspace.request == NULL) {
+		workspace_init(&workspace);
+		FCGX_InitRequest(&request, -1, 0);
+	}
+	exchange->fcgi = &request;
+	exchange->began = clock_monotonic();
+	exchange->time_max = 30000;
+	exchange->unread = -1;
+	if (!accept_request(&request, descriptor, head, large))
+		return;
+	if (large)
+		request_refuse(service(), exchange, "too large");
+	else
+		request_serve(service(), &workspace, exchange);
+	must(exchange->status >= 200 && exchange->status < 600);
+	must(!large || exchange->status == 413);
+	if (exchange->failed)
+		request.keepConnection = 0;
+	FCGX_Finish_r(&request);
+	if (request.ipcFd != -1)
+		close(request.ipcFd);
+	request.ipcFd = -1;
+}
+
+/* Return the status that was answered, 0 for none. */
+static int
+try_records(const struct buffer * records, size_t piece)
+{
+	struct exchange exchange = { .fcgi = NULL };
+	struct head * head = NULL;
+	enum head_status status;
+	char answer[32768];
+	ssize_t count;
+	int pair[2];
+
+	must(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) == 0);
+	status = receive_head(&head, pair, records, piece);
+	if (status == HEAD_END)
+		close(pair[1]);
+	else
+		serve(pair[1], &exchange, head, status == HEAD_LARGE);
+	head_free(head);
+	count = recv(pair[0], answer, sizeof(answer), MSG_DONTWAIT);
+	if (exchange.status != 0 && !exchange.failed)
+		must(count > 0 && status_of(answer, (size_t)count) ==
+		    exchange.status);
+	close(pair[0]);
+	return (exchange.status);
+}
+
+int
+LLVMFuzzerTestOneInput(const uint8_t * bytes, size_t length)
+{
+	struct fuzz fuzz = { bytes, length };
+	struct buffer records = { NULL, 0, 0 };
+	size_t piece;
+	int status;
+
+	if (length > 8192)
+		return (0);
+	service();
+	piece = fuzz_byte(&fuzz);
+	if ((piece & 1) != 0)
+		make_records(&records, &fuzz);
+	else
+		buffer_append(&records, fuzz.bytes, fuzz.length);
+	if (records.length > 0) {
+		/* What is committed may be refused, and each time anew. */
+		committed = 0;
+		status = try_records(&records, SIZE_MAX);
+		committed = 0;
+		must(try_records(&records, 2 + piece * 4) == status);
+	}
+	buffer_free(&records);
+	return (0);
+}
