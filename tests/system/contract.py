@@ -331,7 +331,7 @@ def limits():
         service.goes_on("limits")
     with Place() as place:
         service = Service(place, limit_body=0, limit_inflated=0,
-                          limit_counters=0)
+                          limit_ratio=0, limit_memory=0, limit_counters=0)
         service.expect(202, "no limits", BODY + b" " * 5_000_000)
         service.expect(202, "no limits, gzip", gzip.compress(
             many + b" " * 40_000_000), **packed)
