@@ -6,7 +6,8 @@ dist_man_MANS = deploy/man/flagtally.8 deploy/man/flagtally.ini.5 \
 	deploy/man/flagtally.7
 
 DEPLOY_TESTS = tests/deploy/start.py tests/deploy/systemd.py \
-	tests/deploy/servers.py tests/deploy/apache_kills.py
+	tests/deploy/servers.py tests/deploy/apache_kills.py \
+	tests/deploy/restart.py
 EXTRA_DIST += $(DEPLOY_TESTS) tests/tools/confined.py
 
 # With --enable-static-binary these are the tests.

@@ -82,6 +82,18 @@ def processes(place):
     return found
 
 
+def catches(pid, number):
+    """Whether a process has a handler for a signal.
+
+    A worker may answer while its master is still starting.
+    """
+    with open(f"/proc/{pid}/status", encoding="ascii") as file:
+        for line in file:
+            if line.startswith("SigCgt:"):
+                return bool(int(line.split()[1], 16) >> number - 1 & 1)
+    return False
+
+
 class Front(Process):
     """What all have in common; a subclass says what is different.
 
@@ -157,6 +169,7 @@ class Front(Process):
 
     def stop(self):
         """Stop the server, as its service would, and wait for the end."""
+        until(lambda: catches(self.pid, self.stop_signal), "its handler")
         self.signal(self.stop_signal)
         self.wait()
 
@@ -329,7 +342,6 @@ class CaddyAlone(Caddy):
 class Haproxy(Front):
     title = "HAProxy"
     no_chunks = (411, "HAProxy passes them to no FastCGI program")
-    stop_signal = signal.SIGUSR1
 
     def __init__(self, place, redis, standin=None, **settings):
         settings.setdefault("listen", f"127.0.0.1:{free_port()}")
@@ -362,6 +374,7 @@ defaults
         return [find("haproxy"), "-W", "-f", self.main, "-f", self.config]
 
     def reload(self):
+        until(lambda: catches(self.pid, signal.SIGUSR2), "its handler")
         self.signal(signal.SIGUSR2)
 
 

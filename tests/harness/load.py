@@ -103,8 +103,11 @@ class Load:
                   feature not in self.accepted | self.unknown]
         return lines[:20]
 
+    @staticmethod
+    def told_as(statuses):
+        return ", ".join(f"{count} {way} {status or 'no answer'}"
+                         for (way, status), count in
+                         sorted(statuses.items(), key=str))
+
     def __str__(self):
-        told = ", ".join(f"{count} {way} {status or 'no answer'}" for
-                         (way, status), count in sorted(
-                             self.statuses.items(), key=str))
-        return f"{told}; slowest {self.slowest:.2f} s"
+        return f"{self.told_as(self.statuses)}; slowest {self.slowest:.2f} s"
