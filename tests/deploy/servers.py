@@ -440,7 +440,7 @@ def table(kind):
         standin = Standin()
         front = kind(place, redis, standin, auth="tokens",
                      tokens=place.file("tokens", TOKENS),
-                     limit_counters=LIMIT_COUNTERS)
+                     limit_counters=LIMIT_COUNTERS, limit_ratio="0")
         counted = {}
         for rows in (PATHS, TOKEN_ROWS, TYPES, BODIES, framings(), sizes(),
                      backstage(front)):

@@ -134,6 +134,8 @@ class Standin:
 
         class Handler(http.server.BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            # An answer leaves whole.
+            wbufsize = -1
 
             def log_message(self, *_):
                 pass
