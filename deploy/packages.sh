@@ -3,7 +3,7 @@
 # To build flagtally, to run it as deploy/quickstart does, and to test it.
 packages_build="autoconf automake gcc make pkg-config libc6-dev libfcgi-dev
     libyajl-dev libhiredis-dev zlib1g-dev libsodium-dev libunistring-dev
-    libinih-dev libsqlite3-dev"
+    libinih-dev libsqlite3-dev libseccomp-dev"
 packages_run="redis-server redis-tools lighttpd curl ca-certificates"
 packages_test="clang libclang-rt-14-dev python3 binutils procps spin mandoc
     nginx caddy haproxy apache2 libapache2-mod-fcgid wrk

@@ -139,6 +139,16 @@ complain(const struct exchange * exchange, enum token_verdict verdict,
 		    (unsigned long long)suppressed);
 }
 
+void
+caller_forget(const struct callers * callers,
+    const struct exchange * exchange)
+{
+
+	wipe(exchange, callers->variable);
+	/* Whatever the header is called, the token may be here, too. */
+	wipe(exchange, "HTTP_AUTHORIZATION");
+}
+
 bool
 caller_admit(const struct callers * callers, struct exchange * exchange,
     struct token_grant * grant)
@@ -151,9 +161,7 @@ caller_admit(const struct callers * callers, struct exchange * exchange,
 		token_grant(grant, "*", 1);
 	else
 		verdict = verdict_of(callers, token, grant);
-	wipe(exchange, callers->variable);
-	/* Whatever the header is called, the token may be here, too. */
-	wipe(exchange, "HTTP_AUTHORIZATION");
+	caller_forget(callers, exchange);
 	switch (verdict) {
 	case TOKEN_GRANTED:
 		return (true);

@@ -25,6 +25,13 @@ bool caller_admit(const struct callers * callers, struct exchange * exchange,
     struct token_grant * grant);
 
 /**
+ * caller_forget(callers, exchange):
+ * Wipe the token of a request that nobody is going to ask for it.
+ */
+void caller_forget(const struct callers * callers,
+    const struct exchange * exchange);
+
+/**
  * caller_variable(header):
  * Return the meta-variable that holds a header, HTTP_AUTHORIZATION for
  * Authorization; the caller frees it.

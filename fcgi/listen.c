@@ -49,19 +49,28 @@ add(struct listen * listen, int descriptor)
 	return (0);
 }
 
-static int
-add_passed(struct listen * listen)
+unsigned int
+listen_passed(void)
 {
 	const char * pid = getenv("LISTEN_PID");
 	const char * count = getenv("LISTEN_FDS");
-	int number, i;
+	int number;
 
 	if (pid == NULL || count == NULL || atol(pid) != (long)getpid())
 		return (0);
 	number = atoi(count);
+	return (number > 0 ? (unsigned int)number : 0);
+}
+
+static int
+add_passed(struct listen * listen)
+{
+	unsigned int number = listen_passed();
+	unsigned int i;
+
 	for (i = 0; i < number && listen->count < LISTEN_MAX; i++)
-		if (is_listening(SYSTEMD_FIRST + i) &&
-		    add(listen, SYSTEMD_FIRST + i) != 0)
+		if (is_listening(SYSTEMD_FIRST + (int)i) &&
+		    add(listen, SYSTEMD_FIRST + (int)i) != 0)
 			return (-1);
 	return (0);
 }

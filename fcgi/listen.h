@@ -25,6 +25,13 @@ struct listen {
 int listen_find(struct listen * listen, const char * where, mode_t mode);
 
 /**
+ * listen_passed():
+ * Return how many descriptors systemd has passed to this process, after the
+ * standard ones.
+ */
+unsigned int listen_passed(void);
+
+/**
  * listen_close(listen):
  * Close the sockets and remove the file of one that was opened.
  */

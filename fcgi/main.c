@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "fcgi/listen.h"
@@ -21,6 +22,8 @@
 #include "lib/issuer.h"
 #include "lib/log.h"
 #include "lib/redis.h"
+#include "lib/sandbox.h"
+#include "lib/secret.h"
 #include "lib/sink.h"
 #include "lib/token.h"
 
@@ -303,6 +306,19 @@ start_callers(struct program * program, bool cgi)
 	return (-1);
 }
 
+/* Give up what is not needed; first, so that all threads do. */
+static void
+confine(const struct config * config, bool cgi)
+{
+
+	/* A line for each request would be one too many. */
+	if (cgi)
+		limit_log(config, LOG_LEVEL_WARNING);
+	if (config->sandbox)
+		sandbox_enter();
+	log_set_level((enum log_level)config->log_level);
+}
+
 static int
 start(struct program * program, bool cgi)
 {
@@ -443,6 +459,7 @@ manage(struct program * program, const struct options * options)
 	struct spool * spool = make_spool(program);
 	int status = MANAGE_FAILED;
 
+	confine(program->config, true);
 	if (options->action == ACTION_REPLAY)
 		status = manage_replay(sink, spool, program->service.stats);
 	else if (options->action == ACTION_LIST)
@@ -474,9 +491,28 @@ run(struct program * program)
 		    "HOST:PORT");
 		return (EXIT_USAGE);
 	}
+	confine(config, cgi);
 	if (start(program, cgi) != 0)
 		return (EXIT_FAILURE);
 	return (cgi ? run_cgi(program) : run_server(program));
+}
+
+/*
+ * No thread is ever interrupted: libfcgi would break a request.  What a person
+ * started may be, at any moment, and what is deadly is for all.
+ */
+static void
+block_signals(void)
+{
+	static const int deadly[] = { SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGQUIT,
+	    SIGSEGV, SIGSYS, SIGTRAP };
+	sigset_t all;
+	size_t i;
+
+	sigfillset(&all);
+	for (i = 0; i < sizeof(deadly) / sizeof(deadly[0]); i++)
+		sigdelset(&all, deadly[i]);
+	pthread_sigmask(SIG_SETMASK, &all, NULL);
 }
 
 int
@@ -484,26 +520,27 @@ main(int argc, char ** argv)
 {
 	struct options options = { .config = NULL };
 	struct program program = { .config = NULL };
-	sigset_t all;
 	int status = read_options(&options, argc, argv);
 
 	if (status != -1)
 		return (status);
-	/* No thread is ever interrupted: libfcgi would break a request.  What
-	 * a person started may be, at any moment. */
-	if (options.action == ACTION_SERVE) {
-		sigfillset(&all);
-		pthread_sigmask(SIG_SETMASK, &all, NULL);
-	}
+	if (options.action == ACTION_SERVE)
+		block_signals();
+	umask(077);
 	/* A heap for each thread would cost more than it saves. */
 	mallopt(M_ARENA_MAX, 2);
+	program.config = load_config(options.config);
+	if (program.config == NULL)
+		return (EXIT_CONFIGURATION);
+	secret_hide(environ, "FLAGTALLY_REDIS");
+	/* Not before: the configuration may be a descriptor. */
+	sandbox_descriptors(listen_passed());
+	if (!program.config->core_dumps)
+		sandbox_memory();
 	if (digest_init() != 0) {
 		log_error("the system has no random numbers");
 		return (EXIT_FAILURE);
 	}
-	program.config = load_config(options.config);
-	if (program.config == NULL)
-		return (EXIT_CONFIGURATION);
 	log_set_level((enum log_level)program.config->log_level);
 	if (options.action == ACTION_CHECK)
 		status = check(program.config);

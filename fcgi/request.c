@@ -318,6 +318,9 @@ request_serve(const struct service * service, struct workspace * workspace,
 	struct token_grant grant;
 	int64_t asked = clock_monotonic();
 
+	if (route != ROUTE_BULK || method == NULL ||
+	    strcmp(method, "POST") != 0)
+		caller_forget(&service->callers, exchange);
 	if (route != ROUTE_BULK)
 		serve_other(service, exchange, route);
 	else if (method == NULL || strcmp(method, "POST") != 0)

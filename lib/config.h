@@ -87,6 +87,8 @@ struct config {
 	char * path_prefix;
 	uint64_t backstage;		/* enum config_backstage */
 	uint64_t log_level;		/* enum log_level */
+	uint64_t sandbox;		/* 0 or 1 */
+	uint64_t core_dumps;		/* 0 or 1 */
 
 	struct config_redis redis;
 	struct config_origin * origins;	/* Where each value came from. */

@@ -34,6 +34,7 @@ static const char * const ack_choices[] = {
 static const char * const backstage_choices[] = {
 	"local", "all", "off", NULL,
 };
+static const char * const switch_choices[] = { "off", "on", NULL };
 static const char * const log_choices[] = {
 	"error", "warning", "info", "debug", NULL,
 };
@@ -92,6 +93,8 @@ static const struct key keys[] = {
 	TEXT(path_prefix, ""),
 	CHOICE(backstage, "local", backstage_choices),
 	CHOICE(log_level, "info", log_choices),
+	CHOICE(sandbox, "on", switch_choices),
+	CHOICE(core_dumps, "off", switch_choices),
 };
 
 #endif

@@ -17,6 +17,7 @@ OWNERS = {
     r"unistr\.h|unicase\.h|uni.*\.h(?<!unistd\.h)": r"lib/json\.c",
     r"ini\.h": r"lib/config\.c",
     r"sqlite3\.h": r"lib/spool\.c",
+    r"seccomp\.h": r"lib/sandbox\.c",
 }
 
 # Files of lib/ that have their contracts in another file's header.
