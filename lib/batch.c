@@ -252,11 +252,14 @@ on_expected(void * context, const char * text, size_t length)
 {
 	struct batch * batch = context;
 	struct level * level = &batch->levels[batch->depth - 1];
-	const struct schema_rule * rule = &level->shape->rules[level->next];
-	uint32_t bit = (uint32_t)1 << level->next;
+	const struct schema_rule * rule;
+	uint32_t bit;
 
-	if (level->next >= level->shape->count ||
-	    !schema_is(rule, text, length) || batch->trial != EITHER ||
+	if (level->next >= level->shape->count)
+		return (false);
+	rule = &level->shape->rules[level->next];
+	bit = (uint32_t)1 << level->next;
+	if (!schema_is(rule, text, length) || batch->trial != EITHER ||
 	    rule->alternative != EITHER || (level->seen & bit) != 0)
 		return (false);
 	level->seen |= bit;
