@@ -8,6 +8,7 @@ dist_man_MANS = deploy/man/flagtally.8 deploy/man/flagtally.ini.5 \
 DEPLOY_TESTS = tests/deploy/start.py tests/deploy/systemd.py \
 	tests/deploy/servers.py tests/deploy/apache_kills.py \
 	tests/deploy/restart.py
+DEPLOY_TESTS += tests/deploy/redis_users.py
 EXTRA_DIST += $(DEPLOY_TESTS) tests/tools/confined.py
 
 # With --enable-static-binary these are the tests.
@@ -58,7 +59,8 @@ uninstall-hook:
 
 # What is installed as an example as it stands, in the folder that it has here: a
 # test sees to it that nothing in these folders is forgotten.
-DEPLOY_EXAMPLES = deploy/tokens
+DEPLOY_EXAMPLES = deploy/tokens deploy/redis/flagtally.conf \
+	deploy/redis/users.acl
 EXTRA_DIST += $(DEPLOY_EXAMPLES)
 
 # Configurations of web servers.

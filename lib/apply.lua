@@ -121,7 +121,7 @@ end
 
 local looked, failure = pcall(look)
 if not looked then
-	return redis.error_reply(failure)
+	return redis.error_reply(type(failure) == 'table' and failure.err or failure)
 elseif failure then
 	return { 1, 0, 0 }
 end
@@ -225,21 +225,21 @@ local function register()
 	end
 end
 
+-- Nothing here may stop the rest, not even a right that Redis' ACL does not
+-- give us: a writer that looks done would lose what is undone.
 local function undo()
 	for _, bucket in ipairs(written) do
 		local key, old = bucket[1], bucket[2]
 		for i, field in ipairs(fields) do
 			if old[i] then
-				redis.call('HSET', key, field, old[i])
-			else
-				redis.call('HDEL', key, field)
+				redis.pcall('HSET', key, field, old[i])
+			elseif type(redis.pcall('HDEL', key, field)) == 'table' then
+				redis.pcall('HSET', key, field, '0')
 			end
 		end
 	end
-	if before then
-		redis.call('SET', writer, before, 'EX', lifetime)
-	else
-		redis.call('DEL', writer)
+	if before or type(redis.pcall('DEL', writer)) == 'table' then
+		redis.pcall('SET', writer, before or '0', 'EX', lifetime)
 	end
 end
 

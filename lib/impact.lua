@@ -187,19 +187,18 @@ local function apply()
 	end
 end
 
+-- Nothing here may stop the rest; see apply.lua.
 local function undo()
 	for i = #undo_list, 1, -1 do
 		local key, field, old = unpack(undo_list[i], 1, 3)
 		if old then
-			redis.call('HSET', key, field, old)
-		else
-			redis.call('HDEL', key, field)
+			redis.pcall('HSET', key, field, old)
+		elseif type(redis.pcall('HDEL', key, field)) == 'table' then
+			redis.pcall('HSET', key, field, '0')
 		end
 	end
-	if before then
-		redis.call('SET', writer, before, 'EX', lifetime)
-	else
-		redis.call('DEL', writer)
+	if before or type(redis.pcall('DEL', writer)) == 'table' then
+		redis.pcall('SET', writer, before or '0', 'EX', lifetime)
 	end
 end
 
