@@ -188,6 +188,7 @@ exchange_write(struct exchange * exchange, const void * bytes, size_t length)
 
 	if (exchange->fcgi == NULL)
 		return (write_cgi(bytes, length));
+	exchange->writing = clock_monotonic();
 	if (FCGX_PutStr(bytes, (int)length, exchange->fcgi->out) ==
 	    (int)length)
 		return (0);

@@ -26,6 +26,8 @@ struct exchange {
 					 * beside those for its body. */
 	_Atomic int64_t received;	/* Bytes of the body. */
 	_Atomic bool reading;		/* It is still arriving. */
+	_Atomic int64_t writing;	/* Since when the answer is being sent;
+					 * 0: it is not. */
 	int64_t unread;			/* CGI: bytes of the body, or -1. */
 	int status;			/* That was answered; 0: none yet. */
 	bool ended;			/* The body has been read to its end. */

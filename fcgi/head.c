@@ -22,6 +22,7 @@ enum {
 	RECORD_BEGIN_REQUEST = 1,
 	RECORD_END_REQUEST = 3,
 	RECORD_PARAMS = 4,
+	RECORD_STDIN = 5,
 	RECORD_GET_VALUES = 9,
 	RECORD_GET_VALUES_RESULT = 10,
 	RECORD_UNKNOWN_TYPE = 11,
@@ -62,6 +63,7 @@ struct head {
 	struct pairs pairs;
 	bool begun;			/* There is a request: */
 	unsigned int request;		/* its number. */
+	bool ended;			/* So have its parameters. */
 	unsigned char * bytes;
 };
 
@@ -276,10 +278,13 @@ look_at_record(struct head * head, int descriptor, size_t limit)
 		/* libfcgi knows what to make of what is out of order. */
 		if (record.type != RECORD_PARAMS)
 			return (HEAD_READY);
-		if (record.length == 0 && there >= record.total)
+		if (record.length == 0 && there < record.total)
+			return (HEAD_WAIT);
+		if (record.length == 0) {
+			head->ended = true;
 			head->parsed += record.total;
-		if (record.length == 0)
-			return (there < record.total ? HEAD_WAIT : HEAD_READY);
+			return (HEAD_READY);
+		}
 		if (record.length > limit - head->parameters)
 			return (HEAD_LARGE);
 	}
@@ -339,6 +344,25 @@ take(int descriptor, size_t length)
 	return (count == (ssize_t)length);
 }
 
+/* Is all of the request there, to the end of its body? */
+static bool
+is_whole(const struct head * head)
+{
+	size_t at = head->parsed;
+	struct record record;
+
+	while (head->ended && head->length - at >= HEADER_SIZE) {
+		read_header(&record, head->bytes + at);
+		if (record.total > head->length - at)
+			break;
+		if (record.type == RECORD_STDIN && record.length == 0 &&
+		    record.request == head->request)
+			return (true);
+		at += record.total;
+	}
+	return (false);
+}
+
 /*
  * Look at a head of which ${count} bytes are there already, in ${bytes}, where
  * what is kept of it must not stay.
@@ -357,7 +381,9 @@ look_at(unsigned char * bytes, ssize_t count, struct head ** kept,
 	head.length = (size_t)count;
 	status = look(&head, descriptor, limit);
 	taken = (size_t)count - head.length;
-	if (status == HEAD_END || (status == HEAD_READY && taken == 0))
+	if (status == HEAD_READY && taken == 0)
+		return (is_whole(&head) ? HEAD_WHOLE : HEAD_READY);
+	if (status == HEAD_END)
 		return (status);
 	/* What is kept is taken from the socket, and nothing after a head. */
 	if (status == HEAD_READY)

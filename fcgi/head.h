@@ -17,6 +17,8 @@ struct head;
 enum head_status {
 	HEAD_WAIT,		/* More has to arrive. */
 	HEAD_READY,		/* It is whole: libfcgi may read. */
+	HEAD_WHOLE,		/* So is the request: nothing has to be
+				 * waited for to read all of it. */
 	HEAD_LARGE,		/* The parameters are too large. */
 	HEAD_END,		/* The peer is gone, or speaks no FastCGI. */
 };

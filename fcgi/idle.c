@@ -226,11 +226,23 @@ go_on_leaving(struct idle * idle, int descriptor, int64_t since)
 	pthread_mutex_unlock(&idle->lock);
 }
 
+/* Closing resets the connection if anything is there that was not read. */
+static bool
+is_drained(int descriptor)
+{
+	char byte;
+	ssize_t count = recv(descriptor, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+
+	return (count == 0 || (count == -1 && errno == EAGAIN));
+}
+
 void
-idle_leave(struct idle * idle, int descriptor)
+idle_leave(struct idle * idle, int descriptor, bool whole)
 {
 
-	if (shutdown(descriptor, SHUT_WR) == 0)
+	if (whole && is_drained(descriptor))
+		close(descriptor);
+	else if (shutdown(descriptor, SHUT_WR) == 0)
 		go_on_leaving(idle, descriptor, clock_monotonic());
 	else
 		close(descriptor);

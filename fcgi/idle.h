@@ -45,11 +45,12 @@ void idle_register(struct idle * idle, int descriptor);
 void idle_park(struct idle * idle, int descriptor, struct head * head);
 
 /**
- * idle_leave(idle, descriptor):
+ * idle_leave(idle, descriptor, whole):
  * Close our end of a connection, let what we have sent arrive, and close the
- * rest when the peer has closed its end, or after IDLE_LINGER_MAX.
+ * rest when the peer has closed its end, or after IDLE_LINGER_MAX; at once, if
+ * the request was ${whole}, so that nothing more of it can come.
  */
-void idle_leave(struct idle * idle, int descriptor);
+void idle_leave(struct idle * idle, int descriptor, bool whole);
 
 /**
  * idle_claim(idle, descriptor, head):

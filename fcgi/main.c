@@ -373,14 +373,18 @@ finish(struct program * program)
 static int
 run_cgi(struct program * program)
 {
-	struct exchange exchange = { .began = clock_monotonic(),
+	const struct service * service = &program->service;
+	struct request request;
+
+	request_init(&request);
+	request.exchange = (struct exchange){ .began = clock_monotonic(),
 	    .time_max = (int64_t)program->config->receive_timeout,
 	    .unread = -1 };
-	struct workspace workspace;
-
-	workspace_init(&workspace);
-	request_serve(&program->service, &workspace, &exchange);
-	workspace_free(&workspace);
+	if (!request_serve(service, &request)) {
+		commit_wait(service->committer, &request.ticket);
+		request_conclude(service, &request);
+	}
+	request_free(&request);
 	return (EXIT_SUCCESS);
 }
 

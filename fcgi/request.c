@@ -15,7 +15,7 @@
  * makes us parse, and nobody's body is read before it is known what it is.
  */
 
-/* Memory that a thread keeps between requests. */
+/* Memory that is kept from request to request. */
 #define KEEP_BYTES ((size_t)128 * 1024)
 
 /* libfcgi reads in pieces of 8 KiB at most. */
@@ -26,19 +26,20 @@
 #define DRAIN_MAX ((size_t)256 * 1024)
 
 void
-workspace_init(struct workspace * workspace)
+request_init(struct request * request)
 {
 
-	workspace->request = arena_create(KEEP_BYTES);
-	workspace->element = arena_create(KEEP_BYTES);
+	memset(request, 0, sizeof(*request));
+	request->arena = arena_create(KEEP_BYTES);
+	request->element = arena_create(KEEP_BYTES);
 }
 
 void
-workspace_free(struct workspace * workspace)
+request_free(struct request * request)
 {
 
-	arena_free(workspace->request);
-	arena_free(workspace->element);
+	arena_free(request->arena);
+	arena_free(request->element);
 }
 
 /* What is sent */
@@ -191,11 +192,25 @@ answer_commit(struct exchange * exchange, enum commit_result result)
 	}
 }
 
+/* Answer a body that is not counted. */
 static void
-serve_body(const struct service * service, struct workspace * workspace,
-    struct exchange * exchange, const struct token_grant * grant,
-    int64_t spent)
+answer_rejected(struct exchange * exchange, const struct fault * fault)
 {
+
+	if (fault->code == FAULT_INCOMPLETE)
+		answer_send(exchange, ANSWER_UNAVAILABLE, fault->detail);
+	else
+		answer_fault(exchange, fault);
+	log_debug("rejected a body: %s at %s, byte %llu", fault->detail,
+	    fault->pointer, (unsigned long long)fault->offset);
+}
+
+/* Count a body.  Return true if its tally is with the committer. */
+static bool
+serve_body(const struct service * service, struct request * request,
+    const struct token_grant * grant, int64_t spent)
+{
+	struct exchange * exchange = &request->exchange;
 	struct body_settings settings = service->body;
 	struct element_settings * element = &settings.batch.element;
 	struct fault fault = { .code = FAULT_NONE };
@@ -207,33 +222,33 @@ serve_body(const struct service * service, struct workspace * workspace,
 	bool arrived;
 
 	if (!accept_body(service, exchange, &encoding, &length))
-		return;
+		return (false);
 	exchange->unread = length;
 	element->any_environment = grant->any_environment;
 	element->environment.bytes = grant->environment;
 	element->environment.length = grant->environment_length;
-	tally = tally_create(workspace->request);
+	tally = tally_create(request->arena);
 	tally->when = clock_now_ms();
-	body = body_create(workspace->request, workspace->element, &settings,
+	body = body_create(request->arena, request->element, &settings,
 	    encoding, tally, &fault);
 	arrived = read_body(exchange, body, length, &fault);
 	stats_observe(service->stats, STATS_PARSE_TIME,
 	    (uint64_t)(clock_microseconds() - began));
 	if (!arrived) {
-		if (fault.code == FAULT_INCOMPLETE)
-			answer_send(exchange, ANSWER_UNAVAILABLE,
-			    fault.detail);
-		else
-			answer_fault(exchange, &fault);
-		log_debug("rejected a body: %s at %s, byte %llu",
-		    fault.detail, fault.pointer,
-		    (unsigned long long)fault.offset);
-	} else if (tally_empty(tally)) {
+		answer_rejected(exchange, &fault);
+		return (false);
+	}
+	if (tally_empty(tally)) {
 		stats_dropped(service->stats, tally->dropped);
 		answer_send(exchange, ANSWER_ACCEPTED, NULL);
-	} else
-		answer_commit(exchange, commit_tally(service->committer,
-		    tally, spent));
+		return (false);
+	}
+	arena_reset(request->element);
+	request->ticket.tally = tally;
+	if (commit_submit(service->committer, &request->ticket, spent))
+		return (true);
+	answer_commit(exchange, request->ticket.result);
+	return (false);
 }
 
 /*
@@ -309,10 +324,25 @@ time_spent(int64_t since)
 	return (spent < ISSUER_TIME_MAX ? spent : ISSUER_TIME_MAX);
 }
 
-void
-request_serve(const struct service * service, struct workspace * workspace,
-    struct exchange * exchange)
+/* It is answered; ${counts} is false for what is asked backstage. */
+static void
+finish(const struct service * service, struct request * request, bool counts)
 {
+	struct exchange * exchange = &request->exchange;
+
+	drain(exchange);
+	if (counts)
+		stats_answered(service->stats, exchange->status);
+	stats_add(service->stats, STATS_BODY_BYTES,
+	    (uint64_t)exchange->received);
+	arena_reset(request->arena);
+	arena_reset(request->element);
+}
+
+bool
+request_serve(const struct service * service, struct request * request)
+{
+	struct exchange * exchange = &request->exchange;
 	const char * method = exchange_parameter(exchange, "REQUEST_METHOD");
 	enum route route = route_of(exchange, service->path_prefix);
 	struct token_grant grant;
@@ -326,15 +356,18 @@ request_serve(const struct service * service, struct workspace * workspace,
 	else if (method == NULL || strcmp(method, "POST") != 0)
 		answer_send(exchange, ANSWER_WRONG_METHOD,
 		    "metrics are sent with POST");
-	else if (caller_admit(&service->callers, exchange, &grant))
-		serve_body(service, workspace, exchange, &grant,
-		    time_spent(asked));
-	drain(exchange);
-	/* What is asked backstage is not counted. */
-	if (route == ROUTE_BULK || exchange->status == 404)
-		stats_answered(service->stats, exchange->status);
-	stats_add(service->stats, STATS_BODY_BYTES,
-	    (uint64_t)exchange->received);
-	arena_reset(workspace->request);
-	arena_reset(workspace->element);
+	else if (caller_admit(&service->callers, exchange, &grant) &&
+	    serve_body(service, request, &grant, time_spent(asked)))
+		return (false);
+	finish(service, request, route == ROUTE_BULK ||
+	    exchange->status == 404);
+	return (true);
+}
+
+void
+request_conclude(const struct service * service, struct request * request)
+{
+
+	answer_commit(&request->exchange, request->ticket.result);
+	finish(service, request, true);
 }

@@ -20,27 +20,40 @@ struct service {
 	struct backstage backstage;
 };
 
-/* What a thread keeps for the requests it serves one after the other. */
-struct workspace {
-	struct arena * request;
-	struct arena * element;
+/*
+ * One request, from its first byte to its answer, and what is kept for the next
+ * one.
+ */
+struct request {
+	struct exchange exchange;
+	struct commit_ticket ticket;
+	struct arena * arena;		/* For the tally and all else. */
+	struct arena * element;		/* For one element of the body. */
 };
 
 /**
- * workspace_init(workspace):
- * workspace_free(workspace):
- * Make a workspace ready, and free what it holds.
+ * request_init(request):
+ * request_free(request):
+ * Make a request ready to be served, and free what it holds.  The exchange is
+ * the caller's to set, and so is the owner of the ticket.
  */
-void workspace_init(struct workspace * workspace);
-void workspace_free(struct workspace * workspace);
+void request_init(struct request * request);
+void request_free(struct request * request);
 
 /**
- * request_serve(service, workspace, exchange):
- * Read one request, act on it, and answer it.  What it took of the workspace
- * is given back.
+ * request_serve(service, request):
+ * Read one request and act on it.  Return true if it is answered.  Otherwise
+ * its ticket is with the committer: nobody may touch the request until it is
+ * handed back, and then somebody has to call request_conclude.
  */
-void request_serve(const struct service * service,
-    struct workspace * workspace, struct exchange * exchange);
+bool request_serve(const struct service * service, struct request * request);
+
+/**
+ * request_conclude(service, request):
+ * Answer a request whose ticket has been handed back.
+ */
+void request_conclude(const struct service * service,
+    struct request * request);
 
 /**
  * request_refuse(service, exchange, detail):

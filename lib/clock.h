@@ -2,6 +2,7 @@
 #define FLAGTALLY_CLOCK_H
 
 #include <stdint.h>
+#include <time.h>
 
 /**
  * clock_monotonic():
@@ -33,5 +34,11 @@ int64_t clock_now_ms(void);
  * passed; at most INT_MAX, so that poll can take it.
  */
 int clock_remaining(int64_t deadline);
+
+/**
+ * clock_timespec(milliseconds):
+ * Return the same time, of whatever clock, as the system's calls take it.
+ */
+struct timespec clock_timespec(int64_t milliseconds);
 
 #endif

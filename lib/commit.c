@@ -7,9 +7,8 @@
 #include "lib/clock.h"
 #include "lib/commit.h"
 #include "lib/cost.h"
-#include "lib/crash.h"
+#include "lib/durable.h"
 #include "lib/log.h"
-#include "lib/pack.h"
 #include "lib/verdict.h"
 
 /*
@@ -30,39 +29,25 @@
 /* Milliseconds between two looks at a Redis that is away. */
 #define PROBE_INTERVAL 1000
 
-/* The part of a request's time that is left for the spool, and attempts. */
-#define SPOOL_TIME_MAX 700
-#define SPOOL_TRIES 3
-
 /* Memory that the committer keeps from group to group. */
 #define KEEP_BYTES ((size_t)1024 * 1024)
 
-struct waiter {
-	struct waiter * next;
-	struct tally * tally;
-	size_t cost;			/* Of the tally. */
-	int64_t deadline;
-	enum commit_result result;
-	bool answered;
-	pthread_cond_t wake;
-};
-
 struct committer {
 	pthread_t thread;
-	pthread_mutex_t lock;		/* Guards the queue and all waiters. */
+	pthread_mutex_t lock;		/* Guards the queue and answered. */
 	pthread_cond_t work;
+	pthread_cond_t answer;		/* For those who wait for it. */
 	pthread_cond_t room;		/* With ack=memory: for more. */
-	struct waiter * first;
-	struct waiter ** end;
+	struct commit_ticket * first;
+	struct commit_ticket ** end;
 	bool stopping;
 	int64_t latest;			/* No deadline is later. */
 	struct commit_settings settings;
-	struct sink * sink;
-	struct spool * spool;		/* NULL: there is none. */
-	struct replay * replay;		/* Likewise. */
+	commit_done * done;
+	void * context;
+	struct sink * sink;		/* As durable has it. */
+	struct durable durable;
 	struct arena * arena;		/* Of a group that is merged. */
-	struct buffer bytes;
-	int64_t deadline;		/* Of the group at hand. */
 
 	/* With ack=memory: */
 	struct tally * gathered;	/* What has been answered, */
@@ -70,16 +55,23 @@ struct committer {
 	struct arena * spare;
 	size_t cost;			/* Of what is gathered, or more. */
 	int64_t next_flush;
-	bool left, unfinished;		/* The sink has calls left. */
+	bool unfinished;		/* The sink has calls left. */
 };
 
+/* Tell those who wait for it. */
 static void
-answer(struct waiter * waiter, enum commit_result result)
+tell(void * context, struct commit_ticket * tickets)
 {
+	struct committer * committer = context;
+	struct commit_ticket * ticket, * next;
 
-	waiter->result = result;
-	waiter->answered = true;
-	pthread_cond_signal(&waiter->wake);
+	pthread_mutex_lock(&committer->lock);
+	for (ticket = tickets; ticket != NULL; ticket = next) {
+		next = ticket->next;
+		ticket->answered = true;
+	}
+	pthread_cond_broadcast(&committer->answer);
+	pthread_mutex_unlock(&committer->lock);
 }
 
 /* How much a tally, or a group, may take. */
@@ -92,14 +84,14 @@ memory_limit(const struct committer * committer)
 }
 
 /*
- * Take the next group off the queue, and answer those for whom it is too late.
- * At least one tally is taken, however large, if any is there in time.
+ * Take the next group off the queue, and those for whom it is too ${late}.  At
+ * least one ticket is taken, however large, if any is there in time.
  */
-static struct waiter *
-take_group(struct committer * committer)
+static struct commit_ticket *
+take_group(struct committer * committer, struct commit_ticket ** late)
 {
-	struct waiter * group = NULL;
-	struct waiter ** end = &group;
+	struct commit_ticket * group = NULL;
+	struct commit_ticket ** end = &group;
 	int64_t now = clock_monotonic();
 	size_t limit = memory_limit(committer);
 	size_t counters = 0;
@@ -107,21 +99,24 @@ take_group(struct committer * committer)
 	size_t cost = 0;
 
 	while (committer->first != NULL) {
-		struct waiter * waiter = committer->first;
+		struct commit_ticket * ticket = committer->first;
 
-		counters += waiter->tally->counters;
-		cost += waiter->cost;
+		if (ticket->deadline <= now) {
+			committer->first = ticket->next;
+			ticket->result = COMMIT_UNAVAILABLE;
+			ticket->next = *late;
+			*late = ticket;
+			continue;
+		}
+		counters += ticket->tally->counters;
+		cost += ticket->cost;
 		if (count > 0 && (counters > GROUP_COUNTERS_MAX ||
 		    cost > limit || count == GROUP_TALLIES_MAX))
 			break;
-		committer->first = waiter->next;
-		if (waiter->deadline <= now) {
-			answer(waiter, COMMIT_UNAVAILABLE);
-			continue;
-		}
-		waiter->next = NULL;
-		*end = waiter;
-		end = &waiter->next;
+		committer->first = ticket->next;
+		ticket->next = NULL;
+		*end = ticket;
+		end = &ticket->next;
 		count++;
 	}
 	if (committer->first == NULL)
@@ -131,7 +126,7 @@ take_group(struct committer * committer)
 
 /* One tally that holds the whole group; of a group of one it is that one. */
 static struct tally *
-merge_group(struct committer * committer, struct waiter * group)
+merge_group(struct committer * committer, struct commit_ticket * group)
 {
 	struct tally * merged;
 
@@ -143,149 +138,31 @@ merge_group(struct committer * committer, struct waiter * group)
 	return (merged);
 }
 
-static bool
-append(struct committer * committer, struct spool_record * record)
-{
-	enum spool_result result;
-	int tries = SPOOL_TRIES;
-
-	/* A disk that stalls under another process may get over it. */
-	do
-		result = spool_append(committer->spool, record);
-	while (result == SPOOL_FAILED && --tries > 0 &&
-	    clock_remaining(committer->deadline) > SPOOL_TIME_MAX);
-	if (result != SPOOL_DONE)
-		return (false);
-	stats_add(committer->settings.stats,
-	    (enum stats_counter)(STATS_SPOOLED_TALLY + record->kind), 1);
-	return (true);
-}
-
-/* The spool takes what Redis refuses for good. */
-static bool
-set_aside(void * context, const void * bytes, size_t length,
-    const char * reason)
-{
-	struct committer * committer = context;
-	struct spool_record record = { .kind = SPOOL_ASIDE,
-	    .since = clock_now_ms(), .reason = reason, .bytes = bytes,
-	    .length = length };
-
-	return (committer->spool != NULL && append(committer, &record));
-}
-
-/* Put what waits in committer->bytes into the spool. */
-static bool
-spool_bytes(struct committer * committer, enum spool_kind kind,
-    uint64_t counters)
-{
-	struct spool_record record = { .kind = kind, .reason = "",
-	    .since = clock_now_ms(), .counters = counters,
-	    .bytes = committer->bytes.bytes,
-	    .length = committer->bytes.length };
-
-	CRASH_POINT("commit-spool");
-	if (!append(committer, &record))
-		return (false);
-	CRASH_POINT("commit-spooled");
-	replay_wake(committer->replay);
-	return (true);
-}
-
-static bool
-spool_tally(struct committer * committer, const struct tally * tally)
-{
-
-	buffer_clear(&committer->bytes);
-	pack_tally(&committer->bytes, tally);
-	return (spool_bytes(committer, SPOOL_TALLY, tally->counters));
-}
-
-/*
- * Redis may have applied the calls that are left or not, so they go to the
- * spool with their identity, and this writer ends with them: none of its calls
- * comes after those.
- */
-static bool
-spool_calls(struct committer * committer)
-{
-
-	buffer_clear(&committer->bytes);
-	sink_left(committer->sink, &committer->bytes);
-	if (!spool_bytes(committer, SPOOL_CALLS, 0))
-		return (false);
-	sink_new_writer(committer->sink);
-	return (true);
-}
-
-/*
- * The decision: Redis in time, else the spool.  Once Redis has failed, nothing
- * waits for it any more until replay finds that it is back.
- */
-static bool
-make_durable(struct committer * committer, struct tally * tally,
-    int64_t deadline)
-{
-	enum sink_result result;
-
-	committer->left = false;
-	committer->deadline = deadline;
-	CRASH_POINT("commit-begin");
-	if (committer->spool != NULL &&
-	    (committer->settings.ack == COMMIT_ACK_SPOOL ||
-	    !replay_redis_serves(committer->replay)) &&
-	    spool_tally(committer, tally))
-		return (true);
-	/* If the spool is full or broken Redis is the last resort. */
-	result = sink_commit(committer->sink, tally, committer->spool == NULL ?
-	    deadline : deadline - SPOOL_TIME_MAX);
-	if (result == SINK_APPLIED) {
-		CRASH_POINT("commit-applied");
-		stats_add(committer->settings.stats, STATS_COUNTERS_APPLIED,
-		    tally->counters);
-		return (true);
-	}
-	committer->left = result == SINK_UNKNOWN;
-	if (committer->spool == NULL)
-		return (false);
-	if (replay_redis_serves(committer->replay))
-		log_warning("Redis did not take a group in time, so it goes to "
-		    "the spool: %s", sink_reason(committer->sink));
-	replay_redis_lost(committer->replay);
-	CRASH_POINT("commit-lost");
-	if (result == SINK_UNSENT)
-		return (spool_tally(committer, tally));
-	committer->left = !spool_calls(committer);
-	return (!committer->left);
-}
-
 static void
-commit_group(struct committer * committer, struct waiter * group)
+commit_group(struct committer * committer, struct commit_ticket * group)
 {
 	struct stats * stats = committer->settings.stats;
 	struct tally * tally = merge_group(committer, group);
-	struct waiter * waiter, * next;
+	struct commit_ticket * ticket;
 	int64_t began = clock_microseconds();
 	uint64_t count = 0;
 	bool durable;
 
 	/* They stand in the order in which they came. */
-	durable = make_durable(committer, tally, group->deadline);
+	durable = durable_make(&committer->durable, tally,
+	    group->deadline);
 	stats_observe(stats, STATS_COMMIT_TIME,
 	    (uint64_t)(clock_microseconds() - began));
 	/* Who is told that it failed sends it again. */
 	if (durable)
 		stats_dropped(stats, tally->dropped);
-	pthread_mutex_lock(&committer->lock);
-	for (waiter = group; waiter != NULL; waiter = next) {
-		next = waiter->next;
+	for (ticket = group; ticket != NULL; ticket = ticket->next) {
+		ticket->result = durable && verdict_stands(ticket->tally) ?
+		    COMMIT_DURABLE : COMMIT_UNAVAILABLE;
 		count++;
-		answer(waiter, durable &&
-		    verdict_stands(waiter->tally) ? COMMIT_DURABLE :
-		    COMMIT_UNAVAILABLE);
 	}
-	pthread_mutex_unlock(&committer->lock);
 	stats_observe(stats, STATS_GROUP_REQUESTS, count);
+	committer->done(committer->context, group);
 	arena_reset(committer->arena);
 }
 
@@ -315,8 +192,7 @@ wait_for_room(struct committer * committer, const struct tally * tally,
     size_t cost)
 {
 	int64_t deadline = clock_monotonic() + COMMIT_TIME_MAX;
-	struct timespec until = { .tv_sec = deadline / 1000,
-	    .tv_nsec = deadline % 1000 * 1000000 };
+	struct timespec until = clock_timespec(deadline);
 
 	while (!has_room(committer, cost) ||
 	    !tally_may_merge(committer->gathered, tally)) {
@@ -382,8 +258,8 @@ flush(struct committer * committer, int64_t deadline)
 	pthread_mutex_lock(&committer->lock);
 	tally = take_gathered(committer);
 	pthread_mutex_unlock(&committer->lock);
-	if (!make_durable(committer, tally, deadline)) {
-		committer->unfinished = committer->left;
+	if (!durable_make(&committer->durable, tally, deadline)) {
+		committer->unfinished = committer->durable.left;
 		done = committer->unfinished;
 	}
 	if (done)
@@ -436,9 +312,10 @@ static bool
 has_to_probe(const struct committer * committer)
 {
 
-	return (committer->replay == NULL && !committer->settings.once &&
-	    !has_gathered(committer) && stats_get_gauge(
-	    committer->settings.stats, STATS_REDIS_DOWN) != 0);
+	return (committer->durable.replay == NULL &&
+	    !committer->settings.once && !has_gathered(committer) &&
+	    stats_get_gauge(committer->settings.stats,
+	    STATS_REDIS_DOWN) != 0);
 }
 
 /* The caller holds the lock. */
@@ -448,8 +325,7 @@ wait_for_work(struct committer * committer)
 	bool probes = has_to_probe(committer);
 	int64_t until = probes ? clock_monotonic() + PROBE_INTERVAL :
 	    committer->next_flush;
-	struct timespec limit = { .tv_sec = until / 1000,
-	    .tv_nsec = until % 1000 * 1000000 };
+	struct timespec limit = clock_timespec(until);
 	int error = 0;
 
 	if (has_gathered(committer) || probes)
@@ -478,21 +354,31 @@ goes_on(const struct committer * committer)
 	    clock_remaining(committer->latest) > 0));
 }
 
+/* Commit what waits.  The caller holds the lock. */
+static void
+serve_queue(struct committer * committer)
+{
+	struct commit_ticket * late = NULL;
+	struct commit_ticket * group = take_group(committer, &late);
+
+	pthread_mutex_unlock(&committer->lock);
+	if (late != NULL)
+		committer->done(committer->context, late);
+	if (group != NULL)
+		commit_group(committer, group);
+	pthread_mutex_lock(&committer->lock);
+}
+
 static void *
 run(void * context)
 {
 	struct committer * committer = context;
-	struct waiter * group;
 
 	pthread_mutex_lock(&committer->lock);
 	while (goes_on(committer)) {
-		if (committer->first != NULL) {
-			group = take_group(committer);
-			pthread_mutex_unlock(&committer->lock);
-			if (group != NULL)
-				commit_group(committer, group);
-			pthread_mutex_lock(&committer->lock);
-		} else if (has_gathered(committer) && (committer->stopping ||
+		if (committer->first != NULL)
+			serve_queue(committer);
+		else if (has_gathered(committer) && (committer->stopping ||
 		    clock_remaining(committer->next_flush) == 0))
 			flush_gathered(committer);
 		else
@@ -518,13 +404,15 @@ commit_start(const struct commit_settings * settings, struct sink * sink,
 	pthread_cond_init(&committer->work, &attributes);
 	pthread_cond_init(&committer->room, &attributes);
 	pthread_condattr_destroy(&attributes);
+	pthread_cond_init(&committer->answer, NULL);
 	committer->end = &committer->first;
+	committer->done = tell;
+	committer->context = committer;
 	committer->latest = INT64_MAX;
 	committer->settings = *settings;
 	committer->sink = sink;
-	committer->spool = spool;
-	committer->replay = replay;
-	sink_on_refusal(sink, set_aside, committer);
+	durable_init(&committer->durable, settings->ack == COMMIT_ACK_SPOOL,
+	    sink, spool, replay, settings->stats);
 	committer->arena = arena_create(KEEP_BYTES);
 	if (settings->ack == COMMIT_ACK_MEMORY) {
 		committer->gathering = arena_create(KEEP_BYTES);
@@ -539,30 +427,56 @@ commit_start(const struct commit_settings * settings, struct sink * sink,
 	return (NULL);
 }
 
-enum commit_result
-commit_tally(struct committer * committer, struct tally * tally,
+void
+commit_on_answer(struct committer * committer, commit_done * done,
+    void * context)
+{
+
+	committer->done = done;
+	committer->context = context;
+}
+
+bool
+commit_submit(struct committer * committer, struct commit_ticket * ticket,
     int64_t spent)
 {
-	struct waiter waiter = { .tally = tally, .cost = cost_of(tally,
-	    sink_settings_of(committer->sink)) };
+	bool idle;
 
-	if (waiter.cost > memory_limit(committer))
-		return (COMMIT_TOO_LARGE);
-	if (committer->settings.ack == COMMIT_ACK_MEMORY)
-		return (gather(committer, tally, waiter.cost));
-	waiter.deadline = clock_monotonic() + COMMIT_TIME_MAX - spent;
-	pthread_cond_init(&waiter.wake, NULL);
+	ticket->cost = cost_of(ticket->tally,
+	    sink_settings_of(committer->sink));
+	ticket->answered = false;
+	ticket->next = NULL;
+	if (ticket->cost > memory_limit(committer)) {
+		ticket->result = COMMIT_TOO_LARGE;
+		return (false);
+	}
+	if (committer->settings.ack == COMMIT_ACK_MEMORY) {
+		ticket->result = gather(committer, ticket->tally,
+		    ticket->cost);
+		return (false);
+	}
+	ticket->deadline = clock_monotonic() + COMMIT_TIME_MAX - spent;
 	pthread_mutex_lock(&committer->lock);
-	if (waiter.deadline > committer->latest)
-		waiter.deadline = committer->latest;
-	*committer->end = &waiter;
-	committer->end = &waiter.next;
-	pthread_cond_signal(&committer->work);
-	while (!waiter.answered)
-		pthread_cond_wait(&waiter.wake, &committer->lock);
+	if (ticket->deadline > committer->latest)
+		ticket->deadline = committer->latest;
+	idle = committer->first == NULL;
+	*committer->end = ticket;
+	committer->end = &ticket->next;
+	/* When there are more it looks by itself. */
+	if (idle)
+		pthread_cond_signal(&committer->work);
 	pthread_mutex_unlock(&committer->lock);
-	pthread_cond_destroy(&waiter.wake);
-	return (waiter.result);
+	return (true);
+}
+
+void
+commit_wait(struct committer * committer, const struct commit_ticket * ticket)
+{
+
+	pthread_mutex_lock(&committer->lock);
+	while (!ticket->answered)
+		pthread_cond_wait(&committer->answer, &committer->lock);
+	pthread_mutex_unlock(&committer->lock);
 }
 
 void
@@ -587,14 +501,13 @@ commit_stop(struct committer * committer)
 	pthread_join(committer->thread, NULL);
 	if (committer->settings.once)
 		sink_retire(committer->sink, clock_monotonic() + 100);
-	sink_free(committer->sink);
-	spool_free(committer->spool);
-	buffer_free(&committer->bytes);
+	durable_free(&committer->durable);
 	arena_free(committer->arena);
 	arena_free(committer->gathering);
 	arena_free(committer->spare);
 	pthread_mutex_destroy(&committer->lock);
 	pthread_cond_destroy(&committer->work);
+	pthread_cond_destroy(&committer->answer);
 	pthread_cond_destroy(&committer->room);
 	free(committer);
 }

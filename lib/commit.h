@@ -12,9 +12,10 @@
 
 /*
  * Group commit.  One thread, the committer, owns the sink.  It takes all
- * tallies that wait, merges them into one, makes that one durable, and wakes
- * all who wait with the result.  Meanwhile the next group gathers: load makes
- * groups larger, not slower.
+ * tallies that wait, merges them into one, makes that one durable, and hands
+ * all of them back with the result.  Meanwhile the next group gathers: load
+ * makes groups larger, not slower.  Nobody has to wait for it: a thread that
+ * has handed over a tally can serve the next request.
  */
 struct committer;
 
@@ -38,7 +39,26 @@ enum commit_result {
 	COMMIT_TOO_LARGE,	/* It would take more than limit_memory. */
 };
 
-/* The longest that commit_tally takes, in milliseconds. */
+/* A tally on its way.  Whoever submits it sets the first two. */
+struct commit_ticket {
+	struct tally * tally;
+	void * owner;			/* For whom the answer is for. */
+	enum commit_result result;	/* Once it is answered. */
+
+	/* The committer's, until then. */
+	struct commit_ticket * next;
+	size_t cost;			/* Of the tally. */
+	int64_t deadline;
+	bool answered;
+};
+
+/*
+ * What takes tickets that are answered: a list of them, linked by next.  It is
+ * called by the committer's thread, and holds up the next group.
+ */
+typedef void commit_done(void * context, struct commit_ticket * tickets);
+
+/* The longest that an answer takes, in milliseconds. */
 #define COMMIT_TIME_MAX 1800
 
 /**
@@ -52,14 +72,31 @@ struct committer * commit_start(const struct commit_settings * settings,
     struct sink * sink, struct spool * spool, struct replay * replay);
 
 /**
- * commit_tally(committer, tally, spent):
- * Commit a tally; wait for it for COMMIT_TIME_MAX at most, less ${spent}, the
- * milliseconds that its request has waited for something else already.  The
- * tally stays the caller's; its dropped is only then complete.  Any thread may
- * call this.
+ * commit_on_answer(committer, done, context):
+ * Have ${done} called with ${context} for all tickets that are submitted from
+ * now on; nothing may be under way.  Without it, commit_wait waits for them.
  */
-enum commit_result commit_tally(struct committer * committer,
-    struct tally * tally, int64_t spent);
+void commit_on_answer(struct committer * committer, commit_done * done,
+    void * context);
+
+/**
+ * commit_submit(committer, ticket, spent):
+ * Commit the tally of ${ticket}, in COMMIT_TIME_MAX at most, less ${spent}, the
+ * milliseconds that its request has waited for something else already.
+ * Return true if the ticket was taken: it and its tally must stay as they are
+ * until it is handed back.  Otherwise it is answered already.  In any case both
+ * stay the caller's, and the tally's dropped is complete when it is answered.
+ * Any thread may call this; with ack=memory it may wait for room.
+ */
+bool commit_submit(struct committer * committer,
+    struct commit_ticket * ticket, int64_t spent);
+
+/**
+ * commit_wait(committer, ticket):
+ * Wait until a ticket that was taken is answered.
+ */
+void commit_wait(struct committer * committer,
+    const struct commit_ticket * ticket);
 
 /**
  * commit_hurry(committer):
@@ -71,7 +108,8 @@ void commit_hurry(struct committer * committer);
 /**
  * commit_stop(committer):
  * Commit what waits, stop the thread, and free the committer with its sink and
- * spool.  No other call may be under way that has not handed over its tally.
+ * spool.  No call of commit_submit may be under way, and what takes the
+ * tickets must still be there.
  */
 void commit_stop(struct committer * committer);
 

@@ -306,8 +306,7 @@ static void
 wait_for_work(struct issuer * issuer)
 {
 	int64_t until = redis_next_attempt(issuer->redis);
-	struct timespec limit = { .tv_sec = until / 1000,
-	    .tv_nsec = until % 1000 * 1000000 };
+	struct timespec limit = clock_timespec(until);
 
 	if (issuer->away)
 		pthread_cond_timedwait(&issuer->work, &issuer->lock, &limit);
@@ -347,10 +346,8 @@ run(void * context)
 static struct timespec
 after(int64_t milliseconds)
 {
-	int64_t until = clock_monotonic() + milliseconds;
 
-	return ((struct timespec){ .tv_sec = until / 1000,
-	    .tv_nsec = until % 1000 * 1000000 });
+	return (clock_timespec(clock_monotonic() + milliseconds));
 }
 
 static void
@@ -512,20 +509,14 @@ issuer_start(const struct issuer_settings * settings, struct redis * redis)
 static bool
 join(struct issuer * issuer, int64_t deadline)
 {
-	int64_t remaining = clock_remaining(deadline);
-	struct timespec limit;
+	/* Joining knows the time of day only. */
+	struct timespec limit = clock_timespec(clock_now_ms() +
+	    clock_remaining(deadline));
 
 	pthread_mutex_lock(&issuer->lock);
 	issuer->stopping = true;
 	pthread_cond_signal(&issuer->work);
 	pthread_mutex_unlock(&issuer->lock);
-	clock_gettime(CLOCK_REALTIME, &limit);
-	limit.tv_sec += remaining / 1000;
-	limit.tv_nsec += remaining % 1000 * 1000000;
-	if (limit.tv_nsec >= 1000000000) {
-		limit.tv_nsec -= 1000000000;
-		limit.tv_sec++;
-	}
 	return (pthread_timedjoin_np(issuer->thread, NULL, &limit) == 0);
 }
 

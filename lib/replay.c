@@ -37,9 +37,14 @@
  */
 #define MERGE_COUNT 16
 
-/* Of a piece: so many counters and records become calls at once. */
+/*
+ * Of a piece: so many counters and records become calls at once.  A piece costs
+ * two transactions of the spool and a call of Redis for each application, so it
+ * has to be worth it: what has gathered since the last pass goes together, and
+ * what comes during a pass waits for the next.
+ */
 #define PIECE_COUNTERS 5000
-#define PIECE_RECORDS 256
+#define PIECE_RECORDS 1024
 
 /* Of what is merged while Redis is away. */
 #define MERGED_COUNTERS 1000000
@@ -64,19 +69,21 @@ struct worker {
 	struct sink * sink;
 	struct spool * spool;
 	struct stats * stats;
-	struct arena * arena;
+	struct arena * arena;		/* For what is merged, */
+	struct arena * scratch;		/* and for one tally of it. */
 	size_t memory_max;		/* More is not merged at once. */
 	struct buffer bytes;
 	struct refusal * refusals;	/* Of the calls being sent. */
 	uint64_t replayed;		/* Records. */
 	uint64_t merged;		/* Tallies that were left unmerged. */
+	uint64_t due;			/* Tallies of this pass still to go. */
 };
 
 struct replay {
 	pthread_t thread;
-	pthread_mutex_t lock;		/* Guards woken and stopping. */
-	pthread_cond_t wake;
-	bool woken, stopping;
+	pthread_mutex_t lock;		/* Held to set stopping. */
+	pthread_cond_t stop;
+	bool stopping;
 	int64_t interval;
 	_Atomic bool lost;
 	struct worker worker;
@@ -215,6 +222,7 @@ struct gathering {
 	uint64_t weight;		/* Only of this one, */
 	bool any_weight;		/* or of any. */
 	size_t counters_max;
+	size_t records_max;
 	int64_t since;			/* Of the oldest. */
 	size_t count;
 	int64_t ids[PIECE_RECORDS];
@@ -238,7 +246,8 @@ take_tally(void * context, const struct spool_record * record)
 
 	if (!gathering->any_weight && record->weight != gathering->weight)
 		return (true);
-	tally = tally_create(worker->arena);
+	arena_reset(worker->scratch);
+	tally = tally_create(worker->scratch);
 	gathering->why = pack_read(tally, record->bytes, record->length);
 	if (gathering->why != NULL) {
 		/* It is set aside, and comes alone. */
@@ -250,13 +259,12 @@ take_tally(void * context, const struct spool_record * record)
 	} else if (!tally_may_merge(gathering->merged, tally))
 		return (false);
 	else
-		tally_merge(gathering->merged, tally);
+		tally_absorb(gathering->merged, tally);
 	if (gathering->count == 0)
 		gathering->since = record->since;
 	gathering->ids[gathering->count++] = record->id;
-	return (gathering->why == NULL && gathering->count < PIECE_RECORDS &&
-	    !is_full(worker) &&
-	    (gathering->any_weight || gathering->count < MERGE_COUNT) &&
+	return (gathering->why == NULL &&
+	    gathering->count < gathering->records_max && !is_full(worker) &&
 	    gathering->merged->counters < gathering->counters_max);
 }
 
@@ -289,11 +297,16 @@ static enum replay_result
 prepare_tallies(struct worker * worker)
 {
 	struct gathering gathering = { .any_weight = true,
-	    .counters_max = PIECE_COUNTERS };
+	    .counters_max = PIECE_COUNTERS,
+	    .records_max = worker->due < PIECE_RECORDS ?
+	    (size_t)worker->due : PIECE_RECORDS };
 	struct spool_record record = { .kind = SPOOL_CALLS, .reason = "" };
-	enum spool_result result = gather(worker, &gathering);
+	enum spool_result result;
 	size_t calls;
 
+	if (worker->due == 0)
+		return (REPLAY_DONE);
+	result = gather(worker, &gathering);
 	if (result != SPOOL_DONE)
 		return (REPLAY_NO_SPOOL);
 	if (gathering.count == 0)
@@ -318,6 +331,7 @@ prepare_tallies(struct worker * worker)
 		CRASH_POINT("replay-stored");
 	}
 	worker->replayed += gathering.count;
+	worker->due -= gathering.count;
 	return (result == SPOOL_DONE || result == SPOOL_CHANGED ?
 	    REPLAY_BUSY : REPLAY_NO_SPOOL);
 }
@@ -353,7 +367,8 @@ are_many(struct worker * worker)
 static bool
 merge_some(struct worker * worker)
 {
-	struct gathering gathering = { .counters_max = MERGED_COUNTERS };
+	struct gathering gathering = { .counters_max = MERGED_COUNTERS,
+	    .records_max = MERGE_COUNT };
 	struct spool_record record = { .kind = SPOOL_TALLY, .reason = "" };
 	struct spool_depth depth;
 
@@ -394,6 +409,7 @@ worker_init(struct worker * worker, struct sink * sink, struct spool * spool,
 	worker->spool = spool;
 	worker->stats = stats;
 	worker->arena = arena_create(KEEP_BYTES);
+	worker->scratch = arena_create(KEEP_BYTES);
 	worker->memory_max = sink_settings_of(sink)->limit_memory;
 	if (worker->memory_max == 0)
 		worker->memory_max = SIZE_MAX;
@@ -406,40 +422,29 @@ worker_free(struct worker * worker)
 
 	drop_refusals(worker);
 	arena_free(worker->arena);
+	arena_free(worker->scratch);
 	buffer_free(&worker->bytes);
 }
 
+/*
+ * Wait for the next pass, of which the last one ${began} then.  It comes after
+ * the interval even if there is more to do: meanwhile more gathers that can be
+ * merged.  Return false when there is to be none.
+ */
 static bool
-is_stopping(struct replay * replay)
+wait_for_next(struct replay * replay, int64_t began)
 {
-	bool stopping;
-
-	pthread_mutex_lock(&replay->lock);
-	stopping = replay->stopping;
-	pthread_mutex_unlock(&replay->lock);
-	return (stopping);
-}
-
-/* Wait until there is something to do.  Return false when it is to stop. */
-static bool
-wait_for_work(struct replay * replay)
-{
-	int64_t until = clock_monotonic() + (replay->lost ? PROBE_INTERVAL :
+	int64_t until = began + (replay->lost ? PROBE_INTERVAL :
 	    replay->interval);
-	struct timespec limit = { .tv_sec = until / 1000,
-	    .tv_nsec = until % 1000 * 1000000 };
-	bool stopping;
+	struct timespec limit = clock_timespec(until);
 	int error = 0;
 
 	pthread_mutex_lock(&replay->lock);
-	while (!replay->stopping && error == 0 &&
-	    (!replay->woken || replay->lost))
-		error = pthread_cond_timedwait(&replay->wake, &replay->lock,
+	while (!replay->stopping && error == 0)
+		error = pthread_cond_timedwait(&replay->stop, &replay->lock,
 		    &limit);
-	replay->woken = false;
-	stopping = replay->stopping;
 	pthread_mutex_unlock(&replay->lock);
-	return (!stopping);
+	return (!replay->stopping);
 }
 
 static void
@@ -459,15 +464,18 @@ replay_waiting(struct replay * replay)
 {
 	struct worker * worker = &replay->worker;
 	enum replay_result result = REPLAY_BUSY;
+	struct spool_depth depth;
 
 	if (!spool_lock(worker->spool))
 		return;
-	while (result == REPLAY_BUSY && !replay->lost && !is_stopping(replay))
+	if (spool_depth(worker->spool, SPOOL_TALLY, &depth) == SPOOL_DONE)
+		worker->due = depth.records;
+	while (result == REPLAY_BUSY && !replay->lost && !replay->stopping)
 		result = replay_piece(worker);
 	if (result == REPLAY_NO_REDIS)
 		replay->lost = true;
 	if (replay->lost && are_many(worker))
-		while (!is_stopping(replay) && merge_some(worker))
+		while (!replay->stopping && merge_some(worker))
 			continue;
 	spool_unlock(worker->spool);
 }
@@ -476,11 +484,13 @@ static void *
 run(void * context)
 {
 	struct replay * replay = context;
+	int64_t began;
 
 	do {
+		began = clock_monotonic();
 		look_for_redis(replay);
 		replay_waiting(replay);
-	} while (wait_for_work(replay));
+	} while (wait_for_next(replay, began));
 	return (NULL);
 }
 
@@ -492,7 +502,7 @@ destroy(struct replay * replay)
 	sink_free(replay->worker.sink);
 	spool_free(replay->worker.spool);
 	pthread_mutex_destroy(&replay->lock);
-	pthread_cond_destroy(&replay->wake);
+	pthread_cond_destroy(&replay->stop);
 	free(replay);
 }
 
@@ -509,7 +519,7 @@ replay_start(struct sink * sink, struct spool * spool, struct stats * stats,
 	pthread_mutex_init(&replay->lock, NULL);
 	pthread_condattr_init(&attributes);
 	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-	pthread_cond_init(&replay->wake, &attributes);
+	pthread_cond_init(&replay->stop, &attributes);
 	pthread_condattr_destroy(&attributes);
 	error = pthread_create(&replay->thread, NULL, run, replay);
 	if (error == 0)
@@ -517,18 +527,6 @@ replay_start(struct sink * sink, struct spool * spool, struct stats * stats,
 	destroy(replay);
 	errno = error;
 	return (NULL);
-}
-
-void
-replay_wake(struct replay * replay)
-{
-
-	if (replay == NULL)
-		return;
-	pthread_mutex_lock(&replay->lock);
-	replay->woken = true;
-	pthread_cond_signal(&replay->wake);
-	pthread_mutex_unlock(&replay->lock);
 }
 
 void
@@ -549,22 +547,16 @@ replay_redis_serves(const struct replay * replay)
 bool
 replay_stop(struct replay * replay, int64_t deadline)
 {
-	struct timespec limit;
-	int64_t remaining = clock_remaining(deadline);
+	/* Joining knows the time of day only. */
+	struct timespec limit = clock_timespec(clock_now_ms() +
+	    clock_remaining(deadline));
 
 	if (replay == NULL)
 		return (true);
 	pthread_mutex_lock(&replay->lock);
 	replay->stopping = true;
-	pthread_cond_signal(&replay->wake);
+	pthread_cond_signal(&replay->stop);
 	pthread_mutex_unlock(&replay->lock);
-	clock_gettime(CLOCK_REALTIME, &limit);
-	limit.tv_sec += remaining / 1000;
-	limit.tv_nsec += remaining % 1000 * 1000000;
-	if (limit.tv_nsec >= 1000000000) {
-		limit.tv_nsec -= 1000000000;
-		limit.tv_sec++;
-	}
 	if (pthread_timedjoin_np(replay->thread, NULL, &limit) != 0)
 		return (false);
 	destroy(replay);
@@ -582,6 +574,7 @@ replay_all(struct sink * sink, struct spool * spool, struct stats * stats,
 	if (!spool_lock(spool))
 		return (REPLAY_BUSY);
 	worker_init(&worker, sink, spool, stats);
+	worker.due = UINT64_MAX;
 	while (result == REPLAY_BUSY) {
 		result = replay_piece(&worker);
 		if (progress != NULL &&

@@ -18,8 +18,8 @@ struct replay;
 
 /**
  * replay_start(sink, spool, stats, interval):
- * Start a thread that replays, as soon as Redis takes it, what is in the spool
- * now and what comes; it looks at least every ${interval} milliseconds.  It
+ * Start a thread that replays, once Redis takes it, what is in the spool now
+ * and what comes: every ${interval} milliseconds what has gathered.  It
  * takes over ${sink} and ${spool}, which nobody else may use.  Return NULL
  * with errno if the thread cannot be created; both are freed then.
  */
@@ -27,16 +27,10 @@ struct replay * replay_start(struct sink * sink, struct spool * spool,
     struct stats * stats, int64_t interval);
 
 /**
- * replay_wake(replay):
- * Something has been put into the spool.  Any thread may call this, and of
- * these three also with NULL, for a process that does not replay.
- */
-void replay_wake(struct replay * replay);
-
-/**
  * replay_redis_lost(replay):
  * Redis did not take something in time: until it is back, replay_redis_serves
- * says false.
+ * says false.  Any thread may call this and the next, also with NULL, for a
+ * process that does not replay.
  */
 void replay_redis_lost(struct replay * replay);
 

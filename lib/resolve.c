@@ -11,6 +11,7 @@
 #endif
 
 #include "lib/alloc.h"
+#include "lib/clock.h"
 #include "lib/resolve.h"
 
 /*
@@ -156,8 +157,7 @@ start(const char * host)
 static bool
 wait_for(struct job * job, int64_t deadline)
 {
-	struct timespec until = { .tv_sec = deadline / 1000,
-	    .tv_nsec = deadline % 1000 * 1000000 };
+	struct timespec until = clock_timespec(deadline);
 	int error = 0;
 	bool done;
 

@@ -51,27 +51,13 @@
 /* What a step returns if a record is not there; SQLite never does. */
 #define GONE SQLITE_NOTFOUND
 
-enum statement {
-	STATEMENT_INSERT,
-	STATEMENT_DELETE,
-	STATEMENT_READ,
-	STATEMENT_DEPTH,
-	STATEMENT_COUNT,
-};
-
-static const char * const statement_texts[STATEMENT_COUNT] = {
-	[STATEMENT_INSERT] = SPOOL_SQL_INSERT,
-	[STATEMENT_DELETE] = SPOOL_SQL_DELETE,
-	[STATEMENT_READ] = SPOOL_SQL_READ,
-	[STATEMENT_DEPTH] = SPOOL_SQL_DEPTH,
-};
-
 struct spool {
 	char * path;
 	uint64_t limit;
 	sqlite3 * db;			/* NULL: it is not open. */
 	sqlite3_stmt * statements[STATEMENT_COUNT];
-	struct stat file;		/* The one that was opened. */
+	struct stat file;		/* The one that was opened, */
+	uint64_t pages;			/* and what it may have; 0: unset. */
 	int64_t deadline;		/* Of the use at hand. */
 	int64_t next_try;		/* To open it, */
 	int last;			/* after this. */
@@ -148,6 +134,7 @@ close_file(struct spool * spool)
 		    1, NULL);
 	sqlite3_close(spool->db);
 	spool->db = NULL;
+	spool->pages = 0;
 }
 
 static void
@@ -387,6 +374,21 @@ delete(struct spool * spool, int64_t id)
 	return (code);
 }
 
+static int
+set_limit(struct spool * spool, uint64_t pages)
+{
+	char text[sizeof(SPOOL_SQL_LIMIT) + 32];
+	int code;
+
+	if (pages == spool->pages)
+		return (SQLITE_OK);
+	snprintf(text, sizeof(text), SPOOL_SQL_LIMIT,
+	    (unsigned long long)pages);
+	code = execute(spool, text);
+	spool->pages = code == SQLITE_OK ? pages : 0;
+	return (code);
+}
+
 /*
  * SQLite lets whoever asks first have the database, and that is the one that
  * has just had it.  So who waits for it holds the lock, and is the next.
@@ -396,7 +398,6 @@ begin(struct spool * spool, bool removes)
 {
 	uint64_t rest = spool->limit / 8;
 	uint64_t limit = spool->limit - rest;
-	char text[100];
 	int turn;
 	int code = lock(spool, &turn);
 
@@ -404,9 +405,9 @@ begin(struct spool * spool, bool removes)
 		return (code);
 	if (removes)
 		limit += rest > RESERVE ? rest : RESERVE;
-	snprintf(text, sizeof(text), SPOOL_SQL_BEGIN,
-	    (unsigned long long)limit / SPOOL_SQL_PAGE);
-	code = execute(spool, text);
+	code = run(spool->statements[STATEMENT_BEGIN]);
+	if (code == SQLITE_OK)
+		code = set_limit(spool, limit / SPOOL_SQL_PAGE);
 	close(turn);
 	return (code);
 }
@@ -427,7 +428,7 @@ write_records(struct spool * spool, const struct use * use)
 	if (may && code == SQLITE_OK)
 		code = execute(spool, SPOOL_SQL_SHRINK);
 	if (code == SQLITE_OK)
-		code = execute(spool, "COMMIT");
+		code = run(spool->statements[STATEMENT_COMMIT]);
 	if (code != SQLITE_OK)
 		return (code);
 	/* Within a transaction they are consecutive. */

@@ -10,8 +10,8 @@
 	"PRAGMA page_size=4096; PRAGMA auto_vacuum=INCREMENTAL;" \
 	"PRAGMA synchronous=EXTRA; PRAGMA cache_size=-512;" \
 	"PRAGMA temp_store=MEMORY; PRAGMA mmap_size=0;" \
-	"PRAGMA cell_size_check=ON; PRAGMA journal_size_limit=1048576;" \
-	"PRAGMA wal_autocheckpoint=256;"
+	"PRAGMA cell_size_check=ON; PRAGMA journal_size_limit=2097152;" \
+	"PRAGMA wal_autocheckpoint=512;"
 
 #define SPOOL_SQL_WAL SPOOL_SQL_SETTINGS \
 	"PRAGMA journal_mode=WAL; SELECT 1 FROM sqlite_master"
@@ -40,8 +40,11 @@
 	"INSERT INTO sqlite_sequence VALUES ('record', %lld);" \
 	"PRAGMA user_version=1; COMMIT"
 
+#define SPOOL_SQL_BEGIN "BEGIN IMMEDIATE"
+#define SPOOL_SQL_COMMIT "COMMIT"
+
 /* With the number of pages that the file may have. */
-#define SPOOL_SQL_BEGIN "BEGIN IMMEDIATE; PRAGMA max_page_count=%llu"
+#define SPOOL_SQL_LIMIT "PRAGMA max_page_count=%llu"
 
 /* Free pages are used again; they are given back when they are most. */
 #define SPOOL_SQL_MAY_SHRINK \
@@ -58,5 +61,25 @@
 	"WHERE kind = ? AND id > ? ORDER BY id"
 #define SPOOL_SQL_DEPTH \
 	"SELECT count(*), sum(length), min(since) FROM record WHERE kind = ?"
+
+/* What is prepared once for each opening. */
+enum statement {
+	STATEMENT_INSERT,
+	STATEMENT_DELETE,
+	STATEMENT_READ,
+	STATEMENT_DEPTH,
+	STATEMENT_BEGIN,
+	STATEMENT_COMMIT,
+	STATEMENT_COUNT,
+};
+
+static const char * const statement_texts[STATEMENT_COUNT] = {
+	[STATEMENT_INSERT] = SPOOL_SQL_INSERT,
+	[STATEMENT_DELETE] = SPOOL_SQL_DELETE,
+	[STATEMENT_READ] = SPOOL_SQL_READ,
+	[STATEMENT_DEPTH] = SPOOL_SQL_DEPTH,
+	[STATEMENT_BEGIN] = SPOOL_SQL_BEGIN,
+	[STATEMENT_COMMIT] = SPOOL_SQL_COMMIT,
+};
 
 #endif

@@ -5,7 +5,7 @@
 #include <unistd.h>
 
 #include "fcgi/head.h"
-#include "fcgi/request.h"
+#include "fcgi/job.h"
 #include "fcgi/route.h"
 #include "lib/buffer.h"
 #include "lib/clock.h"
@@ -30,17 +30,19 @@ enum record { BEGIN = 1, ABORT = 2, PARAMS = 4, STDIN = 5 };
 
 static unsigned int committed;
 
-/* Stands in for the committer. */
-enum commit_result
-commit_tally(struct committer * committer, struct tally * tally,
+/* Stands in for the committer: it has the ticket, or has answered it. */
+bool
+commit_submit(struct committer * committer, struct commit_ticket * ticket,
     int64_t spent)
 {
 
 	(void)committer;
 	must(spent >= 0);
-	must(!tally_empty(tally));
+	must(!tally_empty(ticket->tally));
 	committed++;
-	return (committed % 16 == 0 ? COMMIT_UNAVAILABLE : COMMIT_DURABLE);
+	ticket->result = committed % 16 == 0 ? COMMIT_UNAVAILABLE :
+	    COMMIT_DURABLE;
+	return (committed % 2 == 0);
 }
 
 static void
@@ -211,80 +213,59 @@ receive_head(struct head ** head, const int pair[2],
 	return (status);
 }
 
-static bool
-accept_request(FCGX_Request * request, int descriptor,
-    const struct head * head, bool large)
+/* Return the status that was answered, 0 for none. */
+static int
+serve(int descriptor, struct head * head, bool large, bool * failed)
 {
-	int file = head == NULL ? -1 : head_file(head, large);
-	bool accepted;
+	static struct job job;
+	struct exchange * exchange = &job.request.exchange;
+	bool collected = head != NULL;
 
-	request->ipcFd = file == -1 ? descriptor : file;
-	request->keepConnection = 1;
-	accepted = FCGX_Accept_r(request) == 0;
-	if (accepted && file != -1)
-		close(file);
-	/* It has closed what it could make no sense of. */
-	if (!accepted && file != -1)
-		close(descriptor);
-	request->ipcFd = accepted ? descriptor : -1;
-	return (accepted);
-}
-
-static void
-serve(int descriptor, struct exchange * exchange, const struct head * head,
-    bool large)
-{
-	static struct workspace workspace;
-	static FCGX_Request request;
-
-	if (workspace.request == NULL) {
-		workspace_init(&workspace);
-		FCGX_InitRequest(&request, -1, 0);
+	if (job.fcgi == NULL)
+		job_init(&job);
+	if (!job_begin(&job, descriptor, head, large, 30000)) {
+		/* Else it was closed with what made no sense. */
+		if (collected)
+			close(descriptor);
+		return (0);
 	}
-	exchange->fcgi = &request;
-	exchange->began = clock_monotonic();
-	exchange->time_max = 30000;
-	exchange->unread = -1;
-	if (!accept_request(&request, descriptor, head, large))
-		return;
 	if (large)
 		request_refuse(service(), exchange, "too large");
-	else
-		request_serve(service(), &workspace, exchange);
+	else if (!request_serve(service(), &job.request))
+		request_conclude(service(), &job.request);
 	must(exchange->status >= 200 && exchange->status < 600);
 	must(!large || exchange->status == 413);
-	if (exchange->failed)
-		request.keepConnection = 0;
-	FCGX_Finish_r(&request);
-	if (request.ipcFd != -1)
-		close(request.ipcFd);
-	request.ipcFd = -1;
+	job_end(&job);
+	close(descriptor);
+	*failed = exchange->failed;
+	return (exchange->status);
 }
 
 /* Return the status that was answered, 0 for none. */
 static int
 try_records(const struct buffer * records, size_t piece)
 {
-	struct exchange exchange = { .fcgi = NULL };
 	struct head * head = NULL;
 	enum head_status status;
 	char answer[32768];
+	bool failed = false;
+	int answered = 0;
 	ssize_t count;
 	int pair[2];
 
 	must(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) == 0);
 	status = receive_head(&head, pair, records, piece);
-	if (status == HEAD_END)
+	if (status == HEAD_END) {
 		close(pair[1]);
-	else
-		serve(pair[1], &exchange, head, status == HEAD_LARGE);
-	head_free(head);
+		head_free(head);
+	} else
+		answered = serve(pair[1], head, status == HEAD_LARGE, &failed);
 	count = recv(pair[0], answer, sizeof(answer), MSG_DONTWAIT);
-	if (exchange.status != 0 && !exchange.failed)
+	if (answered != 0 && !failed)
 		must(count > 0 && status_of(answer, (size_t)count) ==
-		    exchange.status);
+		    answered);
 	close(pair[0]);
-	return (exchange.status);
+	return (answered);
 }
 
 int

@@ -1,0 +1,187 @@
+#include <errno.h>
+#include <fcgiapp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "fcgi/job.h"
+#include "lib/alloc.h"
+#include "lib/clock.h"
+
+/*
+ * libfcgi's accept blocks, and its request binds a connection to a thread.  So
+ * we accept ourselves and lend a connection to a request by setting ipcFd,
+ * which libfcgi keeps in the open for this kind of use; with a listening socket
+ * of -1 it can never accept one itself.  It reads a head that had to be
+ * collected from a file in memory, and all else from the connection.
+ *
+ * Time-outs of the socket's own would cost two system calls for each
+ * connection.  A look at all jobs each second does as well: what is late is
+ * shut down, and whoever waits for it in read or write then returns.
+ */
+
+/* Milliseconds that libfcgi waits for a peer whose records are out of order
+ * to close its end; of all others we do it ourselves, without a thread. */
+#define LINGER_MAX "10"
+
+int
+job_setup(void)
+{
+
+	/* Its default would hold a thread for two seconds. */
+	setenv("LIBFCGI_OS_CLOSE_POLL_TIMEOUT", LINGER_MAX, 0);
+	return (FCGX_Init() == 0 ? 0 : -1);
+}
+
+void
+job_init(struct job * job)
+{
+
+	memset(job, 0, sizeof(*job));
+	job->fcgi = alloc_zeroed(1, sizeof(*job->fcgi));
+	FCGX_InitRequest(job->fcgi, JOB_NONE, 0);
+	job->fcgi->ipcFd = JOB_NONE;
+	job->descriptor = JOB_NONE;
+	request_init(&job->request);
+	job->request.ticket.owner = job;
+	pthread_mutex_init(&job->lock, NULL);
+}
+
+void
+job_free(struct job * job)
+{
+
+	FCGX_Free(job->fcgi, 0);
+	free(job->fcgi);
+	request_free(&job->request);
+	pthread_mutex_destroy(&job->lock);
+}
+
+static void
+set_descriptor(struct job * job, int descriptor)
+{
+
+	pthread_mutex_lock(&job->lock);
+	job->descriptor = descriptor;
+	pthread_mutex_unlock(&job->lock);
+}
+
+static void
+begin_exchange(struct job * job, int descriptor, int64_t since,
+    int64_t time_max)
+{
+	struct exchange * exchange = &job->request.exchange;
+
+	pthread_mutex_lock(&job->lock);
+	memset(exchange, 0, sizeof(*exchange));
+	exchange->fcgi = job->fcgi;
+	exchange->began = since;
+	exchange->time_max = time_max;
+	exchange->unread = -1;
+	exchange->reading = true;
+	job->moved = clock_monotonic();
+	job->received = 0;
+	job->broken_off = false;
+	job->descriptor = descriptor;
+	pthread_mutex_unlock(&job->lock);
+}
+
+/* Have libfcgi read the head.  Return false if it cannot. */
+static bool
+accept_request(struct job * job, int descriptor, const struct head * head,
+    bool large)
+{
+	int file = JOB_NONE;
+	bool accepted;
+
+	if (head != NULL) {
+		file = head_file(head, large);
+		if (file == JOB_NONE)
+			return (false);
+	}
+	job->fcgi->ipcFd = file == JOB_NONE ? descriptor : file;
+	job->fcgi->keepConnection = 1;
+	accepted = FCGX_Accept_r(job->fcgi) == 0;
+	job->request.exchange.reading = false;
+	if (accepted && file != JOB_NONE)
+		close(file);
+	/* What it could not make sense of it has closed. */
+	job->fcgi->ipcFd = accepted ? descriptor : JOB_NONE;
+	return (accepted);
+}
+
+bool
+job_begin(struct job * job, int descriptor, struct head * head, bool large,
+    int64_t time_max)
+{
+	bool accepted;
+
+	begin_exchange(job, descriptor, head == NULL ? clock_monotonic() :
+	    head_since(head), time_max);
+	accepted = accept_request(job, descriptor, head, large);
+	head_free(head);
+	if (!accepted)
+		set_descriptor(job, JOB_NONE);
+	return (accepted);
+}
+
+/* As FCGX_Finish_r, but the connection is ours to close. */
+bool
+job_end(struct job * job)
+{
+	struct exchange * exchange = &job->request.exchange;
+	FCGX_Request * fcgi = job->fcgi;
+	bool usable = fcgi->keepConnection && !exchange->failed;
+
+	exchange->writing = clock_monotonic();
+	usable = FCGX_FClose(fcgi->err) == 0 && usable;
+	usable = FCGX_FClose(fcgi->out) == 0 && usable;
+	usable = FCGX_GetError(fcgi->in) == 0 && usable;
+	set_descriptor(job, JOB_NONE);
+	FCGX_Free(fcgi, 0);
+	fcgi->ipcFd = JOB_NONE;
+	return (usable);
+}
+
+/* Has nothing come for too long? */
+static bool
+is_silent(struct job * job, int64_t now)
+{
+	int64_t received = job->request.exchange.received;
+
+	if (received != job->received) {
+		job->received = received;
+		job->moved = now;
+	}
+	return (now - job->moved >= JOB_RECEIVE_TIMEOUT);
+}
+
+static bool
+is_late(struct job * job, int64_t now, int64_t time_max)
+{
+	const struct exchange * exchange = &job->request.exchange;
+
+	return (exchange->reading && (exchange->began + time_max <= now ||
+	    exchange_deadline(exchange) <= now || is_silent(job, now)));
+}
+
+void
+job_break_off(struct job * job, int64_t now, int64_t time_max)
+{
+	int64_t writing;
+
+	pthread_mutex_lock(&job->lock);
+	writing = job->request.exchange.writing;
+	if (job->descriptor == JOB_NONE)
+		;
+	else if (writing != 0 && now - writing >= JOB_SEND_TIMEOUT)
+		shutdown(job->descriptor, SHUT_RDWR);
+	else if (is_late(job, now, time_max)) {
+		/* libfcgi writes while it reads, if it is asked for values. */
+		shutdown(job->descriptor, job->broken_off ? SHUT_RDWR :
+		    SHUT_RD);
+		job->broken_off = true;
+	}
+	pthread_mutex_unlock(&job->lock);
+}
