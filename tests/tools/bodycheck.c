@@ -22,15 +22,21 @@
  * its offset and its detail, with tabs between.  Pointer and detail are
  * escaped as inside a JSON string, so that no name from a body can forge a
  * column.
+ *
+ * With --stream the bodies come from standard input, each after its length in
+ * four bytes, the highest first, and a body's number, from 0, stands for FILE.
+ * They may be many, so fewer sizes are tried.
  */
 #define SIZE_EACH_UP_TO 64
 #define SIZE_LARGE 4096
+#define STREAM_BODY_MAX (64 * 1024 * 1024)
 
 struct options {
 	struct body_settings settings;
 	enum body_encoding encoding;
 	int64_t announced;
 	bool dump;
+	bool stream;
 };
 
 struct bytes {
@@ -458,9 +464,12 @@ report_difference(const char * name, const struct outcome * first,
 
 /* The size of pieces after ${size}; 0 if it was the last. */
 static size_t
-next_size(size_t size, size_t whole)
+next_size(const struct options * options, size_t size, size_t whole)
 {
 
+	/* 2, 3, 5, 9, 17...: token boundaries fall everywhere in time. */
+	if (options->stream && size < SIZE_EACH_UP_TO)
+		return (size * 2 - 1);
 	if (size < SIZE_EACH_UP_TO)
 		return (size + 1);
 	if (size == SIZE_EACH_UP_TO)
@@ -477,7 +486,7 @@ check_body(const struct workplace * workplace, const struct options * options,
 	size_t size;
 
 	for (size = 2; same && size != 0;
-	    size = next_size(size, input->length)) {
+	    size = next_size(options, size, input->length)) {
 		struct outcome next = read_body(workplace, options, input,
 		    size);
 
@@ -526,7 +535,7 @@ usage(void)
 	fputs("usage: bodycheck [--skip] [--environment E] [--limit-name N]\n"
 	    "    [--limit-depth N] [--limit-counters N] [--limit-body N]\n"
 	    "    [--limit-inflated N] [--announced N] [--gzip | --deflate]\n"
-	    "    [--dump] FILE...\n", stderr);
+	    "    [--dump] --stream | FILE...\n", stderr);
 	exit(2);
 }
 
@@ -585,6 +594,9 @@ set_option(struct options * options, int option, const char * value)
 	case 'p':
 		options->dump = true;
 		break;
+	case 'S':
+		options->stream = true;
+		break;
 	default:
 		usage();
 	}
@@ -605,6 +617,7 @@ read_options(struct options * options, int argc, char ** argv)
 		{ "gzip", no_argument, NULL, 'z' },
 		{ "deflate", no_argument, NULL, 'f' },
 		{ "dump", no_argument, NULL, 'p' },
+		{ "stream", no_argument, NULL, 'S' },
 		{ NULL, 0, NULL, 0 },
 	};
 	int option;
@@ -632,17 +645,67 @@ static const struct options defaults = {
 	.announced = -1,
 };
 
+static bool
+check_files(const struct workplace * workplace, const struct options * options,
+    char * const * names)
+{
+	struct bytes input;
+	bool same = true;
+
+	for (; *names != NULL; names++) {
+		input = read_file(*names);
+		if (!check_body(workplace, options, *names, &input))
+			same = false;
+		free(input.bytes);
+	}
+	return (same);
+}
+
+/* Read a body and the length before it.  Return false at the end of all. */
+static bool
+read_next(struct bytes * input)
+{
+	unsigned char length[4];
+	size_t got = fread(length, 1, sizeof(length), stdin);
+
+	if (got == 0)
+		return (false);
+	input->length = (size_t)length[0] << 24 | (size_t)length[1] << 16 |
+	    (size_t)length[2] << 8 | length[3];
+	if (got < sizeof(length) || input->length > STREAM_BODY_MAX)
+		fail("is no length", "standard input");
+	input->bytes = alloc_bytes(input->length);
+	if (fread(input->bytes, 1, input->length, stdin) != input->length)
+		fail("ends within a body", "standard input");
+	return (true);
+}
+
+static bool
+check_stream(const struct workplace * workplace, const struct options * options)
+{
+	struct bytes input;
+	char name[32];
+	bool same = true;
+	size_t number;
+
+	for (number = 0; read_next(&input); number++) {
+		snprintf(name, sizeof(name), "%zu", number);
+		if (!check_body(workplace, options, name, &input))
+			same = false;
+		free(input.bytes);
+	}
+	return (same);
+}
+
 int
 main(int argc, char ** argv)
 {
 	struct options options = defaults;
 	struct workplace workplace;
-	struct bytes input;
-	bool same = true;
-	int i;
+	bool same;
 
 	read_options(&options, argc, argv);
-	if (optind == argc)
+	if ((optind == argc) != options.stream)
 		usage();
 	if (digest_init() != 0)
 		fail("there are no random numbers", "digest_init");
@@ -650,12 +713,8 @@ main(int argc, char ** argv)
 	log_set_level(LOG_LEVEL_ERROR);
 	workplace.arena = arena_create(4096);
 	workplace.scratch = arena_create(4096);
-	for (i = optind; i < argc; i++) {
-		input = read_file(argv[i]);
-		if (!check_body(&workplace, &options, argv[i], &input))
-			same = false;
-		free(input.bytes);
-	}
+	same = options.stream ? check_stream(&workplace, &options) :
+	    check_files(&workplace, &options, argv + optind);
 	arena_free(workplace.scratch);
 	arena_free(workplace.arena);
 	return (same ? 0 : 1);
