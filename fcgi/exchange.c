@@ -115,31 +115,36 @@ wait_for_input(int64_t until)
 	return (ppoll(&input, 1, &limit, &none) == 1);
 }
 
+/*
+ * As libfcgi does, fill the buffer: a body that comes by single bytes would take
+ * long to read.  RFC 3875, section 4.2: no more than CONTENT_LENGTH is ours.
+ */
 static enum exchange_status
-read_cgi(struct exchange * exchange, void * bytes, size_t size,
+read_cgi(struct exchange * exchange, char * bytes, size_t size,
     size_t * length)
 {
 	ssize_t count;
 
-	/* RFC 3875, section 4.2: no more than CONTENT_LENGTH is ours. */
 	if (exchange->unread >= 0 && (uint64_t)exchange->unread < size)
 		size = (size_t)exchange->unread;
-	if (size > 0 && !wait_for_input(exchange_deadline(exchange))) {
-		exchange->failed = true;
-		return (EXCHANGE_LATE);
+	for (count = 1; *length < size && count != 0; *length += (size_t)count) {
+		if (!wait_for_input(exchange_deadline(exchange))) {
+			exchange->failed = true;
+			return (EXCHANGE_LATE);
+		}
+		do
+			count = read(STDIN_FILENO, bytes + *length,
+			    size - *length);
+		while (count == -1 && errno == EINTR);
+		if (count == -1) {
+			exchange->failed = true;
+			return (EXCHANGE_BROKEN);
+		}
+		if (exchange->unread >= 0)
+			exchange->unread -= count;
 	}
-	do
-		count = size == 0 ? 0 : read(STDIN_FILENO, bytes, size);
-	while (count == -1 && errno == EINTR);
-	if (count == -1) {
-		exchange->failed = true;
-		return (EXCHANGE_BROKEN);
-	}
-	*length = (size_t)count;
-	if (exchange->unread >= 0)
-		exchange->unread -= count;
-	exchange->ended = count == 0;
-	return (count > 0 ? EXCHANGE_MORE : EXCHANGE_END);
+	exchange->ended = count == 0 || size == 0;
+	return (*length > 0 ? EXCHANGE_MORE : EXCHANGE_END);
 }
 
 enum exchange_status

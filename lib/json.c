@@ -92,11 +92,17 @@ yajl_give_back(void * context, void * piece)
 }
 
 static bool
+is_space(char c)
+{
+
+	return (c == ' ' || c == '\n' || c == '\t' || c == '\r');
+}
+
+static bool
 separates(char c)
 {
 
-	return (c == ' ' || c == ',' || c == ':' || c == '\n' || c == '\t' ||
-	    c == '\r');
+	return (c == ',' || c == ':' || is_space(c));
 }
 
 /* Position of the first byte from ${position} on that begins a token. */
@@ -409,10 +415,26 @@ next_token(const struct json * json)
 
 	if (json->pending)
 		return (json->pending_start);
-	while (i < json->piece_length && strchr(" \t\r\n",
-	    json->piece[i]) != NULL)
+	while (i < json->piece_length && is_space(json->piece[i]))
 		i++;
 	return (json->base + i);
+}
+
+static char
+first_byte(const struct json * json)
+{
+
+	return (json->pending ? json->pending_first :
+	    json->piece[token_start(json) - json->base]);
+}
+
+static bool
+reject_long(struct json * json)
+{
+
+	return (reject_token(json, first_byte(json) == '"' ?
+	    "a string is longer than 64 KiB" :
+	    "a number is longer than 4 KiB"));
 }
 
 /* The token that yajl has just read, behind any separators. */
@@ -467,6 +489,10 @@ reject_syntax(struct json * json)
 
 	while (strstr((const char *)text, texts[i].yajl) == NULL)
 		i++;
+	/* In smaller pieces it would have been too long before it was wrong. */
+	if (stopped > token_start(json) + RAW_STRING_MAX +
+	    (texts[i].place != STOPPED && first_byte(json) == '"'))
+		return (reject_long(json));
 	switch (texts[i].place) {
 	case STOPPED:
 		break;
@@ -487,15 +513,10 @@ reject_syntax(struct json * json)
 static bool
 check_tail(struct json * json)
 {
-	uint64_t position = json->previous_end;
-	size_t i = position > json->base ? (size_t)(position - json->base) : 0;
+	uint64_t position = next_token(json);
 
-	for (; i < json->piece_length; i++)
-		if (!separates(json->piece[i]) || json->piece[i] == ',' ||
-		    json->piece[i] == ':')
-			return (reject_text(json, json->base + i,
-			    "something follows the JSON text"));
-	return (true);
+	return (position == json->base + json->piece_length || reject_text(
+	    json, position, "something follows the JSON text"));
 }
 
 /* The piece goes away: keep what is still needed of it. */
@@ -512,9 +533,7 @@ piece_done(struct json * json)
 			    json->piece[json->pending_start - json->base];
 	}
 	if (json->pending && end - json->pending_start > RAW_STRING_MAX)
-		return (reject_token(json, json->pending_first == '"' ?
-		    "a string is longer than 64 KiB" :
-		    "a number is longer than 4 KiB"));
+		return (reject_long(json));
 	path_keep(&json->path);
 	json->base = end;
 	return (true);

@@ -69,43 +69,63 @@ window_bits(const struct unpack * unpack)
 	return (BITS_RAW);
 }
 
+/* Hand on what has been unpacked, if there is any. */
+static bool
+hand_on(struct unpack * unpack, unpack_take * take, void * context)
+{
+	z_stream * zlib = &unpack->zlib;
+	size_t produced = OUTPUT_SIZE - zlib->avail_out;
+
+	zlib->next_out = unpack->output;
+	zlib->avail_out = OUTPUT_SIZE;
+	unpack->stopped = produced > 0 &&
+	    !take(context, unpack->output, produced);
+	return (!unpack->stopped);
+}
+
+/*
+ * Members of a byte each would make pieces of a byte, and what reads a long
+ * string in so many pieces takes long for it: what comes out is handed on when
+ * there is much, or no more of it.
+ */
 static const char *
 unpack_bytes(struct unpack * unpack, const unsigned char * bytes,
     size_t length, unpack_take * take, void * context)
 {
 	z_stream * zlib = &unpack->zlib;
-	size_t produced;
+	bool damaged, full;
 	int status;
 
 	/* zlib takes a pointer to bytes that it does not change. */
 	zlib->next_in = (z_const Bytef *)(uintptr_t)bytes;
 	zlib->avail_in = (uInt)length;
+	zlib->next_out = unpack->output;
+	zlib->avail_out = OUTPUT_SIZE;
 	do {
 		if (unpack->ended) {
 			if (zlib->avail_in == 0)
 				break;
 			if (unpack->format != UNPACK_GZIP)
-				return ("something follows the compressed "
-				    "body");
+				return (hand_on(unpack, take, context) ?
+				    "something follows the compressed body" :
+				    NULL);
 			unpack->before += zlib->total_in;
 			if (inflateReset(zlib) != Z_OK)
 				abort();
 			unpack->ended = false;
 		}
-		zlib->next_out = unpack->output;
-		zlib->avail_out = OUTPUT_SIZE;
 		status = inflate(zlib, Z_NO_FLUSH);
 		unpack->ended = status == Z_STREAM_END;
+		damaged = status != Z_OK && status != Z_STREAM_END &&
+		    status != Z_BUF_ERROR;
+		full = zlib->avail_out == 0;
 		/* Also what stands before the damage: the first fault wins. */
-		produced = OUTPUT_SIZE - zlib->avail_out;
-		if (produced > 0 && !take(context, unpack->output, produced)) {
-			unpack->stopped = true;
+		if ((damaged || full) && !hand_on(unpack, take, context))
 			return (NULL);
-		}
-		if (status != Z_OK && status != Z_STREAM_END &&
-		    status != Z_BUF_ERROR)
+		if (damaged)
 			return ("the compressed body is damaged");
-	} while (zlib->avail_in > 0 || zlib->avail_out == 0);
+	} while (zlib->avail_in > 0 || full);
+	hand_on(unpack, take, context);
 	return (NULL);
 }
 

@@ -908,6 +908,34 @@ def cgi_input():
               "CGI: a body that is larger than a pipe")
 
 
+def cgi_drip():
+    """A body that comes by single bytes costs no more than any other."""
+    content = b'{"x":"' + b"\\u0061" * 60000
+    drops = 1500
+    with Place() as place:
+        redis = Redis(place)
+        process = cgi_open(redis, content + b"a" * drops)
+        process.stdin.write(content)
+        for _ in range(drops):
+            until(lambda: waiting(process.stdin) == 0, "it to be read")
+            process.stdin.write(b"a")
+        process.stdin.close()
+        answer = fcgi.Answer(process.stdout.read())
+        _, code, used = os.wait4(process.pid, 0)
+        process.returncode = code
+        equal(answer.status, 400, "CGI: a string that comes by single bytes")
+        # Reading all of it again with each byte would take half a second.
+        note(f"it took {used.ru_utime:.3f} s")
+        check(SANITIZER or used.ru_utime < 0.2, "CGI: in little time",
+              used.ru_utime)
+
+
+def waiting(pipe):
+    """How many bytes of a pipe nobody has read yet."""
+    return struct.unpack("i", fcntl.ioctl(pipe, termios.FIONREAD,
+                                          b"\0" * 4))[0]
+
+
 def cgi_unread():
     """A body that is not wanted is read all the same, after the answer.
 
@@ -988,9 +1016,7 @@ def cgi_faults():
         process = cgi_open(redis, content)
         process.stdin.write(content[:20])
         # It has read the half when the pipe is empty.
-        until(lambda: struct.unpack("i", fcntl.ioctl(
-            process.stdin, termios.FIONREAD, b"\0" * 4))[0] == 0,
-            "the half body to be read")
+        until(lambda: waiting(process.stdin) == 0, "the half body to be read")
         process.send_signal(signal.SIGTERM)
         try:
             process.wait(STOP_LIMIT)
@@ -1210,5 +1236,6 @@ def secrets():
 run([large_body, idle_memory, stop_under_load, stop_with_parent,
      stop_while_idle, stop_half_way, stop_without_redis, hang_up,
      come_and_go, inherited, passed_on, path_modes, paths, at_once, hosts,
-     shared, few_descriptors, cgi_answers, cgi_input, cgi_unread, cgi_at_once, cgi_faults, usage,
+     shared, few_descriptors, cgi_answers, cgi_input, cgi_drip, cgi_unread,
+     cgi_at_once, cgi_faults, usage,
      check_config, variables_and_files, secrets])

@@ -25,7 +25,7 @@
  *
  * With --stream the bodies come from standard input, each after its length in
  * four bytes, the highest first, and a body's number, from 0, stands for FILE.
- * They may be many, so fewer sizes are tried.
+ * With --few-sizes fewer sizes are tried, for there may be millions of bodies.
  */
 #define SIZE_EACH_UP_TO 64
 #define SIZE_LARGE 4096
@@ -37,6 +37,7 @@ struct options {
 	int64_t announced;
 	bool dump;
 	bool stream;
+	bool few_sizes;
 };
 
 struct bytes {
@@ -468,7 +469,7 @@ next_size(const struct options * options, size_t size, size_t whole)
 {
 
 	/* 2, 3, 5, 9, 17...: token boundaries fall everywhere in time. */
-	if (options->stream && size < SIZE_EACH_UP_TO)
+	if (options->few_sizes && size < SIZE_EACH_UP_TO)
 		return (size * 2 - 1);
 	if (size < SIZE_EACH_UP_TO)
 		return (size + 1);
@@ -535,7 +536,7 @@ usage(void)
 	fputs("usage: bodycheck [--skip] [--environment E] [--limit-name N]\n"
 	    "    [--limit-depth N] [--limit-counters N] [--limit-body N]\n"
 	    "    [--limit-inflated N] [--announced N] [--gzip | --deflate]\n"
-	    "    [--dump] --stream | FILE...\n", stderr);
+	    "    [--dump] [--few-sizes] --stream | FILE...\n", stderr);
 	exit(2);
 }
 
@@ -597,6 +598,9 @@ set_option(struct options * options, int option, const char * value)
 	case 'S':
 		options->stream = true;
 		break;
+	case 'w':
+		options->few_sizes = true;
+		break;
 	default:
 		usage();
 	}
@@ -618,6 +622,7 @@ read_options(struct options * options, int argc, char ** argv)
 		{ "deflate", no_argument, NULL, 'f' },
 		{ "dump", no_argument, NULL, 'p' },
 		{ "stream", no_argument, NULL, 'S' },
+		{ "few-sizes", no_argument, NULL, 'w' },
 		{ NULL, 0, NULL, 0 },
 	};
 	int option;

@@ -598,7 +598,7 @@ static void
 check_long(const char * name, const char * before, const char * unit,
     size_t count, const char * after, const char * wanted)
 {
-	static const size_t pieces[] = { 500000, 65536, 8192, 8191, 1000 };
+	static const size_t pieces[] = { 500000, 65536, 8191, 5000 };
 	size_t unit_length = strlen(unit);
 	char * text = malloc(strlen(before) + count * unit_length +
 	    strlen(after) + 1);
@@ -652,6 +652,56 @@ test_long(void)
 	    "[@0 #1@300001/0 ]@0");
 	check_long("trailing white space without end", "[]", "\n", 300000, "x",
 	    "[@0 ]@0 I!300002");
+}
+
+/* Of what is too long and wrong, too, the same is said in all pieces. */
+static void
+test_long_and_wrong(void)
+{
+	static const struct {
+		const char * name;
+		const char * before;
+		const char * unit;
+		size_t most;		/* Units before it is too long. */
+		const char * after;
+		const char * wrong;
+		const char * tedious;	/* What is said beyond that. */
+	} rows[] = {
+		{ "a control character in a string", "[\"", "a", 393217,
+		  "\x01\"]", "[@0 I!393219 /0", "[@0 I!1 /0" },
+		{ "an unknown escape in a string", "[\"", "a", 393216,
+		  "\\q\"]", "[@0 I!393219 /0", "[@0 I!1 /0" },
+		{ "a surrogate in a string", "[\"", "a", 393211,
+		  "\\ud800x\"]", "[@0 I!393213 /0", "[@0 I!1 /0" },
+		{ "a vertical tab in a string", "[\"", "a", 393217,
+		  "\v\"]", "[@0 I!393219 /0", "[@0 I!1 /0" },
+		{ "a control character in a name", "{\"", "a", 393217,
+		  "\x01\":1}", "{@0 I!393219", "{@0 I!1" },
+		{ "a number without an exponent", "[", "1", 393217,
+		  "e]", "[@0 I!393219 /0", "[@0 I!1 /0" },
+		{ "a string in place of a colon", "{\"a\" \"", "a", 393217,
+		  "\":1}", "{@0 k\"a\"@1/a I!5 /a",
+		  "{@0 k\"a\"@1/a I!5 /a" },
+		{ "a number in place of a colon", "{\"a\" ", "1", 393218,
+		  "}", "{@0 k\"a\"@1/a I!5 /a", "{@0 k\"a\"@1/a I!5 /a" },
+		{ "a long number and a vertical tab", "[", "1", 393218,
+		  "\v]", "[@0 I!393219 /0", "[@0 I!1 /0" },
+	};
+	char name[100];
+	size_t i;
+
+	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		snprintf(name, sizeof(name), "%s, just", rows[i].name);
+		check_long(name, rows[i].before, rows[i].unit, rows[i].most,
+		    rows[i].after, rows[i].wrong);
+		snprintf(name, sizeof(name), "%s, too long", rows[i].name);
+		check_long(name, rows[i].before, rows[i].unit,
+		    rows[i].most + 1, rows[i].after, rows[i].tedious);
+		snprintf(name, sizeof(name), "%s, far too long",
+		    rows[i].name);
+		check_long(name, rows[i].before, rows[i].unit,
+		    rows[i].most + 70000, rows[i].after, rows[i].tedious);
+	}
 }
 
 /* A token that never ends is rejected before it has taken much memory. */
@@ -970,6 +1020,7 @@ main(void)
 	test_reject();
 	test_depth();
 	test_long();
+	test_long_and_wrong();
 	test_endless();
 	test_pointers();
 	test_lengths();

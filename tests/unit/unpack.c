@@ -455,18 +455,35 @@ test_stop(void)
 }
 
 /* Two members, of which the taker wants but the first. */
+/* What members hold is handed on together, and the taker can stop there. */
 static void
-test_stop_member(void)
+test_many_members(void)
 {
 	struct bytes packed = { NULL, 0, 0, 0 };
-	struct bytes out = { NULL, 0, 0, 1 };
+	struct bytes out = { NULL, 0, 0, 0 };
+	struct bytes text = { NULL, 0, 0, 0 };
+	struct result result;
+	size_t i;
 
-	pack(&packed, BITS_GZIP, 6, "first", 5, false);
-	pack(&packed, BITS_GZIP, 6, "second", 6, false);
-	ok(unpack(&out, UNPACK_GZIP, packed.bytes, packed.length,
-	    SIZE_MAX).why == NULL && out.calls == 1 && out.length == 5,
-	    "the taker can stop between two members");
+	for (i = 0; i < 20000; i++) {
+		char byte = (char)('a' + i % 26);
+
+		pack(&packed, BITS_GZIP, 6, &byte, 1, false);
+		append(&text, &byte, 1);
+	}
+	result = unpack(&out, UNPACK_GZIP, packed.bytes, packed.length,
+	    SIZE_MAX);
+	ok(result.why == NULL && result.complete && out.length == text.length &&
+	    memcmp(out.bytes, text.bytes, text.length) == 0,
+	    "20,000 members of a byte each");
+	ok(out.calls <= 3, "they are handed on in %d pieces", out.calls);
+	out.stop_at = 1;
+	result = unpack(&out, UNPACK_GZIP, packed.bytes, packed.length,
+	    SIZE_MAX);
+	ok(result.why == NULL && out.calls == 1 && out.length < text.length,
+	    "the taker can stop among them, after %zu", out.length);
 	free(packed.bytes);
+	free(text.bytes);
 	free(out.bytes);
 }
 
@@ -598,7 +615,7 @@ main(void)
 	test_checks();
 	test_other_formats();
 	test_stop();
-	test_stop_member();
+	test_many_members();
 	test_empty_feeds();
 	test_fault_positions();
 	test_position();
