@@ -94,8 +94,8 @@ write_member(struct problem * problem, const char * name, const char * value)
 	write_raw(problem, "\"");
 	write_raw(problem, name);
 	write_raw(problem, "\":");
-	problem->used += quote_json(problem->text + problem->used, value,
-	    strlen(value));
+	problem->used += quote_json_ascii(problem->text + problem->used,
+	    value, strlen(value));
 }
 
 /* A random UUID (RFC 9562, section 5.4), for whoever searches the logs. */

@@ -12,6 +12,16 @@
 #include "lib/quote.h"
 #include "lib/replay.h"
 
+/* Say something that has a text from outside in it. */
+static void
+complain(const char * before, const char * text, const char * behind)
+{
+
+	fputs(before, stderr);
+	quote_print(stderr, text);
+	fputs(behind, stderr);
+}
+
 int
 manage_ready(const char * path)
 {
@@ -23,14 +33,16 @@ manage_ready(const char * path)
 		return (MANAGE_FAILED);
 	}
 	if (stat(path, &file) != 0) {
-		fprintf(stderr, "flagtally: %s: %s\n", path, errno == ENOENT ?
-		    "there is no spool yet, and nothing waits" :
-		    strerror(errno));
-		return (errno == ENOENT ? 0 : MANAGE_FAILED);
+		int error = errno;
+
+		complain("flagtally: ", path, error == ENOENT ?
+		    ": there is no spool yet, and nothing waits" : ": ");
+		complain("", error == ENOENT ? "" : strerror(error), "\n");
+		return (error == ENOENT ? 0 : MANAGE_FAILED);
 	}
 	if (geteuid() == 0 && file.st_uid != 0) {
-		fprintf(stderr, "flagtally: %s belongs to the user with the "
-		    "id %ju: do this as that user\n", path,
+		complain("flagtally: ", path, " belongs to the user with the ");
+		fprintf(stderr, "id %ju: do this as that user\n",
 		    (uintmax_t)file.st_uid);
 		return (MANAGE_FAILED);
 	}
@@ -64,8 +76,8 @@ manage_replay(struct sink * sink, struct spool * spool, struct stats * stats)
 		fputs("flagtally: another process replays\n", stderr);
 		return (MANAGE_LATER);
 	case REPLAY_NO_REDIS:
-		fprintf(stderr, "flagtally: Redis does not take it: %s\n",
-		    sink_reason(sink));
+		complain("flagtally: Redis does not take it: ",
+		    sink_reason(sink), "\n");
 		return (MANAGE_LATER);
 	case REPLAY_NO_SPOOL:
 		break;
@@ -98,8 +110,10 @@ list_record(void * context, const struct spool_record * record)
 
 	(void)context;
 	format_time(since, record->since);
-	printf("%" PRId64 "\t%s\t%s\t%zu\t%s\n", record->id,
-	    kinds[record->kind], since, record->length, record->reason);
+	printf("%" PRId64 "\t%s\t%s\t%zu\t", record->id,
+	    kinds[record->kind], since, record->length);
+	quote_print(stdout, record->reason);
+	putchar('\n');
 	return (true);
 }
 
@@ -136,7 +150,7 @@ print_json(const char * text, size_t length)
 {
 	char * quoted = alloc_bytes(QUOTE_JSON_ROOM(length));
 
-	fwrite(quoted, 1, quote_json(quoted, text, length), stdout);
+	fwrite(quoted, 1, quote_json_ascii(quoted, text, length), stdout);
 	free(quoted);
 }
 
@@ -240,7 +254,7 @@ parse_which(const char * which, struct search * search)
 	search->wanted = strtoll(which, &end, 10);
 	if (search->wanted > 0 && *end == '\0')
 		return (true);
-	fprintf(stderr, "flagtally: %s is neither an id nor all\n", which);
+	complain("flagtally: ", which, " is neither an id nor all\n");
 	return (false);
 }
 
@@ -294,8 +308,7 @@ act_on(struct sink * sink, struct spool * spool, const char * which)
 			status = MANAGE_FAILED;
 	}
 	if (search.wanted != 0 && after == 0) {
-		fprintf(stderr, "flagtally: no record %s is set aside\n",
-		    which);
+		complain("flagtally: no record ", which, " is set aside\n");
 		return (MANAGE_FAILED);
 	}
 	return (status);

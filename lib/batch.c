@@ -16,6 +16,8 @@
  *   left out.
  * - Otherwise it is the body's fault, and the reader is stopped.
  */
+#define LEFT_OUT_LOGGED 10
+
 struct level {
 	const struct schema_shape * shape;
 	uint32_t seen;			/* Members that have come, as bits. */
@@ -63,13 +65,25 @@ ignore_above(struct batch * batch, size_t depth)
 	expect_items(batch);
 }
 
+/* A body may hold millions that are at fault; the log tells of the first. */
 static void
 leave_out(struct batch * batch, const struct fault * fault)
 {
 
-	log_info("left out an element at %s, byte %llu: %s", fault->pointer,
-	    (unsigned long long)fault->offset, fault->detail);
-	batch->tally->dropped[DROP_INVALID]++;
+	if (batch->tally->dropped[DROP_INVALID]++ < LEFT_OUT_LOGGED)
+		log_info("left out an element at %s, byte %llu: %s",
+		    fault->pointer, (unsigned long long)fault->offset,
+		    fault->detail);
+}
+
+static void
+log_left_out(const struct batch * batch)
+{
+	uint64_t count = batch->tally->dropped[DROP_INVALID];
+
+	if (count > LEFT_OUT_LOGGED)
+		log_info("left out %llu more elements of the same body",
+		    (unsigned long long)(count - LEFT_OUT_LOGGED));
 }
 
 /* Act on a violation.  Return whether to go on reading. */
@@ -490,6 +504,9 @@ batch_feed(struct batch * batch, const void * text, size_t length)
 bool
 batch_finish(struct batch * batch)
 {
+	bool whole = json_finish(batch->json);
 
-	return (json_finish(batch->json));
+	if (whole)
+		log_left_out(batch);
+	return (whole);
 }

@@ -15,6 +15,7 @@
 #include "lib/locate.h"
 #include "lib/log.h"
 #include "lib/quantity.h"
+#include "lib/quote.h"
 #include "lib/secret.h"
 #include "lib/spelling.h"
 #include "lib/url.h"
@@ -423,7 +424,7 @@ print_value(const struct config * config, const struct key * key,
 		const char * text;
 
 		memcpy(&text, at, sizeof(text));
-		fputs(text, file);
+		quote_print(file, text);
 		return;
 	}
 	memcpy(&number, at, sizeof(number));
@@ -447,10 +448,11 @@ config_print(const struct config * config, FILE * file)
 			variable[j] = (char)toupper((unsigned char)variable[j]);
 		fprintf(file, "%s = ", keys[i].name);
 		print_value(config, &keys[i], file);
-		if (origin->from == FROM_FILE)
-			fprintf(file, " ; %s:%d\n", config->file,
-			    origin->line);
-		else
+		if (origin->from == FROM_FILE) {
+			fputs(" ; ", file);
+			quote_print(file, config->file);
+			fprintf(file, ":%d\n", origin->line);
+		} else
 			fprintf(file, " ; %s\n", origin->from ==
 			    FROM_VARIABLE ? variable : "default");
 	}

@@ -5,6 +5,7 @@
 
 #include "lib/clock.h"
 #include "lib/log.h"
+#include "lib/quote.h"
 
 #define TEXT_MAX 2048
 #define LINE_MAX_BYTES 2048
@@ -22,21 +23,10 @@ log_set_level(enum log_level level)
 static size_t
 append_escaped(char * line, size_t used, const char * text)
 {
-	static const char hex[] = "0123456789abcdef";
 
-	/* The longest piece is \xHH, and a newline must follow. */
-	for (; *text != '\0' && used + 5 <= LINE_MAX_BYTES; text++) {
-		unsigned char c = (unsigned char)*text;
-
-		if (c >= 0x20 && c < 0x7f) {
-			line[used++] = *text;
-			continue;
-		}
-		line[used++] = '\\';
-		line[used++] = 'x';
-		line[used++] = hex[c >> 4];
-		line[used++] = hex[c & 15];
-	}
+	/* A newline must follow. */
+	for (; *text != '\0' && used + QUOTE_BYTE_MAX < LINE_MAX_BYTES; text++)
+		used += quote_byte(line + used, *text);
 	line[used++] = '\n';
 	return (used);
 }

@@ -28,8 +28,9 @@ void log_set_level(enum log_level level);
  * log_info(format, ...):
  * log_debug(format, ...):
  * Write `flagtally[PID]: level: text` if the level is in force.  What is not
- * printable ASCII is written as \xHH, so that no text from outside can forge
- * a line, and a line is cut at 2 KiB.  No error is reported.
+ * printable ASCII is written as \xHH, and a backslash as two, so that no text
+ * from outside can forge a line, and a line is cut at 2 KiB.  No error is
+ * reported.
  */
 void log_error(const char * format, ...)
     __attribute__((format(printf, 1, 2)));

@@ -64,6 +64,25 @@ check_json(const char * text, size_t length)
 }
 
 static void
+check_json_ascii(const char * text, size_t length)
+{
+	char * out = malloc(QUOTE_JSON_ROOM(length));
+	size_t used, i;
+
+	must(out != NULL);
+	used = quote_json_ascii(out, text, length);
+	must(used >= 2 && used <= QUOTE_JSON_ROOM(length));
+	must(out[0] == '"' && out[used - 1] == '"');
+	for (i = 1; i < used - 1; i++) {
+		must(out[i] >= 0x20 && out[i] < 0x7f && out[i] != '"');
+		if (out[i] == '\\')
+			i++;
+	}
+	must(i == used - 1);
+	free(out);
+}
+
+static void
 check_fault_quote(const char * text, size_t length)
 {
 	char out[FAULT_QUOTE_MAX];
@@ -207,6 +226,7 @@ LLVMFuzzerTestOneInput(const uint8_t * bytes, size_t length)
 		check_fault_quote(text, fuzz.length);
 	} else {
 		check_json(text, fuzz.length);
+		check_json_ascii(text, fuzz.length);
 		check_prometheus(text, fuzz.length);
 	}
 	free(text);

@@ -72,6 +72,8 @@ test_escapes(void)
 		{ "\x80\xff", "\\x80\\xff" },
 		{ "caf\xc3\xa9", "caf\\xc3\\xa9" },
 		{ "%s%n", "%s%n" },
+		/* nobody can tell an escape from one that was sent otherwise */
+		{ "\\x0a", "\\\\x0a" }, { "\\", "\\\\" },
 	};
 	size_t i;
 

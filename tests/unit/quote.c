@@ -1,3 +1,5 @@
+#include <stdint.h>
+
 #include "lib/quote.h"
 #include "tests/unit/tap.h"
 
@@ -24,6 +26,28 @@ static const struct row json_rows[] = {
 	  "\"\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80\"" },
 	{ "\xe2\x80\xa8", 3, "\"\xe2\x80\xa8\"" },
 	{ "\\u0000", 6, "\"\\\\u0000\"" },
+};
+
+static const struct row ascii_rows[] = {
+	{ "", 0, "\"\"" },
+	{ "a/b ~", 5, "\"a/b ~\"" },
+	{ "\"\\\b\f\n\r\t", 7, "\"\\\"\\\\\\b\\f\\n\\r\\t\"" },
+	{ "\0\x1b\x7f", 3, "\"\\u0000\\u001b\\u007f\"" },
+	{ "\xc2\x80\xc2\x9b\xdf\xbf", 6, "\"\\u0080\\u009b\\u07ff\"" },
+	{ "\xe2\x80\xa8\xe2\x80\xae", 6, "\"\\u2028\\u202e\"" },
+	{ "\xf0\x9f\x98\x80\xf4\x8f\xbf\xbf", 8,
+	  "\"\\ud83d\\ude00\\udbff\\udfff\"" },
+	/* what is not UTF-8 */
+	{ "\x80" "a\xff", 3, "\"\\ufffda\\ufffd\"" },
+	{ "\xc3", 1, "\"\\ufffd\"" }, { "\xc3" "a", 2, "\"\\ufffda\"" },
+	{ "\xe2\x80", 2, "\"\\ufffd\\ufffd\"" },
+	{ "\xf0\x9f\x98", 3, "\"\\ufffd\\ufffd\\ufffd\"" },
+	{ "\xc0\x80", 2, "\"\\ufffd\\ufffd\"" },
+	{ "\xe0\x9f\xbf", 3, "\"\\ufffd\\ufffd\\ufffd\"" },
+	{ "\xed\xa0\x80", 3, "\"\\ufffd\\ufffd\\ufffd\"" },
+	{ "\xf4\x90\x80\x80", 4, "\"\\ufffd\\ufffd\\ufffd\\ufffd\"" },
+	{ "\xf8\x88\x80\x80\x80", 5,
+	  "\"\\ufffd\\ufffd\\ufffd\\ufffd\\ufffd\"" },
 };
 
 static const struct row percent_rows[] = {
@@ -105,6 +129,73 @@ test_every_byte(void)
 	is_integer(wrong_percent, 0, "each byte in percent-encoding");
 }
 
+/* Each character of Unicode, of which the surrogates are none. */
+static void
+test_every_character(void)
+{
+	char text[4], out[QUOTE_JSON_ROOM(4)], wanted[32];
+	uint32_t code;
+	size_t wrong = 0, length;
+
+	for (code = 0x80; code < 0x110000; code++) {
+		if (code < 0x800) {
+			text[0] = (char)(0xc0 | code >> 6);
+			length = 2;
+		} else if (code < 0x10000) {
+			text[0] = (char)(0xe0 | code >> 12);
+			text[1] = (char)(0x80 | (code >> 6 & 63));
+			length = 3;
+		} else {
+			text[0] = (char)(0xf0 | code >> 18);
+			text[1] = (char)(0x80 | (code >> 12 & 63));
+			text[2] = (char)(0x80 | (code >> 6 & 63));
+			length = 4;
+		}
+		text[length - 1] = (char)(0x80 | (code & 63));
+		if (code >= 0xd800 && code < 0xe000)
+			strcpy(wanted, "\"\\ufffd\\ufffd\\ufffd\"");
+		else if (code < 0x10000)
+			snprintf(wanted, sizeof(wanted), "\"\\u%04x\"", code);
+		else
+			snprintf(wanted, sizeof(wanted), "\"\\u%04x\\u%04x\"",
+			    0xd7c0 + (code >> 10), 0xdc00 | (code & 0x3ff));
+		length = quote_json_ascii(out, text, length);
+		if (length != strlen(wanted))
+			wrong++;
+		else
+			wrong += memcmp(out, wanted, length) != 0;
+	}
+	is_integer(wrong, 0, "each character in ASCII");
+}
+
+static void
+test_lines(void)
+{
+	char out[QUOTE_BYTE_MAX], wanted[8];
+	char * text;
+	size_t size, wrong = 0;
+	FILE * file;
+	int c;
+
+	for (c = 0; c < 256; c++) {
+		size_t length = quote_byte(out, (char)c);
+
+		if (c == '\\')
+			strcpy(wanted, "\\\\");
+		else
+			snprintf(wanted, sizeof(wanted), c >= 0x20 && c < 0x7f ?
+			    "%c" : "\\x%02x", c);
+		wrong += length != strlen(wanted) ||
+		    memcmp(out, wanted, length) != 0;
+	}
+	is_integer(wrong, 0, "each byte in a line");
+	file = open_memstream(&text, &size);
+	quote_print(file, "a\n\x1b[2J\\x0a\xc3\xa9");
+	fclose(file);
+	is_text(text, "a\\x0a\\x1b[2J\\\\x0a\\xc3\\xa9", "a line");
+	free(text);
+}
+
 static void
 test_long(void)
 {
@@ -131,10 +222,14 @@ main(void)
 
 	test_rows("JSON", quote_json, 6, 2, json_rows,
 	    sizeof(json_rows) / sizeof(json_rows[0]));
+	test_rows("ASCII", quote_json_ascii, 6, 2, ascii_rows,
+	    sizeof(ascii_rows) / sizeof(ascii_rows[0]));
 	test_rows("percent", quote_percent, 3, 0, percent_rows,
 	    sizeof(percent_rows) / sizeof(percent_rows[0]));
 	test_room();
 	test_every_byte();
+	test_every_character();
+	test_lines();
 	test_long();
 	return (tap_done());
 }
