@@ -116,8 +116,9 @@ wait_for_input(int64_t until)
 }
 
 /*
- * As libfcgi does, fill the buffer: a body that comes by single bytes would take
- * long to read.  RFC 3875, section 4.2: no more than CONTENT_LENGTH is ours.
+ * As libfcgi does, fill the buffer: a body that comes by single bytes would
+ * take long to read.  RFC 3875, section 4.2: no more than CONTENT_LENGTH is
+ * ours.
  */
 static enum exchange_status
 read_cgi(struct exchange * exchange, char * bytes, size_t size,
@@ -127,7 +128,8 @@ read_cgi(struct exchange * exchange, char * bytes, size_t size,
 
 	if (exchange->unread >= 0 && (uint64_t)exchange->unread < size)
 		size = (size_t)exchange->unread;
-	for (count = 1; *length < size && count != 0; *length += (size_t)count) {
+	for (count = 1; *length < size && count != 0;
+	    *length += (size_t)count) {
 		if (!wait_for_input(exchange_deadline(exchange))) {
 			exchange->failed = true;
 			return (EXCHANGE_LATE);

@@ -527,10 +527,9 @@ piece_done(struct json * json)
 
 	if (!json->pending) {
 		json->pending_start = token_from(json, json->previous_end);
+		if (json->pending_start < end)
+			json->pending_first = first_byte(json);
 		json->pending = json->pending_start < end;
-		if (json->pending)
-			json->pending_first =
-			    json->piece[json->pending_start - json->base];
 	}
 	if (json->pending && end - json->pending_start > RAW_STRING_MAX)
 		return (reject_long(json));
