@@ -72,13 +72,13 @@ static enum route
 route_of_uri(const char * uri, const char * prefix)
 {
 	struct path path = { .length = 0 };
-	const char * authority = strstr(uri, "://");
+	const char * authority = uri + strcspn(uri, ":/?#");
 	char decoded[PATH_MAX];
 	size_t length;
 	long used;
 
 	/* RFC 9112, section 3.2.2: the absolute form. */
-	if (authority != NULL && uri[0] != '/')
+	if (authority > uri && strncmp(authority, "://", 3) == 0)
 		uri = authority + 3 + strcspn(authority + 3, "/?#");
 	length = strcspn(uri, "?#");
 	if (length > sizeof(decoded))

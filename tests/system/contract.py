@@ -210,6 +210,11 @@ def types():
         "application/x-www-form-urlencoded", "text/x+json",
         "multipart/form-data; boundary=application/json",
         "text/plain; application/json", ";application/json",
+        "application/json, text/plain", "text/plain, application/json",
+        "application/json application/json", "application/json:x",
+        "application/json\x0b", "application/json\xa0", '"application/json"',
+        "application/json,charset=utf-8", "application\\json",
+        "application /json", "application/ json", "application/+json",
     ]
     with Place() as place:
         service = Service(place)
@@ -236,7 +241,9 @@ def encodings():
         ("deflate", zlib.compress(BODY, 0)), ("gzip", gzip.compress(BODY, 0)),
     ]
     refused = ["br", "zstd", "compress", "*", "gzip, gzip", "gzip, deflate",
-               "gzipx", "gzi", "x-deflate", "none", "utf-8"]
+               "gzipx", "gzi", "x-deflate", "none", "utf-8", "gzip,gzip",
+               "gzip,", ",gzip", "identity, gzip", "gzip, identity",
+               "gzip;q=1", "x-gzip, x-gzip", "gzip x", "gzip\x0b", "gzıp"]
     damaged = [
         ("gzip", BODY, "plain JSON"), ("deflate", b"\xff" + BODY, "no code"),
         (None, packed, "gzip, but not said to be"), ("gzip", b"", "nothing"),
@@ -853,7 +860,17 @@ def lengths():
         (400, "text", "abc"), (400, "hexadecimal", hex(size)),
         (400, "an exponent", "1e2"), (400, "a fraction", f"{size}.0"),
         (400, "followed by text", f"{size}x"), (400, "signed", f"+{size}"),
-        (400, "a list", f"{size}, {size}"), (413, "huge",
+        (400, "behind a space", f" {size}"),
+        (400, "before a space", f"{size} "), (400, "before a tab",
+                                              f"{size}\t"),
+        (400, "behind a tab", f"\t{size}"), (400, "a space alone", " "),
+        (400, "two minuses", "--1"), (400, "minus one and more", "-1 "),
+        (400, "-0", "-0"), (400, "octal", f"0o{size:o}"),
+        (400, "with an underscore", "1_0"), (400, "with a comma", "1,000"),
+        (400, "digits of Arabic", "٢٢٤"), (400, "full-width digits", "２２４"),
+        (400, "a list", f"{size}, {size}"), (400, "a list of two",
+                                             f"{size},{size + 1}"),
+        (413, "huge",
                                              "9223372036854775807"),
         (413, "beyond 63 bits", "9223372036854775808"),
         (413, "beyond 64 bits", "18446744073709551616" + "0" * 30),

@@ -85,6 +85,27 @@ static const struct row uris[] = {
 	{ "http://h/x", NULL, NULL, "", ROUTE_NONE },
 	{ "http://h?" BULK, NULL, NULL, "", ROUTE_NONE },
 	{ "http://h?x=" BULK, NULL, NULL, "", ROUTE_NONE },
+	/* no absolute form: what is before the colon is no scheme */
+	{ "x?y=z://h" BULK, NULL, NULL, "", ROUTE_NONE },
+	{ "?y=z://h" BULK, NULL, NULL, "", ROUTE_NONE },
+	{ "x#z://h" BULK, NULL, NULL, "", ROUTE_NONE },
+	{ "x/y://h" BULK, NULL, NULL, "", ROUTE_NONE },
+	{ "://h" BULK, NULL, NULL, "", ROUTE_NONE },
+	{ "http:" BULK, NULL, NULL, "", ROUTE_NONE },
+	{ "http:/" BULK, NULL, NULL, "", ROUTE_NONE },
+	/* nothing is resolved that a server should have */
+	{ "/x/.." BULK, NULL, NULL, "", ROUTE_NONE },
+	{ "/." BULK, NULL, NULL, "", ROUTE_NONE },
+	{ BULK "/.", NULL, NULL, "", ROUTE_NONE },
+	{ BULK "/x/..", NULL, NULL, "", ROUTE_NONE },
+	{ BULK "/%2e", NULL, NULL, "", ROUTE_NONE },
+	{ "/x/%2e%2e" BULK, NULL, NULL, "", ROUTE_NONE },
+	{ "\\api\\client\\metrics\\bulk", NULL, NULL, "", ROUTE_NONE },
+	{ BULK "\\", NULL, NULL, "", ROUTE_NONE },
+	{ "/api/client/metrics/bul\xc3\xab", NULL, NULL, "", ROUTE_NONE },
+	{ "/api%2fclient%2Fmetrics%2fbulk", NULL, NULL, "", ROUTE_BULK },
+	{ "/api/client/metrics/bulk%2F", NULL, NULL, "", ROUTE_BULK },
+	{ "/api/client/metrics/%c0%a2ulk", NULL, NULL, "", ROUTE_NONE },
 };
 
 static const struct row parts[] = {
