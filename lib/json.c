@@ -484,14 +484,15 @@ reject_syntax(struct json * json)
 		{ "", "not JSON", TOKEN },
 	};
 	const unsigned char * text = yajl_get_error(json->yajl, 0, NULL, 0);
+	uint64_t most = token_start(json) + RAW_STRING_MAX;
 	uint64_t stopped = consumed(json);
 	size_t i = 0;
 
 	while (strstr((const char *)text, texts[i].yajl) == NULL)
 		i++;
 	/* In smaller pieces it would have been too long before it was wrong. */
-	if (stopped > token_start(json) + RAW_STRING_MAX +
-	    (texts[i].place != STOPPED && first_byte(json) == '"'))
+	if (stopped > most && (stopped > most + 1 ||
+	    texts[i].place == STOPPED || first_byte(json) != '"'))
 		return (reject_long(json));
 	switch (texts[i].place) {
 	case STOPPED:
@@ -569,10 +570,8 @@ json_feed(struct json * json, const void * text, size_t length)
 
 	if (!feed_clean(json, text, clean))
 		return (false);
-	if (clean < length)
-		return (reject_text(json, json->strict.offset,
-		    json->strict.detail));
-	return (true);
+	return (clean == length || reject_text(json, json->strict.offset,
+	    json->strict.detail));
 }
 
 bool
