@@ -10,8 +10,8 @@
  * free, or is handed back and has to be concluded; since those that are being
  * committed have no thread, there is always one for them.
  *
- * Of the threads, only as many wait for events as there are processors, since
- * what wakes up more of them than can run costs more than a small request
+ * Of the threads, only half as many wait for events as there are processors,
+ * since what wakes up more of them than can run costs more than a small request
  * itself.  These are the active ones.  They serve what has arrived whole, which
  * is small, and submit it, and neither waits for anybody.  One that is about to
  * do what may take longer steps aside first, and another takes its place; and
@@ -42,15 +42,16 @@ struct crew {
 	size_t active, active_max;
 };
 
-/* How many threads can run at once. */
+/* How many threads are to be active: the rest of the processors is for the web
+ * server and Redis, as far as they are here. */
 static size_t
-processors(void)
+active_max(void)
 {
 	cpu_set_t set;
 
 	if (sched_getaffinity(0, sizeof(set), &set) != 0)
 		return (1);
-	return ((size_t)CPU_COUNT(&set));
+	return (((size_t)CPU_COUNT(&set) + 1) / 2);
 }
 
 struct crew *
@@ -62,7 +63,7 @@ crew_create(size_t count)
 	pthread_mutex_init(&crew->lock, NULL);
 	pthread_cond_init(&crew->changed, NULL);
 	crew->answered_end = &crew->answered;
-	crew->active_max = processors();
+	crew->active_max = active_max();
 	crew->count = count;
 	crew->jobs = alloc_zeroed(count, sizeof(*crew->jobs));
 	for (i = 0; i < count; i++) {
