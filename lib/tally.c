@@ -7,10 +7,14 @@
 #include "lib/tally.h"
 
 /*
- * One index serves the whole tree: a hash table whose key is (parent, kind,
- * name).  The hash is keyed with a secret of the process, so that no sender
- * can choose names that collide.
+ * The children of a node are looked through one by one while they are a few,
+ * which is the case with environments, applications, periods, variants and a
+ * histogram's bounds, mostly.  More are in an index that serves the whole tree:
+ * a hash table whose key is (parent, kind, name).  The hash is keyed with a
+ * secret of the process, so that no sender can choose names that collide; and
+ * it is computed once, when somebody needs it.
  */
+#define FEW 8
 #define SLOTS_MIN 64
 
 static unsigned char hash_key[16];
@@ -51,17 +55,36 @@ tally_create(struct arena * arena)
 	memset(tally, 0, sizeof(*tally));
 	tally->arena = arena;
 	tally->largest = NUMBER_COUNT_MAX;
-	tally->slot_count = SLOTS_MIN;
-	tally->slots = slots_create(arena, SLOTS_MIN);
 	tally->root = node_create(tally);
 	return (tally);
+}
+
+static uint64_t
+hash_under(uint64_t parent, enum tally_kind kind, const void * name,
+    size_t length)
+{
+	uint64_t hash = digest_keyed_hash(hash_key, name, length);
+
+	/* An odd factor spreads the parent's bits; splitmix64's will do. */
+	return (hash ^ (parent * 0xbf58476d1ce4e5b9u + kind));
+}
+
+/* As deep as the tree, which is five. */
+static uint64_t
+node_hash(struct tally_node * node)
+{
+
+	if (node->hash == 0 && node->parent != NULL)
+		node->hash = hash_under(node_hash(node->parent), node->kind,
+		    node->name, node->length);
+	return (node->hash);
 }
 
 static void
 place(struct tally * tally, struct tally_node * node)
 {
 	size_t mask = tally->slot_count - 1;
-	size_t i = (size_t)node->hash & mask;
+	size_t i = (size_t)node_hash(node) & mask;
 
 	while (tally->slots[i] != NULL)
 		i = (i + 1) & mask;
@@ -76,23 +99,42 @@ make_room(struct tally * tally)
 	size_t old_count = tally->slot_count;
 	size_t i;
 
-	if (tally->node_count < old_count / 2)
+	if (tally->indexed < old_count / 2)
 		return;
-	tally->slot_count = old_count * 2;
+	tally->slot_count = old_count == 0 ? SLOTS_MIN : old_count * 2;
 	tally->slots = slots_create(tally->arena, tally->slot_count);
 	for (i = 0; i < old_count; i++)
 		if (old[i] != NULL)
 			place(tally, old[i]);
 }
 
-static uint64_t
-node_hash(const struct tally_node * parent, enum tally_kind kind,
+static void
+put_into_index(struct tally * tally, struct tally_node * node)
+{
+
+	make_room(tally);
+	place(tally, node);
+	tally->indexed++;
+}
+
+static bool
+is_child(const struct tally_node * node, enum tally_kind kind,
     const void * name, size_t length)
 {
-	uint64_t hash = digest_keyed_hash(hash_key, name, length);
 
-	/* An odd factor spreads the parent's bits; splitmix64's will do. */
-	return (hash ^ (parent->hash * 0xbf58476d1ce4e5b9u + kind));
+	return (node->kind == kind && node->length == length &&
+	    text_same(node->name, name, length));
+}
+
+static struct tally_node *
+find_among_few(const struct tally_node * parent, enum tally_kind kind,
+    const void * name, size_t length)
+{
+	struct tally_node * node = parent->first;
+
+	while (node != NULL && !is_child(node, kind, name, length))
+		node = node->next;
+	return (node);
 }
 
 static struct tally_node *
@@ -106,20 +148,18 @@ find(const struct tally * tally, const struct tally_node * parent,
 	for (i = (size_t)hash & mask; (node = tally->slots[i]) != NULL;
 	    i = (i + 1) & mask)
 		if (node->hash == hash && node->parent == parent &&
-		    node->kind == kind && node->length == length &&
-		    text_same(node->name, name, length))
+		    is_child(node, kind, name, length))
 			return (node);
 	return (NULL);
 }
 
-/* The name is the caller's and must stay. */
+/* The name is the caller's and must stay; the hash is 0 if nobody knows it. */
 static struct tally_node *
 add(struct tally * tally, struct tally_node * parent, enum tally_kind kind,
     uint64_t hash, const char * name, size_t length)
 {
 	struct tally_node * node = node_create(tally);
 
-	make_room(tally);
 	node->parent = parent;
 	node->kind = kind;
 	node->hash = hash;
@@ -130,8 +170,16 @@ add(struct tally * tally, struct tally_node * parent, enum tally_kind kind,
 	else
 		parent->last->next = node;
 	parent->last = node;
-	place(tally, node);
 	tally->node_count++;
+	if (++parent->children <= FEW)
+		return (node);
+	/* With the first that is too many the others go there. */
+	if (parent->children == FEW + 1)
+		for (node = parent->first; node->next != NULL;
+		    node = node->next)
+			put_into_index(tally, node);
+	node = parent->last;
+	put_into_index(tally, node);
 	return (node);
 }
 
@@ -139,10 +187,15 @@ struct tally_node *
 tally_child(struct tally * tally, struct tally_node * parent,
     enum tally_kind kind, const void * name, size_t length)
 {
-	uint64_t hash = node_hash(parent, kind, name, length);
-	struct tally_node * node = find(tally, parent, kind, hash, name,
-	    length);
+	struct tally_node * node;
+	uint64_t hash = 0;
 
+	if (parent->children <= FEW)
+		node = find_among_few(parent, kind, name, length);
+	else {
+		hash = hash_under(node_hash(parent), kind, name, length);
+		node = find(tally, parent, kind, hash, name, length);
+	}
 	if (node != NULL)
 		return (node);
 	return (add(tally, parent, kind, hash,
@@ -448,10 +501,13 @@ merge_children(const struct merging * merging, struct tally_node * parent,
 	struct tally_node * child;
 
 	for (child = from->first; child != NULL; child = child->next) {
-		/* Its path is the same in both trees, and so is its hash. */
-		struct tally_node * node = find(into, parent, child->kind,
-		    child->hash, child->name, child->length);
+		struct tally_node * node;
 
+		/* Its path is the same in both trees, and so is its hash. */
+		node = parent->children <= FEW ? find_among_few(parent,
+		    child->kind, child->name, child->length) :
+		    find(into, parent, child->kind, node_hash(child),
+		    child->name, child->length);
 		if (node == NULL) {
 			node = add(into, parent, child->kind, child->hash,
 			    kept_text(merging, child->name, child->length),

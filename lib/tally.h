@@ -61,9 +61,10 @@ struct tally_node {
 	struct tally_node * next;		/* Its next sibling. */
 	struct tally_node * first, * last;	/* Its children. */
 	struct tally_node * group;	/* Where tally_merge has put it. */
-	uint64_t hash;
+	uint64_t hash;			/* 0: not computed yet. */
 	const char * name;		/* Not NUL-terminated; see below. */
 	size_t length;
+	size_t children;
 	enum tally_kind kind;
 	enum tally_fate fate;		/* What the sink made of it. */
 	int64_t when;			/* Of what takes the latest value: see
@@ -111,7 +112,8 @@ struct tally {
 	struct arena * arena;
 	struct tally_node * root;
 	struct tally_node ** slots;	/* Open addressing, linear probing. */
-	size_t slot_count;		/* A power of two. */
+	size_t slot_count;		/* A power of two, or 0. */
+	size_t indexed;			/* Nodes in the slots. */
 	size_t node_count;
 	size_t counters;		/* Distinct ones: see tally_add_*. */
 	size_t tokens;			/* Of them those that were seen. */
