@@ -1,7 +1,9 @@
 #include <stdbool.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "lib/date.h"
+#include "lib/text.h"
 
 /*
  * Days and civil dates are converted with Howard Hinnant's algorithms
@@ -169,14 +171,28 @@ leap_second_before(int64_t instant)
 	return (date.day == 1 && (date.month == 1 || date.month == 7));
 }
 
+/* Return whether eight bytes are digits: 3 above and less than 10 below. */
+static bool
+eight_digits(const char * text)
+{
+	uint64_t word;
+
+	memcpy(&word, text, sizeof(word));
+	return (((word & 0xf0f0f0f0f0f0f0f0) |
+	    (((word + 0x0606060606060606) & 0xf0f0f0f0f0f0f0f0) >> 4)) ==
+	    0x3333333333333333);
+}
+
 static size_t
 fraction_length(const char * text, size_t length)
 {
-	size_t i = 0;
+	size_t i = 1;
 
 	if (length == 0 || text[0] != '.')
 		return (0);
-	for (i = 1; i < length && text[i] >= '0' && text[i] <= '9';)
+	while (i + 8 <= length && eight_digits(text + i))
+		i += 8;
+	while (i < length && text[i] >= '0' && text[i] <= '9')
 		i++;
 	return (i);
 }
@@ -218,6 +234,51 @@ date_parse(const char * text, size_t length, int64_t * instant,
 		if (!leap_second_before(*instant))
 			return (-1);
 		--*instant;
+	}
+	return (0);
+}
+
+/* Read minute and second, fraction and Z, of an hour that is known. */
+static bool
+within_hour(const char * text, size_t length, int64_t * seconds)
+{
+	int minute, second;
+	size_t fraction;
+
+	if (length < TIME_LENGTH - DATE_HOUR_LENGTH || text[0] != ':' ||
+	    text[3] != ':')
+		return (false);
+	minute = two_digits(text + 1);
+	second = two_digits(text + 4);
+	if (minute < 0 || minute > 59 || second < 0 || second > 59)
+		return (false);
+	text += TIME_LENGTH - DATE_HOUR_LENGTH;
+	length -= TIME_LENGTH - DATE_HOUR_LENGTH;
+	fraction = fraction_length(text, length);
+	*seconds = minute * 60 + second;
+	return (fraction != 1 && length == fraction + 1 &&
+	    text[fraction] == 'Z');
+}
+
+int
+date_parse_next(struct date_memo * memo, const char * text, size_t length,
+    int64_t * instant, const char ** why)
+{
+	int64_t seconds;
+
+	if (length > DATE_HOUR_LENGTH &&
+	    text_same(text, memo->hour, DATE_HOUR_LENGTH) &&
+	    within_hour(text + DATE_HOUR_LENGTH, length - DATE_HOUR_LENGTH,
+	    &seconds)) {
+		*instant = memo->instant + seconds;
+		return (0);
+	}
+	if (date_parse(text, length, instant, why) != 0)
+		return (-1);
+	if (within_hour(text + DATE_HOUR_LENGTH, length - DATE_HOUR_LENGTH,
+	    &seconds)) {
+		memcpy(memo->hour, text, DATE_HOUR_LENGTH);
+		memo->instant = *instant - seconds;
 	}
 	return (0);
 }

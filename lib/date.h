@@ -19,6 +19,23 @@
 int date_parse(const char * text, size_t length, int64_t * instant,
     const char ** why);
 
+/* Length of YYYY-MM-DDTHH. */
+#define DATE_HOUR_LENGTH 13
+
+/* The hour of a date-time that was read before; zeroed: none. */
+struct date_memo {
+	char hour[DATE_HOUR_LENGTH];
+	int64_t instant;
+};
+
+/**
+ * date_parse_next(memo, text, length, instant, why):
+ * As date_parse, but sooner if the hour is the same as the time before, as it
+ * is with most of what a sender sends at once.
+ */
+int date_parse_next(struct date_memo * memo, const char * text, size_t length,
+    int64_t * instant, const char ** why);
+
 /**
  * date_hour(instant):
  * date_day(instant):

@@ -1,3 +1,4 @@
+#include <float.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -126,11 +127,67 @@ number_is_integer(const char * text, size_t length)
 	return (decimal.count == 0 || decimal.exponent >= 0);
 }
 
+/*
+ * A number of few digits, which is what most are: digits / 10^places.  Both are
+ * doubles without an error, so the quotient is the double nearest to it
+ * (Clinger, "How to Read Floating Point Numbers Accurately", 1990).
+ */
+#define SHORT_DIGITS 15
+#define SHORT_PLACES 18
+
+struct short_decimal {
+	bool negative;
+	uint64_t digits;
+	unsigned int places;		/* Digits after the point. */
+};
+
+static const uint64_t powers[SHORT_PLACES + 1] = {
+	1, 10, 100, 1000, 10000, 100000, 1000000, 10000000, 100000000,
+	1000000000, 10000000000, 100000000000, 1000000000000, 10000000000000,
+	100000000000000, 1000000000000000, 10000000000000000,
+	100000000000000000, 1000000000000000000,
+};
+
+static bool
+read_short(struct short_decimal * decimal, const char * text, size_t length)
+{
+	uint64_t value = 0;
+	size_t point = length;
+	size_t i = text[0] == '-';
+
+	decimal->negative = i > 0;
+	if (length > SHORT_PLACES + i)
+		return (false);
+	for (; i < length; i++) {
+		unsigned int digit = (unsigned int)text[i] - '0';
+
+		if (digit <= 9)
+			value = value * 10 + digit;
+		else if (text[i] == '.')
+			point = i;
+		else
+			return (false);
+	}
+	decimal->digits = value;
+	decimal->places = point == length ? 0 :
+	    (unsigned int)(length - point - 1);
+	return (value < powers[SHORT_DIGITS]);
+}
+
 bool
 number_double(const char * text, size_t length, double * number)
 {
 	char copy[JSON_NUMBER_MAX + 1];
+#if FLT_EVAL_METHOD == 0
+	struct short_decimal decimal;
 
+	if (read_short(&decimal, text, length)) {
+		*number = (double)decimal.digits /
+		    (double)powers[decimal.places];
+		*number = decimal.negative ? -*number : *number;
+		return (true);
+	}
+#endif
 	memcpy(copy, text, length);
 	copy[length] = '\0';
 	*number = strtod(copy, NULL);
@@ -153,4 +210,30 @@ number_text(char out[NUMBER_TEXT_MAX], double number)
 			break;
 	}
 	return ((size_t)length);
+}
+
+size_t
+number_canonical(char out[NUMBER_TEXT_MAX], const char * text, size_t length)
+{
+	struct short_decimal decimal;
+	double number;
+
+	/* Fewer digits than %.15g has come back as they were. */
+	if (read_short(&decimal, text, length) && decimal.digits > 0) {
+		while (decimal.places > 0 && text[length - 1] == '0') {
+			decimal.places--;
+			decimal.digits /= 10;
+			length--;
+		}
+		length -= decimal.places == 0 && text[length - 1] == '.';
+		/* What is below 0.0001 it writes with an exponent. */
+		if (decimal.places <= 4 ||
+		    decimal.digits >= powers[decimal.places - 4]) {
+			memcpy(out, text, length);
+			return (length);
+		}
+	}
+	if (!number_double(text, length, &number))
+		return (0);
+	return (number_text(out, number));
 }

@@ -47,4 +47,13 @@ bool number_double(const char * text, size_t length, double * number);
  */
 size_t number_text(char out[NUMBER_TEXT_MAX], double number);
 
+/**
+ * number_canonical(out, text, length):
+ * Write the canonical form of the double nearest to the number.  Return its
+ * length, or 0 if the number is too large for a double.  ${length} is at most
+ * JSON_NUMBER_MAX.
+ */
+size_t number_canonical(char out[NUMBER_TEXT_MAX], const char * text,
+    size_t length);
+
 #endif

@@ -55,6 +55,23 @@ by_name(const void * a, const void * b)
 	return (0);
 }
 
+/* So few are sorted by insertion. */
+#define FEW 8
+
+static void
+insertion_sort(struct prometheus_label * labels, size_t count)
+{
+	size_t i, j;
+
+	for (i = 1; i < count; i++) {
+		struct prometheus_label label = labels[i];
+
+		for (j = i; j > 0 && by_name(&label, &labels[j - 1]) < 0; j--)
+			labels[j] = labels[j - 1];
+		labels[j] = label;
+	}
+}
+
 /* Of equal names the last is to win, so the sort must be stable; qsort need
  * not be. */
 static void
@@ -64,8 +81,10 @@ merge_sort(struct prometheus_label * labels, struct prometheus_label * spare,
 	size_t half = count / 2;
 	size_t i = 0, j = half, k;
 
-	if (count < 2)
+	if (count <= FEW) {
+		insertion_sort(labels, count);
 		return;
+	}
 	merge_sort(labels, spare, half);
 	merge_sort(labels + half, spare, count - half);
 	memcpy(spare, labels, count * sizeof(*labels));

@@ -134,10 +134,15 @@ LLVMFuzzerTestOneInput(const uint8_t * bytes, size_t length)
 {
 	char * text = fuzz_exact(bytes, length);
 	const char * why = NULL;
-	int64_t instant = 0, wanted = 0, any;
+	int64_t instant = 0, wanted = 0, any = 0;
+	struct date_memo memo = { .instant = 0 };
+	unsigned int i;
 	int result = date_parse(text, length, &instant, &why);
 
 	must((result == 0) == slow_parse(text, length, &wanted));
+	for (i = 0; i < 2; i++)
+		must(date_parse_next(&memo, text, length, &any, &why) ==
+		    result && (result != 0 || any == instant));
 	if (result == 0) {
 		must(instant == wanted);
 		check_names(instant);

@@ -129,6 +129,7 @@ check_number(const char * text, size_t length)
 {
 	struct slow slow;
 	uint64_t count = 0, wanted = 0;
+	char form[NUMBER_TEXT_MAX], wanted_form[NUMBER_TEXT_MAX];
 	const char * why;
 	double number = 0;
 
@@ -146,8 +147,13 @@ check_number(const char * text, size_t length)
 	if (number_double(text, length, &number)) {
 		must(number == strtod(text, NULL));
 		check_double(number);
+		must(number_canonical(form, text, length) ==
+		    number_text(wanted_form, number));
+		must(memcmp(form, wanted_form,
+		    number_text(wanted_form, number)) == 0);
 	} else
-		must(!isfinite(strtod(text, NULL)));
+		must(!isfinite(strtod(text, NULL)) &&
+		    number_canonical(form, text, length) == 0);
 }
 
 static void

@@ -398,6 +398,43 @@ test_format(void)
 	}
 }
 
+/* What was read before must make no difference. */
+static void
+test_memo(void)
+{
+	static const char * const parts[][5] = {
+		{ "2026-11-23T09", "2026-11-23T10", "2026-12-31T23",
+		    "2016-06-30t23", "0000-01-01T00" },
+		{ ":00", ":59", ":60", ":5x", "-07" },
+		{ ":00", ":59", ":60", ":1", "" },
+		{ "", ".5", ".", ".123456789", ".12345678901234567x" },
+		{ "Z", "z", "+00:00", "-01:00", "" },
+	};
+	struct date_memo memo = { .instant = 0 };
+	int i, wrong = 0, valid_ones = 0;
+
+	for (i = 0; i < 100000; i++) {
+		char text[100] = "";
+		int64_t instant = 1, other = 1;
+		const char * why = NULL;
+		char * copy;
+		int part, result, wanted;
+
+		for (part = 0; part < 5; part++)
+			strcat(text, parts[part][random() % 5]);
+		wanted = parse(text, strlen(text), &instant, &why);
+		copy = tap_copy(text, strlen(text));
+		result = date_parse_next(&memo, copy, strlen(text), &other,
+		    &why);
+		free(copy);
+		valid_ones += result == 0;
+		wrong += result != wanted ||
+		    (result == 0 && instant != other);
+	}
+	is_integer(wrong, 0, "the hour before makes no difference");
+	ok(valid_ones > 5000, "%d of them are dates", valid_ones);
+}
+
 int
 main(void)
 {
@@ -409,6 +446,7 @@ main(void)
 	test_long_fraction();
 	test_every_day();
 	test_random();
+	test_memo();
 	test_periods();
 	test_format();
 	return (tap_done());

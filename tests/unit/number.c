@@ -363,6 +363,58 @@ test_random_text(void)
 	is_integer(wrong, 0, "random doubles read back as they were");
 }
 
+/* The canonical form is that of the double, which strtod reads. */
+static bool
+is_canonical(const char * text)
+{
+	char wanted[NUMBER_TEXT_MAX], got[NUMBER_TEXT_MAX];
+	char * copy = tap_copy(text, strlen(text));
+	size_t length = number_canonical(got, copy, strlen(text));
+	double number = 0;
+	bool finite = number_double(copy, strlen(text), &number);
+	double slow = strtod(text, NULL);
+	size_t expected = finite ? number_text(wanted, slow) : 0;
+
+	free(copy);
+	return (finite == isfinite(slow) && (!finite ||
+	    memcmp(&number, &slow, sizeof(slow)) == 0) &&
+	    length == expected && memcmp(got, wanted, length) == 0);
+}
+
+static void
+test_canonical(void)
+{
+	static const char * const texts[] = {
+		"0", "-0", "0.0", "-0.000", "1.0", "100", "-100.50", "0.005",
+		"0.0001", "0.00010", "0.00009999", "0.0000100", "1e3", "1e-7",
+		"999999999999999", "9999999999999999", "0.1", "1.5e0",
+		"123456789012345.0", "12345678901234.5", "0.123456789012345",
+		"0.000123456789012345", "1e999", "-1e999", "5e-324",
+		"9007199254740993", "0.10000000000000001",
+	};
+	int i, wrong = 0;
+	size_t row;
+
+	for (row = 0; row < sizeof(texts) / sizeof(texts[0]); row++)
+		ok(is_canonical(texts[row]), "the form of %s", texts[row]);
+	for (i = 0; i < 200000; i++) {
+		char text[64];
+		long before = random() % 4 == 0 ? 0 : random();
+		int used = snprintf(text, sizeof(text), "%s%ld",
+		    random() % 4 == 0 ? "-" : "", before >> random() % 31);
+
+		if (random() % 4 != 0)
+			used += snprintf(text + used, sizeof(text) -
+			    (size_t)used, ".%0*ld", (int)(random() % 8),
+			    random() >> random() % 31);
+		if (random() % 3 == 0)
+			snprintf(text + used, sizeof(text) - (size_t)used,
+			    strchr(text, '.') == NULL ? "0" : "00");
+		wrong += !is_canonical(text);
+	}
+	is_integer(wrong, 0, "random numbers have their canonical form");
+}
+
 int
 main(void)
 {
@@ -376,5 +428,6 @@ main(void)
 	test_long_doubles();
 	test_text();
 	test_random_text();
+	test_canonical();
 	return (tap_done());
 }
