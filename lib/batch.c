@@ -20,12 +20,12 @@
 
 struct level {
 	const struct schema_shape * shape;
-	uint32_t seen;			/* Members that have come, as bits. */
-	unsigned int next;		/* The member that may come next. */
+	struct json_cursor cursor;	/* While a deeper one is open. */
 };
 
 struct batch {
 	struct json * json;
+	struct json_cursor * cursor;
 	struct element * element;
 	struct tally * tally;
 	struct fault * fault;
@@ -33,8 +33,7 @@ struct batch {
 
 	struct level * levels;
 	size_t depth;
-	const struct schema_rule * rule;	/* Of the value that comes, or
-					 * NULL: nobody looks at it. */
+	struct element_problem problem;
 
 	size_t element_depth;		/* Level of the open element, or 0. */
 	bool element_bad;		/* It is being left out. */
@@ -45,13 +44,25 @@ struct batch {
 	struct fault kept[ALTERNATIVE_COUNT];
 };
 
-/* Values come in the innermost level; in an object a name says which. */
-static void
-expect_items(struct batch * batch)
+/* The rule of what comes in a shape before any name has come. */
+static const struct schema_rule *
+next_rule(const struct schema_shape * shape)
 {
 
-	batch->rule = batch->depth == 0 ? NULL :
-	    batch->levels[batch->depth - 1].shape->items;
+	return (shape->items != NULL ? shape->items : &schema_ignored);
+}
+
+/* The members of a shape come, or its items; in a map a name says which. */
+static void
+expect(struct json_cursor * cursor, const struct schema_shape * shape)
+{
+
+	cursor->rule = next_rule(shape);
+	/* What is right there depends on what has come; see member_key. */
+	cursor->expected = shape == &schema_sample[EITHER] ||
+	    shape->kind != SHAPE_OBJECT ? &schema_nothing : shape->rules;
+	cursor->bit = 1;
+	cursor->seen = 0;
 }
 
 /* Look no more at anything that is open above the first ${depth} levels. */
@@ -60,9 +71,14 @@ ignore_above(struct batch * batch, size_t depth)
 {
 	size_t i;
 
-	for (i = depth; i < batch->depth; i++)
+	for (i = depth; i < batch->depth; i++) {
 		batch->levels[i].shape = &schema_any;
-	expect_items(batch);
+		expect(&batch->levels[i].cursor, &schema_any);
+	}
+	if (depth < batch->depth)
+		expect(batch->cursor, &schema_any);
+	else
+		batch->cursor->rule = next_rule(batch->levels[depth - 1].shape);
 }
 
 /* A body may hold millions that are at fault; the log tells of the first. */
@@ -188,17 +204,13 @@ static bool
 take(struct batch * batch, unsigned int type, const char * text,
     size_t length)
 {
-	const struct schema_rule * rule = batch->rule;
-	struct element_problem problem;
+	const struct schema_rule * rule = batch->cursor->rule;
 
-	if (rule == NULL)
-		return (true);
 	if ((rule->accepts & type) == 0)
 		return (violates_type(batch, rule));
-	if (rule->use == USE_NOTHING)
-		return (true);
-	if (!element_take(batch->element, rule, type, text, length, &problem))
-		return (violates_with(batch, rule, &problem));
+	if (!element_take(batch->element, rule, type, text, length,
+	    &batch->problem))
+		return (violates_with(batch, rule, &batch->problem));
 	if (rule->use == USE_IMPACT_TYPE)
 		return (settle_alternative(batch));
 	return (true);
@@ -233,21 +245,6 @@ on_string(void * context, const char * text, size_t length)
 	return (take(context, JSON_STRING, text, length));
 }
 
-/* Return whether a member of a sample is unknown to its metric's type. */
-static bool
-of_other_alternative(struct batch * batch, const struct schema_rule * rule)
-{
-	enum schema_alternative known = batch->element->alternative;
-
-	if (rule->alternative == EITHER)
-		return (false);
-	if (known == EITHER) {
-		batch->trial = rule->alternative;
-		batch->trial_depth = batch->depth;
-	}
-	return (known != EITHER && known != rule->alternative);
-}
-
 static bool
 violates_once(struct batch * batch, const struct schema_rule * rule)
 {
@@ -257,51 +254,33 @@ violates_once(struct batch * batch, const struct schema_rule * rule)
 	    subject(rule, quoted)));
 }
 
-/*
- * Senders write members in the order of the schema, mostly.  So most names are
- * known by a look at one rule, and nothing else has to be looked at.
- */
+/* A member that is known, but did not come where it was expected. */
 static bool
-on_expected(void * context, const char * text, size_t length)
+member_key(struct batch * batch, const struct schema_shape * shape,
+    const char * text, size_t length)
 {
-	struct batch * batch = context;
-	struct level * level = &batch->levels[batch->depth - 1];
-	const struct schema_rule * rule;
-	uint32_t bit;
+	struct json_cursor * cursor = batch->cursor;
+	unsigned int member = schema_member(shape, text, length);
+	const struct schema_rule * rule = &shape->rules[member];
+	uint32_t bit = (uint32_t)1 << member;
 
-	if (level->next >= level->shape->count)
-		return (false);
-	rule = &level->shape->rules[level->next];
-	bit = (uint32_t)1 << level->next;
-	if (!schema_is(rule, text, length) || batch->trial != EITHER ||
-	    rule->alternative != EITHER || (level->seen & bit) != 0)
-		return (false);
-	level->seen |= bit;
-	level->next++;
-	batch->rule = rule;
-	return (true);
-}
-
-static bool
-member_key(struct batch * batch, struct level * level, const char * text,
-    size_t length)
-{
-	unsigned int member = schema_member(level->shape, text, length);
-	const struct schema_rule * rule;
-
-	batch->rule = NULL;
+	cursor->rule = &schema_ignored;
 	if (batch->trial_depth == batch->depth)
 		batch->trial = EITHER;
-	if (member == level->shape->count)
+	if (member == shape->count)
 		return (true);
-	rule = &level->shape->rules[member];
-	if (of_other_alternative(batch, rule))
-		return (true);
-	if ((level->seen & (uint32_t)1 << member) != 0)
+	if (shape == &schema_sample[EITHER] && rule->alternative != EITHER) {
+		batch->trial = rule->alternative;
+		batch->trial_depth = batch->depth;
+	}
+	if ((cursor->seen & bit) != 0)
 		return (violates_once(batch, rule));
-	level->seen |= (uint32_t)1 << member;
-	level->next = member + 1;
-	batch->rule = rule;
+	cursor->seen |= bit;
+	cursor->rule = rule;
+	if (shape != &schema_sample[EITHER]) {
+		cursor->expected = rule + 1;
+		cursor->bit = bit << 1;
+	}
 	return (true);
 }
 
@@ -309,17 +288,18 @@ static bool
 on_key(void * context, const char * text, size_t length)
 {
 	struct batch * batch = context;
-	struct level * level = &batch->levels[batch->depth - 1];
-	struct element_problem problem;
+	const struct schema_shape * shape =
+	    batch->levels[batch->depth - 1].shape;
 
-	switch (level->shape->kind) {
+	switch (shape->kind) {
 	case SHAPE_OBJECT:
-		return (member_key(batch, level, text, length));
+		return (member_key(batch, shape, text, length));
 	case SHAPE_MAP:
-		if (element_key(batch->element, text, length, &problem))
+		if (element_key(batch->element, text, length,
+		    &batch->problem))
 			return (true);
-		return (violates(batch, problem.code, "a name %s",
-		    problem.what));
+		return (violates(batch, batch->problem.code, "a name %s",
+		    batch->problem.what));
 	case SHAPE_ARRAY:
 	case SHAPE_ANY:
 		break;
@@ -342,24 +322,33 @@ open_element(struct batch * batch)
 static bool
 open_level(struct batch * batch, unsigned int type)
 {
-	const struct schema_rule * rule = batch->rule;
+	const struct schema_rule * rule = batch->cursor->rule;
 	const struct schema_shape * shape = &schema_any;
-	bool fits = rule != NULL && (rule->accepts & type) != 0;
-	struct level * level;
+	bool fits = (rule->accepts & type) != 0;
 
-	if (rule != NULL && !fits && !violates_type(batch, rule))
+	if (!fits && !violates_type(batch, rule))
 		return (false);
 	if (fits)
 		shape = rule->shape;
-	level = &batch->levels[batch->depth++];
-	level->shape = shape;
-	level->seen = 0;
-	level->next = 0;
-	batch->rule = shape->items;
+	if (shape == &schema_sample[EITHER])
+		shape = &schema_sample[batch->element->alternative];
+	if (batch->depth > 0)
+		batch->levels[batch->depth - 1].cursor = *batch->cursor;
+	batch->levels[batch->depth++].shape = shape;
+	expect(batch->cursor, shape);
 	if (fits && rule->element)
 		open_element(batch);
 	element_begin(batch->element, shape->meaning);
 	return (true);
+}
+
+/* The level has closed. */
+static void
+leave_level(struct batch * batch)
+{
+
+	if (batch->depth > 0)
+		*batch->cursor = batch->levels[batch->depth - 1].cursor;
 }
 
 static bool
@@ -377,12 +366,12 @@ on_array_start(void * context)
 }
 
 static bool
-violates_missing(struct batch * batch, const struct level * level,
+violates_missing(struct batch * batch, const struct schema_shape * shape,
     uint32_t required)
 {
 	char quoted[FAULT_QUOTE_MAX];
-	uint32_t missing = required & ~level->seen;
-	const struct schema_rule * rule = level->shape->rules;
+	uint32_t missing = required & ~batch->cursor->seen;
+	const struct schema_rule * rule = shape->rules;
 
 	for (; (missing & 1) == 0; missing >>= 1)
 		rule++;
@@ -390,24 +379,20 @@ violates_missing(struct batch * batch, const struct level * level,
 	    subject(rule, quoted)));
 }
 
-/* What a sample lacks depends on its metric's type, if that is known. */
+/* What a sample lacks depends on its metric's type, which has yet to come. */
 static bool
-check_sample(struct batch * batch, const struct level * level)
+check_sample(struct batch * batch, const struct schema_shape * shape)
 {
-	enum schema_alternative known = batch->element->alternative;
 	enum schema_alternative i;
 
 	for (i = NUMERIC; i < ALTERNATIVE_COUNT; i++) {
 		uint32_t required = schema_sample_required[i];
 
-		if ((level->seen & required) == required ||
-		    (known != EITHER && known != i))
+		if ((batch->cursor->seen & required) == required)
 			continue;
-		if (known == EITHER) {
-			batch->trial = i;
-			batch->trial_depth = batch->depth;
-		}
-		if (!violates_missing(batch, level, required))
+		batch->trial = i;
+		batch->trial_depth = batch->depth;
+		if (!violates_missing(batch, shape, required))
 			return (false);
 		batch->trial = EITHER;
 	}
@@ -416,37 +401,36 @@ check_sample(struct batch * batch, const struct level * level)
 
 /* The object has ended with the shape it began with: is it complete? */
 static bool
-close_object(struct batch * batch, const struct level * level)
+close_object(struct batch * batch, const struct schema_shape * shape)
 {
-	const struct schema_shape * shape = level->shape;
-	struct element_problem problem;
 
-	if ((level->seen & shape->required) != shape->required)
-		return (violates_missing(batch, level, shape->required));
-	if (shape->meaning == MEANS_SAMPLE && !check_sample(batch, level))
+	if ((batch->cursor->seen & shape->required) != shape->required)
+		return (violates_missing(batch, shape, shape->required));
+	if (shape == &schema_sample[EITHER] && !check_sample(batch, shape))
 		return (false);
-	if (batch->element_bad ||
-	    element_end(batch->element, shape->meaning, &problem))
+	if (batch->element_bad || element_end(batch->element, shape->meaning,
+	    &batch->problem))
 		return (true);
-	return (violates_with(batch, NULL, &problem));
+	return (violates_with(batch, NULL, &batch->problem));
 }
 
 static bool
 on_object_end(void * context)
 {
 	struct batch * batch = context;
-	struct level * level = &batch->levels[--batch->depth];
+	const struct schema_shape * shape =
+	    batch->levels[--batch->depth].shape;
 	bool go_on = true;
 
 	if (batch->trial_depth == batch->depth + 1)
 		batch->trial = EITHER;
-	if (level->shape->kind == SHAPE_OBJECT)
-		go_on = close_object(batch, level);
+	if (shape->kind == SHAPE_OBJECT)
+		go_on = close_object(batch, shape);
 	if (batch->element_depth == batch->depth + 1) {
 		batch->element_depth = 0;
 		batch->element_bad = false;
 	}
-	expect_items(batch);
+	leave_level(batch);
 	return (go_on);
 }
 
@@ -456,7 +440,7 @@ on_array_end(void * context)
 	struct batch * batch = context;
 
 	batch->depth--;
-	expect_items(batch);
+	leave_level(batch);
 	return (true);
 }
 
@@ -465,7 +449,6 @@ static const struct json_handler handler = {
 	.boolean = on_boolean,
 	.number = on_number,
 	.string = on_string,
-	.expected = on_expected,
 	.key = on_key,
 	.object_start = on_object_start,
 	.object_end = on_object_end,
@@ -484,21 +467,26 @@ batch_create(struct arena * arena, struct arena * scratch,
 	batch->tally = tally;
 	batch->fault = fault;
 	batch->invalid = settings->invalid;
-	batch->rule = &schema_body;
 	batch->levels = arena_take(arena,
 	    settings->limit_depth * sizeof(*batch->levels));
 	batch->element = element_create(arena, scratch, &settings->element,
 	    tally);
 	batch->json = json_create(arena, &handler, batch,
 	    settings->limit_depth, fault);
+	batch->cursor = json_cursor(batch->json);
+	batch->cursor->rule = &schema_body;
 	return (batch);
 }
 
 bool
 batch_feed(struct batch * batch, const void * text, size_t length)
 {
+	bool valid;
 
-	return (json_feed(batch->json, text, length));
+	element_piece(batch->element, text, length);
+	valid = json_feed(batch->json, text, length);
+	element_piece_done(batch->element);
+	return (valid);
 }
 
 bool

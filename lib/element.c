@@ -57,6 +57,31 @@ begin_element(struct element * element, unsigned int slots,
 	for (i = 0; i < lists; i++)
 		list_clear(&element->list[i]);
 	element->entries = 0;
+	element->borrowed_count = 0;
+}
+
+void
+element_piece(struct element * element, const char * text, size_t length)
+{
+
+	element->piece = text;
+	element->piece_length = length;
+}
+
+void
+element_piece_done(struct element * element)
+{
+	size_t i;
+
+	for (i = 0; i < element->borrowed_count; i++) {
+		struct text * text = element->borrowed[i];
+
+		text->bytes = arena_copy(element->scratch, text->bytes,
+		    text->length);
+	}
+	element->borrowed_count = 0;
+	element->piece = NULL;
+	element->piece_length = 0;
 }
 
 void
@@ -164,14 +189,48 @@ element_may_report(struct element * element, const struct text * environment)
 	return (false);
 }
 
+static bool
+in_piece(const struct element * element, const char * text)
+{
+
+	return ((uintptr_t)text - (uintptr_t)element->piece <
+	    element->piece_length);
+}
+
+/* A kept text lies in the piece; copy it, at once or when the piece goes. */
+static void
+borrow(struct element * element, struct text * kept)
+{
+
+	if (element->borrowed_count < ELEMENT_BORROWED_MAX)
+		element->borrowed[element->borrowed_count++] = kept;
+	else
+		kept->bytes = arena_copy(element->scratch, kept->bytes,
+		    kept->length);
+}
+
 /* Keep a text for as long as the element is read. */
 static void
 keep_any(struct element * element, struct text * kept, const char * text,
     size_t length)
 {
 
-	kept->bytes = arena_copy(element->scratch, text, length);
+	kept->bytes = text;
 	kept->length = length;
+	if (in_piece(element, text))
+		borrow(element, kept);
+	else
+		kept->bytes = arena_copy(element->scratch, text, length);
+}
+
+void
+element_share(struct element * element, struct text * kept,
+    const struct text * from)
+{
+
+	*kept = *from;
+	if (in_piece(element, from->bytes))
+		borrow(element, kept);
 }
 
 static bool
@@ -204,24 +263,65 @@ element_key(struct element * element, const char * text, size_t length,
 }
 
 static bool
-take_count(const char * text, size_t length, uint64_t * count,
+take_count(struct element * element, const struct schema_rule * rule,
+    unsigned int type, const char * text, size_t length,
     struct element_problem * problem)
 {
-	const char * what = number_count(text, length, count);
+	const char * what = number_count(text, length,
+	    &element->count[rule->slot]);
 
+	(void)type;
 	return (what == NULL || invalid(problem, what));
 }
 
 static bool
-take_date(const char * text, size_t length, int64_t * instant,
-    struct element_problem * problem)
+take_date(struct element * element, const char * text, size_t length,
+    int64_t * instant, struct element_problem * problem)
 {
 	const char * why;
 
-	if (date_parse(text, length, instant, &why) == 0)
+	if (date_parse_next(&element->date, text, length, instant, &why) == 0)
 		return (true);
 	return (element_problem(problem, FAULT_INVALID,
 	    "is not a date-time of RFC 3339", why));
+}
+
+static bool
+take_nothing(struct element * element, const struct schema_rule * rule,
+    unsigned int type, const char * text, size_t length,
+    struct element_problem * problem)
+{
+
+	(void)element;
+	(void)rule;
+	(void)type;
+	(void)text;
+	(void)length;
+	(void)problem;
+	return (true);
+}
+
+static bool
+take_text(struct element * element, const struct schema_rule * rule,
+    unsigned int type, const char * text, size_t length,
+    struct element_problem * problem)
+{
+
+	(void)type;
+	return (keep(element, &element->text[rule->slot], text, length,
+	    problem));
+}
+
+static bool
+take_timestamp(struct element * element, const struct schema_rule * rule,
+    unsigned int type, const char * text, size_t length,
+    struct element_problem * problem)
+{
+
+	(void)rule;
+	(void)type;
+	return (take_date(element, text, length, &element->timestamp,
+	    problem));
 }
 
 static bool
@@ -236,38 +336,22 @@ take_sdk_type(const char * text, size_t length,
 }
 
 static bool
-take_impact_type(struct element * element, const char * text, size_t length,
-    struct element_problem * problem)
-{
-	struct text type = { text, length };
-
-	element->alternative = NUMERIC;
-	if (text_is(&type, "counter"))
-		element->type = TALLY_COUNTER;
-	else if (text_is(&type, "gauge"))
-		element->type = TALLY_GAUGE;
-	else if (text_is(&type, "histogram")) {
-		element->type = TALLY_HISTOGRAM;
-		element->alternative = HISTOGRAM;
-	} else
-		return (invalid(problem,
-		    "must be \"counter\", \"gauge\" or \"histogram\""));
-	return (true);
-}
-
-static bool
-take_variant(struct element * element, const char * text, size_t length,
+take_variant(struct element * element, const struct schema_rule * rule,
+    unsigned int type, const char * text, size_t length,
     struct element_problem * problem)
 {
 	struct element_item * item;
+	const char * what;
 	uint64_t count;
 
-	if (!take_count(text, length, &count, problem))
-		return (false);
+	(void)rule;
+	(void)type;
+	if ((what = number_count(text, length, &count)) != NULL)
+		return (invalid(problem, what));
 	if (count == 0)
 		return (true);
 	item = element_append(element, &element->list[LIST_VARIANTS]);
-	item->name = element->key;
+	element_share(element, &item->name, &element->key);
 	item->count = count;
 	return (element_within_limits(element, problem));
 }
@@ -278,22 +362,23 @@ take_number_text(struct element * element, struct text * kept,
     const char * text, size_t length, struct element_problem * problem)
 {
 	char number[NUMBER_TEXT_MAX];
-	double value;
 
-	if (!number_double(text, length, &value))
+	kept->length = number_canonical(number, text, length);
+	if (kept->length == 0)
 		return (invalid(problem, "is too large for a double"));
-	kept->length = number_text(number, value);
 	kept->bytes = arena_copy(element->scratch, number, kept->length);
 	return (true);
 }
 
 static bool
-take_label(struct element * element, unsigned int type, const char * text,
-    size_t length, struct element_problem * problem)
+take_label(struct element * element, const struct schema_rule * rule,
+    unsigned int type, const char * text, size_t length,
+    struct element_problem * problem)
 {
 	size_t limit = element->settings->limit_labels;
 	struct element_item * item;
 
+	(void)rule;
 	if (limit > 0 && element->labels.count >= limit) {
 		/* What it is of then is another sample. */
 		element->sample->crowded = true;
@@ -302,7 +387,7 @@ take_label(struct element * element, unsigned int type, const char * text,
 		    element_within_limits(element, problem));
 	}
 	item = element_append(element, &element->labels);
-	item->name = element->key;
+	element_share(element, &item->name, &element->key);
 	if (type == JSON_NUMBER ?
 	    !take_number_text(element, &item->value, text, length, problem) :
 	    !keep(element, &item->value, text, length, problem))
@@ -329,11 +414,13 @@ take_number(struct element * element, const struct schema_rule * rule,
 }
 
 static bool
-take_bound(struct element * element, unsigned int type, const char * text,
-    size_t length, struct element_problem * problem)
+take_bound(struct element * element, const struct schema_rule * rule,
+    unsigned int type, const char * text, size_t length,
+    struct element_problem * problem)
 {
 	struct text bound = { text, length };
 
+	(void)rule;
 	if (type == JSON_NUMBER)
 		return (take_number_text(element, &element->bound, text,
 		    length, problem));
@@ -346,11 +433,14 @@ take_bound(struct element * element, unsigned int type, const char * text,
 }
 
 static bool
-take_token(struct element * element, const char * text, size_t length,
+take_token(struct element * element, const struct schema_rule * rule,
+    unsigned int type, const char * text, size_t length,
     struct element_problem * problem)
 {
 	unsigned char digest[DIGEST_SIZE];
 
+	(void)rule;
+	(void)type;
 	if (!is_within(element, element->tally->tokens,
 	    element->settings->limit_tokens, DROP_TOKENS))
 		return (true);
@@ -360,29 +450,27 @@ take_token(struct element * element, const char * text, size_t length,
 	return (element_within_limits(element, problem));
 }
 
+/* What is kept as its text, and is more than a text. */
 static bool
-take_text(struct element * element, const struct schema_rule * rule,
-    const char * text, size_t length, struct element_problem * problem)
+take_checked(struct element * element, const struct schema_rule * rule,
+    unsigned int type, const char * text, size_t length,
+    struct element_problem * problem)
 {
 	int64_t instant;
 
+	(void)type;
 	if (rule->use == USE_SDK_TYPE &&
 	    !take_sdk_type(text, length, problem))
 		return (false);
 	if (rule->use == USE_DATE_TEXT &&
-	    !take_date(text, length, &instant, problem))
+	    !take_date(element, text, length, &instant, problem))
 		return (false);
 	if (rule->use == USE_INTEGER && !number_is_integer(text, length))
 		return (invalid(problem, "is not an integer"));
 	/* A metric's sdkType is checked but not kept. */
-	if (rule->slot == SLOT_COUNT)
-		return (true);
-	if (rule->use != USE_TEXT) {
+	if (rule->slot != SLOT_COUNT)
 		keep_any(element, &element->text[rule->slot], text, length);
-		return (true);
-	}
-	return (keep(element, &element->text[rule->slot], text, length,
-	    problem));
+	return (true);
 }
 
 /* Return whether a registration's list takes another item. */
@@ -400,10 +488,13 @@ list_takes(struct element * element, enum schema_list list)
 }
 
 static bool
-take_item(struct element * element, enum schema_list list, const char * text,
-    size_t length, struct element_problem * problem)
+take_item(struct element * element, const struct schema_rule * rule,
+    unsigned int type, const char * text, size_t length,
+    struct element_problem * problem)
 {
+	enum schema_list list = (enum schema_list)rule->slot;
 
+	(void)type;
 	if (!may_be_name(element, length, problem))
 		return (false);
 	if (!list_takes(element, list))
@@ -413,98 +504,38 @@ take_item(struct element * element, enum schema_list list, const char * text,
 	return (element_within_limits(element, problem));
 }
 
+/*
+ * What is done with a value, for each use of it.  All take the same arguments,
+ * so that the compiler need only jump from one to the next.
+ */
+typedef bool take(struct element * element, const struct schema_rule * rule,
+    unsigned int type, const char * text, size_t length,
+    struct element_problem * problem);
+
+static take * const takes[] = {
+	[USE_NOTHING] = take_nothing,
+	[USE_TEXT] = take_text,
+	[USE_COUNT] = take_count,
+	[USE_INTEGER] = take_checked,
+	[USE_DATE_TEXT] = take_checked,
+	[USE_TIMESTAMP] = take_timestamp,
+	[USE_SDK_TYPE] = take_checked,
+	[USE_IMPACT_TYPE] = impact_take_type,
+	[USE_VARIANT] = take_variant,
+	[USE_LABEL] = take_label,
+	[USE_LIST_ITEM] = take_item,
+	[USE_NUMBER] = take_number,
+	[USE_BOUND] = take_bound,
+	[USE_TOKEN] = take_token,
+};
+
 bool
 element_take(struct element * element, const struct schema_rule * rule,
     unsigned int type, const char * text, size_t length,
     struct element_problem * problem)
 {
 
-	/* What is null but for the numbers of samples is as if absent. */
-	if (type == JSON_NULL && rule->use != USE_NUMBER &&
-	    rule->use != USE_BOUND)
-		return (true);
-	switch (rule->use) {
-	case USE_NOTHING:
-		return (true);
-	case USE_TEXT:
-	case USE_INTEGER:
-	case USE_DATE_TEXT:
-	case USE_SDK_TYPE:
-		return (take_text(element, rule, text, length, problem));
-	case USE_COUNT:
-		return (take_count(text, length,
-		    &element->count[rule->slot], problem));
-	case USE_TIMESTAMP:
-		return (take_date(text, length, &element->timestamp,
-		    problem));
-	case USE_IMPACT_TYPE:
-		return (take_impact_type(element, text, length, problem));
-	case USE_VARIANT:
-		return (take_variant(element, text, length, problem));
-	case USE_LABEL:
-		return (take_label(element, type, text, length, problem));
-	case USE_LIST_ITEM:
-		return (take_item(element, (enum schema_list)rule->slot, text,
-		    length, problem));
-	case USE_NUMBER:
-		return (take_number(element, rule, type, text, length,
-		    problem));
-	case USE_BOUND:
-		return (take_bound(element, type, text, length, problem));
-	case USE_TOKEN:
-		return (take_token(element, text, length, problem));
-	}
-	return (true);
-}
-
-/* Part of the element may have been counted, so the body is lost. */
-static bool
-overflow(struct element_problem * problem)
-{
-
-	return (element_problem(problem, FAULT_OVERFLOW,
-	    "makes a sum of counts exceed 9007199254740991", NULL));
-}
-
-static bool
-count_variants(struct element * element, struct tally_node * feature,
-    struct element_problem * problem)
-{
-	const struct element_item * item = element->list[LIST_VARIANTS].first;
-
-	for (; item != NULL; item = item->next) {
-		struct tally_node * variant = tally_child(element->tally,
-		    feature, TALLY_VARIANT, item->name.bytes,
-		    item->name.length);
-
-		if (!tally_add(element->tally, &variant->count, item->count))
-			return (overflow(problem));
-	}
-	return (true);
-}
-
-static bool
-count_metric(struct element * element, struct element_problem * problem)
-{
-	const struct text * text = element->text;
-	uint64_t yes = element->count[COUNT_YES];
-	uint64_t no = element->count[COUNT_NO];
-	struct tally_node * feature;
-	int64_t period;
-
-	if (!element_may_report(element, &text[SLOT_ENVIRONMENT]))
-		return (true);
-	if (yes == 0 && no == 0 && element->list[LIST_VARIANTS].count == 0)
-		return (true);
-	period = element->settings->by_hour ?
-	    date_hour(element->timestamp) : date_day(element->timestamp);
-	feature = tally_feature(element->tally, &text[SLOT_ENVIRONMENT],
-	    &text[SLOT_APP_NAME], period, &text[SLOT_FEATURE_NAME]);
-	if (!tally_add(element->tally, &feature->yes, yes) ||
-	    !tally_add(element->tally, &feature->no, no))
-		return (overflow(problem));
-	return (count_variants(element, feature, problem) &&
-	    element_within_limits(element, problem));
+	return (takes[rule->use](element, rule, type, text, length, problem));
 }
 
 static void
@@ -515,8 +546,9 @@ end_via(struct element * element)
 	if (!list_takes(element, LIST_CONNECT_VIA))
 		return;
 	item = element_append(element, &element->list[LIST_CONNECT_VIA]);
-	item->name = element->text[SLOT_VIA_APP_NAME];
-	item->value = element->text[SLOT_VIA_INSTANCE_ID];
+	element_share(element, &item->name, &element->text[SLOT_VIA_APP_NAME]);
+	element_share(element, &item->value,
+	    &element->text[SLOT_VIA_INSTANCE_ID]);
 }
 
 bool
@@ -526,7 +558,7 @@ element_end(struct element * element, enum schema_meaning meaning,
 
 	switch (meaning) {
 	case MEANS_METRIC:
-		return (count_metric(element, problem));
+		return (metric_count(element, problem));
 	case MEANS_APPLICATION:
 		return (registration_count(element, problem));
 	case MEANS_IMPACT:

@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "lib/arena.h"
+#include "lib/date.h"
 #include "lib/fault.h"
 #include "lib/schema.h"
 #include "lib/tally.h"
@@ -61,6 +62,9 @@ struct element_sample {
 	size_t left_out;		/* Labels that cannot be named. */
 };
 
+/* So many texts of a piece of the body are not copied while it is there. */
+#define ELEMENT_BORROWED_MAX 64
+
 struct element {
 	struct arena * scratch;
 	struct tally * tally;
@@ -80,6 +84,12 @@ struct element {
 	struct element_sample * sample;
 	struct element_list labels;	/* Of the sample being read. */
 	struct text bound;		/* Of the bucket being read. */
+
+	const char * piece;		/* What is being read, or NULL, */
+	size_t piece_length;
+	struct text * borrowed[ELEMENT_BORROWED_MAX];	/* and what we have */
+	size_t borrowed_count;				/* of it. */
+	struct date_memo date;
 };
 
 /* Why a value is not taken; both texts are static. */
@@ -96,6 +106,16 @@ struct element_problem {
  */
 struct element * element_create(struct arena * arena, struct arena * scratch,
     const struct element_settings * settings, struct tally * tally);
+
+/**
+ * element_piece(element, text, length):
+ * element_piece_done(element):
+ * The next ${length} bytes of the body are read: texts that lie among them
+ * stay where they are until the piece is done.
+ */
+void element_piece(struct element * element, const char * text,
+    size_t length);
+void element_piece_done(struct element * element);
 
 /**
  * element_begin(element, meaning):
@@ -145,6 +165,13 @@ struct element_item * element_append(struct element * element,
     struct element_list * list);
 
 /**
+ * element_share(element, kept, from):
+ * Keep a text that the element keeps already in a second place.
+ */
+void element_share(struct element * element, struct text * kept,
+    const struct text * from);
+
+/**
  * element_within_limits(element, problem):
  * Return whether neither the tally's counters nor the entries of the element
  * exceed their limit, nor the memory that both take; otherwise fill in the
@@ -170,11 +197,26 @@ bool element_may_report(struct element * element,
     const struct text * environment);
 
 /**
+ * metric_count(element, problem):
+ * Count a metric.
+ */
+bool metric_count(struct element * element,
+    struct element_problem * problem);
+
+/**
  * registration_count(element, problem):
  * Count an application: its registration as JSON.
  */
 bool registration_count(struct element * element,
     struct element_problem * problem);
+
+/**
+ * impact_take_type(element, rule, type, text, length, problem):
+ * Take the type of an impact metric; see element_take.
+ */
+bool impact_take_type(struct element * element,
+    const struct schema_rule * rule, unsigned int type, const char * text,
+    size_t length, struct element_problem * problem);
 
 /**
  * impact_sample_begin(element):

@@ -5,6 +5,29 @@
 #include "lib/number.h"
 #include "lib/prometheus.h"
 
+bool
+impact_take_type(struct element * element, const struct schema_rule * rule,
+    unsigned int type, const char * text, size_t length,
+    struct element_problem * problem)
+{
+	struct text name = { text, length };
+
+	(void)rule;
+	(void)type;
+	element->alternative = NUMERIC;
+	if (text_is(&name, "counter"))
+		element->type = TALLY_COUNTER;
+	else if (text_is(&name, "gauge"))
+		element->type = TALLY_GAUGE;
+	else if (text_is(&name, "histogram")) {
+		element->type = TALLY_HISTOGRAM;
+		element->alternative = HISTOGRAM;
+	} else
+		return (element_problem(problem, FAULT_INVALID, "must be "
+		    "\"counter\", \"gauge\" or \"histogram\"", NULL));
+	return (true);
+}
+
 void
 impact_sample_begin(struct element * element)
 {
@@ -42,7 +65,8 @@ impact_sample_end(struct element * element)
 	sample->count = element->count[COUNT_SAMPLE];
 	for (item = element->labels.first; item != NULL; item = item->next) {
 		if (text_is(&item->name, "environment"))
-			sample->environment = item->value;
+			element_share(element, &sample->environment,
+			    &item->value);
 		labels[i].name = item->name.bytes;
 		labels[i].name_length = item->name.length;
 		labels[i].value = item->value.bytes;

@@ -4,16 +4,16 @@
 #include <yajl/yajl_parse.h>
 
 #include "lib/json.h"
+#include "lib/lexeme.h"
 #include "lib/path.h"
 #include "lib/strict.h"
+#include "lib/syntax.h"
 
 /*
- * Where a fault is.  Nothing is computed while all goes well but the end of
- * each token (previous_end), and that is mostly a subtraction of pointers.
- * The first byte of the token at hand is found when somebody asks for it: it
- * is the first byte after the token before that is neither white space nor a
- * comma or colon.  A token that began in a piece we no longer have is noted
- * at the end of that piece (pending).
+ * Where a fault is nobody needs to know while all goes well.  So the reader
+ * keeps what costs nothing: where the latest bracket opened (mark), from which
+ * the token at hand can be found again, and what stood at the end of a piece
+ * that we no longer have (lexeme).
  */
 
 /*
@@ -23,8 +23,18 @@
  */
 #define RAW_STRING_MAX (JSON_STRING_MAX * 6 + 2)
 
+/* Whether the object at hand is within a member, and what has its name. */
+enum member {
+	NOT_NAMED,
+	NAMED_BY_RULE,
+	NAMED_BY_PATH,
+};
+
 struct json {
-	struct arena * arena;
+	struct json_cursor cursor;
+	struct path path;
+	enum member member;
+	bool ascii;			/* What is being read has no others. */
 	const struct json_handler * handler;
 	void * context;
 	struct fault * fault;
@@ -36,16 +46,11 @@ struct json {
 	size_t piece_length;
 	uint64_t base;			/* and where its first byte is. */
 
-	uint64_t previous_end;		/* End of the token before. */
-	bool pending;			/* A token began in an earlier piece: */
-	uint64_t pending_start;
-	char pending_first;		/* Its first byte. */
-
-	bool at_container;		/* The value at hand is a container: */
-	uint64_t container_start;
-	bool complete;			/* The text's one value has ended. */
-
-	struct path path;
+	struct lexeme lexeme;		/* The token that the base is within. */
+	uint64_t mark;			/* Where a bracket opened last. */
+	bool closing;			/* An object or array ends that */
+	uint64_t closing_start;		/* has opened here. */
+	uint64_t end;			/* Of the text's one value. */
 };
 
 /*
@@ -91,41 +96,46 @@ yajl_give_back(void * context, void * piece)
 	(void)piece;
 }
 
-static bool
-is_space(char c)
-{
-
-	return (c == ' ' || c == '\n' || c == '\t' || c == '\r');
-}
-
-static bool
-separates(char c)
-{
-
-	return (c == ',' || c == ':' || is_space(c));
-}
-
-/* Position of the first byte from ${position} on that begins a token. */
 static uint64_t
-token_from(const struct json * json, uint64_t position)
+consumed(const struct json * json)
 {
-	size_t i = position > json->base ? (size_t)(position - json->base) : 0;
 
-	while (i < json->piece_length && separates(json->piece[i]))
-		i++;
-	return (json->base + i);
+	return (json->base + yajl_get_bytes_consumed(json->yajl));
 }
 
-/* Position of the first byte of the value or key at hand. */
+/* Find the latest token that begins before ${end}. */
+static void
+find_token(const struct json * json, struct lexeme * lexeme, uint64_t end)
+{
+	static const struct lexeme none;
+	uint64_t from = json->base;
+
+	*lexeme = json->lexeme;
+	if (json->mark >= json->base) {
+		*lexeme = none;
+		from = json->mark;
+	}
+	if (end > json->base + json->piece_length)
+		end = json->base + json->piece_length;
+	if (end > from)
+		lexeme_read(lexeme, json->piece + (from - json->base), from,
+		    (size_t)(end - from));
+}
+
+/*
+ * Position of the first byte of the value, key or separator at hand.  What
+ * looks for faults stands apart, so that what finds none stays short.
+ */
+__attribute__((noinline))
 static uint64_t
 token_start(const struct json * json)
 {
+	struct lexeme lexeme;
 
-	if (json->at_container)
-		return (json->container_start);
-	if (json->pending)
-		return (json->pending_start);
-	return (token_from(json, json->previous_end));
+	if (json->closing)
+		return (json->closing_start);
+	find_token(json, &lexeme, consumed(json));
+	return (lexeme.start);
 }
 
 static bool
@@ -138,40 +148,19 @@ in_piece(const struct json * json, const char * text, size_t length)
 	return (at >= from && at + length < from + json->piece_length);
 }
 
-/* The token at hand is done with. */
+/* The path lacks the name of a member that the cursor knows. */
 static void
-token_done(struct json * json, uint64_t end)
+name_path(struct json * json)
 {
+	const struct text * name = &json->cursor.rule->name;
 
-	json->previous_end = end;
-	json->pending = false;
-	json->at_container = false;
-}
-
-static uint64_t
-consumed(const struct json * json)
-{
-
-	return (json->base + yajl_get_bytes_consumed(json->yajl));
-}
-
-/* A string or key has been taken: where does it end? */
-static uint64_t
-string_end(const struct json * json, const char * text, size_t length,
-    bool here)
-{
-
-	if (here)
-		return (json->base + (size_t)(text - json->piece) + length + 1);
-	return (consumed(json));
-}
-
-static void
-value_done(struct json * json)
-{
-
-	if (!path_next(&json->path))
-		json->complete = true;
+	if (json->member == NAMED_BY_RULE)
+		path_name(&json->path, name->bytes, name->length, true);
+	else if (json->member == NOT_NAMED)
+		path_name(&json->path, NULL, 0, true);
+	else
+		return;
+	json->member = NAMED_BY_PATH;
 }
 
 void
@@ -180,6 +169,7 @@ json_describe(struct json * json, struct fault * fault, enum fault_code code,
 {
 	char pointer[FAULT_POINTER_MAX];
 
+	name_path(json);
 	path_write(&json->path, pointer, sizeof(pointer));
 	fault_vset(fault, code, token_start(json), pointer, format, arguments);
 }
@@ -190,11 +180,13 @@ reject_text(struct json * json, uint64_t offset, const char * detail)
 {
 	char pointer[FAULT_POINTER_MAX];
 
+	name_path(json);
 	path_write(&json->path, pointer, sizeof(pointer));
 	fault_set(json->fault, FAULT_INVALID, offset, pointer, "%s", detail);
 	return (false);
 }
 
+__attribute__((noinline))
 static bool
 reject_token(struct json * json, const char * detail)
 {
@@ -205,20 +197,15 @@ reject_token(struct json * json, const char * detail)
 static bool
 is_ascii(const char * text, size_t length)
 {
-	uint64_t word, all = 0;
-	size_t i;
+	uint64_t all = 0;
 
-	if (length < sizeof(word)) {
-		for (i = 0; i < length; i++)
-			all |= (unsigned char)text[i];
-		return (all < 0x80);
-	}
-	/* The last word may begin within the one before. */
-	memcpy(&all, text + length - sizeof(all), sizeof(all));
-	for (i = 0; i + sizeof(word) < length; i += sizeof(word)) {
-		memcpy(&word, text + i, sizeof(word));
-		all |= word;
-	}
+	for (; length >= 64; length -= 64, text += 64)
+		all |= text_word(text) | text_word(text + 8) |
+		    text_word(text + 16) | text_word(text + 24) |
+		    text_word(text + 32) | text_word(text + 40) |
+		    text_word(text + 48) | text_word(text + 56);
+	for (; length > 0; length--)
+		all |= (unsigned char)*text++;
 	return ((all & 0x8080808080808080u) == 0);
 }
 
@@ -228,7 +215,8 @@ string_valid(struct json * json, const char * text, size_t length)
 
 	if (length > JSON_STRING_MAX)
 		return (reject_token(json, "a string is longer than 64 KiB"));
-	if (!is_ascii(text, length) &&
+	/* An escape is a character; see strict.h. */
+	if (!json->ascii && !is_ascii(text, length) &&
 	    u8_check((const uint8_t *)text, length) != NULL)
 		return (reject_token(json, "a string is not valid UTF-8"));
 	return (true);
@@ -240,15 +228,41 @@ string_valid(struct json * json, const char * text, size_t length)
  */
 
 static int
+value_done(struct json * json)
+{
+
+	path_next(&json->path);
+	json->member = NOT_NAMED;
+	return (1);
+}
+
+/* The value has been told. */
+static int
+told_value_done(struct json * json)
+{
+
+	if (path_outermost(&json->path))
+		json->end = consumed(json);
+	return (value_done(json));
+}
+
+static bool
+is_quiet(const struct json * json, unsigned int type)
+{
+
+	return ((json->cursor.rule->quiet & type) != 0);
+}
+
+static int
 on_null(void * context)
 {
 	struct json * json = context;
 
+	if (is_quiet(json, JSON_NULL))
+		return (value_done(json));
 	if (!json->handler->null(json->context))
 		return (0);
-	token_done(json, consumed(json));
-	value_done(json);
-	return (1);
+	return (told_value_done(json));
 }
 
 static int
@@ -256,11 +270,11 @@ on_boolean(void * context, int value)
 {
 	struct json * json = context;
 
+	if (is_quiet(json, JSON_BOOLEAN))
+		return (value_done(json));
 	if (!json->handler->boolean(json->context, value != 0))
 		return (0);
-	token_done(json, consumed(json));
-	value_done(json);
-	return (1);
+	return (told_value_done(json));
 }
 
 static int
@@ -270,11 +284,11 @@ on_number(void * context, const char * text, size_t length)
 
 	if (length > JSON_NUMBER_MAX)
 		return (reject_token(json, "a number is longer than 4 KiB"));
+	if (is_quiet(json, JSON_NUMBER))
+		return (value_done(json));
 	if (!json->handler->number(json->context, text, length))
 		return (0);
-	token_done(json, consumed(json));
-	value_done(json);
-	return (1);
+	return (told_value_done(json));
 }
 
 static int
@@ -283,64 +297,73 @@ on_string(void * context, const unsigned char * text, size_t length)
 	struct json * json = context;
 	const char * string = (const char *)text;
 
-	if (!string_valid(json, string, length) ||
-	    !json->handler->string(json->context, string, length))
+	if (!string_valid(json, string, length))
 		return (0);
-	token_done(json, string_end(json, string, length,
-	    in_piece(json, string, length)));
-	value_done(json);
-	return (1);
+	if (is_quiet(json, JSON_STRING))
+		return (value_done(json));
+	if (!json->handler->string(json->context, string, length))
+		return (0);
+	return (told_value_done(json));
+}
+
+__attribute__((noinline))
+static int
+other_key(struct json * json, const char * key, size_t length)
+{
+
+	if (!string_valid(json, key, length))
+		return (0);
+	path_name(&json->path, key, length, in_piece(json, key, length));
+	json->member = NAMED_BY_PATH;
+	return (json->handler->key(json->context, key, length));
 }
 
 static int
 on_key(void * context, const unsigned char * text, size_t length)
 {
 	struct json * json = context;
-	const struct json_handler * handler = json->handler;
-	const char * key = (const char *)text;
-	bool here = in_piece(json, key, length);
-	bool taken = handler->expected != NULL &&
-	    handler->expected(json->context, key, length);
+	struct json_cursor * cursor = &json->cursor;
+	const struct schema_rule * expected = cursor->expected;
 
-	if (!taken && !string_valid(json, key, length))
-		return (0);
-	path_name(&json->path, key, length, here);
-	if (!taken && !handler->key(json->context, key, length))
-		return (0);
-	token_done(json, string_end(json, key, length, here));
+	if (!schema_is(expected, (const char *)text, length) ||
+	    (cursor->seen & cursor->bit) != 0)
+		return (other_key(json, (const char *)text, length));
+	cursor->seen |= cursor->bit;
+	cursor->bit <<= 1;
+	cursor->rule = expected;
+	cursor->expected = expected + 1;
+	json->member = NAMED_BY_RULE;
 	return (1);
 }
 
 static int
 container_start(struct json * json, bool array)
 {
-	uint64_t end = consumed(json);
 
-	json->at_container = true;
-	json->container_start = end - 1;
-	if (json->path.depth == json->path.depth_max)
+	json->mark = consumed(json) - 1;
+	if (path_full(&json->path))
 		return (reject_token(json, "nested too deeply"));
+	name_path(json);
 	if (array ? !json->handler->array_start(json->context) :
 	    !json->handler->object_start(json->context))
 		return (0);
-	path_open(&json->path, array, end - 1);
-	token_done(json, end);
+	path_open(&json->path, array, json->mark);
+	json->member = NOT_NAMED;
 	return (1);
 }
 
 static int
 container_end(struct json * json, bool array)
 {
-	uint64_t end = consumed(json);
 
-	json->at_container = true;
-	json->container_start = path_close(&json->path);
+	json->closing = true;
+	json->closing_start = path_close(&json->path);
+	json->member = NAMED_BY_PATH;
 	if (array ? !json->handler->array_end(json->context) :
 	    !json->handler->object_end(json->context))
 		return (0);
-	token_done(json, end);
-	value_done(json);
-	return (1);
+	json->closing = false;
+	return (told_value_done(json));
 }
 
 static int
@@ -383,6 +406,9 @@ static const yajl_callbacks callbacks = {
 	.yajl_end_array = on_array_end,
 };
 
+/* Everything is told. */
+static const struct schema_rule heard;
+
 struct json *
 json_create(struct arena * arena, const struct json_handler * handler,
     void * context, size_t depth, struct fault * fault)
@@ -390,10 +416,12 @@ json_create(struct arena * arena, const struct json_handler * handler,
 	struct json * json = arena_take(arena, sizeof(*json));
 
 	memset(json, 0, sizeof(*json));
-	json->arena = arena;
 	json->handler = handler;
 	json->context = context;
 	json->fault = fault;
+	json->cursor.rule = &heard;
+	json->cursor.expected = &schema_nothing;
+	json->ascii = true;
 	path_init(&json->path, arena, depth);
 	json->allocator.malloc = yajl_take;
 	json->allocator.realloc = yajl_take_again;
@@ -406,118 +434,58 @@ json_create(struct arena * arena, const struct json_handler * handler,
 	return (json);
 }
 
-/* The token after the one before, be it a separator. */
-static uint64_t
-next_token(const struct json * json)
-{
-	uint64_t position = json->previous_end;
-	size_t i = position > json->base ? (size_t)(position - json->base) : 0;
-
-	if (json->pending)
-		return (json->pending_start);
-	while (i < json->piece_length && is_space(json->piece[i]))
-		i++;
-	return (json->base + i);
-}
-
-static char
-first_byte(const struct json * json)
+struct json_cursor *
+json_cursor(struct json * json)
 {
 
-	return (json->pending ? json->pending_first :
-	    json->piece[token_start(json) - json->base]);
+	return (&json->cursor);
 }
 
 static bool
-reject_long(struct json * json)
+reject_long(struct json * json, const struct lexeme * lexeme)
 {
 
-	return (reject_token(json, first_byte(json) == '"' ?
+	return (reject_text(json, lexeme->start, lexeme->first == '"' ?
 	    "a string is longer than 64 KiB" :
 	    "a number is longer than 4 KiB"));
 }
 
-/* The token that yajl has just read, behind any separators. */
-static uint64_t
-bad_token(const struct json * json, uint64_t stopped)
-{
-
-	/* A number ends where the next piece begins, if that is no digit. */
-	if (stopped > json->base && strchr(",:[]{}",
-	    json->piece[stopped - 1 - json->base]) != NULL)
-		return (stopped - 1);
-	return (token_start(json));
-}
-
-/*
- * What yajl says of a text it does not understand, in our words, and where the
- * byte at fault is: where yajl has stopped, or before, or the first byte of a
- * token that cannot stand there.
- */
+/* Reject what yajl does not understand. */
 static bool
 reject_syntax(struct json * json)
 {
-	static const struct {
-		const char * yajl;
-		const char * detail;
-		enum { STOPPED, BEFORE, NEXT, TOKEN } place;
-	} texts[] = {
-		{ "invalid char in", "a byte that cannot stand here", BEFORE },
-		{ "inside a string, '\\'", "an unknown escape in a string",
-		    STOPPED },
-		{ "invalid character inside",
-		    "a control character in a string", STOPPED },
-		{ "invalid (non-hex)",
-		    "an escape without four hexadecimal digits", STOPPED },
-		{ "invalid string in", "neither true, false nor null",
-		    STOPPED },
-		{ "malformed number", "a number that lacks a digit",
-		    STOPPED },
-		{ "probable comment", "a comment is not JSON", STOPPED },
-		{ "object key and value", "a colon must follow the name",
-		    NEXT },
-		{ "after key and value",
-		    "a comma or a closing brace must stand here", NEXT },
-		{ "after array element",
-		    "a comma or a closing bracket must stand here", NEXT },
-		{ "invalid object key", "a name must be a string", TOKEN },
-		{ "", "not JSON", TOKEN },
-	};
 	const unsigned char * text = yajl_get_error(json->yajl, 0, NULL, 0);
-	uint64_t most = token_start(json) + RAW_STRING_MAX;
+	const struct syntax_fault * fault = syntax_fault((const char *)text);
 	uint64_t stopped = consumed(json);
-	size_t i = 0;
+	struct lexeme lexeme;
+	uint64_t most;
 
-	while (strstr((const char *)text, texts[i].yajl) == NULL)
-		i++;
+	/* yajl may have gone back to the token, or nearly. */
+	find_token(json, &lexeme, stopped + (fault->place == SYNTAX_AT));
+	most = lexeme.start + RAW_STRING_MAX;
 	/* In smaller pieces it would have been too long before it was wrong. */
 	if (stopped > most && (stopped > most + 1 ||
-	    texts[i].place == STOPPED || first_byte(json) != '"'))
-		return (reject_long(json));
-	switch (texts[i].place) {
-	case STOPPED:
-		break;
-	case BEFORE:
+	    fault->place == SYNTAX_STOPPED || lexeme.first != '"'))
+		return (reject_long(json, &lexeme));
+	if (fault->place == SYNTAX_BEFORE)
 		stopped--;
-		break;
-	case NEXT:
-		stopped = next_token(json);
-		break;
-	case TOKEN:
-		stopped = bad_token(json, stopped);
-		break;
-	}
-	return (reject_text(json, stopped, texts[i].detail));
+	else if (fault->place != SYNTAX_STOPPED)
+		stopped = lexeme.start;
+	return (reject_text(json, stopped, fault->detail));
 }
 
 /* Nothing but white space may follow the one value of the text. */
 static bool
 check_tail(struct json * json)
 {
-	uint64_t position = next_token(json);
+	size_t i = json->end > json->base ? (size_t)(json->end - json->base) :
+	    0;
 
-	return (position == json->base + json->piece_length || reject_text(
-	    json, position, "something follows the JSON text"));
+	for (; i < json->piece_length; i++)
+		if (memchr(" \t\r\n", json->piece[i], 4) == NULL)
+			return (reject_text(json, json->base + i,
+			    "something follows the JSON text"));
+	return (true);
 }
 
 /* The piece goes away: keep what is still needed of it. */
@@ -526,14 +494,11 @@ piece_done(struct json * json)
 {
 	uint64_t end = json->base + json->piece_length;
 
-	if (!json->pending) {
-		json->pending_start = token_from(json, json->previous_end);
-		if (json->pending_start < end)
-			json->pending_first = first_byte(json);
-		json->pending = json->pending_start < end;
-	}
-	if (json->pending && end - json->pending_start > RAW_STRING_MAX)
-		return (reject_long(json));
+	find_token(json, &json->lexeme, end);
+	if (lexeme_open(&json->lexeme) &&
+	    end - json->lexeme.start > RAW_STRING_MAX)
+		return (reject_long(json, &json->lexeme));
+	name_path(json);
 	path_keep(&json->path);
 	json->base = end;
 	return (true);
@@ -542,17 +507,23 @@ piece_done(struct json * json)
 static bool
 feed_clean(struct json * json, const char * text, size_t length)
 {
-	yajl_status status;
+	bool complete = path_complete(&json->path);
+	yajl_status status = yajl_status_ok;
 
 	json->piece = text;
 	json->piece_length = length;
 	if (length == 0)
 		return (true);
-	status = json->complete ? yajl_status_ok : yajl_parse(json->yajl,
-	    (const unsigned char *)text, length);
+	if (!complete) {
+		json->ascii = is_ascii(text, length) &&
+		    (json->ascii || !lexeme_open(&json->lexeme));
+		status = yajl_parse(json->yajl, (const unsigned char *)text,
+		    length);
+		complete = path_complete(&json->path);
+	}
 	if (json->fault->code != FAULT_NONE)
 		return (false);
-	if (json->complete) {
+	if (complete) {
 		if (!check_tail(json))
 			return (false);
 		json->base += length;
@@ -578,14 +549,14 @@ bool
 json_finish(struct json * json)
 {
 
-	if (json->complete)
+	if (path_complete(&json->path))
 		return (true);
 	/* A number is only complete with the byte after it. */
 	json->piece_length = 0;
 	(void)yajl_complete_parse(json->yajl);
 	if (json->fault->code != FAULT_NONE)
 		return (false);
-	if (json->complete)
+	if (path_complete(&json->path))
 		return (true);
 	return (reject_text(json, json->base, json->base == 0 ?
 	    "the body is empty" : "the JSON text ends too early"));

@@ -8,6 +8,7 @@
 
 #include "lib/arena.h"
 #include "lib/fault.h"
+#include "lib/schema.h"
 
 /*
  * A strict reader of one JSON text (RFC 8259) in pieces of any size.  yajl
@@ -25,21 +26,33 @@ struct json;
  * What the reader calls.  Text is UTF-8, not NUL-terminated, and valid during
  * the call only.  A number's text is as it stands in the body.  Each returns
  * true to go on; before it returns false it must have called json_reject.
- * A key is first offered to expected, if that is there: whether it is one of
- * the handler's own names, and has been taken.  It may not be UTF-8 yet, so
- * nothing else may come of it.
  */
 struct json_handler {
 	bool (* null)(void * context);
 	bool (* boolean)(void * context, bool value);
 	bool (* number)(void * context, const char * text, size_t length);
 	bool (* string)(void * context, const char * text, size_t length);
-	bool (* expected)(void * context, const char * text, size_t length);
 	bool (* key)(void * context, const char * text, size_t length);
 	bool (* object_start)(void * context);
 	bool (* object_end)(void * context);
 	bool (* array_start)(void * context);
 	bool (* array_end)(void * context);
+};
+
+/*
+ * What the handler lets the reader know, so that it need not be called each
+ * time: senders write members in the order of the schema, mostly, and nothing
+ * comes of most values.  A key that is the name of the rule ${expected}, if
+ * the bit of that is not set in ${seen}, makes it the ${rule} of the value and
+ * the one after it the expected one, and the handler is not told of the key;
+ * nor is it of values of a type with which the rule says nothing is to do.
+ * At first nothing is expected and everything is told.
+ */
+struct json_cursor {
+	const struct schema_rule * rule;	/* Of the value that comes. */
+	const struct schema_rule * expected;
+	uint32_t bit;			/* Of the expected one. */
+	uint32_t seen;			/* Members of the object at hand. */
 };
 
 /**
@@ -51,6 +64,12 @@ struct json_handler {
 struct json * json_create(struct arena * arena,
     const struct json_handler * handler, void * context, size_t depth,
     struct fault * fault);
+
+/**
+ * json_cursor(json):
+ * Return the reader's cursor, which the handler may change when it is called.
+ */
+struct json_cursor * json_cursor(struct json * json);
 
 /**
  * json_feed(json, text, length):

@@ -8,9 +8,12 @@ void
 path_init(struct path * path, struct arena * arena, size_t depth_max)
 {
 
-	path->frames = arena_take(arena, depth_max * sizeof(*path->frames));
-	path->depth = 0;
-	path->depth_max = depth_max;
+	path->frames = arena_take(arena, (depth_max + 1) *
+	    sizeof(*path->frames));
+	path->top = path->frames;
+	path->last = path->frames + depth_max;
+	memset(path->frames, 0, sizeof(*path->frames));
+	path->frames->array = true;
 }
 
 void
@@ -27,15 +30,12 @@ path_copy(struct path_frame * frame)
 void
 path_keep(struct path * path)
 {
-	size_t i;
+	struct path_frame * frame;
 
-	for (i = 0; i < path->depth; i++) {
-		struct path_frame * frame = &path->frames[i];
-
+	for (frame = path->frames + 1; frame <= path->top; frame++)
 		if (!frame->array && frame->name != NULL &&
 		    frame->name != frame->kept)
 			path_copy(frame);
-	}
 }
 
 /*
@@ -64,11 +64,11 @@ void
 path_write(const struct path * path, char * out, size_t size)
 {
 	char number[24];
+	const struct path_frame * frame;
 	size_t used = 0;
-	size_t i, end;
+	size_t end;
 
-	for (i = 0; i < path->depth; i++) {
-		const struct path_frame * frame = &path->frames[i];
+	for (frame = path->frames + 1; frame <= path->top; frame++) {
 		const char * text = frame->name;
 		size_t length = frame->length;
 

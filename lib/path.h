@@ -24,10 +24,11 @@ struct path_frame {
 	char kept[PATH_NAME_MAX];
 };
 
+/* The first frame is the text itself, whose one element is its value. */
 struct path {
 	struct path_frame * frames;
-	size_t depth;
-	size_t depth_max;
+	struct path_frame * top;	/* The innermost, */
+	struct path_frame * last;	/* and the last that there is. */
 };
 
 /**
@@ -52,13 +53,24 @@ void path_keep(struct path * path);
 /* What happens with each event stands here, to become part of the reader. */
 
 /**
+ * path_full(path):
+ * Return whether no object or array can be opened any more.
+ */
+static inline bool
+path_full(const struct path * path)
+{
+
+	return (path->top == path->last);
+}
+
+/**
  * path_open(path, array, start):
- * An object or array opens at position ${start}; there must be a frame left.
+ * An object or array opens at position ${start}; the path must not be full.
  */
 static inline void
 path_open(struct path * path, bool array, uint64_t start)
 {
-	struct path_frame * frame = &path->frames[path->depth++];
+	struct path_frame * frame = ++path->top;
 
 	frame->array = array;
 	frame->start = start;
@@ -73,19 +85,20 @@ path_open(struct path * path, bool array, uint64_t start)
 static inline uint64_t
 path_close(struct path * path)
 {
+	struct path_frame * frame = path->top--;
 
-	return (path->frames[--path->depth].start);
+	return (frame->start);
 }
 
 /**
  * path_name(path, name, length, lasts):
- * The name of the next member.  If it ${lasts}, it stays where it is until
- * path_keep is called; otherwise it is copied.
+ * The name of the next member, or NULL if none is at hand.  If it ${lasts}, it
+ * stays where it is until path_keep is called; otherwise it is copied.
  */
 static inline void
 path_name(struct path * path, const char * name, size_t length, bool lasts)
 {
-	struct path_frame * frame = &path->frames[path->depth - 1];
+	struct path_frame * frame = path->top;
 
 	frame->name = name;
 	frame->length = length;
@@ -95,22 +108,35 @@ path_name(struct path * path, const char * name, size_t length, bool lasts)
 
 /**
  * path_next(path):
- * A value has ended.  Return false if nothing is open, so that it was the
- * whole text.
+ * A value has ended.
  */
-static inline bool
+static inline void
 path_next(struct path * path)
 {
-	struct path_frame * frame;
 
-	if (path->depth == 0)
-		return (false);
-	frame = &path->frames[path->depth - 1];
-	if (frame->array)
-		frame->index++;
-	else
-		frame->name = NULL;
-	return (true);
+	path->top->index++;
+}
+
+/**
+ * path_outermost(path):
+ * Return whether no object or array is open.
+ */
+static inline bool
+path_outermost(const struct path * path)
+{
+
+	return (path->top == path->frames);
+}
+
+/**
+ * path_complete(path):
+ * Return whether the text's one value has ended.
+ */
+static inline bool
+path_complete(const struct path * path)
+{
+
+	return (path->frames->index > 0);
 }
 
 /**

@@ -38,12 +38,18 @@ static const struct {
 #define NAME_ROOM 48
 
 static void
+write_bytes(struct writer * writer, const char * bytes, size_t length)
+{
+
+	memcpy(writer->out + writer->used, bytes, length);
+	writer->used += length;
+}
+
+static void
 write_raw(struct writer * writer, const char * text)
 {
-	size_t length = strlen(text);
 
-	memcpy(writer->out + writer->used, text, length);
-	writer->used += length;
+	write_bytes(writer, text, strlen(text));
 }
 
 static void
@@ -75,7 +81,7 @@ write_slot(struct writer * writer, const struct element * element,
 		return;
 	write_name(writer, name);
 	if (slot == SLOT_INTERVAL)
-		write_raw(writer, text->bytes);
+		write_bytes(writer, text->bytes, text->length);
 	else
 		write_string(writer, text);
 }

@@ -10,20 +10,31 @@
 #define BIT(index) ((uint32_t)1 << (index))
 #define OBJECT(meaning_, rules_, required_) {				\
 	.kind = SHAPE_OBJECT, .meaning = (meaning_), .rules = (rules_),	\
-	.count = sizeof(rules_) / sizeof((rules_)[0]),			\
+	.count = sizeof(rules_) / sizeof((rules_)[0]) - 1,		\
 	.required = (required_) }
+/* Ends the rules of an object's members. */
+#define END { .name = { NULL, SIZE_MAX } }
 #define ARRAY_OF(rule, meaning_) {					\
 	.kind = SHAPE_ARRAY, .meaning = (meaning_), .items = &(rule) }
 #define MAP_OF(rule) { .kind = SHAPE_MAP, .items = &(rule) }
 
-#define TEXT_OR_NULL (JSON_STRING | JSON_NULL)
+/* What may also be null, and then is as if it were absent. */
+#define OR_NULL(types) .accepts = (types) | JSON_NULL, .quiet = JSON_NULL
 
 /* A string that may be null; kept with KEPT, only checked with UNKEPT. */
 #define KEPT(name_, slot_) { .name = NAME(name_),			\
-	.accepts = TEXT_OR_NULL, .use = USE_TEXT, .slot = (slot_) }
-#define UNKEPT(name_) { .name = NAME(name_), .accepts = TEXT_OR_NULL }
+	OR_NULL(JSON_STRING), .use = USE_TEXT, .slot = (slot_) }
+#define UNKEPT(name_) { .name = NAME(name_),				\
+	.accepts = JSON_STRING | JSON_NULL,				\
+	.quiet = JSON_STRING | JSON_NULL }
 
-const struct schema_shape schema_any = { .kind = SHAPE_ANY };
+#define SCALARS (JSON_NULL | JSON_BOOLEAN | JSON_NUMBER | JSON_STRING)
+
+const struct schema_shape schema_any = {
+	.kind = SHAPE_ANY, .rules = &schema_nothing, .items = &schema_ignored };
+const struct schema_rule schema_ignored = { .quiet = SCALARS,
+	.accepts = SCALARS | JSON_OBJECT | JSON_ARRAY, .shape = &schema_any };
+const struct schema_rule schema_nothing = END;
 
 /* connectVia */
 
@@ -32,6 +43,7 @@ static const struct schema_rule via_members[] = {
 	  .slot = SLOT_VIA_APP_NAME },
 	{ .name = NAME("instanceId"), .accepts = JSON_STRING,
 	  .use = USE_TEXT, .slot = SLOT_VIA_INSTANCE_ID },
+	END,
 };
 static const struct schema_shape via_shape =
     OBJECT(MEANS_VIA, via_members, BIT(0) | BIT(1));
@@ -66,10 +78,10 @@ static const struct schema_rule application_members[] = {
 	[APPLICATION_APP_NAME] = { .name = NAME("appName"),
 	  .accepts = JSON_STRING, .use = USE_TEXT, .slot = SLOT_APP_NAME },
 	[APPLICATION_CONNECT_VIA] = { .name = NAME("connectVia"),
-	  .accepts = JSON_ARRAY | JSON_NULL, .shape = &via_array },
+	  OR_NULL(JSON_ARRAY), .shape = &via_array },
 	[APPLICATION_ENVIRONMENT] = KEPT("environment", SLOT_ENVIRONMENT),
 	[APPLICATION_PROJECTS] = { .name = NAME("projects"),
-	  .accepts = JSON_ARRAY | JSON_NULL, .shape = &project_array },
+	  OR_NULL(JSON_ARRAY), .shape = &project_array },
 	[APPLICATION_INSTANCE_ID] = KEPT("instanceId", SLOT_INSTANCE_ID),
 	[APPLICATION_CONNECTION_ID] = KEPT("connectionId",
 	    SLOT_CONNECTION_ID),
@@ -82,7 +94,7 @@ static const struct schema_rule application_members[] = {
 	  .accepts = JSON_ARRAY, .shape = &strategy_array },
 	[APPLICATION_SDK_VERSION] = KEPT("sdkVersion", SLOT_SDK_VERSION),
 	[APPLICATION_SDK_TYPE] = { .name = NAME("sdkType"),
-	  .accepts = TEXT_OR_NULL, .use = USE_SDK_TYPE,
+	  OR_NULL(JSON_STRING), .use = USE_SDK_TYPE,
 	  .slot = SLOT_SDK_TYPE },
 	[APPLICATION_YGGDRASIL_VERSION] = KEPT("yggdrasilVersion",
 	    SLOT_YGGDRASIL_VERSION),
@@ -93,6 +105,7 @@ static const struct schema_rule application_members[] = {
 	[APPLICATION_SDK_FLAVOR] = KEPT("sdkFlavor", SLOT_SDK_FLAVOR),
 	[APPLICATION_SDK_FLAVOR_VERSION] = KEPT("sdkFlavorVersion",
 	    SLOT_SDK_FLAVOR_VERSION),
+	END,
 };
 static const struct schema_shape application_shape =
     OBJECT(MEANS_APPLICATION, application_members,
@@ -135,16 +148,17 @@ static const struct schema_rule metric_members[] = {
 	[METRIC_NO] = { .name = NAME("no"),
 	  .accepts = JSON_NUMBER, .use = USE_COUNT, .slot = COUNT_NO },
 	[METRIC_VARIANTS] = { .name = NAME("variants"),
-	  .accepts = JSON_OBJECT | JSON_NULL, .shape = &variant_map },
+	  OR_NULL(JSON_OBJECT), .shape = &variant_map },
 	[METRIC_SDK_VERSION] = UNKEPT("sdkVersion"),
 	[METRIC_SDK_TYPE] = { .name = NAME("sdkType"),
-	  .accepts = TEXT_OR_NULL, .use = USE_SDK_TYPE,
+	  OR_NULL(JSON_STRING), .use = USE_SDK_TYPE,
 	  .slot = SLOT_COUNT },
 	[METRIC_YGGDRASIL_VERSION] = UNKEPT("yggdrasilVersion"),
 	[METRIC_PLATFORM_NAME] = UNKEPT("platformName"),
 	[METRIC_PLATFORM_VERSION] = UNKEPT("platformVersion"),
 	[METRIC_SDK_FLAVOR] = UNKEPT("sdkFlavor"),
 	[METRIC_SDK_FLAVOR_VERSION] = UNKEPT("sdkFlavorVersion"),
+	END,
 };
 static const struct schema_shape metric_shape =
     OBJECT(MEANS_METRIC, metric_members,
@@ -166,6 +180,7 @@ static const struct schema_rule bucket_members[] = {
 	  .use = USE_BOUND },
 	[BUCKET_COUNT] = { .name = NAME("count"),
 	  .accepts = JSON_NUMBER, .use = USE_COUNT, .slot = COUNT_BUCKET },
+	END,
 };
 static const struct schema_shape bucket_shape =
     OBJECT(MEANS_BUCKET, bucket_members,
@@ -179,32 +194,41 @@ static const struct schema_rule label_item = {
 	.accepts = JSON_STRING | JSON_NUMBER, .use = USE_LABEL };
 static const struct schema_shape label_map = MAP_OF(label_item);
 
+#define LABELS { .name = NAME("labels"), OR_NULL(JSON_OBJECT),		\
+	.shape = &label_map }
+#define VALUE { .name = NAME("value"), .alternative = NUMERIC,		\
+	.accepts = JSON_NUMBER | JSON_NULL, .use = USE_NUMBER }
+#define COUNT { .name = NAME("count"), .alternative = HISTOGRAM,	\
+	.accepts = JSON_NUMBER, .use = USE_COUNT, .slot = COUNT_SAMPLE }
+#define SUM { .name = NAME("sum"), .alternative = HISTOGRAM,		\
+	.accepts = JSON_NUMBER | JSON_NULL, .use = USE_NUMBER }
+#define BUCKETS { .name = NAME("buckets"), .alternative = HISTOGRAM,	\
+	.accepts = JSON_ARRAY, .shape = &bucket_array }
+
 enum { SAMPLE_LABELS, SAMPLE_VALUE, SAMPLE_COUNT, SAMPLE_SUM,
 	SAMPLE_BUCKETS };
 
 static const struct schema_rule sample_members[] = {
-	[SAMPLE_LABELS] = { .name = NAME("labels"),
-	  .accepts = JSON_OBJECT | JSON_NULL, .shape = &label_map },
-	[SAMPLE_VALUE] = { .name = NAME("value"), .alternative = NUMERIC,
-	  .accepts = JSON_NUMBER | JSON_NULL, .use = USE_NUMBER },
-	[SAMPLE_COUNT] = { .name = NAME("count"), .alternative = HISTOGRAM,
-	  .accepts = JSON_NUMBER, .use = USE_COUNT, .slot = COUNT_SAMPLE },
-	[SAMPLE_SUM] = { .name = NAME("sum"), .alternative = HISTOGRAM,
-	  .accepts = JSON_NUMBER | JSON_NULL, .use = USE_NUMBER },
-	[SAMPLE_BUCKETS] = { .name = NAME("buckets"),
-	  .alternative = HISTOGRAM, .accepts = JSON_ARRAY,
-	  .shape = &bucket_array },
+	[SAMPLE_LABELS] = LABELS, [SAMPLE_VALUE] = VALUE,
+	[SAMPLE_COUNT] = COUNT, [SAMPLE_SUM] = SUM,
+	[SAMPLE_BUCKETS] = BUCKETS, END,
 };
-/* What a sample requires depends on its metric's type. */
-static const struct schema_shape sample_shape =
-    OBJECT(MEANS_SAMPLE, sample_members, 0);
 const uint32_t schema_sample_required[ALTERNATIVE_COUNT] = {
 	[NUMERIC] = BIT(SAMPLE_VALUE),
 	[HISTOGRAM] = BIT(SAMPLE_COUNT) | BIT(SAMPLE_SUM) |
 	    BIT(SAMPLE_BUCKETS),
 };
+static const struct schema_rule numeric_members[] = { LABELS, VALUE, END };
+static const struct schema_rule histogram_members[] = {
+	LABELS, COUNT, SUM, BUCKETS, END };
+const struct schema_shape schema_sample[ALTERNATIVE_COUNT] = {
+	[EITHER] = OBJECT(MEANS_SAMPLE, sample_members, 0),
+	[NUMERIC] = OBJECT(MEANS_SAMPLE, numeric_members, BIT(1)),
+	[HISTOGRAM] = OBJECT(MEANS_SAMPLE, histogram_members,
+	    BIT(1) | BIT(2) | BIT(3)),
+};
 static const struct schema_rule sample_item = {
-	.accepts = JSON_OBJECT, .shape = &sample_shape };
+	.accepts = JSON_OBJECT, .shape = &schema_sample[EITHER] };
 static const struct schema_shape sample_array = ARRAY_OF(sample_item,
     MEANS_NOTHING);
 
@@ -219,6 +243,7 @@ static const struct schema_rule impact_members[] = {
 	  .accepts = JSON_STRING, .use = USE_TEXT, .slot = SLOT_HELP },
 	[IMPACT_SAMPLES] = { .name = NAME("samples"),
 	  .accepts = JSON_ARRAY, .shape = &sample_array },
+	END,
 };
 static const struct schema_shape impact_shape =
     OBJECT(MEANS_IMPACT, impact_members,
@@ -241,10 +266,11 @@ static const struct schema_rule body_members[] = {
 	  .shape = &application_array },
 	{ .name = NAME("metrics"), .accepts = JSON_ARRAY,
 	  .shape = &metric_array },
-	{ .name = NAME("impactMetrics"), .accepts = JSON_ARRAY | JSON_NULL,
+	{ .name = NAME("impactMetrics"), OR_NULL(JSON_ARRAY),
 	  .shape = &impact_array },
-	{ .name = NAME("seenTokens"), .accepts = JSON_ARRAY | JSON_NULL,
+	{ .name = NAME("seenTokens"), OR_NULL(JSON_ARRAY),
 	  .shape = &token_array },
+	END,
 };
 static const struct schema_shape body_shape =
     OBJECT(MEANS_NOTHING, body_members, BIT(0) | BIT(1));

@@ -98,7 +98,8 @@ enum schema_alternative {
 
 struct schema_rule {
 	struct text name;		/* Of the member; none for items. */
-	unsigned int accepts;		/* Types. */
+	unsigned int quiet;		/* Types with which nothing is to do, */
+	unsigned int accepts;		/* of those that it may have. */
 	enum schema_use use;
 	unsigned int slot;		/* A slot, list or count. */
 	enum schema_alternative alternative;
@@ -130,15 +131,27 @@ enum schema_meaning {
 struct schema_shape {
 	enum schema_shape_kind kind;
 	enum schema_meaning meaning;
-	const struct schema_rule * rules;	/* Of an object's members. */
+	const struct schema_rule * rules;	/* Of an object's members, and
+						 * one that is of none. */
 	unsigned int count;
 	const struct schema_rule * items;	/* Of an array or map. */
 	uint32_t required;			/* Members, as bits. */
 };
 
-/* The rule of the whole body, and the shape of what nobody looks at. */
+/* The rule of the whole body, and what nobody looks at. */
 extern const struct schema_rule schema_body;
+extern const struct schema_rule schema_ignored;
 extern const struct schema_shape schema_any;
+
+/* The rule of no member: no name is its. */
+extern const struct schema_rule schema_nothing;
+
+/*
+ * The shapes of a sample.  Where the type of its metric has yet to come
+ * (EITHER) it may have the members of both alternatives, and what it requires
+ * is settled later (schema_sample_required).
+ */
+extern const struct schema_shape schema_sample[ALTERNATIVE_COUNT];
 
 /* Members that a sample must have, for each alternative. */
 extern const uint32_t schema_sample_required[ALTERNATIVE_COUNT];

@@ -27,6 +27,29 @@ text_of(const char * string)
 }
 
 /**
+ * text_word(text):
+ * text_half(text):
+ * Return the next eight or four bytes of a text as a number.
+ */
+static inline uint64_t
+text_word(const char * text)
+{
+	uint64_t word;
+
+	memcpy(&word, text, sizeof(word));
+	return (word);
+}
+
+static inline uint32_t
+text_half(const char * text)
+{
+	uint32_t half;
+
+	memcpy(&half, text, sizeof(half));
+	return (half);
+}
+
+/**
  * text_same(a, b, length):
  * Return whether two texts are the same that are of one length.  Names are
  * short, and compared by words sooner than memcmp could be called.
@@ -34,24 +57,22 @@ text_of(const char * string)
 static inline int
 text_same(const char * a, const char * b, size_t length)
 {
-	uint64_t x, y;
 	size_t i = 0;
 
-	if (length < sizeof(x)) {
-		while (i < length && a[i] == b[i])
-			i++;
-		return (i == length);
+	if (length >= 8) {
+		for (; length - i > 16; i += 8)
+			if (text_word(a + i) != text_word(b + i))
+				return (0);
+		/* The last word may begin within the one before. */
+		return (text_word(a + i) == text_word(b + i) &&
+		    text_word(a + length - 8) == text_word(b + length - 8));
 	}
-	for (; i + sizeof(x) < length; i += sizeof(x)) {
-		memcpy(&x, a + i, sizeof(x));
-		memcpy(&y, b + i, sizeof(y));
-		if (x != y)
-			return (0);
-	}
-	/* The last word may begin within the one before. */
-	memcpy(&x, a + length - sizeof(x), sizeof(x));
-	memcpy(&y, b + length - sizeof(y), sizeof(y));
-	return (x == y);
+	if (length >= 4)
+		return (text_half(a) == text_half(b) &&
+		    text_half(a + length - 4) == text_half(b + length - 4));
+	while (i < length && a[i] == b[i])
+		i++;
+	return (i == length);
 }
 
 /**

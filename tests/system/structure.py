@@ -21,7 +21,7 @@ OWNERS = {
 }
 
 # Files of lib/ that have their contracts in another file's header.
-PARTS = {"registration": "element", "impact": "element"}
+PARTS = {"registration": "element", "impact": "element", "metric": "element"}
 
 
 def read(name):

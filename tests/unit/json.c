@@ -171,6 +171,8 @@ static const struct json_handler handler = {
 	.array_end = on_array_end,
 };
 
+static const struct json_handler * reader = &handler;
+
 /* Feed a text in pieces, each in memory of its own; 0 is a random size. */
 static bool
 feed(struct json * json, const char * text, size_t length, size_t piece)
@@ -208,7 +210,7 @@ read_text(struct record * record, const char * text, size_t length,
 	record->events = 0;
 	record->used = 0;
 	record->text[0] = '\0';
-	record->json = json_create(arena, &handler, record, depth, &fault);
+	record->json = json_create(arena, reader, record, depth, &fault);
 	result = feed(record->json, text, length, piece);
 	if (result != (fault.code == FAULT_NONE))
 		add(record, "the result contradicts the fault");
@@ -1008,6 +1010,75 @@ test_mutations(void)
 		    maker.text);
 }
 
+/*
+ * With a cursor: members of which the handler need not be told, whatever the
+ * pieces.  The places of what it is told of stay the same.
+ */
+static const struct schema_rule cursor_rules[] = {
+	{ .name = { "a", 1 }, .quiet = JSON_NULL | JSON_STRING },
+	{ .name = { "four", 4 }, .quiet = JSON_NUMBER },
+	{ .name = { "member-of-16-byt", 16 }, .quiet = JSON_BOOLEAN },
+	{ .name = { "member-of-more-bytes", 20 } },
+	{ .name = { NULL, SIZE_MAX } },
+};
+
+static bool
+expect_members(void * context)
+{
+	struct record * record = context;
+	struct json_cursor * cursor;
+
+	if (!on_object_start(context))
+		return (false);
+	cursor = json_cursor(record->json);
+	cursor->expected = cursor_rules;
+	cursor->bit = 1;
+	cursor->seen = 0;
+	return (true);
+}
+
+static const struct {
+	const char * text;
+	const char * record;
+} cursor_rows[] = {
+	{ "{\"a\":null,\"four\":4,\"member-of-16-byt\":true,"
+	    "\"member-of-more-bytes\":null}", "{@0 null@66/member-of-more-bytes }@0" },
+	{ "{\"a\":\"\\u00e9\",\"four\":null}", "{@0 null@21/four }@0" },
+	{ "{\"a\":\"\xc3\xa9\", \"four\" : \"x\"}",
+	    "{@0 \"x\"@20/four }@0" },
+	{ "{\"a\":1,\"\\u0066our\":5}",
+	    "{@0 #1@5/a }@0" },
+	{ "{\"b\":1,\"a\":2,\"a\":3}",
+	    "{@0 k\"b\"@1/b #1@5/b #2@11/a k\"a\"@13/a #3@17/a }@0" },
+	{ "{\"a\":null,\"fouR\":1}",
+	    "{@0 k\"fouR\"@10/fouR #1@17/fouR }@0" },
+	{ "{\"a\":null,\"member-of-16-byT\":true}",
+	    "{@0 k\"member-of-16-byT\"@10/member-of-16-byT "
+	    "true@29/member-of-16-byT }@0" },
+	{ "{\"a\":null,\"four\" 1}", "{@0 I!17 /four" },
+	{ "{\"a\":null \"four\"}", "{@0 I!10" },
+	{ "{\"a\":\"\xff\"}", "{@0 I!5 /a" },
+	{ "{\"a\":[null,\"x\"]}", "{@0 [@5/a ]@5/a }@0" },
+};
+
+static void
+test_cursor(void)
+{
+	struct json_handler expecting = handler;
+	size_t i, piece;
+
+	expecting.object_start = expect_members;
+	reader = &expecting;
+	for (i = 0; i < sizeof(cursor_rows) / sizeof(cursor_rows[0]); i++)
+		for (piece = 1; piece <= PIECE_MAX; piece++) {
+			read_text(&whole, cursor_rows[i].text,
+			    strlen(cursor_rows[i].text), piece, -1, DEPTH);
+			is_text(whole.text, cursor_rows[i].record,
+			    "%s in pieces of %zu", cursor_rows[i].text, piece);
+		}
+	reader = &handler;
+}
+
 int
 main(void)
 {
@@ -1026,5 +1097,6 @@ main(void)
 	test_lengths();
 	test_random();
 	test_mutations();
+	test_cursor();
 	return (tap_done());
 }
