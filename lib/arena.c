@@ -87,16 +87,18 @@ void *
 arena_take(struct arena * arena, size_t size)
 {
 	struct block * block = arena->newest;
+	size_t rounded = (size + ARENA_ALIGNMENT - 1) &
+	    ~(size_t)(ARENA_ALIGNMENT - 1);
 	void * piece;
 
-	if (size < SIZE_MAX / 2)
-		size = (size + ARENA_ALIGNMENT - 1) &
-		    ~(size_t)(ARENA_ALIGNMENT - 1);
-	if (block == NULL || block->size - block->filled < size)
-		block = block_for(arena, size);
+	/* What is too large wraps round, and is refused as it was asked for. */
+	if (rounded < size)
+		rounded = size;
+	if (block == NULL || block->size - block->filled < rounded)
+		block = block_for(arena, rounded);
 	piece = block->data + block->filled;
-	block->filled += size;
-	arena->used += size;
+	block->filled += rounded;
+	arena->used += rounded;
 	return (piece);
 }
 

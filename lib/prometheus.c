@@ -13,9 +13,21 @@ is_digit(char c)
 static bool
 is_name(char c)
 {
+	unsigned char letter = (unsigned char)((c | 0x20) - 'a');
 
-	return ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-	    is_digit(c) || c == '_');
+	return (letter < 26 || is_digit(c) || c == '_');
+}
+
+/* Return whether a text is a name as it stands, as those of senders are. */
+static bool
+is_whole_name(const char * text, size_t length)
+{
+	size_t i;
+
+	for (i = 0; i < length; i++)
+		if (!is_name(text[i]))
+			return (false);
+	return (length > 0 && !is_digit(text[0]));
 }
 
 size_t
@@ -97,23 +109,35 @@ merge_sort(struct prometheus_label * labels, struct prometheus_label * spare,
 	}
 }
 
+static bool
+is_escaped(char c)
+{
+
+	return (c == '\\' || c == '"' || c == '\n');
+}
+
 /* Copy a value with backslash, quote and newline escaped. */
 static size_t
 append_value(char * out, const char * value, size_t length)
 {
-	size_t used = 0;
-	size_t i;
+	size_t plain = 0;
+	size_t used, i;
 
-	for (i = 0; i < length; i++) {
+	while (plain < length && !is_escaped(value[plain]))
+		plain++;
+	memcpy(out, value, plain);
+	used = plain;
+	for (i = plain; i < length; i++) {
 		char c = value[i];
 
-		if (c == '\\' || c == '"' || c == '\n')
+		if (is_escaped(c))
 			out[used++] = '\\';
 		out[used++] = c == '\n' ? 'n' : c;
 	}
 	return (used);
 }
 
+/* Make names of those of labels; return how much room they need at most. */
 static size_t
 name_labels(struct arena * arena, struct prometheus_label * labels,
     size_t count)
@@ -121,12 +145,16 @@ name_labels(struct arena * arena, struct prometheus_label * labels,
 	size_t i, room = 1;
 
 	for (i = 0; i < count; i++) {
-		char * name = arena_take(arena, labels[i].name_length + 1);
+		struct prometheus_label * label = &labels[i];
+		char * name;
 
-		labels[i].name_length = prometheus_name(name, labels[i].name,
-		    labels[i].name_length);
-		labels[i].name = name;
-		room += labels[i].name_length + labels[i].value_length * 2 + 4;
+		if (!is_whole_name(label->name, label->name_length)) {
+			name = arena_take(arena, label->name_length + 1);
+			label->name_length = prometheus_name(name,
+			    label->name, label->name_length);
+			label->name = name;
+		}
+		room += label->name_length + label->value_length * 2 + 4;
 	}
 	return (room);
 }
