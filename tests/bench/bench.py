@@ -1,22 +1,24 @@
 """The benchmark: tables of ratios, each taken in one run.
 
 usage: bench.py [--build DIR] [--quick | --smoke] [--directory DIR]
-                [--svg FILE] [PART...]
+                [--rounds N] [--svg FILE] [--peer DIR] [PART...]
 
-The parts are parse, whole, commit, growth, replay; all if none is named.
+The parts are parse, whole, commit, growth, replay; all if none is named.  peer
+must be named, as it installs Unleash's server with npm.
 """
 
 import argparse
 import json
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
 
-from tests.bench import bodies
+from tests.bench import bodies, peer
 from tests.bench.measure import (
     Directory, HOUR_OR_DAY, Lighttpd, Nginx, Spread, Target,
     own_children_seconds, redis_cpu, redis_received, table, wrk)
@@ -48,6 +50,7 @@ class Bench:
         self.options = options
         for name, value in MODES[self.mode].items():
             setattr(self, name, value)
+        self.rounds = options.rounds or self.rounds
         self.curves = {}
 
     def program(self, name):
@@ -375,6 +378,12 @@ class Bench:
                 redis_cpu(redis) - cpu)
 
 
+    # f. The optional peer
+
+    def run_peer(self):
+        peer.run(self, self.options.peer)
+
+
 def fill(redis, features):
     """Put features into the buckets that the benchmark counts in."""
     tag = "flagtally:{production:shop-0}"
@@ -386,26 +395,39 @@ def fill(redis, features):
 
 
 def plot(curves, path):
-    """All growth in one picture: a unit's cost relative to the first."""
-    lines = ["set terminal svg size 900,560 font 'sans,13'",
-             f"set output '{path}'", "set logscale x",
-             "set xlabel 'how many'", "set yrange [0:*]",
-             "set ylabel 'cost of one, relative to the first point'",
-             "set key outside bottom center horizontal", "set grid"]
-    data, plots = [], []
+    """Growth in one picture, a panel each; level is linear, falling better."""
+    down = (len(curves) + 1) // 2
+    lines = [f"set terminal svg size 900,{250 * down + 30} font 'sans,12'",
+             f"set multiplot layout {down},2 title 'What one costs when "
+             "there are more of them; dashed: linear'",
+             "set logscale x", "set yrange [0:*]", "set offsets 0,0,0,0",
+             "set grid ytics lt 1 lw 0.5 lc rgb '#dddddd'", "unset key",
+             "set border 3", "set tics nomirror", "set tmargin 3",
+             "set bars 0.6", "set pointintervalbox 0"]
     for number, (name, (unit, points)) in enumerate(curves.items()):
-        first = points[0][1].median
-        rows = "\n".join(f"{x} {spread.median / first} "
-                         f"{min(spread.values) / first} "
-                         f"{max(spread.values) / first}"
-                         for x, spread in points)
-        data.append(f"$d{number} << EOD\n{rows}\nEOD")
-        plots.append(f"$d{number} with linespoints lt {number + 1} "
-                     f"title '{name}: {unit}'".replace("Redis'", "Redis"))
-        plots.append(f"$d{number} with yerrorbars lt {number + 1} notitle")
-    subprocess.run([find("gnuplot")], check=True, text=True,
-                   input="\n".join(data + lines +
-                                   ["plot " + ", ".join(plots)]) + "\n")
+        rows = "\n".join(f"{x} {spread.median} {min(spread.values)} "
+                         f"{max(spread.values)}" for x, spread in points)
+        ticks = ", ".join(f"'{x if x < 1000 else f'{x // 1000}k'}' {x}"
+                          for x, _ in points)
+        top = max(max(spread.values) for _, spread in points)
+        lines += [f"$d{number} << EOD\n{rows}\nEOD",
+                  f'set title "{name}"', f'set ylabel "{unit}"',
+                  f"set xtics ({ticks})", f"set yrange [0:{top * 1.15}]",
+                  f"set xrange [{points[0][0] * 0.8}:{points[-1][0] * 1.25}]",
+                  f"plot {points[0][1].median} dt 2 lc rgb '#888888', "
+                  f"$d{number} with yerrorbars pt 7 ps 0.5 lc rgb '#1f5fa8', "
+                  f"$d{number} with lines lw 2 lc rgb '#1f5fa8'"]
+    picture = subprocess.run(
+        [find("gnuplot")], check=True, text=True, stdout=subprocess.PIPE,
+        input="\n".join(lines) + "\n").stdout
+    # Most of what gnuplot writes says nothing.
+    picture = picture.replace(
+        ' stroke-linecap="butt" stroke-linejoin="miter"', "")
+    empty = re.compile(r"\s*<g [^>]*>\s*</g>")
+    while empty.search(picture):
+        picture = empty.sub("", picture)
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(picture)
 
 
 def sync_time(directory):
@@ -450,17 +472,20 @@ def main():
                         help="seconds: does it all run?")
     parser.add_argument("--directory", default=tempfile.gettempdir(),
                         help="where the files of Redis and the spool lie")
+    parser.add_argument("--rounds", type=int, help="of everything")
     parser.add_argument("--svg", help="plot growth into this file")
+    parser.add_argument("--peer", help="where npm installs Unleash's server "
+                        "(the user's cache)")
     parser.add_argument("parts", nargs="*", metavar="PART")
     options = parser.parse_args()
     bench = Bench(options)
     parts = ["parse", "whole", "commit", "growth", "replay"]
-    unknown = set(options.parts) - set(parts)
+    unknown = set(options.parts) - set(parts) - {"peer"}
     if unknown:
         parser.error(f"there is no part {', '.join(sorted(unknown))}")
     machine(bench)
-    for part in parts:
-        if not options.parts or part in options.parts:
+    for part in parts + ["peer"]:
+        if part in (options.parts or parts):
             getattr(bench, "run_" + part)()
 
 

@@ -1,8 +1,12 @@
--- For wrk: posts the body in $BODY, paused $PAUSE milliseconds on average.
+-- For wrk: posts the body in $BODY, paused $PAUSE milliseconds on average, with
+-- $TOKEN if that is given.
 local file = assert(io.open(os.getenv("BODY"), "rb"))
 wrk.method = "POST"
 wrk.body = file:read("*a")
 wrk.headers["Content-Type"] = "application/json"
+if (os.getenv("TOKEN") or "") ~= "" then
+	wrk.headers["Authorization"] = os.getenv("TOKEN")
+end
 file:close()
 
 local pause = tonumber(os.getenv("PAUSE") or 0)

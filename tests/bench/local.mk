@@ -11,4 +11,5 @@ bench: fcgi/flagtally $(bench_parts)
 .PHONY: bench
 
 EXTRA_DIST += tests/bench/README.md tests/bench/bench.py \
-	tests/bench/bodies.py tests/bench/load.lua tests/bench/measure.py
+	tests/bench/bodies.py tests/bench/load.lua tests/bench/measure.py \
+	tests/bench/peer.py tests/bench/growth.svg

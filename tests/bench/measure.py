@@ -266,7 +266,7 @@ class Load:
                                f"connections broke:\n{text}")
 
 
-def wrk(web, target, body, connections, seconds, pause=0):
+def wrk(web, target, body, connections, seconds, pause=0, token=""):
     """Load one target through the web server."""
     processes = {"web": [web], "it": target.servers,
                  "redis": [target.redis] if target.redis else []}
@@ -281,7 +281,7 @@ def wrk(web, target, body, connections, seconds, pause=0):
         find("wrk"), "-t1", f"-c{connections}", f"-d{seconds}s",
         "-s", os.path.join(HERE, "load.lua"), "--timeout", "10s",
         f"http://127.0.0.1:{web.port}/{target.name}/api/client/metrics/bulk"],
-        env={**os.environ, "BODY": body, "PAUSE": str(pause)},
+        env={**os.environ, "BODY": body, "PAUSE": str(pause), "TOKEN": token},
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         timeout=seconds + 60, check=False)
     shares = {name: now - before[name] for name, now in spent().items()}
