@@ -38,13 +38,31 @@ endif
 EXTRA_DIST += deploy/systemd/flagtally.socket
 dist_doc_DATA = README.md CHANGES.md LICENSE
 
+# Pages and examples that stand in the tree as they are used name the directories
+# that most hosts have; what is installed names those of this installation.
+INSTALLED = sed -e 's|/usr/local/bin|$(bindir)|g' \
+	-e 's|/etc/flagtally|$(sysconfdir)/flagtally|g' \
+	-e 's|/var/lib/flagtally|$(localstatedir)/lib/flagtally|g'
+
 install-data-local:
 	@for file in $(DEPLOY_EXAMPLES) $(MADE_EXAMPLES); do \
-		from=$$file; test -f $$from || from=$(srcdir)/$$file; \
-		mode=644; test ! -x $$from || mode=755; \
 		to="$(DESTDIR)$(docdir)/examples/$${file#deploy/}"; \
-		$(MKDIR_P) "$${to%/*}" && \
-		$(INSTALL) -m $$mode $$from "$$to" || exit 1; \
+		$(MKDIR_P) "$${to%/*}" || exit 1; \
+		case " $(MADE_EXAMPLES) " in \
+		*" $$file "*) from=$$file; cat $$from ;; \
+		*) from=$(srcdir)/$$file; $(INSTALLED) $$from ;; \
+		esac >"$$to" || exit 1; \
+		mode=644; test ! -x $$from || mode=755; \
+		chmod $$mode "$$to" || exit 1; \
+	done
+
+# After automake has installed them.
+install-data-hook:
+	@for page in $(dist_man_MANS); do \
+		section=$${page##*.}; name=$${page##*/}; \
+		name=`echo "$${name%.*}" | sed '$(transform)'`; \
+		$(INSTALLED) $(srcdir)/$$page \
+		>"$(DESTDIR)$(mandir)/man$$section/$$name.$$section" || exit 1; \
 	done
 
 # After automake has removed its own.
