@@ -9,6 +9,8 @@ DEPLOY_TESTS = tests/deploy/start.py tests/deploy/systemd.py \
 	tests/deploy/servers.py tests/deploy/apache_kills.py \
 	tests/deploy/restart.py
 DEPLOY_TESTS += tests/deploy/redis_users.py
+DEPLOY_TESTS += tests/deploy/install.py tests/deploy/debian_package.py \
+	tests/deploy/rpm_package.py tests/deploy/alpine_package.py
 EXTRA_DIST += $(DEPLOY_TESTS) tests/tools/confined.py
 
 # With --enable-static-binary these are the tests.
@@ -100,3 +102,15 @@ DEPLOY_EXAMPLES += deploy/apache/cgi-alone.htaccess \
 	deploy/apache/proxy-fcgi-beside-unleash.conf
 EXTRA_DIST += tests/harness/front.py tests/harness/web.py \
 	tests/harness/apache.py tests/harness/load.py
+
+# Packages.
+EXTRA_DIST += deploy/debian/build deploy/debian/changelog deploy/debian/clean \
+	deploy/debian/control deploy/debian/copyright deploy/debian/rules \
+	deploy/debian/flagtally.README.Debian \
+	deploy/debian/flagtally.lintian-overrides \
+	deploy/debian/flagtally.postrm deploy/debian/source/format \
+	deploy/debian/source/lintian-overrides deploy/debian/tests/control \
+	deploy/debian/tests/main-job deploy/debian/watch \
+	deploy/rpm/flagtally.spec deploy/rpm/flagtally.rpmlintrc \
+	deploy/alpine/APKBUILD deploy/alpine/flagtally.pre-install
+EXTRA_DIST += tests/harness/packaging.py tests/tools/throwaway.sh

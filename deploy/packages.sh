@@ -7,7 +7,7 @@ packages_build="autoconf automake gcc make pkg-config libc6-dev libfcgi-dev
 packages_run="redis-server redis-tools lighttpd curl ca-certificates"
 packages_test="clang libclang-rt-14-dev python3 binutils procps spin mandoc
     nginx caddy haproxy apache2 libapache2-mod-fcgid wrk
-    systemd spawn-fcgi"
+    systemd spawn-fcgi build-essential debhelper lintian rpm rpmlint"
 
 # missing_packages NAME...: print those that are not installed.
 missing_packages() {
@@ -34,7 +34,7 @@ as_root() {
 need_packages() {
 	if ! command -v dpkg-query >/dev/null 2>&1; then
 		echo "This is no Debian, so what is needed is not installed" \
-		    "but taken as given: see \"Building\" in README.md." >&2
+		    "but taken as given: see \"Install\" in README.md." >&2
 		return 0
 	fi
 	missing=$(missing_packages "$@")
