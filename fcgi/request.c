@@ -9,6 +9,7 @@
 #include "lib/alloc.h"
 #include "lib/clock.h"
 #include "lib/log.h"
+#include "lib/yield.h"
 
 /*
  * The order of the checks is part of the contract: nobody without a token
@@ -298,6 +299,9 @@ serve_other(const struct service * service, struct exchange * exchange,
     enum route route)
 {
 
+	/* Backstage looks at the spool. */
+	if (route != ROUTE_NONE)
+		yield_thread();
 	if (route == ROUTE_NONE ||
 	    !backstage_serve(&service->backstage, exchange, route))
 		answer_send(exchange, ANSWER_NOT_FOUND,

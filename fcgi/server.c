@@ -18,6 +18,7 @@
 #include "lib/alloc.h"
 #include "lib/clock.h"
 #include "lib/log.h"
+#include "lib/yield.h"
 
 /*
  * A thread belongs to a request, not to a connection, and only while there is
@@ -197,6 +198,15 @@ conclude(struct thread * thread)
 	end_job(server, thread->member.job);
 }
 
+/* The thread is about to wait for something. */
+static void
+step_aside(void * context)
+{
+	struct thread * thread = context;
+
+	crew_step_aside(thread->server->crew, &thread->member);
+}
+
 static void *
 run(void * context)
 {
@@ -204,6 +214,7 @@ run(void * context)
 	struct server * server = thread->server;
 	enum duty duty;
 
+	yield_set(step_aside, thread);
 	crew_join(server->crew, &thread->member);
 	while ((duty = crew_next(server->crew, &thread->member)) !=
 	    DUTY_END) {

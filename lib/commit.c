@@ -10,6 +10,7 @@
 #include "lib/durable.h"
 #include "lib/log.h"
 #include "lib/verdict.h"
+#include "lib/yield.h"
 
 /*
  * A group is closed when the committer is free to take it (take_group): there
@@ -198,6 +199,7 @@ wait_for_room(struct committer * committer, const struct tally * tally,
 	    !tally_may_merge(committer->gathered, tally)) {
 		committer->next_flush = 0;
 		pthread_cond_signal(&committer->work);
+		yield_thread();
 		if (pthread_cond_timedwait(&committer->room,
 		    &committer->lock, &until) != 0)
 			return (false);

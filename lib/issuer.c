@@ -11,6 +11,7 @@
 #include "lib/digest.h"
 #include "lib/issuer.h"
 #include "lib/log.h"
+#include "lib/yield.h"
 
 /*
  * The set holds digests and nothing else: no secret can be read out of Redis,
@@ -379,6 +380,7 @@ wait_for_answer(struct issuer * issuer, const unsigned char * digest,
 		*issuer->end = lookup;
 		issuer->end = &lookup->next;
 		pthread_cond_signal(&issuer->work);
+		yield_thread();
 		while (!lookup->answered && error == 0)
 			error = pthread_cond_timedwait(&lookup->wake,
 			    &issuer->lock, &limit);

@@ -14,6 +14,7 @@
 #include "lib/digest.h"
 #include "lib/log.h"
 #include "lib/token.h"
+#include "lib/yield.h"
 
 /*
  * The set is an open hash table over the digests, which are as good as random
@@ -464,6 +465,7 @@ look(struct token_store * store)
 		if (store->seen.st_ino != 0)
 			read_file(store);
 	} else if (!same_file(&file, &store->seen)) {
+		yield_thread();
 		let_settle(store, &file);
 		read_file(store);
 	}

@@ -275,6 +275,31 @@ def silent():
         until(lambda: service.post(token("bad")) == 403, "Redis", 10)
 
 
+def meanwhile():
+    """Others are served while those wait whose tokens are looked up."""
+    with Place() as place:
+        redis = Redis(place)
+        service = Service(place, redis)
+        service.issue(token(1))
+        equal(service.post(token(1)), 202, "a token")
+        redis.signal(signal.SIGSTOP)
+        count = os.cpu_count() + 1
+        answers = []
+        askers = [threading.Thread(target=lambda n=n: answers.append(
+            service.post(token(f"ask-{n}")))) for n in range(count)]
+        for asker in askers:
+            asker.start()
+        seen = []
+        while any(asker.is_alive() for asker in askers):
+            seen.append(timed(service.post, "no token"))
+        redis.signal(signal.SIGCONT)
+        equal(answers, [503] * count, "they get 503")
+        equal({status for status, _ in seen}, {403},
+              "others are answered meanwhile")
+        check(max(spent for _, spent in seen) < 0.5 * FACTOR,
+              "and do not wait", max(spent for _, spent in seen))
+
+
 def faults():
     """What is wrong with the set, or with Redis, is no sender's fault."""
     with Place() as place:
@@ -473,5 +498,5 @@ def in_place():
         equal(statuses, {202}, "a token that is in it all the time is good")
 
 
-run([issued, remembered, away, grace, silent, faults, flood, refusals,
+run([issued, remembered, away, grace, silent, meanwhile, faults, flood, refusals,
      large_file, in_place])
