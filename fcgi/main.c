@@ -211,7 +211,11 @@ settle(struct program * program)
 		.retention_hour = seconds(config->retention_hour),
 		.retention_day = seconds(config->retention_day),
 		.limit_features = config->limit_features,
+		.limit_variants = config->limit_variants,
+		.limit_late = config->limit_late,
 		.limit_applications = config->limit_apps,
+		.limit_environments = config->limit_environments,
+		.limit_seen_tokens = config->limit_seen_tokens,
 		.limit_instances = config->limit_instances,
 		.limit_series = config->limit_series,
 		.limit_memory = config->limit_memory,
@@ -233,6 +237,7 @@ settle(struct program * program)
 	element->limit_list[LIST_PROJECTS] = config->limit_projects;
 	element->limit_list[LIST_CONNECT_VIA] = config->limit_hops;
 	element->limit_tokens = config->limit_tokens;
+	element->limit_registration = config->limit_registration;
 	element->by_hour = program->sink.retention_hour > 0;
 	service->backstage.access =
 	    (enum backstage_access)config->backstage;

@@ -109,12 +109,14 @@ read_length(const char * text, int64_t * length)
 
 /* It is the body's fault, however it is found. */
 static void
-reject_length(struct exchange * exchange, enum fault_code code,
-    uint64_t offset, const char * detail)
+reject_length(const struct service * service, struct exchange * exchange,
+    enum fault_limit limit, uint64_t offset, const char * detail)
 {
-	struct fault fault = { .code = FAULT_NONE };
+	struct fault fault = { .limit = limit };
 
-	fault_set(&fault, code, offset, "", "%s", detail);
+	fault_set(&fault, limit == FAULT_LIMIT_NONE ? FAULT_INVALID :
+	    FAULT_TOO_LARGE, offset, "", "%s", detail);
+	stats_limited(service->stats, limit);
 	answer_fault(exchange, &fault);
 }
 
@@ -134,10 +136,10 @@ accept_body(const struct service * service, struct exchange * exchange,
 		    "Content-Encoding must be identity, gzip or deflate");
 	else if (!read_length(exchange_parameter(exchange,
 	    "CONTENT_LENGTH"), length))
-		reject_length(exchange, FAULT_INVALID, 0,
+		reject_length(service, exchange, FAULT_LIMIT_NONE, 0,
 		    "the Content-Length is not a number");
 	else if (limit > 0 && *length >= 0 && (uint64_t)*length > limit)
-		reject_length(exchange, FAULT_TOO_LARGE, limit,
+		reject_length(service, exchange, FAULT_LIMIT_BODY, limit,
 		    "the body is larger than limit_body");
 	else
 		return (true);
@@ -163,10 +165,13 @@ read_body(struct exchange * exchange, struct body * body, int64_t length,
 			return (body_finish(body, length));
 		case EXCHANGE_BROKEN:
 			/* Perhaps by us, so its sender must not be blamed. */
+			if (clock_remaining(exchange_deadline(exchange)) == 0)
+				fault->limit = FAULT_LIMIT_TIME;
 			fault_set(fault, FAULT_INCOMPLETE, 0, "",
 			    "the body was broken off");
 			return (false);
 		case EXCHANGE_LATE:
+			fault->limit = FAULT_LIMIT_TIME;
 			fault_set(fault, FAULT_INCOMPLETE, 0, "",
 			    "the body took too long to arrive");
 			return (false);
@@ -175,7 +180,8 @@ read_body(struct exchange * exchange, struct body * body, int64_t length,
 }
 
 static void
-answer_commit(struct exchange * exchange, enum commit_result result)
+answer_commit(const struct service * service, struct exchange * exchange,
+    enum commit_result result)
 {
 
 	switch (result) {
@@ -187,6 +193,7 @@ answer_commit(struct exchange * exchange, enum commit_result result)
 		    "Redis cannot take the counts at the moment");
 		break;
 	case COMMIT_TOO_LARGE:
+		stats_limited(service->stats, FAULT_LIMIT_MEMORY);
 		answer_send(exchange, ANSWER_TOO_LARGE, "what the body counts "
 		    "takes more memory than it may (limit_memory)");
 		break;
@@ -236,6 +243,7 @@ serve_body(const struct service * service, struct request * request,
 	stats_observe(service->stats, STATS_PARSE_TIME,
 	    (uint64_t)(clock_microseconds() - began));
 	if (!arrived) {
+		stats_limited(service->stats, fault.limit);
 		answer_rejected(exchange, &fault);
 		return (false);
 	}
@@ -248,7 +256,7 @@ serve_body(const struct service * service, struct request * request,
 	request->ticket.tally = tally;
 	if (commit_submit(service->committer, &request->ticket, spent))
 		return (true);
-	answer_commit(exchange, request->ticket.result);
+	answer_commit(service, exchange, request->ticket.result);
 	return (false);
 }
 
@@ -314,6 +322,7 @@ request_refuse(const struct service * service, struct exchange * exchange,
 {
 
 	answer_send(exchange, ANSWER_TOO_LARGE, detail);
+	stats_limited(service->stats, FAULT_LIMIT_PARAMS);
 	stats_answered(service->stats, exchange->status);
 	exchange->failed = true;
 }
@@ -372,6 +381,6 @@ void
 request_conclude(const struct service * service, struct request * request)
 {
 
-	answer_commit(&request->exchange, request->ticket.result);
+	answer_commit(service, &request->exchange, request->ticket.result);
 	finish(service, request, true);
 }

@@ -1,29 +1,59 @@
--- Admits applications to the list of all, up to the cap.
+-- Admits members to a list that has a cap.
 --
--- KEYS  1 apps
--- ARGV  now, applications seen before this may make room, cap, applications
--- Returns for each application 1 if it is on the list, or 0.  Can be repeated.
+-- KEYS  1 the list, a sorted set
+-- ARGV  now, members seen before this may make room, cap, what stands under the
+--       tag of a member that goes, with spaces between, and the members
+-- Returns for each member 1 if it is on the list, or 0.  Can be repeated.
 
-local apps, now, prune_before, apps_max = KEYS[1], ARGV[1], ARGV[2], tonumber(ARGV[3])
-local count = redis.call('ZCARD', apps)
-local pruned = false
-local admitted = {}
+local list, now, prune_before = KEYS[1], ARGV[1], ARGV[2]
+local most, rests = tonumber(ARGV[3]), ARGV[4]
+local prefix = string.match(list, '^(.*):[^:]*$')
 
-for i = 4, #ARGV do
-	if redis.call('ZSCORE', apps, ARGV[i]) then
-		admitted[i - 3] = 1
-	else
-		if count >= apps_max and not pruned then
-			count = count - redis.call('ZREMRANGEBYSCORE', apps, '-inf', '(' .. prune_before)
-			pruned = true
-		end
-		if count < apps_max then
-			redis.call('ZADD', apps, now, ARGV[i])
-			count = count + 1
-			admitted[i - 3] = 1
-		else
-			admitted[i - 3] = 0
-		end
+-- So many at once, so that it is not for long.
+local PRUNED_MAX = 100
+
+-- A key is there, whose names are of more keys: an environment's metrics.
+local function forget_names(key)
+	for _, name in ipairs(redis.call('SMEMBERS', key)) do
+		redis.call('UNLINK', key .. ':' .. name, key .. ':' .. name .. ':when')
 	end
+end
+
+-- What does not expire by itself goes with the member.
+local function forget(member)
+	for rest in string.gmatch(rests, '%S+') do
+		local key = prefix .. ':{' .. member .. '}:' .. rest
+		if rest == 'impact' and redis.call('TYPE', key).ok == 'set' then
+			forget_names(key)
+		end
+		redis.call('UNLINK', key)
+	end
+end
+
+local count = redis.call('ZCARD', list)
+local pruned = false
+local function prune()
+	local old = redis.call('ZRANGEBYSCORE', list, '-inf', '(' .. prune_before,
+		'LIMIT', 0, PRUNED_MAX)
+	for _, member in ipairs(old) do
+		forget(member)
+		redis.call('ZREM', list, member)
+	end
+	count = count - #old
+	pruned = true
+end
+
+local admitted = {}
+for i = 5, #ARGV do
+	local known = redis.call('ZSCORE', list, ARGV[i])
+	if not known and count >= most and not pruned then
+		prune()
+	end
+	if known or count < most then
+		redis.call('ZADD', list, now, ARGV[i])
+		count = known and count or count + 1
+		known = true
+	end
+	admitted[i - 4] = known and 1 or 0
 end
 return admitted

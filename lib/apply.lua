@@ -3,24 +3,30 @@
 -- KEYS  1 writer  2 seen  3 instances  4 instances:seen  5... the buckets into
 --       which the features count: an hour, its day, or both
 -- ARGV  sequence, seconds that the writer's key lives,
---       cap of features, cap of instances, instances seen before this go,
+--       caps of features, variants, late buckets and instances, now,
+--       instances seen before this go,
 --       start of the finest bucket, start of the coarsest,
---       when each bucket expires,
+--       when each bucket expires, with a minus before it if the bucket is late
+--       (or far ahead) and there is a cap of these,
 --       number of instances, and for each of them: name, registration, when,
 --       and for each feature: name, number of counters, and for each of them:
 --         end of its field, count
--- Returns {1 if done before, features dropped, instances dropped}, or an error
--- that begins with REFUSED if it can never be applied.  In any case of error
--- nothing has changed.
+-- Returns {1 if done before; dropped: features, instances, variants, and
+-- features of late buckets}, or an error that begins with REFUSED if it can
+-- never be applied.  In any case of error nothing has changed.
 
 local writer, seen = KEYS[1], KEYS[2]
 local instances, instances_seen = KEYS[3], KEYS[4]
 local sequence = string.match(ARGV[1], '^0*(%d+)$')
 local lifetime = ARGV[2]
-local features_max, instances_max = tonumber(ARGV[3]), tonumber(ARGV[4])
-local prune_before = ARGV[5]
+local features_max, variants_max = tonumber(ARGV[3]), tonumber(ARGV[4])
+local late_max, instances_max = tonumber(ARGV[5]), tonumber(ARGV[6])
+local now, prune_before = ARGV[7], ARGV[8]
 
-local at = 5
+-- Seconds of the coarsest bucket, or more.
+local DAY = 86400
+
+local at = 8
 local function take()
 	at = at + 1
 	return ARGV[at]
@@ -67,15 +73,18 @@ local function read(expected, command, key, ...)
 end
 
 -- Features that are new to a bucket count only up to the cap.  Those that a
--- bucket has are the ones seen since it began, so the cap is held against
--- their number, and that only if it may be reached at all.
+-- bucket has were seen since it began, and if it is the latest one not after
+-- it, so the cap is held against the number of these, and that only if it may
+-- be reached at all.  A bucket that is not the latest one may come to have
+-- more; see beyond_caps.
 local features_dropped = 0
 local seen_count, seen_since
 local function has_room(name, more)
 	if features_max == 0 or seen_count + more <= features_max then
 		return true
 	end
-	seen_since = seen_since or redis.call('ZCOUNT', seen, since, '+inf')
+	seen_since = seen_since or
+		redis.call('ZCOUNT', seen, since, '(' .. since + DAY)
 	local latest = redis.call('ZSCORE', seen, name)
 	if latest and tonumber(latest) >= tonumber(since) then
 		return true
@@ -87,7 +96,31 @@ local function has_room(name, more)
 	return true
 end
 
--- What each bucket has in the fields; few enough for one command.
+-- A bucket that is late, or far ahead, is made only if there is a place for it
+-- among those that are so; by this no made-up times fill Redis.  One that is
+-- there from when it was not late goes on counting, but lives no longer.
+local late
+local places = {}
+local late_dropped = 0
+local function has_place(i)
+	if string.byte(expire[i]) ~= 45 then
+		return true
+	end
+	late = string.sub(seen, 1, -5) .. 'late'
+	expire[i] = string.sub(expire[i], 2)
+	local name = string.sub(KEYS[i], #seen - 3)
+	local until_then = read('zset', 'ZSCORE', late, name)
+	if (not until_then or tonumber(until_then) < tonumber(now)) and
+	    read('zset', 'ZCOUNT', late, now, '+inf') + #places / 2 >= late_max then
+		expire[i] = nil
+		return redis.call('EXISTS', KEYS[i]) == 1
+	end
+	places[#places + 1] = expire[i]
+	places[#places + 1] = name
+	return true
+end
+
+-- What each bucket that counts has in the fields; few enough for one command.
 local held = {}
 local function read_buckets()
 	seen_count = read('zset', 'ZCARD', seen)
@@ -100,8 +133,17 @@ local function read_buckets()
 		end
 		at = to
 	end
+	local any = false
 	for i = 5, #KEYS do
-		held[i] = #fields > 0 and read('hash', 'HMGET', KEYS[i], unpack(fields))
+		if #fields > 0 and has_place(i) then
+			held[i] = read('hash', 'HMGET', KEYS[i], unpack(fields))
+			any = true
+		else
+			late_dropped = math.max(late_dropped, #names)
+		end
+	end
+	if not any then
+		fields = {}
 	end
 end
 
@@ -123,13 +165,17 @@ local looked, failure = pcall(look)
 if not looked then
 	return redis.error_reply(type(failure) == 'table' and failure.err or failure)
 elseif failure then
-	return { 1, 0, 0 }
+	return { 1, 0, 0, 0, 0 }
+elseif #fields == 0 and #registrations == 0 then
+	-- Nothing is to be done once only, so nothing of it need be remembered.
+	return { 0, features_dropped, 0, 0, late_dropped }
 end
 
 -- Write.  The counts are the only thing that must not happen twice or by half,
 -- and the only thing that is undone.
 
 -- Are these numbers, as far as they are there, integers as Redis writes them?
+-- And are all of them there?
 local function are_plain(texts)
 	local all, text = pcall(table.concat, texts, ',')
 	if not all then
@@ -140,7 +186,37 @@ local function are_plain(texts)
 		text = table.concat(present, ',')
 	end
 	text = ',' .. text .. ','
-	return not string.find(text, '[^%d,]') and not string.find(text, ',[0,]')
+	return not string.find(text, '[^%d,]') and not string.find(text, ',[0,]'), all
+end
+
+-- The fields that a bucket lacks and has no room for, or nil: of variants where
+-- it has as many fields as variants may, of features two for each more.
+local variants_dropped = 0
+local left_out = {}
+local function beyond_caps(key, old)
+	local size = variants_max > 0 and redis.call('HLEN', key)
+	if not size or size + #fields <= variants_max then
+		return
+	end
+	local size_max = features_max > 0 and variants_max + 2 * features_max or math.huge
+	local beyond = {}
+	for i = 1, #fields do
+		local variant = string.find(fields[i], ':variant:', 1, true)
+		if not old[i] and size >= (variant and variants_max or size_max) then
+			beyond[i] = true
+			if left_out[i] then
+				-- The other bucket has no room either.
+			elseif variant then
+				variants_dropped = variants_dropped + 1
+			else
+				features_dropped = features_dropped + 1
+			end
+			left_out[i] = true
+		elseif not old[i] then
+			size = size + 1
+		end
+	end
+	return next(beyond) and beyond
 end
 
 -- Count in one bucket.  Lua's numbers are exact up to 2^53; what is larger, or
@@ -148,7 +224,8 @@ end
 local written = {}
 local function count_in(key, old)
 	local format, tonumber = string.format, tonumber
-	local exact = are_plain(old)
+	local exact, all = are_plain(old)
+	local beyond = not all and beyond_caps(key, old)
 	local changes = {}
 	written[#written + 1] = { key, old }
 	for i = 1, #fields do
@@ -159,12 +236,14 @@ local function count_in(key, old)
 		exact = exact and sum < 2 ^ 53
 		changes[2 * i - 1], changes[2 * i] = fields[i], format('%d', sum)
 	end
-	if exact then
+	if exact and not beyond then
 		redis.call('HSET', key, unpack(changes))
 		return
 	end
 	for i = 1, #fields do
-		redis.call('HINCRBY', key, fields[i], counts[i])
+		if not (beyond and beyond[i]) then
+			redis.call('HINCRBY', key, fields[i], counts[i])
+		end
 	end
 end
 
@@ -172,11 +251,12 @@ end
 local function new_features(old)
 	local latest = {}
 	for i = 1, #names do
-		local new = true
+		local new, counted = true, false
 		for j = first[i], (first[i + 1] or #fields + 1) - 1 do
 			new = new and not old[j]
+			counted = counted or not left_out[j]
 		end
-		if new then
+		if new and counted then
 			latest[#latest + 1] = start
 			latest[#latest + 1] = names[i]
 		end
@@ -184,20 +264,49 @@ local function new_features(old)
 	return latest
 end
 
+-- The list of features may have ten times as many as a bucket.  What is too
+-- much goes: first what is far ahead, then what was not evaluated for longest.
+local function trim_seen(added)
+	local seen_max = 10 * features_max
+	if features_max == 0 or seen_count + added <= seen_max then
+		return
+	end
+	local left = math.min(redis.call('ZCARD', seen) - seen_max, 1000)
+	for _, from in ipairs({ '(' .. now + DAY, '-inf' }) do
+		local some = left > 0 and
+			redis.call('ZRANGEBYSCORE', seen, from, '+inf', 'LIMIT', 0, left) or {}
+		if #some > 0 then
+			redis.call('ZREM', seen, unpack(some))
+		end
+		left = left - #some
+	end
+end
+
 local function apply()
 	redis.call('SET', writer, sequence, 'EX', lifetime)
 	if #fields == 0 then
 		return
 	end
-	for i = 5, #KEYS do
-		count_in(KEYS[i], held[i])
+	if #places > 0 then
+		redis.call('ZREMRANGEBYSCORE', late, '-inf', '(' .. now)
+		redis.call('ZADD', late, 'GT', unpack(places))
+		-- As long as any bucket that is written now.
+		redis.call('EXPIREAT', late, 2 * now - prune_before)
 	end
-	local latest = new_features(held[5])
+	for i = 5, #KEYS do
+		if held[i] then
+			count_in(KEYS[i], held[i])
+		end
+	end
+	local latest = new_features(held[5] or held[6])
 	if #latest > 0 then
 		redis.call('ZADD', seen, 'GT', unpack(latest))
+		trim_seen(#latest / 2)
 	end
 	for i = 5, #KEYS do
-		redis.call('EXPIREAT', KEYS[i], expire[i])
+		if held[i] and expire[i] then
+			redis.call('EXPIREAT', KEYS[i], expire[i])
+		end
 	end
 end
 
@@ -260,4 +369,4 @@ if not done then
 	end
 	return redis.error_reply(text)
 end
-return { 0, features_dropped, instances_dropped }
+return { 0, features_dropped, instances_dropped, variants_dropped, late_dropped }

@@ -37,6 +37,7 @@ struct batch {
 
 	size_t element_depth;		/* Level of the open element, or 0. */
 	bool element_bad;		/* It is being left out. */
+	enum fault_limit beyond;	/* Of the violation at hand. */
 
 	/* A member that counts for one alternative only, with type unknown. */
 	enum schema_alternative trial;
@@ -136,6 +137,8 @@ violates(struct batch * batch, enum fault_code code, const char * format, ...)
 	va_start(arguments, format);
 	json_describe(batch->json, &fault, code, format, arguments);
 	va_end(arguments);
+	fault.limit = batch->beyond;
+	batch->beyond = FAULT_LIMIT_NONE;
 	return (violation(batch, &fault));
 }
 
@@ -155,6 +158,7 @@ violates_with(struct batch * batch, const struct schema_rule * rule,
 {
 	char quoted[FAULT_QUOTE_MAX];
 
+	batch->beyond = problem->limit;
 	return (violates(batch, problem->code, "%s %s%s%s",
 	    subject(rule, quoted), problem->what,
 	    problem->why == NULL ? "" : ": ",
@@ -298,6 +302,7 @@ on_key(void * context, const char * text, size_t length)
 		if (element_key(batch->element, text, length,
 		    &batch->problem))
 			return (true);
+		batch->beyond = batch->problem.limit;
 		return (violates(batch, batch->problem.code, "a name %s",
 		    batch->problem.what));
 	case SHAPE_ARRAY:

@@ -43,6 +43,16 @@ reject(struct body * body, enum fault_code code, uint64_t offset,
 	return (false);
 }
 
+static bool
+too_large(struct body * body, enum fault_limit limit, uint64_t offset,
+    const char * detail)
+{
+
+	if (body->fault->code == FAULT_NONE)
+		body->fault->limit = limit;
+	return (reject(body, FAULT_TOO_LARGE, offset, detail));
+}
+
 /* How many of ${length} more bytes are within a limit. */
 static size_t
 within(uint64_t size, size_t length, uint64_t limit)
@@ -76,7 +86,7 @@ feed_batch(struct body * body, const void * bytes, size_t length)
 	if (limit == 0 || arena_held(body->arena) +
 	    arena_held(body->scratch) <= limit)
 		return (true);
-	return (reject(body, FAULT_TOO_LARGE, body->received,
+	return (too_large(body, FAULT_LIMIT_MEMORY, body->received,
 	    "the body takes more memory than one may (limit_memory)"));
 }
 
@@ -95,13 +105,13 @@ take_json(void * context, const void * bytes, size_t length)
 	if (!feed_batch(body, bytes, wanted))
 		return (false);
 	if (body->inflated > ratio_limit(body))
-		return (reject(body, FAULT_TOO_LARGE, body->received,
+		return (too_large(body, FAULT_LIMIT_RATIO, body->received,
 		    "the body grows more than limit_ratio when it is "
 		    "unpacked"));
 	if (wanted == length)
 		return (true);
-	return (reject(body, FAULT_TOO_LARGE, limit, "the body is larger "
-	    "than limit_inflated when it is unpacked"));
+	return (too_large(body, FAULT_LIMIT_INFLATED, limit, "the body is "
+	    "larger than limit_inflated when it is unpacked"));
 }
 
 static bool
@@ -129,7 +139,7 @@ body_feed(struct body * body, const void * bytes, size_t length)
 		return (false);
 	if (wanted == length)
 		return (true);
-	return (reject(body, FAULT_TOO_LARGE, limit,
+	return (too_large(body, FAULT_LIMIT_BODY, limit,
 	    "the body is larger than limit_body"));
 }
 

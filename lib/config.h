@@ -80,10 +80,15 @@ struct config {
 	uint64_t limit_projects;
 	uint64_t limit_hops;
 	uint64_t limit_tokens;
+	uint64_t limit_registration;
 	uint64_t limit_features;
+	uint64_t limit_variants;
+	uint64_t limit_late;
 	uint64_t limit_apps;
+	uint64_t limit_environments;
 	uint64_t limit_instances;
 	uint64_t limit_series;
+	uint64_t limit_seen_tokens;
 	char * path_prefix;
 	uint64_t backstage;		/* enum config_backstage */
 	uint64_t log_level;		/* enum log_level */

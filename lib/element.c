@@ -11,8 +11,19 @@ element_problem(struct element_problem * problem, enum fault_code code,
 {
 
 	problem->code = code;
+	problem->limit = FAULT_LIMIT_NONE;
 	problem->what = what;
 	problem->why = why;
+	return (false);
+}
+
+bool
+element_beyond(struct element_problem * problem, enum fault_code code,
+    enum fault_limit limit, const char * what)
+{
+
+	element_problem(problem, code, what, NULL);
+	problem->limit = limit;
 	return (false);
 }
 
@@ -145,8 +156,9 @@ element_within_limits(const struct element * element,
 
 	if (limit > 0 && (element->entries > limit ||
 	    element->tally->counters > limit))
-		return (element_problem(problem, FAULT_TOO_LARGE,
-		    "is beyond the limit of distinct counters", NULL));
+		return (element_beyond(problem, FAULT_TOO_LARGE,
+		    FAULT_LIMIT_COUNTERS,
+		    "is beyond the limit of distinct counters"));
 	return (element_has_room(element, 0, problem));
 }
 
@@ -159,8 +171,8 @@ element_has_room(const struct element * element, size_t size,
 	if (limit == 0 || arena_held(element->tally->arena) +
 	    arena_held(element->scratch) + size <= limit)
 		return (true);
-	return (element_problem(problem, FAULT_TOO_LARGE,
-	    "takes more memory than a body may (limit_memory)", NULL));
+	return (element_beyond(problem, FAULT_TOO_LARGE, FAULT_LIMIT_MEMORY,
+	    "takes more memory than a body may (limit_memory)"));
 }
 
 /* Return whether there is room for one more; otherwise it is left out. */
@@ -238,7 +250,8 @@ may_be_name(const struct element * element, size_t length,
     struct element_problem * problem)
 {
 
-	return (length <= element->settings->limit_name || invalid(problem,
+	return (length <= element->settings->limit_name ||
+	    element_beyond(problem, FAULT_INVALID, FAULT_LIMIT_NAME,
 	    "is longer than names may be (limit_name)"));
 }
 

@@ -27,6 +27,7 @@ struct element_settings {
 	size_t limit_labels;		/* Of a sample. */
 	size_t limit_list[LIST_COUNT];	/* Of a registration. */
 	size_t limit_tokens;		/* That have been seen. */
+	size_t limit_registration;	/* Bytes of one as JSON. */
 	struct text environment;	/* That the token may report. */
 	bool any_environment;		/* It may report all. */
 	bool by_hour;			/* Buckets are hours, else days. */
@@ -95,6 +96,7 @@ struct element {
 /* Why a value is not taken; both texts are static. */
 struct element_problem {
 	enum fault_code code;
+	enum fault_limit limit;		/* If it is beyond one. */
 	const char * what;		/* Follows its name: "must be ...". */
 	const char * why;		/* More, or NULL. */
 };
@@ -156,6 +158,14 @@ bool element_end(struct element * element, enum schema_meaning meaning,
  */
 bool element_problem(struct element_problem * problem, enum fault_code code,
     const char * what, const char * why);
+
+/**
+ * element_beyond(problem, code, limit, what):
+ * Fill in ${problem}, which is that something is beyond a limit, and return
+ * false.
+ */
+bool element_beyond(struct element_problem * problem, enum fault_code code,
+    enum fault_limit limit, const char * what);
 
 /**
  * element_append(element, list):

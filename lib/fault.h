@@ -17,11 +17,27 @@ enum fault_code {
 	FAULT_INCOMPLETE,	/* The body could not be read to its end. */
 };
 
+/* The limit of the configuration that the body is beyond, if that is it. */
+enum fault_limit {
+	FAULT_LIMIT_NONE = 0,
+	FAULT_LIMIT_PARAMS,
+	FAULT_LIMIT_BODY,
+	FAULT_LIMIT_INFLATED,
+	FAULT_LIMIT_RATIO,
+	FAULT_LIMIT_MEMORY,
+	FAULT_LIMIT_COUNTERS,
+	FAULT_LIMIT_DEPTH,
+	FAULT_LIMIT_NAME,
+	FAULT_LIMIT_TIME,
+	FAULT_LIMIT_COUNT,
+};
+
 #define FAULT_POINTER_MAX 512
 #define FAULT_DETAIL_MAX 256
 
 struct fault {
 	enum fault_code code;
+	enum fault_limit limit;
 	uint64_t offset;		/* Position of the byte at fault. */
 	char pointer[FAULT_POINTER_MAX];/* RFC 6901; valid UTF-8. */
 	char detail[FAULT_DETAIL_MAX];	/* A sentence for a person. */

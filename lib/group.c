@@ -3,16 +3,13 @@
 #include <string.h>
 
 #include "lib/alloc.h"
-#include "lib/date.h"
 #include "lib/digest.h"
 #include "lib/group.h"
+#include "lib/period.h"
 #include "lib/quote.h"
 
 #define INSTANCES_MAX 100		/* Registrations in one call. */
 #define MEMBERS_MAX 500			/* Members in one ZADD. */
-
-#define HOUR 3600
-#define DAY 86400
 
 /* Texts */
 
@@ -47,6 +44,24 @@ group_member(struct buffer * text, const struct tally_node * application)
 
 	buffer_clear(text);
 	append_member(text, application);
+}
+
+void
+group_environment(struct buffer * text, const struct tally_node * environment)
+{
+
+	buffer_clear(text);
+	append_name(text, environment->name, environment->length);
+}
+
+void
+group_token(struct buffer * text, const struct tally_node * token)
+{
+	char hex[2 * DIGEST_SIZE + 1];
+
+	buffer_clear(text);
+	digest_hex(hex, token->name, token->length);
+	append_text(text, hex);
 }
 
 void
@@ -186,53 +201,6 @@ add_feature(struct calls * calls, struct cursor * cursor, size_t room)
 	return (count);
 }
 
-static int64_t
-later(int64_t a, int64_t b)
-{
-
-	return (a > b ? a : b);
-}
-
-/* The buckets of a period: their keys, and when they begin and expire. */
-struct periods {
-	char name[2][DATE_TEXT_MAX];
-	int64_t expire[2];
-	int64_t start[2];
-	size_t count;
-};
-
-static void
-add_period(struct periods * periods, int64_t period, int64_t seconds,
-    int64_t retention, int64_t now)
-{
-	size_t i = periods->count++;
-
-	if (seconds == HOUR)
-		date_format_hour(periods->name[i], period);
-	else
-		date_format_day(periods->name[i], period);
-	periods->start[i] = period * seconds;
-	periods->expire[i] = later((period + 1) * seconds, now) + retention;
-}
-
-static void
-periods_of(struct periods * periods, const struct group_writer * writer,
-    int64_t period)
-{
-	const struct sink_settings * settings = writer->settings;
-	int64_t day = period;
-
-	periods->count = 0;
-	if (settings->retention_hour > 0) {
-		add_period(periods, period, HOUR, settings->retention_hour,
-		    writer->now);
-		day = date_day(period * HOUR);
-	}
-	if (settings->retention_day > 0)
-		add_period(periods, day, DAY, settings->retention_day,
-		    writer->now);
-}
-
 /* The fixed arguments of apply.lua, up to the instances. */
 static void
 begin_apply(struct calls * calls, struct group_writer * writer,
@@ -248,11 +216,13 @@ begin_apply(struct calls * calls, struct group_writer * writer,
 	calls_add_key(calls, tag, ":instances", "", 0);
 	calls_add_key(calls, tag, ":instances:seen", "", 0);
 	calls_add_integer(calls, (int64_t)settings->limit_features);
+	calls_add_integer(calls, (int64_t)settings->limit_variants);
+	calls_add_integer(calls, (int64_t)settings->limit_late);
 	calls_add_integer(calls, (int64_t)settings->limit_instances);
-	calls_add_integer(calls, writer->now - later(settings->retention_hour,
-	    settings->retention_day));
+	calls_add_integer(calls, writer->now);
+	calls_add_integer(calls, writer->now - period_retention(settings));
 	if (bucket != NULL)
-		periods_of(&periods, writer, bucket->period);
+		period_of(&periods, settings, bucket->period, writer->now);
 	/* Start of the finest bucket and of the coarsest; 0 for none. */
 	calls_add_integer(calls, bucket == NULL ? 0 : periods.start[0]);
 	calls_add_integer(calls, bucket == NULL ? 0 :
@@ -498,11 +468,33 @@ static void
 encode_token(struct calls * calls, const struct group_writer * writer,
     const struct tally_node * token, struct zadd * zadd)
 {
-	char hex[2 * DIGEST_SIZE + 1];
 
+	if (token->fate == FATE_DROPPED)
+		return;
 	zadd_next(calls, writer, zadd);
-	digest_hex(hex, token->name, token->length);
-	calls_add_text(calls, hex);
+	group_token(&calls->text, token);
+	calls_add_bytes(calls, calls->text.bytes, calls->text.length);
+}
+
+/* Whether it has impact metrics that count. */
+static bool
+has_impact(const struct tally_node * environment)
+{
+
+	return (environment->fate != FATE_DROPPED &&
+	    next_of_kind(environment->first, TALLY_METRIC) != NULL);
+}
+
+static void
+encode_listed(struct calls * calls, const struct group_writer * writer,
+    const struct tally_node * environment, struct zadd * zadd)
+{
+
+	if (!has_impact(environment))
+		return;
+	zadd_next(calls, writer, zadd);
+	group_environment(&calls->text, environment);
+	calls_add_bytes(calls, calls->text.bytes, calls->text.length);
 }
 
 static void
@@ -519,7 +511,7 @@ encode_environment(struct calls * calls, struct group_writer * writer,
 		group_tag(&tag, writer->settings, environment, node);
 		encode_application(calls, writer, &tag, node);
 	}
-	if (next_of_kind(environment->first, TALLY_METRIC) != NULL) {
+	if (has_impact(environment)) {
 		group_tag(&tag, writer->settings, environment, NULL);
 		encode_impact(calls, writer, &tag, environment);
 	}
@@ -531,6 +523,7 @@ group_encode(struct calls * calls, struct group_writer * writer,
     const struct tally * tally)
 {
 	struct zadd applications = { ":apps", 0 };
+	struct zadd environments = { ":environments", 0 };
 	struct zadd tokens = { ":tokens:seen", 0 };
 	struct tally_node * node;
 
@@ -542,6 +535,10 @@ group_encode(struct calls * calls, struct group_writer * writer,
 		if (node->kind == TALLY_ENVIRONMENT)
 			encode_members(calls, writer, node, &applications);
 	zadd_end(calls, &applications);
+	for (node = tally->root->first; node != NULL; node = node->next)
+		if (node->kind == TALLY_ENVIRONMENT)
+			encode_listed(calls, writer, node, &environments);
+	zadd_end(calls, &environments);
 	for (node = tally->root->first; node != NULL; node = node->next)
 		if (node->kind == TALLY_TOKEN)
 			encode_token(calls, writer, node, &tokens);

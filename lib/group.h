@@ -49,10 +49,16 @@ void group_tag(struct buffer * text, const struct sink_settings * settings,
 
 /**
  * group_member(text, application):
+ * group_environment(text, environment):
+ * group_token(text, token):
  * Replace what is in the buffer by what stands for an application in P:apps,
- * `env:app`.
+ * `env:app`, for an environment in P:environments, or for a token in
+ * P:tokens:seen.
  */
 void group_member(struct buffer * text,
     const struct tally_node * application);
+void group_environment(struct buffer * text,
+    const struct tally_node * environment);
+void group_token(struct buffer * text, const struct tally_node * token);
 
 #endif

@@ -158,7 +158,8 @@ impact_count(struct element * element, struct element_problem * problem)
 	}
 	for (; sample != NULL; sample = sample->next) {
 		element->tally->dropped[DROP_NAME] += sample->left_out;
-		if (sample->crowded)
+		if (sample->crowded ||
+		    sample->labels.length > 4 * element->settings->limit_name)
 			element->tally->dropped[DROP_LABELS]++;
 		else if (sample->null[element->alternative])
 			element->tally->dropped[DROP_NULL]++;

@@ -63,25 +63,41 @@ if refusal then
 	return redis.error_reply(refusal)
 end
 
--- How many more series there may be; asked for when the first new one comes.
-local room
+-- How many series there are.  They are counted once in a while only, as that
+-- takes a command for each metric, and in between their number is remembered.
+local COUNT_LIFETIME = 60
+local count_key = string.gsub(names, 'impact$', 'series')
+local series_count
+local function count_series()
+	local remembered = redis.pcall('GET', count_key)
+	series_count = type(remembered) == 'string' and tonumber(remembered)
+	if series_count then
+		return
+	end
+	series_count = 0
+	for _, name in ipairs(redis.call('SMEMBERS', names)) do
+		local fields = redis.pcall('HLEN', names .. ':' .. name)
+		if type(fields) == 'number' then
+			series_count = series_count + math.max(fields - 2, 0)
+		end
+	end
+	redis.call('SET', count_key, series_count, 'EX', COUNT_LIFETIME)
+end
+
+-- Whether there may be so many more; asked when the first new one comes.
+local series_before
 local function has_room(wanted)
 	if series_max == 0 then
 		return true
 	end
-	if not room then
-		room = series_max
-		for _, name in ipairs(redis.call('SMEMBERS', names)) do
-			local fields = redis.pcall('HLEN', names .. ':' .. name)
-			if type(fields) == 'number' then
-				room = room - math.max(fields - 2, 0)
-			end
-		end
+	if not series_count then
+		count_series()
+		series_before = series_count
 	end
-	if wanted > room then
+	if series_count + wanted > series_max then
 		return false
 	end
-	room = room - wanted
+	series_count = series_count + wanted
 	return true
 end
 
@@ -180,6 +196,9 @@ local function apply()
 				counting[#counting + 1] = metric.name
 			end
 		end
+	end
+	if series_count ~= series_before then
+		redis.call('SET', count_key, series_count, 'KEEPTTL')
 	end
 	if #counting > 0 then
 		-- Last, as it is not undone.

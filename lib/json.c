@@ -341,8 +341,10 @@ container_start(struct json * json, bool array)
 {
 
 	json->mark = consumed(json) - 1;
-	if (path_full(&json->path))
+	if (path_full(&json->path)) {
+		json->fault->limit = FAULT_LIMIT_DEPTH;
 		return (reject_token(json, "nested too deeply"));
+	}
 	name_path(json);
 	if (array ? !json->handler->array_start(json->context) :
 	    !json->handler->object_start(json->context))

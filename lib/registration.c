@@ -180,6 +180,11 @@ registration_count(struct element * element,
 	if (!element_has_room(element, room, problem))
 		return (false);
 	json = registration_json(element, room);
+	if (settings->limit_registration > 0 &&
+	    json.length > settings->limit_registration) {
+		element->tally->dropped[DROP_REGISTRATIONS]++;
+		return (true);
+	}
 	tally_set_instance(element->tally, tally_application(element->tally,
 	    environment, &element->text[SLOT_APP_NAME]), instance, &json);
 	return (element_within_limits(element, problem));

@@ -52,8 +52,9 @@
 /* Milliseconds between two looks at a Redis that is away. */
 #define PROBE_INTERVAL 200
 
-/* How long one sending may take. */
+/* How long one sending may take, and what is good to do after it. */
 #define SEND_TIME_MAX 1500
+#define SETTLE_TIME_MAX 500
 
 #define KEEP_BYTES ((size_t)256 * 1024)
 
@@ -202,6 +203,8 @@ replay_calls(struct worker * worker)
 	CRASH_POINT("replay-sent");
 	result = remove_record(worker, found.id, found.since);
 	CRASH_POINT("replay-removed");
+	if (found.why == NULL && result == SPOOL_DONE)
+		sink_settled(worker->sink, clock_monotonic() + SETTLE_TIME_MAX);
 	if (result != SPOOL_DONE && result != SPOOL_CHANGED)
 		return (REPLAY_NO_SPOOL);
 	if (found.why == NULL) {

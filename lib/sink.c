@@ -2,7 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "lib/admit.lua.h"
+#include "lib/admission.h"
 #include "lib/alloc.h"
 #include "lib/apply.lua.h"
 #include "lib/clock.h"
@@ -41,28 +41,21 @@
  */
 #define ID_BYTES (CALLS_WRITER_LENGTH / 2)
 
-
-/* Names in one call of admit.lua. */
-#define ADMIT_MAX 500
-
-/* How many applications to remember at most when there is no cap. */
-#define KNOWN_MAX ((size_t)100000)
+/* Seconds that a writer is remembered of whose calls none will come again.  A
+ * copy of one may still be in some buffer of the network for minutes. */
+#define SETTLED_LIFETIME 3600
 
 struct sink {
 	const struct sink_settings * settings;
 	struct link link;
 	size_t script[SCRIPT_COUNT];
-	size_t admit_script;
 	char id[CALLS_WRITER_LENGTH + 1];
 	int64_t sequence;		/* Of the latest group. */
 
 	sink_refused * refused;		/* What is refused goes there. */
 	void * context;
 
-	/* Applications that are on the list in Redis (P:apps). */
-	struct arena * known_arena;
-	struct tally * known;
-
+	struct admission * admission;
 	struct calls calls;
 	struct buffer text;
 	size_t * pending;		/* Calls to be sent, in order. */
@@ -70,17 +63,7 @@ struct sink {
 
 	/* Of the exchange at hand. */
 	struct tally * tally;		/* NULL: the calls were loaded. */
-	struct tally_node ** asked;	/* Applications to be admitted. */
-	size_t asked_count;
 };
-
-static void
-forget_known(struct sink * sink)
-{
-
-	arena_reset(sink->known_arena);
-	sink->known = tally_create(sink->known_arena);
-}
 
 /* Nobody keeps what is refused. */
 static bool
@@ -121,10 +104,8 @@ sink_create(const struct sink_settings * settings, struct redis * redis)
 	link_init(&sink->link, redis, settings->stats);
 	sink->script[SCRIPT_APPLY] = redis_script(redis, apply_lua);
 	sink->script[SCRIPT_IMPACT] = redis_script(redis, impact_lua);
-	sink->admit_script = redis_script(redis, admit_lua);
 	sink->refused = lose;
-	sink->known_arena = arena_create(64 * 1024);
-	forget_known(sink);
+	sink->admission = admission_create(settings, &sink->link);
 	sink_new_writer(sink);
 	return (sink);
 }
@@ -183,15 +164,16 @@ take_nothing(void * context, size_t number, const struct redis_reply * reply)
 	(void)reply;
 }
 
-void
-sink_retire(struct sink * sink, int64_t deadline)
+/* Have the keys of this writer go at ${when}, or at once if that is 0. */
+static void
+end_writer(struct sink * sink, int64_t when, int64_t deadline)
 {
 	const struct calls * calls = &sink->calls;
+	struct buffer * requests = &sink->link.requests;
 	size_t count = 0;
 	size_t i;
 
-	if (sink->pending_count > 0 || sink->link.broken ||
-	    !redis_is_connected(sink->link.redis))
+	if (sink->pending_count > 0 || !redis_is_connected(sink->link.redis))
 		return;
 	link_begin(&sink->link);
 	for (i = 0; i < calls->count; i++) {
@@ -200,13 +182,30 @@ sink_retire(struct sink * sink, int64_t deadline)
 		if (calls->list[i].script == SCRIPT_NONE)
 			continue;
 		key = calls_writer_key(calls, &calls->list[i]);
-		buffer_array(&sink->link.requests, 2);
-		buffer_text(&sink->link.requests, "UNLINK");
-		buffer_string(&sink->link.requests, key.bytes, key.length);
+		buffer_array(requests, when == 0 ? 2 : 3);
+		buffer_text(requests, when == 0 ? "UNLINK" : "EXPIREAT");
+		buffer_string(requests, key.bytes, key.length);
+		if (when != 0)
+			buffer_integer(requests, when);
 		count++;
 	}
 	if (count > 0)
 		link_exchange(&sink->link, count, deadline, take_nothing, sink);
+}
+
+void
+sink_retire(struct sink * sink, int64_t deadline)
+{
+
+	if (!sink->link.broken)
+		end_writer(sink, 0, deadline);
+}
+
+void
+sink_settled(struct sink * sink, int64_t deadline)
+{
+
+	end_writer(sink, clock_now() + SETTLED_LIFETIME, deadline);
 }
 
 const struct sink_settings *
@@ -221,126 +220,6 @@ sink_reason(const struct sink * sink)
 {
 
 	return (redis_error(sink->link.redis));
-}
-
-/* Admission */
-
-static struct tally_node *
-known_node(struct sink * sink, const struct tally_node * application)
-{
-
-	group_member(&sink->text, application);
-	return (tally_child(sink->known, sink->known->root,
-	    TALLY_APPLICATION, sink->text.bytes, sink->text.length));
-}
-
-static void
-drop_application(struct tally * tally, struct tally_node * application)
-{
-	const struct tally_node * node;
-
-	application->fate = FATE_DROPPED;
-	for (node = application->first; node != NULL; node = node->next)
-		tally->dropped[DROP_APPLICATIONS]++;
-}
-
-static void
-take_admission(void * context, size_t number,
-    const struct redis_reply * reply)
-{
-	struct sink * sink = context;
-	size_t i;
-
-	(void)number;
-	if (reply->type == REDIS_ERROR) {
-		link_note(&sink->link, reply);
-		return;
-	}
-	if (reply->type != REDIS_ARRAY || reply->count != sink->asked_count) {
-		link_doubt(&sink->link);
-		return;
-	}
-	for (i = 0; i < reply->count; i++) {
-		if (reply->integers[i] == 1)
-			known_node(sink, sink->asked[i])->count = 1;
-		else
-			drop_application(sink->tally, sink->asked[i]);
-	}
-}
-
-static void
-request_admission(struct sink * sink, size_t count)
-{
-	const struct sink_settings * settings = sink->settings;
-	int64_t now = clock_now();
-	int64_t retention = settings->retention_day >
-	    settings->retention_hour ? settings->retention_day :
-	    settings->retention_hour;
-	struct buffer * requests = &sink->link.requests;
-	size_t i;
-
-	sink->asked_count = count;
-	link_begin(&sink->link);
-	buffer_array(requests, 7 + count);
-	buffer_text(requests, "EVALSHA");
-	buffer_text(requests, redis_script_digest(sink->link.redis,
-	    sink->admit_script));
-	buffer_integer(requests, 1);
-	apps_key(sink);
-	buffer_string(requests, sink->text.bytes, sink->text.length);
-	buffer_integer(requests, now);
-	buffer_integer(requests, now - retention);
-	buffer_integer(requests, (int64_t)settings->limit_applications);
-	for (i = 0; i < count; i++) {
-		group_member(&sink->text, sink->asked[i]);
-		buffer_string(requests, sink->text.bytes,
-		    sink->text.length);
-	}
-}
-
-static bool
-ask_admission(struct sink * sink, size_t count, int64_t deadline)
-{
-
-	do {
-		if (clock_remaining(deadline) == 0 ||
-		    !link_reach(&sink->link, deadline))
-			return (false);
-		request_admission(sink, count);
-	} while (!link_exchange(&sink->link, 1, deadline, take_admission,
-	    sink));
-	return (true);
-}
-
-/* Ask for the applications that are new to us. */
-static bool
-admit(struct sink * sink, struct tally * tally, int64_t deadline)
-{
-	struct tally_node * asked[ADMIT_MAX];
-	struct tally_node * environment, * node;
-	size_t count = 0;
-
-	if (sink->known->node_count > KNOWN_MAX)
-		forget_known(sink);
-	sink->tally = tally;
-	sink->asked = asked;
-	for (environment = tally->root->first; environment != NULL;
-	    environment = environment->next) {
-		for (node = environment->first; node != NULL;
-		    node = node->next) {
-			if (environment->kind != TALLY_ENVIRONMENT ||
-			    node->kind != TALLY_APPLICATION ||
-			    known_node(sink, node)->count == 1)
-				continue;
-			asked[count++] = node;
-			if (count < ADMIT_MAX)
-				continue;
-			if (!ask_admission(sink, count, deadline))
-				return (false);
-			count = 0;
-		}
-	}
-	return (count == 0 || ask_admission(sink, count, deadline));
 }
 
 /* Calls */
@@ -377,8 +256,9 @@ static void
 count_drops(struct tally * tally, enum call_script script,
     const struct redis_reply * reply)
 {
-	static const enum tally_drop drops[SCRIPT_COUNT][3] = {
-		[SCRIPT_APPLY] = { DROP_FEATURES, DROP_INSTANCES },
+	static const enum tally_drop drops[SCRIPT_COUNT][4] = {
+		[SCRIPT_APPLY] = { DROP_FEATURES, DROP_INSTANCES,
+		    DROP_VARIANTS, DROP_LATE },
 		[SCRIPT_IMPACT] = { DROP_TYPE, DROP_SERIES, DROP_OVERFLOW },
 	};
 	size_t i;
@@ -395,7 +275,7 @@ static bool
 says_applied(enum call_script script, const struct redis_reply * reply)
 {
 	static const size_t counts[SCRIPT_COUNT] = {
-		[SCRIPT_APPLY] = 3,
+		[SCRIPT_APPLY] = 5,
 		[SCRIPT_IMPACT] = 4,
 	};
 	size_t i;
@@ -494,8 +374,7 @@ sink_prepare(struct sink * sink, struct tally * tally, int64_t deadline)
 {
 
 	sink_new_writer(sink);
-	if (sink->settings->limit_applications > 0 &&
-	    !admit(sink, tally, deadline))
+	if (!admission_ask(sink->admission, tally, deadline))
 		return (false);
 	encode(sink, tally);
 	sink->tally = NULL;
@@ -563,8 +442,7 @@ sink_commit(struct sink * sink, struct tally * tally, int64_t deadline)
 
 	if (clock_remaining(deadline) == 0 ||
 	    !link_reach(&sink->link, deadline) ||
-	    (sink->settings->limit_applications > 0 &&
-	    !admit(sink, tally, deadline)))
+	    !admission_ask(sink->admission, tally, deadline))
 		return (SINK_UNSENT);
 	encode(sink, tally);
 	do
@@ -580,7 +458,7 @@ sink_free(struct sink * sink)
 
 	if (sink == NULL)
 		return;
-	arena_free(sink->known_arena);
+	admission_free(sink->admission);
 	calls_free(&sink->calls);
 	link_free(&sink->link);
 	buffer_free(&sink->text);

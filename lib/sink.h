@@ -23,7 +23,11 @@ struct sink_settings {
 	int64_t retention_hour;		/* Seconds; 0: no such buckets. */
 	int64_t retention_day;
 	size_t limit_features;		/* Caps in Redis; 0: none. */
+	size_t limit_variants;
+	size_t limit_late;
 	size_t limit_applications;
+	size_t limit_environments;
+	size_t limit_seen_tokens;
 	size_t limit_instances;
 	size_t limit_series;
 	size_t limit_memory;		/* Of one group, in bytes; 0: none. */
@@ -118,6 +122,15 @@ void sink_readdress(struct sink * sink);
  * itself after a month.
  */
 void sink_retire(struct sink * sink, int64_t deadline);
+
+/**
+ * sink_settled(sink, deadline):
+ * The calls that were ready are all applied or refused, and nobody will send
+ * them again.  Have Redis forget their writer within the hour: by then no copy
+ * of them can be on its way any more.  If this cannot be done by ${deadline}
+ * Redis forgets it after a month.
+ */
+void sink_settled(struct sink * sink, int64_t deadline);
 
 /**
  * sink_probe(sink, deadline):

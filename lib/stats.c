@@ -50,6 +50,17 @@ struct family {
 static const char * const codes[] = {
 	"202", "400", "403", "404", "405", "413", "415", "503",
 };
+static const char * const limits[] = {
+	[FAULT_LIMIT_PARAMS - 1] = "params",
+	[FAULT_LIMIT_BODY - 1] = "body",
+	[FAULT_LIMIT_INFLATED - 1] = "inflated",
+	[FAULT_LIMIT_RATIO - 1] = "ratio",
+	[FAULT_LIMIT_MEMORY - 1] = "memory",
+	[FAULT_LIMIT_COUNTERS - 1] = "counters",
+	[FAULT_LIMIT_DEPTH - 1] = "depth",
+	[FAULT_LIMIT_NAME - 1] = "name",
+	[FAULT_LIMIT_TIME - 1] = "time",
+};
 static const char * const drops[] = {
 	[DROP_ENVIRONMENT] = "environment",
 	[DROP_NAME] = "name",
@@ -62,10 +73,15 @@ static const char * const drops[] = {
 	[DROP_PROJECTS] = "projects",
 	[DROP_HOPS] = "hops",
 	[DROP_TOKENS] = "tokens",
+	[DROP_REGISTRATIONS] = "registrations",
 	[DROP_FEATURES] = "features",
+	[DROP_VARIANTS] = "variants",
+	[DROP_LATE] = "late",
 	[DROP_APPLICATIONS] = "applications",
+	[DROP_ENVIRONMENTS] = "environments",
 	[DROP_INSTANCES] = "instances",
 	[DROP_SERIES] = "series",
+	[DROP_SEEN_TOKENS] = "seen_tokens",
 };
 static const char * const errors[] = {
 	"connection", "timeout", "refused", "passing", "script",
@@ -80,8 +96,11 @@ static const char * const lookups[] = {
 	"cached", "asked", "kept", "failed",
 };
 
-_Static_assert(COUNT_OF(codes) == STATS_BODY_BYTES - STATS_REQUESTS_202,
+_Static_assert(COUNT_OF(codes) == STATS_LIMITED - STATS_REQUESTS_202,
     "each status has its code");
+_Static_assert(COUNT_OF(limits) == FAULT_LIMIT_COUNT - 1 &&
+    COUNT_OF(limits) == STATS_BODY_BYTES - STATS_LIMITED,
+    "each enum fault_limit has its name");
 _Static_assert(COUNT_OF(drops) == DROP_COUNT,
     "each enum tally_drop has its name");
 _Static_assert(COUNT_OF(errors) ==
@@ -96,6 +115,9 @@ static const struct family families[] = {
 	{ "flagtally_requests_total",
 	  "Requests to report metrics, by the status of the answer.",
 	  STATS_REQUESTS_202, COUNT_OF(codes), "code", codes },
+	{ "flagtally_limited_total",
+	  "Requests turned away because they are beyond a limit, by which.",
+	  STATS_LIMITED, COUNT_OF(limits), "limit", limits },
 	{ "flagtally_request_body_bytes_total",
 	  "Bytes of request bodies, as received.",
 	  STATS_BODY_BYTES, 1, NULL, NULL },
@@ -239,6 +261,15 @@ stats_answered(struct stats * stats, int status)
 	for (i = 0; i < COUNT_OF(codes); i++)
 		if (atoi(codes[i]) == status)
 			add(&stats->page->counters[STATS_REQUESTS_202 + i], 1);
+}
+
+void
+stats_limited(struct stats * stats, enum fault_limit limit)
+{
+
+	if (limit != FAULT_LIMIT_NONE)
+		stats_add(stats, (enum stats_counter)(STATS_LIMITED + limit -
+		    1), 1);
 }
 
 void

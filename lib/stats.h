@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include "lib/buffer.h"
+#include "lib/fault.h"
 #include "lib/tally.h"
 
 /*
@@ -28,6 +29,9 @@ enum stats_counter {
 	STATS_REQUESTS_413,
 	STATS_REQUESTS_415,
 	STATS_REQUESTS_503,
+	STATS_LIMITED,			/* In the order of enum fault_limit,
+					 * from the one after NONE. */
+	STATS_LIMITED_LAST = STATS_LIMITED + FAULT_LIMIT_COUNT - 2,
 	STATS_BODY_BYTES,		/* Of bodies, as they were received. */
 	STATS_COUNTERS_APPLIED,		/* Of tallies that Redis has. */
 	STATS_DROPPED,			/* In the order of enum tally_drop. */
@@ -88,6 +92,13 @@ void stats_add(struct stats * stats, enum stats_counter counter,
  * list above is not counted.
  */
 void stats_answered(struct stats * stats, int status);
+
+/**
+ * stats_limited(stats, limit):
+ * Count a request that was turned away because it is beyond a limit; nothing if
+ * that is FAULT_LIMIT_NONE.
+ */
+void stats_limited(struct stats * stats, enum fault_limit limit);
 
 /**
  * stats_dropped(stats, dropped):

@@ -99,10 +99,15 @@ enum tally_drop {
 	DROP_PROJECTS,
 	DROP_HOPS,
 	DROP_TOKENS,		/* Too many tokens that were seen. */
+	DROP_REGISTRATIONS,	/* A registration that is too long. */
 	DROP_FEATURES,		/* New beyond a cap in Redis. */
+	DROP_VARIANTS,
+	DROP_LATE,		/* Features of buckets that are late. */
 	DROP_APPLICATIONS,
+	DROP_ENVIRONMENTS,
 	DROP_INSTANCES,
 	DROP_SERIES,
+	DROP_SEEN_TOKENS,
 	DROP_COUNT,
 };
 

@@ -58,9 +58,9 @@ def url(redis, user="flagtally"):
     return f"unix://{user}:{PASSWORD}@{redis.path}?db=1"
 
 
-def body(application="a", feature="f", yes=1, **more):
+def body(application="a", feature="f", yes=1, hour=HOUR, **more):
     metric = {"featureName": feature, "appName": application, "yes": yes,
-              "environment": "e", "timestamp": HOUR + ":30:00Z", "no": 0,
+              "environment": "e", "timestamp": hour + ":30:00Z", "no": 0,
               "variants": {}}
     return json.dumps({"applications": [], "metrics": [metric],
                        **more}).encode()
@@ -137,6 +137,8 @@ class Job:
             "flagtally:apps"))
         yield "impact metrics", post(impact({"a": "b"}))
         yield "more of them", post(impact({"a": "c"}))
+        yield "a late count", post(body(hour="2001-02-03T04"))
+        yield "its buckets", sorted(redis("KEYS", "flagtally:{e:a}:2001*"))
         yield "their values", redis.client.value("flagtally:{default}:impact:h")
         yield from self.refusals()
         self.flagtally.end()

@@ -78,6 +78,11 @@ must_be_same(const struct config * a, const struct config * b)
 	    a->limit_apps == b->limit_apps &&
 	    a->limit_instances == b->limit_instances &&
 	    a->limit_series == b->limit_series);
+	must(a->limit_registration == b->limit_registration &&
+	    a->limit_variants == b->limit_variants &&
+	    a->limit_late == b->limit_late &&
+	    a->limit_environments == b->limit_environments &&
+	    a->limit_seen_tokens == b->limit_seen_tokens);
 }
 
 /* What is printed is an INI file that means the same. */

@@ -87,6 +87,11 @@ def label_text(labels):
             '"', '\\"').replace("\n", "\\n")) for name in sorted(named)), named
 
 
+def own(key):
+    """Whether a key is for flagtally itself, and so nothing to a reader."""
+    return b":writer:" in key or key.endswith((b"}:late", b"}:series"))
+
+
 class Model:
     def __init__(self, prefix="flagtally"):
         self.prefix = prefix
@@ -191,6 +196,8 @@ class Model:
             key = self.key(encode(environment), ":impact:" + name)
             if self.types.setdefault(key, metric["type"]) != metric["type"]:
                 continue
+            self.now.setdefault(self.prefix + ":environments", set()).add(
+                encode(environment))
             self.names.setdefault(self.key(encode(environment), ":impact"),
                                   set()).add(name)
             self.set(key, "#type", metric["type"], ordered)
@@ -221,7 +228,7 @@ class Model:
         wanted = set(self.hashes) | set(self.latest) | set(self.seen) | set(
             self.now) | set(self.names)
         got = {key.decode(): value for key, value in everything.items()
-               if b":writer:" not in key}
+               if not own(key)}
         lines = [f"missing key {key}" for key in sorted(wanted - set(got))]
         lines += [f"extra key {key}" for key in sorted(set(got) - wanted)]
         for key in sorted(wanted & set(got)):

@@ -16,6 +16,7 @@ import zlib
 from concurrent.futures import ThreadPoolExecutor
 
 from tests.harness import fcgi
+from tests.harness.model import own
 from tests.harness.servers import Flagtally, Lighttpd, Place, Redis
 from tests.harness.tap import check, equal, run
 from tests.harness.wait import until
@@ -653,8 +654,8 @@ def scope():
                            other, counts=False, HTTP_AUTHORIZATION=token)
             service.expect(202, f"{token}: several environments", everything,
                            HTTP_AUTHORIZATION=token)
-            equal({key for key in service.contents()
-                   if b":writer:" not in key}, expected,
+            equal({key for key in service.contents() if not own(key)},
+                  expected | {b"flagtally:environments"},
                   f"{token}: its own environment counts and nothing else")
             invalid = document(metric(), metric(environment="dev", yes="1"))
             service.expect(400, f"{token}: a fault in another environment",

@@ -7,9 +7,10 @@ import threading
 import time
 import zlib
 
-from tests.harness import fcgi
+from tests.harness import bound, fcgi
 from tests.harness.servers import Flagtally, Place, Redis
 from tests.harness.tap import check, equal, note, run
+from tests.harness.wait import until
 
 SANITIZER = bool(os.environ.get("FLAGTALLY_SANITIZER"))
 MEGABYTE = 1024 * 1024
@@ -65,6 +66,10 @@ class Service:
         equal(answer.status, status, f"{name}: {status}")
         after = self.metrics()
         self.answer = answer
+        self.limited = {
+            key.split('"')[1]: after[key] - before[key] for key in after
+            if key.startswith("flagtally_limited") and
+            after[key] != before[key]}
         return {key.split('"')[1]: after[key] - before[key] for key in after
                 if key.startswith(("flagtally_dropped", "flagtally_requests"))
                 and after[key] != before[key]}
@@ -136,7 +141,318 @@ def tokens():
               "as many as may be are kept")
 
 
+def labels_together():
+    """All labels of a sample, as they are kept, take four names at most."""
+    with Place() as place:
+        service = Service(place, limit_name=8)
+        for last, dropped in (("12", 0), ("123", 1)):
+            sample = {"labels": {"a": "x" * 8, "b": "y" * 8, "c": last},
+                      "value": 1}
+            got = service.counted(f"{30 + len(last)} bytes of labels", body(
+                impactMetrics=[impact(sample)]))
+            equal(got.get("labels", 0), dropped, "of 32 that there may be")
+        equal(service.redis("HLEN", "flagtally:{default}:impact:m"), 3,
+              "one sample is kept")
+
+
+def registrations():
+    with Place() as place:
+        service = Service(place, limit_registration=300)
+        plain = len(json.dumps(json.loads(json.dumps(
+            {"appName": "a", "environment": "e", "instanceId": "i",
+             "interval": 1, "started": STAMP, "strategies": [""]})),
+            separators=(",", ":")))
+        for size, dropped in ((300, 0), (301, 1)):
+            got = service.counted(f"a registration of {size} bytes", body(
+                applications=[application(
+                    strategies=["s" * (size - plain)])]))
+            equal(got.get("registrations", 0), dropped, "of 300 at most")
+            equal(service.redis("HSTRLEN", "flagtally:{e:a}:instances", "i"),
+                  300, "the one that fits is kept")
+
+
+# Caps in Redis: what is new beyond them is left out, what is there goes on
+
+def fields(service, key):
+    return {name.decode(): int(value) for name, value in
+            service.redis.client.value(f"flagtally:{key}").items()}
+
+
+def features():
+    """Features of a bucket, and instances of an application."""
+    with Place() as place:
+        service = Service(place, limit_features=3, limit_instances=2)
+        equal(service.counted("three features", body(
+            [metric(featureName=name) for name in "abc"])), {"202": 1},
+            "as many as may be")
+        equal(service.counted("two more", body(
+            [metric(featureName=name) for name in "adbe"])),
+            {"202": 1, "features": 2}, "are left out")
+        equal(fields(service, "{e:a}:" + HOUR),
+              {"a:yes": 2, "b:yes": 2, "c:yes": 1}, "others go on")
+        equal(service.counted("in another hour", body([metric(
+            featureName="d", timestamp="2026-11-23T10:30:00Z")])),
+            {"202": 1, "features": 1}, "of the same day there is no room")
+        for day in ("22", "24"):
+            equal(service.counted(f"on the {day}th", body([metric(
+                featureName="d", timestamp=f"2026-11-{day}T09:30:00Z")])),
+                {"202": 1}, "other days have room of their own")
+        for names, wanted in (("ij", {"202": 1}),
+                              ("ijkl", {"202": 1, "instances": 2})):
+            equal(service.counted(f"instances {names}", body(
+                applications=[application(instanceId=name)
+                              for name in names])), wanted, "of two")
+        equal(set(service.redis("HKEYS", "flagtally:{e:a}:instances")),
+              {b"i", b"j"}, "two are kept")
+
+
+def variants():
+    """Once a bucket has so many counters it takes no new variant."""
+    with Place() as place:
+        service = Service(place, limit_variants=5, limit_features=3)
+
+        def counted(names, yes=1, feature="f"):
+            got = service.counted(f"variants {names} of {feature}", body(
+                [metric(featureName=feature, yes=yes,
+                        variants=dict.fromkeys(names, 1))]))
+            return {name: count for name, count in got.items()
+                    if name != "202"}
+        equal(counted("abcd"), {}, "five counters of five")
+        equal(counted("abce"), {"variants": 1}, "one more is left out")
+        equal(counted("vwxyz", 0, "g"), {"variants": 5}, "and others")
+        equal(counted("", 1, "g"), {}, "yes and no of features go on")
+        for key in ("{e:a}:" + HOUR, "{e:a}:" + HOUR[:10]):
+            equal(fields(service, key),
+                  {"f:yes": 2, "f:variant:a": 2, "f:variant:b": 2,
+                   "f:variant:c": 2, "f:variant:d": 1, "g:yes": 1},
+                  f"what is there goes on in {key}")
+            service.redis("HSET", f"flagtally:{key}", *[
+                word for i in range(5) for word in (f"h{i}:yes", 1)])
+        equal(counted("", 1, "i"), {"features": 1},
+              "two for each feature beyond that are all that there may be")
+        equal(counted("a", 1, "f"), {}, "and what is there goes on")
+        equal(service.redis("ZSCORE", "flagtally:{e:a}:seen", "i"), None,
+              "what does not count was not seen")
+
+
+def buckets():
+    """Late buckets, and such far ahead, take places, of which some are."""
+    old = "1971-02-03T0"
+
+    def stamp(when):
+        return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(when))
+    with Place() as place:
+        service = Service(place, limit_late=3, retention_hour="1h",
+                          retention_day="10d")
+        now = time.time()
+
+        def counted(when, name):
+            got = service.counted(f"{name}: {when}", body(
+                [metric(timestamp=when, featureName=name)]))
+            return got.get("late", 0)
+        equal(counted(old + "4:00:00Z", "f"), 0, "an hour and its day")
+        equal(counted(old + "5:00:00Z", "g"), 0, "another hour")
+        equal(counted(old + "6:00:00Z", "h"), 1, "a third is one too many")
+        equal(fields(service, "{e:a}:1971-02-03"),
+              {"f:yes": 1, "g:yes": 1, "h:yes": 1}, "in its day it counts")
+        equal(counted(old + "4:30:00Z", "f"), 0, "hours that are there go on")
+        equal(service.redis("EXISTS", f"flagtally:{{e:a}}:{old}6"), 0,
+              "the third is not there")
+        equal(counted("9999-01-01T00:00:00Z", "i"), 1, "nor one far ahead")
+        equal(service.redis("KEYS", "*9999*"), [], "and not its day")
+        for name, when in (("now", now), ("an hour ago", now - 3600),
+                           ("tomorrow", now + 80000)):
+            equal(counted(stamp(when), "j"), 0, f"{name} is not late")
+        equal(counted(stamp(now - 5 * 86400), "k"), 1,
+              "late for an hour, but not for a day")
+        equal(fields(service, "{e:a}:" + stamp(now - 5 * 86400)[:10]),
+              {"k:yes": 1}, "and the day counts")
+        late_before(service, counted, stamp(now - 2 * 86400))
+
+
+def late_before(service, counted, when):
+    """A bucket from when it was not late goes on, but does not live on."""
+    key = f"flagtally:{{e:a}}:{when[:13]}"
+    service.redis("HSET", key, "f:yes", 5)
+    service.redis("EXPIRE", key, 100)
+    equal(counted(when, "f"), 0, "a bucket that is there")
+    equal(service.redis("HGET", key, "f:yes"), b"6", "goes on")
+    check(0 < service.redis("TTL", key) <= 100, "for as long as it has")
+    late = "flagtally:{e:a}:late"
+    check(0 < service.redis("TTL", late) <= 10 * 86400, "the list expires")
+    name = service.redis("ZRANGE", late, 0, 0)[0]
+    service.redis("ZADD", late, "XX", 1, name)
+    equal(counted("9999-01-01T00:00:00Z", "l"), 1,
+          "when one is gone there is a place for an hour, not for its day")
+    key = "flagtally:{e:a}:9999-01-01"
+    near = service.redis("TTL", key + "T00")
+    check(0 < near <= 3600, "what is far ahead lives for its retention", near)
+    equal(service.redis("EXISTS", key), 0, "as it says")
+
+
+def seen():
+    """The list of features may have ten times limit_features."""
+    key = "flagtally:{e:a}:seen"
+    with Place() as place:
+        service = Service(place, limit_features=2)
+        far = body([metric(featureName=name, timestamp="9999-01-01T00:00:00Z")
+                    for name in ("x", "y")])
+        equal(service.counted("far ahead", far), {"202": 1}, "they count")
+        for day in range(1, 26):
+            got = service.counted(f"day {day}", body([metric(
+                featureName=f"f{day}",
+                timestamp=f"2026-10-{day:02}T00:00:00Z")]))
+            equal(got, {"202": 1}, "a feature of another day counts")
+        equal(set(service.redis("ZRANGE", key, 0, -1)),
+              {f"f{day}".encode() for day in range(6, 26)},
+              "those far ahead went first, then the stalest ones")
+        equal(service.counted("again", body([metric(
+            featureName="f1", timestamp="2026-10-25T00:00:00Z")])),
+            {"202": 1}, "one that went comes again")
+        equal((service.redis("ZCARD", key),
+               service.redis("ZSCORE", key, "f6")), (20, None),
+              "in the place of another")
+
+
+def listed():
+    """Applications and environments: those not seen for long make room."""
+    with Place() as place:
+        service = Service(place, limit_apps=2, limit_environments=2,
+                          retention_day="10d")
+
+        def post(name):
+            return service.counted(f"application and environment {name}",
+                                   body([metric(appName=name)], [application(
+                                       appName=name)], impactMetrics=[impact(
+                                           {"labels": {"environment": name},
+                                            "value": 1}, kind="gauge")]))
+        for name in "ab":
+            equal(post(name), {"202": 1}, f"{name} is within the caps")
+        equal(post("c"), {"202": 1, "applications": 2, "environments": 1},
+              "c is beyond them")
+        equal(post("a"), {"202": 1}, "a goes on")
+        equal(service.redis("KEYS", "flagtally:{*c}*"), [], "c is not there")
+        for key, member in (("flagtally:apps", "e:b"),
+                            ("flagtally:environments", "b")):
+            service.redis("ZADD", key, int(time.time()) - 11 * 86400, member)
+        equal(post("c"), {"202": 1}, "b makes room")
+        left = {key for key in service.redis("KEYS", "flagtally:{*b}*")
+                if b":writer:" not in key}
+        equal(left, {b"flagtally:{e:b}:" + HOUR.encode(),
+                     b"flagtally:{e:b}:" + HOUR[:10].encode()},
+              "of b is left what expires by itself")
+        equal((service.redis("ZRANGE", "flagtally:apps", 0, -1),
+               service.redis("ZRANGE", "flagtally:environments", 0, -1)),
+              ([b"e:a", b"e:c"], [b"a", b"c"]), "the lists have two each")
+
+
+def seen_tokens():
+    with Place() as place:
+        service = Service(place, limit_seen_tokens=3, retention_day="10d")
+        key = "flagtally:tokens:seen"
+        equal(service.counted("three tokens", body(seenTokens=list("abc"))),
+              {"202": 1}, "are kept")
+        equal(service.counted("others", body(seenTokens=list("cde"))),
+              {"202": 1, "seen_tokens": 2}, "are not")
+        before = service.redis.client.value(key)
+        oldest = sorted(before)[0]
+        service.redis("ZADD", key, int(time.time()) - 11 * 86400, oldest)
+        equal(service.counted("when one is old", body(seenTokens=["d"])),
+              {"202": 1}, "another takes its place")
+        after = set(service.redis.client.value(key))
+        equal((len(after), oldest in after), (3, False), "of three")
+
+
+def series():
+    """The number of series is remembered, and counted again in a while."""
+    key = "flagtally:{default}:"
+
+    def samples(*names):
+        return body(impactMetrics=[impact(*[
+            {"labels": {"l": name}, "value": 1} for name in names])])
+    with Place() as place:
+        service = Service(place, limit_series=4)
+        equal(service.counted("four series", samples(*"abcd")), {"202": 1},
+              "as many as may be")
+        equal(service.counted("two more", samples(*"abxy")),
+              {"202": 1, "series": 2}, "are left out")
+        equal((service.redis("GET", key + "series"),
+               0 < service.redis("TTL", key + "series") <= 60), (b"4", True),
+              "their number is remembered for a while")
+        service.redis("HDEL", key + "impact:m", '{l="a"}')
+        equal(service.counted("one in the place of another", samples("x")),
+              {"202": 1, "series": 1}, "not at once")
+        service.redis("DEL", key + "series")
+        equal(service.counted("when they are counted again", samples("x")),
+              {"202": 1}, "it counts")
+
+
+def writers():
+    """What the spool held is remembered for an hour, and not for a month."""
+    with Place() as place:
+        service = Service(place, ack="spool", flush_interval="10ms",
+                          spool=place.file("spool.db"))
+        for count in range(1, 6):
+            equal(service.post(body([metric()])).status, 202, "counted")
+            until(lambda: service.redis("HGET", f"flagtally:{{e:a}}:{HOUR}",
+                                        "f:yes") == str(count).encode(),
+                  "replay")
+        until(lambda: all(service.redis("TTL", key) <= 3600 for key in
+                          service.redis("KEYS", "*:writer:*")), "the hour")
+        keys = service.redis("KEYS", "*:writer:*")
+        check(len(keys) == 5 and all(service.redis("TTL", key) > 3500
+                                     for key in keys),
+              "each writer of the spool is remembered for an hour", keys)
+
+
 # What is refused
+
+def limited():
+    """What is turned away is counted by its limit."""
+    content = body([metric()])
+    padded = content + b" " * 2 * MEGABYTE
+    noise = body([metric()], unknown=[os.urandom(25_000).hex()
+                                     for _ in range(2)])
+    with Place() as place:
+        service = Service(place, limit_body=100_000, limit_counters=50,
+                          limit_inflated="2M", limit_ratio=50, limit_depth=9,
+                          limit_name=99, limit_params="4K",
+                          limit_memory="1M", receive_timeout="1s")
+        many = [metric(featureName=name) for name in numbered(51)]
+        table = [
+            ("body", 413, b" " * 100_001, {}),
+            ("body", 413, b" " * 100_001, {"CONTENT_LENGTH": None}),
+            ("inflated", 413, raw_deflate(noise + b" " * 2 * MEGABYTE),
+             {"HTTP_CONTENT_ENCODING": "deflate"}),
+            ("ratio", 413, packed(padded), {"HTTP_CONTENT_ENCODING": "gzip"}),
+            ("counters", 413, body(many), {}),
+            ("depth", 400, b'{"x":' + b"[" * 9 + b"]" * 9 + b"}", {}),
+            ("name", 400, body([metric(featureName="x" * 100)]), {}),
+            ("name", 400, body([metric(variants={"x" * 100: 1})]), {}),
+            ("params", 413, content, {"HTTP_X": "x" * 5000}),
+        ]
+        for limit, status, sent, changes in table:
+            equal(service.counted(limit, sent, status, **changes),
+                  {str(status): 1}, f"{limit}: {status}")
+            equal(service.limited, {limit: 1}, f"counted as {limit}")
+        equal(service.counted("not too much", content), {"202": 1}, "counts")
+        equal(service.limited, {}, "and nothing is turned away")
+        late(service)
+
+
+def late(service):
+    """A body that does not come in time is counted by that."""
+    connection = fcgi.Connection(service.program.address)
+    values = fcgi.params(b"x" * 1000)
+    connection.send(fcgi.begin() + fcgi.stream(fcgi.PARAMS, b"".join(
+        fcgi.pair(*item) for item in values.items())))
+    connection.send(fcgi.record(fcgi.STDIN, b"{"))
+    equal(connection.read_answer().status, 503, "too late: 503")
+    connection.close()
+    equal(service.metrics()['flagtally_limited_total{limit="time"}'], 1,
+          "counted as time")
+
+
 
 def packed(text, level=9):
     return gzip.compress(text, level)
@@ -341,19 +657,15 @@ def resident_most(program):
     raise RuntimeError("no VmHWM")
 
 
-def budget(threads, memory):
-    """What the manual says that a process takes at most."""
-    return (threads + 12) * memory + threads * (MEGABYTE + 3 * 128 * 1024) + \
-        32 * MEGABYTE
-
-
 def memory():
     """The worst of what is accepted, on all threads at once, and more."""
     threads, limit = 8, 4 * MEGABYTE
     with Place() as place:
         service = Service(place, threads=threads, limit_memory=limit,
                           limit_ratio=0, redis_timeout="10s",
-                          limit_features=0, limit_series=0)
+                          limit_features=0, limit_variants=0,
+                          limit_late=0, limit_series=0, limit_name="16K",
+                          limit_registration=0)
         refused = set()
         for name, (count, make) in worst().items():
             began = time.monotonic()
@@ -371,10 +683,10 @@ def memory():
               "all kinds but tokens and long strings reach limit_memory",
               sorted(refused))
         most = resident_most(service.program)
-        bound = budget(threads, limit)
-        note(f"{most / 1e6:.0f} MB at most, of {bound / 1e6:.0f} MB")
-        check(SANITIZER or most < bound,
-              "the process stays within its budget", most, bound)
+        budget = bound.process(threads, limit)
+        note(f"{most / 1e6:.0f} MB at most, of {budget / 1e6:.0f} MB")
+        check(SANITIZER or most < budget,
+              "the process stays within its budget", most, budget)
         equal(service.counted("after all of them", body([metric()])),
               {"202": 1}, "and serves on")
         edge(service, limit)
@@ -435,9 +747,10 @@ def gathered():
               "much goes to Redis before the interval is over")
         most = resident_most(service.program)
         note(f"{most / 1e6:.0f} MB at most")
-        check(SANITIZER or most < budget(4, limit),
+        check(SANITIZER or most < bound.process(4, limit),
               "the process stays within its budget", most)
 
 
-run([lists, labels, tokens, ratio, members, names, counters, memory,
-     gathered])
+run([lists, labels, tokens, labels_together, registrations, features, variants,
+     buckets, seen, listed, seen_tokens, series, writers, limited, ratio,
+     members, names, counters, memory, gathered])

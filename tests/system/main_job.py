@@ -45,12 +45,16 @@ def example():
         everything = without_writers(redis.client.everything())
         registered = everything.pop(REGISTERED + b":instances:seen")
         listed = everything.pop(b"flagtally:apps")
+        late = everything.get(APP + b":late")
+        equal(set(late or []), {b"2024-01-15T09", b"2024-01-15"},
+              "its buckets are late")
         counts = {b"new-checkout-flow:yes": b"300",
                   b"new-checkout-flow:no": b"120"}
         equal(everything, {
             APP + b":2024-01-15T09": counts,
             APP + b":2024-01-15": counts,
             APP + b":seen": {b"new-checkout-flow": 1705309200.0},
+            APP + b":late": late,
             REGISTERED + b":instances": {b"default": json.dumps({
                 "appName": "inventory-service", "environment": "default",
                 "instanceId": "default",
@@ -99,11 +103,15 @@ def body(**changes):
 
 
 def retention():
-    """A bucket lives until its end or now, whichever is later, and longer."""
+    """A bucket lives until its end or now, whichever is later, and longer.
+
+    What is more than a day ahead does not live until then.
+    """
     now = int(time.time())
     hour = now - now % HOUR
     day = now - now % DAY
     stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(hour + 1))
+    soon = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(day + DAY))
     ahead = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(day + 5 * DAY))
     with Place() as place:
         redis = Redis(place)
@@ -112,7 +120,8 @@ def retention():
         web = Lighttpd(place, socket_of=flagtally.address)
         for text, hour_end, day_end in (
                 (stamp, hour + HOUR, day + DAY),
-                (ahead, day + 5 * DAY + HOUR, day + 6 * DAY)):
+                (soon, day + DAY + HOUR, day + 2 * DAY),
+                (ahead, now, now)):
             equal(web.post(body(timestamp=text))[0], 202, f"{text} counts")
             for key, wanted in ((text[:13], hour_end + 3 * HOUR),
                                 (text[:10], day_end + 10 * DAY)):

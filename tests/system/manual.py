@@ -422,7 +422,9 @@ EVERYTHING = b"""{"applications": [
      "e", "started": "2026-11-23T09:30:00Z", "strategies": []}],
 "metrics": [{"featureName": "f:1", "appName": "a:b {c}", "environment": "e",
     "timestamp": "2026-11-23T09:30:00Z", "yes": 1, "no": 2,
-    "variants": {"v w": 3}}],
+    "variants": {"v w": 3}},
+   {"featureName": "f:1", "appName": "a:b {c}", "environment": "e",
+    "timestamp": "2001-02-03T04:30:00Z", "yes": 1, "no": 0, "variants": {}}],
 "impactMetrics": [
     {"type": "counter", "name": "c-1", "help": "x", "samples":
      [{"value": 1}, {"value": 1.5, "labels": {"b": "x", "a": "y"}}]},

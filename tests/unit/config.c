@@ -89,6 +89,10 @@ static const struct {
 	{ NUMBER(limit_name), "4096" }, { NUMBER(limit_features), "10000" },
 	{ NUMBER(limit_apps), "1000" }, { NUMBER(limit_instances), "10000" },
 	{ NUMBER(limit_series), "10000" }, { TEXT(path_prefix), "" },
+	{ NUMBER(limit_registration), "32768" },
+	{ NUMBER(limit_variants), "20000" }, { NUMBER(limit_late), "1000" },
+	{ NUMBER(limit_environments), "100" },
+	{ NUMBER(limit_seen_tokens), "100000" },
 	{ NUMBER(backstage), "0" }, { NUMBER(log_level), "2" },
 };
 
@@ -653,7 +657,9 @@ test_print_again(void)
 	    "retention_hour = 1h\nretention_day = 7d\nlimit_body = 1M\n"
 	    "limit_inflated = 0\nlimit_counters = 0\nlimit_depth = 9\n"
 	    "limit_name = 100\nlimit_features = 1\nlimit_apps = 2\n"
-	    "limit_instances = 3\nlimit_series = 4\npath_prefix = /flags\n"
+	    "limit_instances = 3\nlimit_series = 4\nlimit_variants = 5\n"
+	    "limit_late = 6\nlimit_environments = 7\nlimit_seen_tokens = 8\n"
+	    "limit_registration = 9K\npath_prefix = /flags\n"
 	    "log_level = error\n";
 	const char * const texts[] = { "", first };
 	size_t i, row;
