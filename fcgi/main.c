@@ -324,6 +324,28 @@ confine(const struct config * config, bool cgi)
 	log_set_level((enum log_level)config->log_level);
 }
 
+/*
+ * Two committers: calls of different connections take turns in Redis, so what
+ * is small is not behind a large group there.  What is committed once, or from
+ * memory, needs but one.
+ */
+static int
+start_committers(struct program * program,
+    const struct commit_settings * settings)
+{
+	struct commit_settings own = *settings;
+
+	if (!own.once && own.ack != COMMIT_ACK_MEMORY) {
+		own.large = commit_start(settings, make_sink(program),
+		    make_spool(program), program->replay);
+		if (own.large == NULL)
+			return (-1);
+	}
+	program->service.committer = commit_start(&own, make_sink(program),
+	    make_spool(program), program->replay);
+	return (program->service.committer == NULL ? -1 : 0);
+}
+
 static int
 start(struct program * program, bool cgi)
 {
@@ -347,9 +369,7 @@ start(struct program * program, bool cgi)
 			return (-1);
 		}
 	}
-	program->service.committer = commit_start(&settings,
-	    make_sink(program), make_spool(program), program->replay);
-	if (program->service.committer == NULL) {
+	if (start_committers(program, &settings) != 0) {
 		log_error("no thread for Redis: %s", strerror(errno));
 		return (-1);
 	}

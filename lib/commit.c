@@ -81,7 +81,10 @@ memory_limit(const struct committer * committer)
 {
 	size_t limit = sink_settings_of(committer->sink)->limit_memory;
 
-	return (limit == 0 ? SIZE_MAX : limit);
+	if (limit == 0)
+		limit = SIZE_MAX;
+	return (committer->settings.large != NULL &&
+	    limit > COMMIT_SMALL_MAX ? COMMIT_SMALL_MAX : limit);
 }
 
 /*
@@ -436,6 +439,8 @@ commit_on_answer(struct committer * committer, commit_done * done,
 
 	committer->done = done;
 	committer->context = context;
+	if (committer->settings.large != NULL)
+		commit_on_answer(committer->settings.large, done, context);
 }
 
 bool
@@ -448,6 +453,8 @@ commit_submit(struct committer * committer, struct commit_ticket * ticket,
 	    sink_settings_of(committer->sink));
 	ticket->answered = false;
 	ticket->next = NULL;
+	if (committer->settings.large != NULL && ticket->cost > COMMIT_LARGE)
+		committer = committer->settings.large;
 	if (ticket->cost > memory_limit(committer)) {
 		ticket->result = COMMIT_TOO_LARGE;
 		return (false);
@@ -488,6 +495,8 @@ commit_hurry(struct committer * committer)
 	pthread_mutex_lock(&committer->lock);
 	committer->latest = clock_monotonic() + COMMIT_TIME_MAX;
 	pthread_mutex_unlock(&committer->lock);
+	if (committer->settings.large != NULL)
+		commit_hurry(committer->settings.large);
 }
 
 void
@@ -496,6 +505,7 @@ commit_stop(struct committer * committer)
 
 	if (committer == NULL)
 		return;
+	commit_stop(committer->settings.large);
 	pthread_mutex_lock(&committer->lock);
 	committer->stopping = true;
 	pthread_cond_signal(&committer->work);

@@ -16,7 +16,16 @@
  * all of them back with the result.  Meanwhile the next group gathers: load
  * makes groups larger, not slower.  Nobody has to wait for it: a thread that
  * has handed over a tally can serve the next request.
+ *
+ * What is large keeps Redis for some milliseconds, and goes to a committer of
+ * its own.  The calls of two connections take turns in Redis, so what is small
+ * is not behind a large group there, and whoever sends large bodies delays none
+ * but those who do so too.  Of each it is the memory that counts (cost.h); a
+ * group of what is not large has less of it than others may.
  */
+#define COMMIT_LARGE ((size_t)256 * 1024)
+#define COMMIT_SMALL_MAX ((size_t)4 * 1024 * 1024)
+
 struct committer;
 
 /* What has to have happened before a request is answered. */
@@ -31,6 +40,7 @@ struct commit_settings {
 	int64_t interval;	/* With ack=memory: ms between two commits. */
 	struct stats * stats;
 	bool once;		/* There will be one commit at most. */
+	struct committer * large;/* Takes what is large; NULL: nobody. */
 };
 
 enum commit_result {
@@ -63,9 +73,9 @@ typedef void commit_done(void * context, struct commit_ticket * tickets);
 
 /**
  * commit_start(settings, sink, spool, replay):
- * Start a committer, which takes over ${sink} and ${spool}; ${spool} is
- * NULL where there is none, and ${replay} where nobody replays.  ${replay}
- * must outlive it.
+ * Start a committer, which takes over ${sink}, ${spool} and the one for what is
+ * large; ${spool} is NULL where there is none, and ${replay} where nobody
+ * replays.  ${replay} must outlive it.
  * Return NULL with errno if its thread cannot be created.
  */
 struct committer * commit_start(const struct commit_settings * settings,
@@ -74,7 +84,9 @@ struct committer * commit_start(const struct commit_settings * settings,
 /**
  * commit_on_answer(committer, done, context):
  * Have ${done} called with ${context} for all tickets that are submitted from
- * now on; nothing may be under way.  Without it, commit_wait waits for them.
+ * now on, also by two threads at once if there is one for what is large;
+ * nothing may be under way.  Without it, and without such a one, commit_wait
+ * waits for them.
  */
 void commit_on_answer(struct committer * committer, commit_done * done,
     void * context);

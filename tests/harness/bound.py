@@ -6,7 +6,7 @@ MEGABYTE = 1024 * 1024
 def process(threads, memory, parameters=128 * 1024):
     """Bytes of a process: MEMORY in flagtally(8)."""
     return (threads + 12) * memory + threads * (
-        MEGABYTE + 3 * parameters) + 32 * MEGABYTE
+        MEGABYTE + 3 * parameters) + 64 * MEGABYTE
 
 
 def entry(text):

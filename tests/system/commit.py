@@ -115,6 +115,28 @@ def large_body():
               "with 250 instances")
 
 
+def two_ways():
+    """What is large goes over another connection; both count exactly."""
+    def connections():
+        return sum(b" name=flagtally " in line for line in
+                   redis("CLIENT", "LIST").splitlines())
+    many = [metric(f"f{i}") for i in range(3000)]
+    with Place() as place:
+        redis = Redis(place)
+        flagtally = Flagtally(place, redis)
+        equal((post(flagtally, metric()), connections()), (202, 1),
+              "what is small goes over one")
+        equal((post(flagtally, *many), connections()), (202, 2),
+              "what is large over another")
+        with ThreadPoolExecutor(8) as pool:
+            statuses = list(pool.map(lambda i: post(
+                flagtally, *(many if i % 4 == 0 else [metric("f0")])),
+                range(40)))
+        equal(set(statuses), {202}, "both at once")
+        equal((yes(redis), yes(redis, "f0"), yes(redis, "f2999", DAY)),
+              (1, 41, 11), "are counted exactly")
+
+
 def forgotten_scripts():
     with Place() as place:
         redis = Redis(place)
@@ -447,6 +469,7 @@ def databases():
         check("name=flagtally" in names, "the connection has a name", names)
 
 
-run([merging, large_body, forgotten_scripts, restarted, changed_password,
-     wrong_types, overflow, other_numbers, impact_faults, caps, old_instances,
-     for_a_while, silent_redis, lost_replies, several_writers, databases])
+run([merging, large_body, two_ways, forgotten_scripts, restarted,
+     changed_password, wrong_types, overflow, other_numbers, impact_faults,
+     caps, old_instances, for_a_while, silent_redis, lost_replies,
+     several_writers, databases])
