@@ -11,6 +11,7 @@ DEPLOY_TESTS = tests/deploy/start.py tests/deploy/systemd.py \
 DEPLOY_TESTS += tests/deploy/redis_users.py
 DEPLOY_TESTS += tests/deploy/install.py tests/deploy/debian_package.py \
 	tests/deploy/rpm_package.py tests/deploy/alpine_package.py
+DEPLOY_TESTS += tests/deploy/mirror.py
 EXTRA_DIST += $(DEPLOY_TESTS) tests/tools/confined.py
 
 # With --enable-static-binary these are the tests.
@@ -89,7 +90,8 @@ DEPLOY_EXAMPLES += deploy/caddy/alone.Caddyfile \
 	deploy/haproxy/alone.cfg deploy/haproxy/beside-unleash.cfg \
 	deploy/lighttpd/alone.conf deploy/lighttpd/beside-unleash.conf \
 	deploy/lighttpd/remote.conf deploy/lighttpd/spawned.conf \
-	deploy/nginx/alone.conf deploy/nginx/beside-unleash.conf
+	deploy/nginx/alone.conf deploy/nginx/beside-unleash.conf \
+	deploy/nginx/mirror.conf
 DEPLOY_EXAMPLES += deploy/shared-hosting/.htaccess \
 	deploy/shared-hosting/README.md deploy/shared-hosting/crontab \
 	deploy/shared-hosting/flagtally.cgi \

@@ -257,13 +257,16 @@ class Nginx(Front):
     title = "nginx"
     stop_signal = signal.SIGQUIT
 
-    def configure(self):
+    def changes(self):
         changes = {
             "listen 80;": (f"listen 127.0.0.1:{self.port};", 1),
             SOCKET: (self.socket, 1 if self.shape == "alone" else 2)}
         if self.shape != "alone":
             changes[UNLEASH] = (self.unleash(), 1)
-        shipped(self.place, f"nginx/{self.shape}.conf", changes)
+        return changes
+
+    def configure(self):
+        shipped(self.place, f"nginx/{self.shape}.conf", self.changes())
         with open("/etc/nginx/fastcgi_params", encoding="utf-8") as file:
             self.place.file("fastcgi_params", file.read())
         path = self.place.path
