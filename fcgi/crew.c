@@ -39,6 +39,7 @@ struct crew {
 					 * moment in which it may be less. */
 	size_t waiting;			/* Threads without anything to do. */
 	size_t polling;			/* Threads that wait for events. */
+	size_t events;			/* That have come. */
 	size_t active, active_max;
 };
 
@@ -204,6 +205,7 @@ crew_polled(struct crew * crew, struct member * member)
 
 	pthread_mutex_lock(&crew->lock);
 	crew->polling--;
+	crew->events++;
 	member->since = now;
 	pthread_mutex_unlock(&crew->lock);
 }
@@ -252,6 +254,19 @@ crew_is_held(struct crew * crew)
 	    (crew->free == NULL || crew->waiting == 0);
 	pthread_mutex_unlock(&crew->lock);
 	return (held);
+}
+
+bool
+crew_is_quiet(struct crew * crew, size_t * events)
+{
+	bool quiet;
+
+	pthread_mutex_lock(&crew->lock);
+	quiet = crew->answered == NULL && crew->committing <= 0 &&
+	    crew->waiting + crew->polling == crew->count;
+	*events = crew->events;
+	pthread_mutex_unlock(&crew->lock);
+	return (quiet);
 }
 
 void

@@ -83,6 +83,13 @@ void crew_take_back(void * crew, struct commit_ticket * tickets);
 bool crew_is_held(struct crew * crew);
 
 /**
+ * crew_is_quiet(crew, events):
+ * Return whether no request is in hand, and in ${events} how many events have
+ * come so far.  If it is so twice with the same number, none came in between.
+ */
+bool crew_is_quiet(struct crew * crew, size_t * events);
+
+/**
  * crew_relieve(crew, now):
  * To be called about once a second: let others go on where a thread takes
  * longer than it was thought to.

@@ -31,6 +31,7 @@
 struct connection {
 	bool idle;			/* No request is under way. */
 	bool watched;			/* The epoll instance knows it. */
+	bool kept;			/* It had a request before. */
 	bool leaving;			/* It is only to be closed: */
 	size_t discarded;		/* bytes that came since. */
 	int older, newer;		/* While it is idle: its neighbours, */
@@ -45,6 +46,7 @@ struct idle {
 	size_t size;
 	int oldest, newest;
 	size_t count;
+	size_t expected;		/* Of them: new, or with a head. */
 	size_t heads;			/* Bytes of heads. */
 	bool stopping;
 };
@@ -62,6 +64,14 @@ idle_create(int epoll)
 
 /* The caller of these holds the lock. */
 
+static bool
+is_expected(const struct connection * connection)
+{
+
+	return (!connection->leaving &&
+	    (!connection->kept || connection->head != NULL));
+}
+
 static void
 take_out(struct idle * idle, int descriptor)
 {
@@ -78,6 +88,7 @@ take_out(struct idle * idle, int descriptor)
 		idle->newest = connection->older;
 	connection->idle = false;
 	idle->count--;
+	idle->expected -= is_expected(connection);
 	idle->heads -= head_size(connection->head);
 }
 
@@ -98,6 +109,7 @@ put_in(struct idle * idle, int descriptor, struct head * head, int64_t since)
 		idle->oldest = descriptor;
 	idle->newest = descriptor;
 	idle->count++;
+	idle->expected += is_expected(connection);
 	idle->heads += head_size(head);
 }
 
@@ -184,6 +196,29 @@ idle_park(struct idle * idle, int descriptor, struct head * head)
 	pthread_mutex_unlock(&idle->lock);
 }
 
+void
+idle_keep(struct idle * idle, int descriptor)
+{
+
+	pthread_mutex_lock(&idle->lock);
+	idle->connections[descriptor].kept = true;
+	make_room(idle, NULL);
+	put_in(idle, descriptor, NULL, clock_monotonic());
+	wait_for(idle, descriptor);
+	pthread_mutex_unlock(&idle->lock);
+}
+
+bool
+idle_expects(struct idle * idle)
+{
+	bool expects;
+
+	pthread_mutex_lock(&idle->lock);
+	expects = idle->expected > 0;
+	pthread_mutex_unlock(&idle->lock);
+	return (expects);
+}
+
 /*
  * Read what nobody wants: else what we have sent could be lost, as closing then
  * resets the connection.  Return the number of bytes, or -1 when the peer has
@@ -215,9 +250,9 @@ go_on_leaving(struct idle * idle, int descriptor, int64_t since)
 
 	pthread_mutex_lock(&idle->lock);
 	make_room(idle, NULL);
-	put_in(idle, descriptor, NULL, since);
 	connection = &idle->connections[descriptor];
 	connection->leaving = true;
+	put_in(idle, descriptor, NULL, since);
 	connection->discarded += count > 0 ? (size_t)count : 0;
 	if (count < 0 || connection->discarded > DISCARD_MAX)
 		close_one(idle, descriptor);

@@ -45,6 +45,19 @@ void idle_register(struct idle * idle, int descriptor);
 void idle_park(struct idle * idle, int descriptor, struct head * head);
 
 /**
+ * idle_keep(idle, descriptor):
+ * Likewise, after a request: its peer keeps it, and perhaps for nothing.
+ */
+void idle_keep(struct idle * idle, int descriptor);
+
+/**
+ * idle_expects(idle):
+ * Return whether a request is on its way: a connection waits that is new, or
+ * whose head has begun.
+ */
+bool idle_expects(struct idle * idle);
+
+/**
  * idle_leave(idle, descriptor, whole):
  * Close our end of a connection, let what we have sent arrive, and close the
  * rest when the peer has closed its end, or after IDLE_LINGER_MAX; at once, if

@@ -72,6 +72,7 @@ add_passed(struct listen * listen)
 		if (is_listening(SYSTEMD_FIRST + (int)i) &&
 		    add(listen, SYSTEMD_FIRST + (int)i) != 0)
 			return (-1);
+	listen->held = number > 0;
 	return (0);
 }
 
@@ -273,15 +274,23 @@ listen_find(struct listen * listen, const char * where, mode_t mode)
 }
 
 void
+listen_hide(struct listen * listen)
+{
+
+	if (listen->path != NULL)
+		unlink(listen->path);
+	/* What has this name from now on is a successor's. */
+	free(listen->path);
+	listen->path = NULL;
+}
+
+void
 listen_close(struct listen * listen)
 {
 	size_t i;
 
-	/* First, or it could be a successor's by then. */
-	if (listen->path != NULL)
-		unlink(listen->path);
+	listen_hide(listen);
 	for (i = 0; i < listen->count; i++)
 		close(listen->descriptors[i]);
-	free(listen->path);
 	memset(listen, 0, sizeof(*listen));
 }

@@ -12,6 +12,7 @@ struct listen {
 	int descriptors[LISTEN_MAX];
 	size_t count;
 	char * path;			/* Of a socket of ours, or NULL. */
+	bool held;			/* They are there when we are gone. */
 };
 
 /**
@@ -30,6 +31,12 @@ int listen_find(struct listen * listen, const char * where, mode_t mode);
  * standard ones.
  */
 unsigned int listen_passed(void);
+
+/**
+ * listen_hide(listen):
+ * Remove the file of a socket that was opened: from now on nobody new finds it.
+ */
+void listen_hide(struct listen * listen);
 
 /**
  * listen_close(listen):

@@ -456,6 +456,7 @@ run_server(struct program * program)
 	wait_for_stop(program, server);
 	program->deadline = clock_monotonic() + STOP_TIME_MAX;
 	commit_hurry(program->service.committer);
+	listen_hide(&program->listen);
 	/* A thread that hangs has answered, and has nothing left to lose. */
 	if (!server_stop(server, program->deadline))
 		_exit(EXIT_SUCCESS);

@@ -52,7 +52,7 @@ struct server {
 	struct server_limits limits;
 	int epoll;
 	int stop;			/* An eventfd: readable for good. */
-	_Atomic bool stopping;
+	_Atomic bool draining;		/* No connection is kept any more. */
 	bool pressed;			/* So it was when last we looked. */
 	struct idle * idle;
 	struct crew * crew;
@@ -73,8 +73,8 @@ end_job(struct server * server, struct job * job)
 	int descriptor = job->descriptor;
 	bool whole = job->request.exchange.ended;
 
-	if (job_end(job) && !server->stopping)
-		idle_park(server->idle, descriptor, NULL);
+	if (job_end(job) && !server->draining)
+		idle_keep(server->idle, descriptor);
 	else
 		idle_leave(server->idle, descriptor, whole);
 }
@@ -386,14 +386,71 @@ wait_for_threads(struct server * server, int64_t deadline)
 	return (all);
 }
 
+/* Stop accepting, for whoever else has the sockets or will have them. */
+static void
+ignore_listening(struct server * server)
+{
+	size_t i;
+
+	for (i = 0; i < server->listen->count; i++)
+		epoll_ctl(server->epoll, EPOLL_CTL_DEL,
+		    server->listen->descriptors[i], NULL);
+}
+
+/* Return whether somebody waits to be accepted, whom nobody else will serve. */
+static bool
+is_at_the_door(const struct server * server)
+{
+	struct pollfd doors[LISTEN_MAX];
+	size_t i;
+
+	if (server->listen->held)
+		return (false);
+	for (i = 0; i < server->listen->count; i++)
+		doors[i] = (struct pollfd){ .events = POLLIN,
+		    .fd = server->listen->descriptors[i] };
+	return (poll(doors, server->listen->count, 0) != 0);
+}
+
+/* Return whether nothing is in hand, and nobody there who wants anything. */
+static bool
+is_quiet(struct server * server)
+{
+	size_t before, after;
+
+	/* Who is not at the door any more may be on the way inside. */
+	return (crew_is_quiet(server->crew, &before) &&
+	    !is_at_the_door(server) && !idle_expects(server->idle) &&
+	    crew_is_quiet(server->crew, &after) && before == after);
+}
+
+/*
+ * A web server that has connected takes that for a request in our hands, and
+ * cannot know that we have not looked yet.  It would have to tell its client of
+ * an error, so what is there when we are told to stop is served: connections
+ * that were not accepted yet, and those whose request comes right behind.
+ */
+static void
+drain(struct server * server, int64_t deadline)
+{
+
+	server->draining = true;
+	if (server->listen->held)
+		ignore_listening(server);
+	while (!is_quiet(server) && clock_monotonic() < deadline)
+		poll(NULL, 0, 1);
+}
+
 bool
 server_stop(struct server * server, int64_t deadline)
 {
 	uint64_t one = 1;
-	int64_t grace = clock_monotonic() + SERVER_GRACE;
+	int64_t now = clock_monotonic();
+	int64_t grace = now + SERVER_GRACE;
 	size_t i;
 
-	server->stopping = true;
+	drain(server, now + SERVER_DRAIN < deadline ? now + SERVER_DRAIN :
+	    deadline);
 	crew_stop(server->crew);
 	idle_stop(server->idle);
 	/* All threads see it: nobody ever reads it. */

@@ -36,11 +36,13 @@ void server_tick(struct server * server);
 
 /**
  * server_stop(server, deadline):
- * Accept nothing more and finish the requests in hand.  Requests that have not
+ * Serve who has connected, for SERVER_DRAIN milliseconds at most, then accept
+ * nothing more and finish the requests in hand.  Requests that have not
  * arrived after SERVER_GRACE milliseconds are broken off.  Return true, with
  * the server freed, when all threads have ended; false if one has not by
  * ${deadline}, and then the server and what it uses must stay as they are.
  */
+#define SERVER_DRAIN 300
 #define SERVER_GRACE 1000
 bool server_stop(struct server * server, int64_t deadline);
 
