@@ -17,6 +17,8 @@ from tests.harness.wait import until
 from tests.harness.web import Standin, head
 
 IDLE = 50
+# What was counted beside the load.
+HALVES = []
 
 
 def pids(place, name):
@@ -38,11 +40,26 @@ def passes_on(front):
 # What is done to the servers.
 
 def reload(front):
-    """With a new configuration; the old processes end with their requests."""
+    """With a new configuration; the old processes end with their requests.
+
+    One of these is half there, and is answered nevertheless.
+    """
     old = front.generation()
+    whole = request(f"half-{len(HALVES)}", close=True)
+    half = front.connect()
+    half.send(whole[:-20])
+    # So that it is not in the queue any more.
+    passes_on(front)
     front.standin = Standin()
     front.configure()
     front.reload()
+    if not front.reload_waits:
+        until(lambda: passes_on(front), "the new configuration")
+    half.send(whole[-20:])
+    equal(half.reply().status, 202,
+          f"{front.title}: a request that was half there at a reload")
+    half.close()
+    HALVES.append(f"half-{len(HALVES)}")
     until(lambda: passes_on(front), "the new configuration")
     until(lambda: not old & set(processes(front.place)),
           "the processes of the old one to end")
@@ -80,6 +97,7 @@ def replay(place, redis):
 
 
 def under_load(kind):
+    HALVES.clear()
     with Place() as place:
         redis = Redis(place)
         front = kind(place, redis, Standin(), spool=place.file("spool.db"),
@@ -105,6 +123,7 @@ def under_load(kind):
               f"nothing but Redis to run, and not {processes(place)}")
         check(True, f"{front.title}: nothing is left of it when it stops")
         replay(place, redis)
+        clients.accepted.update(HALVES)
         lines = clients.differences(redis)
         check(not lines, f"{front.title}: nothing that got 202 is lost, and "
               "nothing counts twice", *lines)

@@ -64,7 +64,8 @@ class Apache(Front):
     modules = []
     mpm = "event"
     closes_after = (400, 413, 500, 503)
-    lingers = False
+    # What Debian's `systemctl stop apache2` sends.
+    stop_signal = signal.SIGWINCH
     # What a test wants to have set besides.
     more = ""
 
@@ -146,8 +147,6 @@ DocumentRoot {path}/root
 
 class ApacheFcgid(Apache):
     title = "Apache, mod_fcgid"
-    # Its configuration says why a process of Apache's may outlive a reload.
-    lingers = True
     modules = ["fcgid", "proxy", "proxy_http"]
     way = "fcgid"
     spawns = True

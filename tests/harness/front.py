@@ -108,6 +108,8 @@ class Front(Process):
     closes_after = ()
     # flagtally's own state is found below this.
     backstage = "/flagtally"
+    # Whether a reload waits for the requests that are still arriving.
+    reload_waits = False
     # What a body in chunks gets where it cannot reach flagtally, and why.
     no_chunks = None
 
@@ -189,6 +191,7 @@ class Front(Process):
 
 class Lighttpd(Front):
     title = "lighttpd, remote socket"
+    reload_waits = True
     fastcgi = "remote.conf"
 
     def configure(self):

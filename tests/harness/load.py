@@ -96,11 +96,11 @@ class Load:
         """Lines that say what is lost, counted twice, or out of nowhere."""
         found = {field.decode().removesuffix(":yes"): int(value)
                  for field, value in redis.client.value(KEY).items()}
+        sent = self.accepted | self.unknown
         lines = [f"lost: {feature}" for feature in self.accepted
                  if feature not in found]
         lines += [f"{feature}: {count}" for feature, count in found.items()
-                  if count != 1 or
-                  feature not in self.accepted | self.unknown]
+                  if count != 1 or feature not in sent]
         return lines[:20]
 
     @staticmethod
