@@ -142,17 +142,20 @@ class Row:
         for kind in type(front).__mro__:
             if kind.__name__ in self.but:
                 return self.but[kind.__name__]
-        if self.framing != "length" and front.no_chunks and not (
+        if self.framing != "length" and front.chunks_max and len(
+                self.sent("f")) > front.chunks_max and not (
                 self.beside and front.shape == "beside-unleash"):
-            return front.no_chunks
+            return 413, "it passes on no larger ones in chunks"
         if self.beside and front.shape == "beside-unleash":
             return self.beside, None
         return self.answer, None
 
+    def sent(self, feature):
+        return (self.content(feature) if callable(self.content)
+                else self.content)
+
     def request(self, feature):
-        content = self.content
-        if callable(content):
-            content = content(feature)
+        content = self.sent(feature)
         headers = [("Host", "metrics.example"), *self.headers]
         if self.kind is not None:
             headers.append(("Content-Type", self.kind))
@@ -281,7 +284,7 @@ def framings():
 
 def sizes():
     rows = []
-    for size in (1 << 13, 1 << 16, (1 << 16) + 1, 1 << 17, (1 << 17) + 1,
+    for size in (1 << 13, 12288, 12289, 1 << 16, (1 << 16) + 1, 1 << 17, (1 << 17) + 1,
                  MEGABYTE, MEGABYTE + 1, LIMIT_BODY - 1, LIMIT_BODY):
         for framing in ("length", "chunked"):
             rows.append(Row(f"{size} bytes, {framing}", framing=framing,
@@ -343,7 +346,7 @@ def ask(front, row, feature):
                   "on", status)
             connection.push(content)
         else:
-            connection.push(request + content)
+            connection.push_or_hear(request + content)
         return connection.reply(row.method)
 
 

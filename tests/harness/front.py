@@ -110,8 +110,8 @@ class Front(Process):
     backstage = "/flagtally"
     # Whether a reload waits for the requests that are still arriving.
     reload_waits = False
-    # What a body in chunks gets where it cannot reach flagtally, and why.
-    no_chunks = None
+    # How large a body in chunks may be that is to reach flagtally.
+    chunks_max = None
 
     def __init__(self, place, redis, standin=None, **settings):
         self.place, self.name, self.log = place, self.title, "front.log"
@@ -347,7 +347,7 @@ class CaddyAlone(Caddy):
 
 class Haproxy(Front):
     title = "HAProxy"
-    no_chunks = (411, "HAProxy passes them to no FastCGI program")
+    chunks_max = 12288
 
     def __init__(self, place, redis, standin=None, **settings):
         settings.setdefault("listen", f"127.0.0.1:{free_port()}")

@@ -2,6 +2,7 @@
 
 import http.server
 import json
+import select
 import socket
 import threading
 
@@ -52,6 +53,23 @@ class Connection:
             return True
         except (BrokenPipeError, ConnectionResetError):
             return False
+
+    def push_or_hear(self, data):
+        """Likewise, but stop when the peer answers before it has all."""
+        view = memoryview(data)
+        while view:
+            heard, free, _ = select.select([self.socket], [self.socket], [],
+                                           self.socket.gettimeout())
+            if heard or not free:
+                return False
+            try:
+                view = view[self.socket.send(view[:65536],
+                                             socket.MSG_DONTWAIT):]
+            except BlockingIOError:
+                continue
+            except (BrokenPipeError, ConnectionResetError):
+                return False
+        return True
 
     def line(self):
         line = self.stream.readline(65537)
