@@ -3,8 +3,10 @@
 Names of classes of tests/harness/front.py on the command line run those alone.
 """
 
+import functools
 import gzip
 import json
+import random
 import re
 import threading
 import zlib
@@ -21,6 +23,10 @@ MEGABYTE = 1 << 20
 LIMIT_BODY = 4 * MEGABYTE
 LIMIT_INFLATED = 32 * MEGABYTE
 LIMIT_COUNTERS = 5000
+# Of what is left out: the rest of the body counts.
+LIMIT_LISTS = 5
+LIMIT_DEPTH = 20
+LIMIT_NAME = 500
 UUID = "[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
 
 
@@ -92,9 +98,15 @@ def passed_on(target, length=0):
                   {"standin": target, "length": length})
 
 
-def seen(reply):
-    """An answer as the table has it; what is random in it has a fixed name."""
+def seen(reply, somewhere=False):
+    """An answer as the table has it; what is random in it has a fixed name.
+
+    With `somewhere` it does not matter which place it names.
+    """
     content = reply.json()
+    if isinstance(content, dict) and somewhere:
+        content.pop("offset", None)
+        content["details"][0]["path"] = content.pop("pointer", "")[:0]
     if content is None and reply.body:
         content = reply.body
     if isinstance(content, dict) and re.fullmatch(
@@ -107,17 +119,40 @@ def seen(reply):
 
 # What is sent.
 
-def body(feature, size=0, variants=0):
+def body(feature, size=0, variants=0, applications=(), **more):
     """A body that counts 1, filled with white space up to a size."""
-    text = json.dumps({"applications": [], "metrics": [{
+    text = json.dumps({"applications": list(applications), "metrics": [{
         "featureName": feature, "appName": "a", "environment": "e",
         "timestamp": "2026-11-23T09:30:00Z", "yes": 1, "no": 0,
-        "variants": {f"{i}": 1 for i in range(variants)}}]}).encode()
+        "variants": {f"{i}": 1 for i in range(variants)}}], **more}).encode()
     return text + b" " * (size - len(text))
 
 
 def deflated(data):
     return zlib.compress(data)
+
+
+# Keeps what is packed within limit_ratio.
+NOISE = random.Random(1).choices(range(1000), k=150000)
+
+
+BLOWN = deflated(body("blown", MEGABYTE + 1))
+
+
+@functools.lru_cache(maxsize=8)
+def inflated(feature, size, pack):
+    """A body of so many bytes when it is unpacked; the same for each server."""
+    return pack(body(feature, size, noise=NOISE))
+
+
+def registered(**lists):
+    return [{"appName": "a", "environment": "e", "instanceId": "i",
+             "interval": 1, "started": "2026-11-23T09:30:00Z",
+             "strategies": [], **lists}]
+
+
+def names(count):
+    return [f"n{i}" for i in range(count)]
 
 
 class Row:
@@ -131,7 +166,8 @@ class Row:
     def __init__(self, name, answer=ACCEPTED, method="POST", target=BULK,
                  headers=(), token=TOKEN, kind="application/json",
                  content=body, framing="length", beside=None, but=None,
-                 version="1.1"):
+                 version="1.1", somewhere=False):
+        self.somewhere = somewhere
         self.name, self.answer, self.beside = name, answer, beside
         self.method, self.target, self.framing = method, target, framing
         self.headers, self.token, self.kind = list(headers), token, kind
@@ -301,12 +337,19 @@ def sizes():
         Row("20 MiB in chunks", LARGE_BODY, content=lambda f:
             body(f, 20 * MEGABYTE), framing="chunked"),
         Row("limit_inflated", headers=[("Content-Encoding", "gzip")],
-            content=lambda f: gzip.compress(body(f, LIMIT_INFLATED), 1)),
+            content=lambda f: inflated(f, LIMIT_INFLATED, gzip_fast)),
         Row("limit_inflated and a byte", too_large(
             "the body is larger than limit_inflated when it is unpacked",
             pointer="", offset=LIMIT_INFLATED),
             headers=[("Content-Encoding", "deflate")],
-            content=lambda f: deflated(body(f, LIMIT_INFLATED + 1))),
+            content=lambda f: inflated(f, LIMIT_INFLATED + 1, deflated)),
+        Row("limit_ratio is nothing up to a MiB",
+            headers=[("Content-Encoding", "deflate")],
+            content=lambda f: deflated(body(f, MEGABYTE))),
+        Row("limit_ratio", too_large(
+            "the body grows more than limit_ratio when it is unpacked",
+            pointer="", offset=len(BLOWN)), content=BLOWN,
+            headers=[("Content-Encoding", "deflate")]),
         Row("limit_counters", content=lambda f:
             body(f, variants=LIMIT_COUNTERS - 1)),
         Row("limit_counters and one", too_large(
@@ -314,6 +357,57 @@ def sizes():
             pointer="/metrics/0", offset=33),
             content=lambda f: body(f, variants=LIMIT_COUNTERS)),
     ]
+
+
+def limits():
+    """At the limit, and one beyond."""
+    rows = []
+    for beyond in (0, 1):
+        count = LIMIT_LISTS + beyond
+        hops = [{"appName": name, "instanceId": "x"} for name in names(count)]
+        for name, more in (
+                ("strategies", {"applications": registered(
+                    strategies=names(count))}),
+                ("projects", {"applications": registered(
+                    projects=names(count))}),
+                ("hops", {"applications": registered(connectVia=hops)}),
+                ("tokens", {"seenTokens": names(count)}),
+                ("labels", {"impactMetrics": [{
+                    "type": "gauge", "name": "m", "help": "h", "samples": [{
+                        "value": 1, "labels": dict.fromkeys(
+                            names(count), "v")}]}]})):
+            rows.append(Row(f"limit_{name}: {beyond} are left out",
+                            content=lambda f, more=more: body(f, **more)))
+    def deep(feature, depth):
+        return body(feature, x=0).replace(
+            b'"x": 0', b'"x": ' + b"[" * depth + b"]" * depth)
+
+    def long(feature, size):
+        return body(feature, applications=registered(sdkVersion="x" * size))
+
+    return rows + [
+        Row("limit_depth", content=lambda f: deep(f, LIMIT_DEPTH - 1)),
+        Row("limit_depth and one", bad(
+            "nested too deeply", "/x" + "/0" * (LIMIT_DEPTH - 1),
+            deep("f", LIMIT_DEPTH).index(b"[[") + LIMIT_DEPTH - 1),
+            content=deep("f", LIMIT_DEPTH)),
+        Row("limit_name", content=lambda f: long(f, LIMIT_NAME)),
+        Row("limit_name and one", bad(
+            '"sdkVersion" is longer than names may be (limit_name)',
+            "/applications/0/sdkVersion",
+            long("f", LIMIT_NAME + 1).index(b'"xx')),
+            content=long("f", LIMIT_NAME + 1)),
+        Row("limit_memory", too_large(
+            "this value takes more memory than a body may (limit_memory)"),
+            somewhere=True, content=body(
+            "f", applications=[{**registered(strategies=[
+                "\x01" * LIMIT_NAME])[0], "instanceId": f"i{i}"}
+                for i in range(1200)])),
+    ]
+
+
+def gzip_fast(data):
+    return gzip.compress(data, 1)
 
 
 def backstage(front):
@@ -356,7 +450,7 @@ def ask_all(front, rows, counted):
         answer, why = row.wanted_of(front)
         counted[feature + ":yes"] = int(answer == ACCEPTED)
         try:
-            got = seen(ask(front, row, feature))
+            got = seen(ask(front, row, feature), row.somewhere)
         except Exception as error:
             got = repr(error)
         name = f"{front.title}: {row.name}"
@@ -443,10 +537,14 @@ def table(kind):
         standin = Standin()
         front = kind(place, redis, standin, auth="tokens",
                      tokens=place.file("tokens", TOKENS),
-                     limit_counters=LIMIT_COUNTERS, limit_ratio="0")
+                     limit_counters=LIMIT_COUNTERS, limit_depth=LIMIT_DEPTH,
+                     limit_name=LIMIT_NAME, limit_memory="2M",
+                     **{f"limit_{name}": LIMIT_LISTS for name in (
+                         "strategies", "projects", "hops", "tokens",
+                         "labels")})
         counted = {}
         for rows in (PATHS, TOKEN_ROWS, TYPES, BODIES, framings(), sizes(),
-                     backstage(front)):
+                     limits(), backstage(front)):
             ask_all(front, rows, counted)
         kept(front, counted)
         equal(counts(redis), {name: count for name, count in counted.items()
@@ -459,8 +557,10 @@ def table(kind):
                 for _, _, headers, _ in standin.seen),
                 f"{front.title}: Unleash gets the Authorization",
                 standin.seen[:3])
-        redis.kill()
-        ask_all(front, [Row("Redis is away", NO_REDIS)], {})
+        # It takes its time to say so, which is the same in both shapes.
+        if front.shape == "beside-unleash":
+            redis.kill()
+            ask_all(front, [Row("Redis is away", NO_REDIS)], {})
         standin.end()
 
 
