@@ -1,9 +1,13 @@
 #include <errno.h>
+#include <grp.h>
 #include <inttypes.h>
+#include <linux/capability.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -20,6 +24,26 @@ complain(const char * before, const char * text, const char * behind)
 	fputs(before, stderr);
 	quote_print(stderr, text);
 	fputs(behind, stderr);
+}
+
+/*
+ * What root makes in a spool its owner could not use; so become the owner.
+ * Where systemd has made the owner up, none but root may pass through the
+ * directory above, and we keep the right to do that, and to read.
+ */
+static bool
+become_owner(const struct stat * file)
+{
+	struct __user_cap_header_struct header = {
+	    .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct rights[2] = { { .effective = 0 } };
+
+	rights[0].effective = rights[0].permitted =
+	    1U << CAP_DAC_READ_SEARCH;
+	return (prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) == 0 &&
+	    setgroups(0, NULL) == 0 && setgid(file->st_gid) == 0 &&
+	    setuid(file->st_uid) == 0 &&
+	    (syscall(SYS_capset, &header, rights) == 0 || errno == EPERM));
 }
 
 int
@@ -40,10 +64,12 @@ manage_ready(const char * path)
 		complain("", error == ENOENT ? "" : strerror(error), "\n");
 		return (error == ENOENT ? 0 : MANAGE_FAILED);
 	}
-	if (geteuid() == 0 && file.st_uid != 0) {
+	if (geteuid() == 0 && file.st_uid != 0 && !become_owner(&file)) {
+		int error = errno;
+
 		complain("flagtally: ", path, " belongs to the user with the ");
-		fprintf(stderr, "id %ju: do this as that user\n",
-		    (uintmax_t)file.st_uid);
+		fprintf(stderr, "id %ju, whom we cannot become: %s\n",
+		    (uintmax_t)file.st_uid, strerror(error));
 		return (MANAGE_FAILED);
 	}
 	return (-1);

@@ -19,8 +19,8 @@
  * manage_ready(path):
  * Return -1 if the spool ${path} is there to be acted on by who asks, else the
  * status to exit with: 0 if there is none yet, so that nothing waits in it.
- * None is made, and root, who would leave files that its owner cannot use, is
- * told to become that one.
+ * None is made; and root, who would leave files that its owner cannot use,
+ * becomes that one for good.
  */
 int manage_ready(const char * path);
 
