@@ -183,8 +183,8 @@ def troubled(front):
     """flagtally refuses all, is away, or hangs."""
     front.redis.kill()
     before = front.told()["503"]
-    unmoved(front, "503")
-    until(lambda: front.told()["503"] >= before + 40, "the 503 in the log")
+    unmoved(front, "503", times=4)
+    until(lambda: front.told()["503"] >= before + 8, "the 503 in the log")
     check(True, "flagtally refused all of them meanwhile")
     front.redis.start()
     front.redis("FLUSHALL")

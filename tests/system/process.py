@@ -459,6 +459,28 @@ def stop_while_idle():
         equal(total(redis), 1, "with idle connections: the sum is right")
 
 
+def stop_at_the_door():
+    """Those who had connected before it was told to stop are served."""
+    content = body()
+    request = fcgi.begin() + fcgi.stream(fcgi.PARAMS, b"".join(
+        fcgi.pair(*item) for item in fcgi.params(content).items())) + (
+            fcgi.stream(fcgi.STDIN, content))
+    with Place() as place:
+        redis = Redis(place)
+        flagtally = Flagtally(place, redis, threads=2)
+        flagtally.signal(signal.SIGSTOP)
+        until(lambda: stat_of(flagtally.pid)[0] == "T", "it to halt")
+        clients = [fcgi.Connection(flagtally.address) for _ in range(40)]
+        for client in clients:
+            client.send(request)
+        flagtally.signal(signal.SIGTERM)
+        flagtally.signal(signal.SIGCONT)
+        statuses = [answer_or_none(client) for client in clients]
+        equal(statuses, [202] * 40, "connections that nobody has accepted yet")
+        equal(flagtally.wait(), 0, "then it ends")
+        equal(total(redis), 40, "and each of them counts")
+
+
 def stop_half_way():
     for name, sent in half_requests().items():
         with Place() as place:
@@ -1234,8 +1256,8 @@ def secrets():
 
 
 run([large_body, idle_memory, stop_under_load, stop_with_parent,
-     stop_while_idle, stop_half_way, stop_without_redis, hang_up,
-     come_and_go, inherited, passed_on, path_modes, paths, at_once, hosts,
-     shared, few_descriptors, cgi_answers, cgi_input, cgi_drip, cgi_unread,
-     cgi_at_once, cgi_faults, usage,
+     stop_while_idle, stop_at_the_door, stop_half_way, stop_without_redis,
+     hang_up, come_and_go, inherited, passed_on, path_modes, paths, at_once,
+     hosts, shared, few_descriptors, cgi_answers, cgi_input, cgi_drip,
+     cgi_unread, cgi_at_once, cgi_faults, usage,
      check_config, variables_and_files, secrets])
