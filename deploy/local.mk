@@ -11,7 +11,8 @@ DEPLOY_TESTS = tests/deploy/start.py tests/deploy/systemd.py \
 DEPLOY_TESTS += tests/deploy/redis_users.py
 DEPLOY_TESTS += tests/deploy/install.py tests/deploy/debian_package.py \
 	tests/deploy/rpm_package.py tests/deploy/alpine_package.py
-DEPLOY_TESTS += tests/deploy/mirror.py tests/deploy/hosts.py tests/deploy/booted.py
+DEPLOY_TESTS += tests/deploy/mirror.py tests/deploy/hosts.py \
+	tests/deploy/booted.py
 EXTRA_DIST += $(DEPLOY_TESTS) tests/tools/confined.py
 
 # With --enable-static-binary these are the tests.
