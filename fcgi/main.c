@@ -30,6 +30,10 @@
 /* From a signal to the end, in milliseconds: Apache kills after 3 s. */
 #define STOP_TIME_MAX 1900
 
+/* Milliseconds between two looks at the spool where it is not filled on
+ * purpose: what is there fell into it while Redis was away. */
+#define REPLAY_INTERVAL 1000
+
 /* Exit status for a wrong command line or configuration (sysexits.h). */
 #define EXIT_USAGE 64
 #define EXIT_CONFIGURATION 78
@@ -362,7 +366,8 @@ start(struct program * program, bool cgi)
 	if (!cgi && config->spool[0] != '\0') {
 		program->replay = replay_start(make_sink(program),
 		    make_spool(program), program->service.stats,
-		    settings.interval);
+		    settings.ack == COMMIT_ACK_SPOOL ? settings.interval :
+		    REPLAY_INTERVAL);
 		if (program->replay == NULL) {
 			log_error("no thread for replay: %s",
 			    strerror(errno));

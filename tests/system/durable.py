@@ -80,6 +80,18 @@ def away():
               "the spool is for its owner alone")
 
 
+def patient():
+    """What gathers on purpose may wait long; what fell into the spool not."""
+    with Place() as place:
+        redis = Redis(place)
+        flagtally = start(place, redis, flush_interval="1h")
+        equal(post(flagtally, metric()), 202, "before")
+        redis.kill()
+        equal(post(flagtally, metric()), 202, "without Redis")
+        redis.start()
+        until(lambda: yes(redis) == 2, "replay, whatever flush_interval is")
+
+
 def killed():
     """kill -9 after the answers: the next process replays."""
     with Place() as place:
@@ -625,6 +637,6 @@ def at_the_shell():
         equal(yes(redis), 1, "and counts once")
 
 
-run([away, killed, silent, dripping, outage, cut, restarted, refused, full,
-     modes, cgi, gauges, merged, shared, damaged, backstage, nowhere,
+run([away, patient, killed, silent, dripping, outage, cut, restarted, refused,
+     full, modes, cgi, gauges, merged, shared, damaged, backstage, nowhere,
      at_the_shell, as_root])
