@@ -20,6 +20,7 @@ from tests.harness.tap import check, equal, note, run
 from tests.harness.wait import until
 from tests.harness.web import Standin, head
 
+TEMPORARY_FAILURE = 75          # sysexits.h
 SEED = int(os.environ.get("FLAGTALLY_SEED") or random.randrange(1 << 32))
 KEPT = 120
 EDGE_WAITS = 5
@@ -119,15 +120,24 @@ def reload(front):
 
 
 def replay(front, redis):
-    """What cron does for CGI."""
+    """What cron does for CGI, again if it has to be tried again."""
     spool = front.place.file("spool.db")
     command = [program(front.place), "--replay"]
     if os.stat(spool).st_uid != os.geteuid():
         command = as_account(command)
-    subprocess.run(command, check=True, timeout=60, capture_output=True,
-                   cwd=front.place.path, env=environment(
-                       redis=redis.url(), limit_features=0,
-                       spool=spool))
+
+    def done():
+        last = subprocess.run(command, check=False, timeout=60, text=True,
+                              capture_output=True, cwd=front.place.path,
+                              env=environment(redis=redis.url(), spool=spool,
+                                              limit_features=0))
+        if last.returncode == TEMPORARY_FAILURE:
+            note(f"{front.title}: replay: {last.stderr}")
+            return False
+        check(last.returncode == 0, f"{front.title}: replay", last.stderr)
+        return True
+
+    until(done, "replay", 30)
 
 
 def stop(front, redis):

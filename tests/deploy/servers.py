@@ -538,7 +538,7 @@ def table(kind):
         front = kind(place, redis, standin, auth="tokens",
                      tokens=place.file("tokens", TOKENS),
                      limit_counters=LIMIT_COUNTERS, limit_depth=LIMIT_DEPTH,
-                     limit_name=LIMIT_NAME, limit_memory="2M",
+                     limit_name=LIMIT_NAME, limit_memory="3M",
                      **{f"limit_{name}": LIMIT_LISTS for name in (
                          "strategies", "projects", "hops", "tokens",
                          "labels")})

@@ -285,8 +285,10 @@ def meanwhile():
         redis.signal(signal.SIGSTOP)
         count = os.cpu_count() + 1
         answers = []
-        askers = [threading.Thread(target=lambda n=n: answers.append(
-            service.post(token(f"ask-{n}")))) for n in range(count)]
+        askers = [threading.Thread(target=lambda n=n: answers.append(fcgi.post(
+            service.program.address, BODY,
+            HTTP_AUTHORIZATION=token(f"ask-{n}")).status))
+            for n in range(count)]
         for asker in askers:
             asker.start()
         seen = []
