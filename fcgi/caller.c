@@ -29,7 +29,7 @@ caller_variable(const char * header)
 
 	snprintf(name, size, "HTTP_%s", header);
 	for (p = name; *p != '\0'; p++)
-		*p = *p == '-' ? '_' : (char)toupper((unsigned char)*p);
+		*p = (char)(*p == '-' ? '_' : toupper((unsigned char)*p));
 	return (name);
 }
 
@@ -50,7 +50,7 @@ redirected(char name[NAME_SIZE], const char * variable, int redirects)
 		memcpy(name + used, "REDIRECT_", strlen("REDIRECT_"));
 		used += strlen("REDIRECT_");
 	}
-	strcpy(name + used, variable);
+	memcpy(name + used, variable, strlen(variable) + 1);
 	return (true);
 }
 

@@ -108,7 +108,7 @@ wait_for_input(int64_t until)
 	struct pollfd input = { .fd = STDIN_FILENO, .events = POLLIN };
 	int remaining = clock_remaining(until);
 	struct timespec limit = { .tv_sec = remaining / 1000,
-	    .tv_nsec = remaining % 1000 * 1000000 };
+	    .tv_nsec = remaining % 1000 * 1000000L };
 	sigset_t none;
 
 	sigemptyset(&none);

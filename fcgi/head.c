@@ -27,7 +27,7 @@ enum {
 	RECORD_GET_VALUES_RESULT = 10,
 	RECORD_UNKNOWN_TYPE = 11,
 };
-#define HEADER_SIZE 8
+#define HEADER_SIZE ((size_t)8)
 #define BEGIN_SIZE 8
 #define ROLE_RESPONDER 1
 #define KEEP_CONNECTION 1

@@ -8,6 +8,7 @@
 #include "fcgi/job.h"
 #include "lib/alloc.h"
 #include "lib/clock.h"
+#include "lib/log.h"
 
 /*
  * libfcgi's accept blocks, and its request binds a connection to a thread.  So
@@ -30,8 +31,11 @@ job_setup(void)
 {
 
 	/* Its default would hold a thread for two seconds. */
-	setenv("LIBFCGI_OS_CLOSE_POLL_TIMEOUT", LINGER_MAX, 0);
-	return (FCGX_Init() == 0 ? 0 : -1);
+	if (setenv("LIBFCGI_OS_CLOSE_POLL_TIMEOUT", LINGER_MAX, 0) == 0 &&
+	    FCGX_Init() == 0)
+		return (0);
+	log_error("cannot wait for requests: %s", strerror(errno));
+	return (-1);
 }
 
 void

@@ -34,7 +34,9 @@ struct job {
 
 /**
  * job_setup():
- * Make libfcgi ready.  Return 0, or -1 with errno.
+ * Make libfcgi ready, also by what it looks for in the environment.  No other
+ * thread may run yet: each that looks up a host's name reads that.  Return 0,
+ * or -1 after the log has said why.
  */
 int job_setup(void);
 

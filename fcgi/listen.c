@@ -1,5 +1,6 @@
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <netdb.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -54,12 +55,14 @@ listen_passed(void)
 {
 	const char * pid = getenv("LISTEN_PID");
 	const char * count = getenv("LISTEN_FDS");
-	int number;
+	long number;
 
-	if (pid == NULL || count == NULL || atol(pid) != (long)getpid())
+	if (pid == NULL || count == NULL ||
+	    strtol(pid, NULL, 10) != (long)getpid())
 		return (0);
-	number = atoi(count);
-	return (number > 0 ? (unsigned int)number : 0);
+	number = strtol(count, NULL, 10);
+	return (number > 0 && number < INT_MAX - SYSTEMD_FIRST ?
+	    (unsigned int)number : 0);
 }
 
 static int
@@ -152,7 +155,7 @@ name_socket(const struct sockaddr_un * fresh, const char * path)
 	int directory = lock_directory(path);
 	int error = 0;
 
-	strcpy(wanted.sun_path, path);
+	snprintf(wanted.sun_path, sizeof(wanted.sun_path), "%s", path);
 	if (link(fresh->sun_path, path) == -1 && (errno != EEXIST ||
 	    !remove_stale(&wanted) || link(fresh->sun_path, path) == -1))
 		error = errno;

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "fcgi/job.h"
 #include "fcgi/listen.h"
 #include "fcgi/look.h"
 #include "fcgi/manage.h"
@@ -527,7 +528,7 @@ run(struct program * program)
 		return (EXIT_USAGE);
 	}
 	confine(config, cgi);
-	if (start(program, cgi) != 0)
+	if ((!cgi && job_setup() != 0) || start(program, cgi) != 0)
 		return (EXIT_FAILURE);
 	return (cgi ? run_cgi(program) : run_server(program));
 }
@@ -550,21 +551,19 @@ block_signals(void)
 	pthread_sigmask(SIG_SETMASK, &all, NULL);
 }
 
-int
-main(int argc, char ** argv)
+/* Do what was asked for; return the status to exit with. */
+static int
+act(const struct options * options)
 {
-	struct options options = { .config = NULL };
 	struct program program = { .config = NULL };
-	int status = read_options(&options, argc, argv);
+	int status = -1;
 
-	if (status != -1)
-		return (status);
-	if (options.action == ACTION_SERVE)
+	if (options->action == ACTION_SERVE)
 		block_signals();
 	umask(077);
 	/* A heap for each thread would cost more than it saves. */
 	mallopt(M_ARENA_MAX, 2);
-	program.config = load_config(options.config);
+	program.config = load_config(options->config);
 	if (program.config == NULL)
 		return (EXIT_CONFIGURATION);
 	secret_hide(environ, "FLAGTALLY_REDIS");
@@ -577,17 +576,25 @@ main(int argc, char ** argv)
 		return (EXIT_FAILURE);
 	}
 	log_set_level((enum log_level)program.config->log_level);
-	if (options.action == ACTION_CHECK)
+	if (options->action == ACTION_CHECK)
 		status = check(program.config);
-	else if (options.action != ACTION_SERVE)
+	else if (options->action != ACTION_SERVE)
 		status = manage_ready(program.config->spool);
-	if (status != -1) {
+	if (status == -1) {
+		settle(&program);
+		status = options->action == ACTION_SERVE ? run(&program) :
+		    manage(&program, options);
+		finish(&program);
+	} else
 		config_free(program.config);
-		return (status);
-	}
-	settle(&program);
-	status = options.action == ACTION_SERVE ? run(&program) :
-	    manage(&program, &options);
-	finish(&program);
 	return (status);
+}
+
+int
+main(int argc, char ** argv)
+{
+	struct options options = { .config = NULL };
+	int status = read_options(&options, argc, argv);
+
+	return (manage_end(status == -1 ? act(&options) : status));
 }

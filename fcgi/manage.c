@@ -353,3 +353,18 @@ manage_drop(struct spool * spool, const char * which)
 
 	return (act_on(NULL, spool, which));
 }
+
+/*
+ * What was printed is written at the latest now, and a full disk refuses it:
+ * whoever drops from the spool what has been exported must know.
+ */
+int
+manage_end(int status)
+{
+
+	if (fflush(stdout) == 0 && !ferror(stdout))
+		return (status);
+	fputs("flagtally: not all could be written to standard output\n",
+	    stderr);
+	return (status == 0 ? MANAGE_FAILED : status);
+}

@@ -54,4 +54,11 @@ int manage_retry(struct sink * sink, struct spool * spool,
     const char * which);
 int manage_drop(struct spool * spool, const char * which);
 
+/**
+ * manage_end(status):
+ * See to it that all that was printed is written.  Return the status to exit
+ * with: ${status}, or a failure if it could not be.
+ */
+int manage_end(int status);
+
 #endif

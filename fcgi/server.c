@@ -332,7 +332,7 @@ server_start(const struct service * service, const struct listen * listen,
 	struct server * server = create(service, listen, limits);
 	int error;
 
-	if (job_setup() != 0 || watch_all(server) != 0) {
+	if (watch_all(server) != 0) {
 		log_error("cannot wait for requests: %s", strerror(errno));
 		destroy(server);
 		return (NULL);

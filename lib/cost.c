@@ -4,7 +4,7 @@
 #include "lib/group.h"
 
 /* An argument's length and line ends in RESP, and words of our own. */
-#define ARGUMENT 32
+#define ARGUMENT ((size_t)32)
 
 /* A number as an argument. */
 #define NUMBER (ARGUMENT + 24)

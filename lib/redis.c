@@ -411,7 +411,7 @@ time_until(int64_t deadline)
 	if (limit == 0)
 		limit = 1;
 	return ((struct timeval){ .tv_sec = limit / 1000,
-	    .tv_usec = limit % 1000 * 1000 });
+	    .tv_usec = limit % 1000 * 1000L });
 }
 
 /*

@@ -136,10 +136,11 @@ start_thread(struct job * job)
 static struct job *
 start(const char * host)
 {
-	struct job * job = alloc_zeroed(1, sizeof(*job) + strlen(host) + 1);
+	size_t size = strlen(host) + 1;
+	struct job * job = alloc_zeroed(1, sizeof(*job) + size);
 	pthread_condattr_t attributes;
 
-	strcpy(job->host, host);
+	memcpy(job->host, host, size);
 	pthread_mutex_init(&job->lock, NULL);
 	pthread_condattr_init(&attributes);
 	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);

@@ -299,7 +299,6 @@ schema_expected(unsigned int accepts)
 	case JSON_STRING | JSON_NULL:
 		return ("a string or null");
 	case JSON_NUMBER:
-		return ("a number");
 	case JSON_NUMBER | JSON_NULL:
 		return ("a number");
 	case JSON_NUMBER | JSON_STRING:

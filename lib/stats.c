@@ -259,7 +259,7 @@ stats_answered(struct stats * stats, int status)
 	if (stats == NULL)
 		return;
 	for (i = 0; i < COUNT_OF(codes); i++)
-		if (atoi(codes[i]) == status)
+		if (strtol(codes[i], NULL, 10) == status)
 			add(&stats->page->counters[STATS_REQUESTS_202 + i], 1);
 }
 
@@ -433,12 +433,13 @@ static void
 write_family(const struct family * family, const struct page * page,
     struct buffer * text)
 {
+	const char * label = family->label;
 	size_t i;
 
 	stats_write_metric(text, family->name, "counter", family->help);
 	for (i = 0; i < family->count; i++)
-		stats_write_sample(text, family->name, family->label,
-		    family->label == NULL ? NULL : family->values[i],
+		stats_write_sample(text, family->name, label,
+		    label == NULL ? NULL : family->values[i],
 		    get(&page->counters[family->first + i]), 0);
 }
 

@@ -40,9 +40,9 @@ static struct tally_node **
 slots_create(struct arena * arena, size_t count)
 {
 	struct tally_node ** slots = arena_take(arena,
-	    count * sizeof(*slots));
+	    count * sizeof(struct tally_node *));
 
-	memset(slots, 0, count * sizeof(*slots));
+	memset(slots, 0, count * sizeof(struct tally_node *));
 	return (slots);
 }
 

@@ -50,10 +50,10 @@ def start(place, redis, name="flagtally", **settings):
         **settings})
 
 
-def command(place, redis, *arguments, **settings):
+def command(place, redis, *arguments, output=subprocess.PIPE, **settings):
     return subprocess.run(
-        [os.path.abspath(PROGRAM), *arguments], capture_output=True,
-        text=True, timeout=30, env=environment(
+        [os.path.abspath(PROGRAM), *arguments], stdout=output,
+        stderr=subprocess.PIPE, text=True, timeout=30, env=environment(
             redis=redis.url(), spool=place.file("spool.db"), **settings))
 
 
@@ -273,6 +273,12 @@ def refused():
         check([entry["call"][0] for entry in exported] == ["EVALSHA"] * 2 and
               "flagtally:{e:a}:2026-11-23" in exported[0]["call"],
               "exported as JSON", exported)
+        with open("/dev/full", "w", encoding="ascii") as disk:
+            done = [command(place, redis, option, output=disk)
+                    for option in ("--spool-export", "--spool")]
+        check(all(each.returncode == 1 and "standard output" in each.stderr
+                  for each in done), "a full disk is an error, so that nobody "
+              "drops what was not exported", done)
         equal(command(place, redis, "--spool-retry", rows[0][0]).returncode,
               0, "one is retried")
         until(lambda: [row[1] for row in waiting(place, redis)] ==

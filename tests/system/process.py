@@ -1102,6 +1102,13 @@ def usage():
         status, output, errors = command(*arguments)
         equal((status, output), (64, ""), f"{arguments} is wrong usage")
         check("usage" in errors, f"{arguments}: the usage is shown", errors)
+    for option in ("--version", "--help", "--check-config"):
+        with open("/dev/full", "w", encoding="ascii") as disk:
+            done = subprocess.run([PATH, option], stdout=disk, timeout=20,
+                                  stderr=subprocess.PIPE, text=True,
+                                  env=environment(auth="none"), check=False)
+        check(done.returncode == 1 and "standard output" in done.stderr,
+              f"{option} to a full disk is an error", done)
 
 
 BAD_LINES = [
