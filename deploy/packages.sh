@@ -5,10 +5,10 @@ packages_build="autoconf automake gcc make pkg-config libc6-dev libfcgi-dev
     libyajl-dev libhiredis-dev zlib1g-dev libsodium-dev libunistring-dev
     libinih-dev libsqlite3-dev libseccomp-dev"
 packages_run="redis-server redis-tools lighttpd curl ca-certificates"
-packages_test="clang libclang-rt-14-dev python3 binutils procps spin mandoc
-    nginx caddy haproxy apache2 libapache2-mod-fcgid wrk
-    systemd spawn-fcgi build-essential debhelper lintian rpm rpmlint
-    iproute2 systemd-container"
+packages_test="clang libclang-rt-14-dev clang-tidy cppcheck python3 binutils
+    procps spin mandoc nginx caddy haproxy apache2 libapache2-mod-fcgid wrk
+    systemd spawn-fcgi build-essential debhelper lintian rpm rpmlint iproute2
+    systemd-container"
 
 # missing_packages NAME...: print those that are not installed.
 missing_packages() {

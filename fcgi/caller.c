@@ -29,7 +29,7 @@ caller_variable(const char * header)
 
 	snprintf(name, size, "HTTP_%s", header);
 	for (p = name; *p != '\0'; p++)
-		*p = (char)(*p == '-' ? '_' : toupper((unsigned char)*p));
+		*p = *p == '-' ? '_' : (char)toupper((unsigned char)*p);
 	return (name);
 }
 

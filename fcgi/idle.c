@@ -275,9 +275,8 @@ void
 idle_leave(struct idle * idle, int descriptor, bool whole)
 {
 
-	if (whole && is_drained(descriptor))
-		close(descriptor);
-	else if (shutdown(descriptor, SHUT_WR) == 0)
+	if (!(whole && is_drained(descriptor)) &&
+	    shutdown(descriptor, SHUT_WR) == 0)
 		go_on_leaving(idle, descriptor, clock_monotonic());
 	else
 		close(descriptor);

@@ -35,8 +35,9 @@ digest_parse_hex(unsigned char digest[DIGEST_SIZE], const char * text,
 	const char * end;
 	size_t size;
 
-	if (length != (size_t)2 * DIGEST_SIZE || sodium_hex2bin(digest, DIGEST_SIZE,
-	    text, length, NULL, &size, &end) != 0)
+	if (length != (size_t)2 * DIGEST_SIZE ||
+	    sodium_hex2bin(digest, DIGEST_SIZE, text, length, NULL, &size,
+	    &end) != 0)
 		return (-1);
 	return (size == DIGEST_SIZE && end == text + length ? 0 : -1);
 }

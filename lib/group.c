@@ -238,8 +238,9 @@ static void
 encode_application(struct calls * calls, struct group_writer * writer,
     const struct buffer * tag, struct tally_node * application)
 {
-	size_t periods = (size_t)(writer->settings->retention_hour > 0) +
-	    (size_t)(writer->settings->retention_day > 0);
+	/* There are counts for one of them at least. */
+	size_t periods = writer->settings->retention_hour > 0 &&
+	    writer->settings->retention_day > 0 ? 2 : 1;
 	struct cursor cursor = { .instance = NULL };
 	size_t room;
 

@@ -53,7 +53,7 @@ append(char * out, size_t size, size_t * used, const char * text,
 
 		if (*used + 2 >= size || text[i] == '\0')
 			return (false);
-		out[(*used)++] = (char)(escaped ? '~' : text[i]);
+		out[(*used)++] = escaped ? '~' : text[i];
 		if (escaped)
 			out[(*used)++] = text[i] == '~' ? '0' : '1';
 	}

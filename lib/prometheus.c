@@ -42,7 +42,7 @@ prometheus_name(char * out, const char * text, size_t length)
 		/* The bytes after a character's first stand for nothing. */
 		if ((c & 0xc0) == 0x80)
 			continue;
-		out[used++] = (char)(is_name(text[i]) ? text[i] : '_');
+		out[used++] = is_name(text[i]) ? text[i] : '_';
 		/* A character of four bytes is two UTF-16 code units. */
 		if (c >= 0xf0)
 			out[used++] = '_';
@@ -132,7 +132,7 @@ append_value(char * out, const char * value, size_t length)
 
 		if (is_escaped(c))
 			out[used++] = '\\';
-		out[used++] = (char)(c == '\n' ? 'n' : c);
+		out[used++] = c == '\n' ? 'n' : c;
 	}
 	return (used);
 }

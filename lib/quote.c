@@ -150,9 +150,12 @@ void
 quote_print(FILE * file, const char * text)
 {
 	char out[QUOTE_BYTE_MAX];
+	size_t length;
 
-	for (; *text != '\0'; text++)
-		fwrite(out, 1, quote_byte(out, *text), file);
+	for (; *text != '\0'; text++) {
+		length = quote_byte(out, *text);
+		fwrite(out, 1, length, file);
+	}
 }
 
 /* What RFC 3986 calls unreserved. */

@@ -171,7 +171,7 @@ take_calls(void * context, const struct spool_record * record)
 	found->why = sink_load(found->worker->sink, record->bytes,
 	    record->length);
 	if (found->why == NULL && clock_now_ms() - record->since >
-	    (GROUP_WRITER_LIFETIME - 24 * 3600) * INT64_C(1000))
+	    (GROUP_WRITER_LIFETIME - INT64_C(24) * 3600) * 1000)
 		found->why = REPLAY_TOO_OLD;
 	if (found->why != NULL)
 		keep_refused(found->worker, record->bytes, record->length,

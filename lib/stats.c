@@ -417,7 +417,7 @@ stats_write_sample(struct buffer * text, const char * name,
 	char digits[NUMBER_SIZE];
 
 	append_text(text, name);
-	if (label != NULL) {
+	if (label != NULL && value != NULL) {
 		append_text(text, "{");
 		append_text(text, label);
 		append_text(text, "=\"");
@@ -433,13 +433,12 @@ static void
 write_family(const struct family * family, const struct page * page,
     struct buffer * text)
 {
-	const char * label = family->label;
 	size_t i;
 
 	stats_write_metric(text, family->name, "counter", family->help);
 	for (i = 0; i < family->count; i++)
-		stats_write_sample(text, family->name, label,
-		    label == NULL ? NULL : family->values[i],
+		stats_write_sample(text, family->name, family->label,
+		    family->label == NULL ? NULL : family->values[i],
 		    get(&page->counters[family->first + i]), 0);
 }
 
