@@ -326,6 +326,7 @@ static const struct {
 	  { "retention_hour", "retention_day", NULL } },
 	{ "redis_password_file = /nonexistent/file\n",
 	  { "/nonexistent/file", NULL, NULL } },
+	{ "redis_password_file = /\n", { "/: ", NULL, NULL } },
 	/* the first thing that is wrong */
 	{ "first = 1\nsecond = 2\n", { ":1", "first", NULL } },
 	{ "threads = 0\nprefix = {\n", { ":1", "threads", NULL } },

@@ -1,5 +1,6 @@
 #include <signal.h>
 #include <sys/file.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -536,7 +537,7 @@ test_unusable(void)
 static void
 test_lock_held(void)
 {
-	char path[PATH_MAX];
+	char path[PATH_MAX], whole[PATH_MAX];
 	int descriptor;
 
 	temporary_write(temporary_path(path, "held"), "", 0);
@@ -546,8 +547,30 @@ test_lock_held(void)
 	is_private(path, "a lock that is held");
 	is_integer(size_of(path), 0, "and the file is left to its holder");
 	close(descriptor);
-	is_replaced(path, 0, size_of(temporary_path(path, "two")),
+	is_replaced(path, 0, size_of(temporary_path(whole, "two")),
 	    "a file whose holder has gone");
+}
+
+/* A disk that is full: here, no file may grow beyond this. */
+static void
+test_disk(void)
+{
+	struct rlimit limit;
+	char path[PATH_MAX], whole[PATH_MAX], fresh[PATH_MAX + 8];
+	off_t size = size_of(temporary_path(whole, "two"));
+
+	temporary_path(path, "full");
+	snprintf(fresh, sizeof(fresh), "%s.new", path);
+	signal(SIGXFSZ, SIG_IGN);
+	getrlimit(RLIMIT_FSIZE, &limit);
+	limit.rlim_cur = (rlim_t)size - 1;
+	setrlimit(RLIMIT_FSIZE, &limit);
+	is_private(path, "a disk that is full");
+	is_integer(size_of(path), 0, "whose file is not taken for a whole one");
+	is_integer(access(fresh, F_OK), -1, "and nothing is left beside it");
+	limit.rlim_cur = limit.rlim_max;
+	setrlimit(RLIMIT_FSIZE, &limit);
+	is_replaced(path, 0, size, "a file for which there is room again");
 }
 
 #define STARTERS 8
@@ -987,6 +1010,7 @@ main(void)
 	test_foreign();
 	test_unusable();
 	test_lock_held();
+	test_disk();
 	test_race();
 	test_text();
 	test_form();
