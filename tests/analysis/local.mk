@@ -1,7 +1,7 @@
 # Static analysis: make check TESTS=tests/analysis/analyse.py, or tests/run
-# analysis.
+# analysis.  Coverage: tests/run coverage.
 
-EXTRA_DIST += tests/analysis/analyse.py
+EXTRA_DIST += tests/analysis/analyse.py tests/analysis/coverage.py
 CLEANFILES += tests/analysis/flags
 check_DATA = tests/analysis/flags
 
