@@ -17,7 +17,8 @@ EXTRA_DIST += tests/fuzz/README.md tests/fuzz/corpus.py $(FUZZ_CORPORA) \
 	tests/fuzz/body.dict tests/fuzz/config.dict tests/fuzz/date.dict \
 	tests/fuzz/json.dict tests/fuzz/number.dict tests/fuzz/pack.dict \
 	tests/fuzz/redis.dict tests/fuzz/request.dict \
-	tests/fuzz/spool.dict tests/fuzz/text.dict tests/fuzz/token.dict
+	tests/fuzz/shared.dict tests/fuzz/spool.dict tests/fuzz/text.dict \
+	tests/fuzz/token.dict tests/fuzz/unpack.dict tests/fuzz/fuzz.py
 
 if FUZZER
 FUZZ_TESTS =
