@@ -137,6 +137,64 @@ def two_ways():
               (1, 41, 11), "are counted exactly")
 
 
+def large_impact():
+    """A metric of many series goes over several calls, too."""
+    count = 2500
+    key = "flagtally:{e}:impact:"
+
+    def labels(i):
+        return {"labels": {"environment": "e", "n": str(i)}}
+    samples = [{**labels(i), "value": i} for i in range(count)]
+    bars = [{**labels(i), "count": 50, "sum": 0.5, "buckets": [
+        {"le": le, "count": le + i} for le in range(48)]} for i in range(30)]
+    with Place() as place:
+        redis = Redis(place)
+        flagtally = Flagtally(place, redis)
+        redis("CONFIG", "RESETSTAT")
+        for _ in range(2):
+            equal(post(flagtally, impact=[impact("counter", "c", *samples),
+                                          impact("gauge", "g", *samples),
+                                          impact("histogram", "h", *bars)]),
+                  202, "6,500 fields are accepted")
+        # A gauge has its time beside each field: 9,000 a body.
+        check(18 <= redis.calls() <= 26, "in calls of 1,000 fields",
+              redis.calls())
+
+        def fields(name, times):
+            return {f'{{environment="e",n="{i}"}}': times * i
+                    for i in range(count)}, {
+                field.decode(): float(value) for field, value in
+                redis.client.value(key + name).items()
+                if not field.startswith(b"#")}
+        equal(*fields("c", 2), "each series of the counter is exact")
+        equal(*fields("g", 1), "each series of the gauge has its last value")
+        equal({field.decode(): float(value) for field, value in
+               redis.client.value(key + "h").items()
+               if not field.startswith(b"#")},
+              {field: value for i in range(30) for field, value in (
+                  (f'_count{{environment="e",n="{i}"}}', 100),
+                  (f'_sum{{environment="e",n="{i}"}}', 1),
+                  *((f'_bucket{{environment="e",n="{i}",le="{le}"}}',
+                     2 * (le + i)) for le in range(48)))},
+              "each field of the histogram is exact")
+
+
+def many_applications():
+    """They are asked for in several steps, and all count."""
+    count = 1300
+    with Place() as place:
+        redis = Redis(place)
+        flagtally = Flagtally(place, redis, limit_apps=2 * count)
+        text = body(*[metric(yes=i + 1, app=f"a{i}") for i in range(count)])
+        for _ in range(2):
+            equal(fcgi.post(flagtally.address, text).status, 202,
+                  f"{count} applications are accepted")
+        equal(redis("ZCARD", "flagtally:apps"), count, "all are known")
+        equal([yes(redis, key=f"flagtally:{{e:a{i}}}:2026-11-23")
+               for i in range(count)], [2 * (i + 1) for i in range(count)],
+              "and each counts exactly")
+
+
 def forgotten_scripts():
     with Place() as place:
         redis = Redis(place)
@@ -469,7 +527,7 @@ def databases():
         check("name=flagtally" in names, "the connection has a name", names)
 
 
-run([merging, large_body, two_ways, forgotten_scripts, restarted,
-     changed_password, wrong_types, overflow, other_numbers, impact_faults,
-     caps, old_instances, for_a_while, silent_redis, lost_replies,
-     several_writers, databases])
+run([merging, large_body, two_ways, large_impact, many_applications,
+     forgotten_scripts, restarted, changed_password, wrong_types, overflow,
+     other_numbers, impact_faults, caps, old_instances, for_a_while,
+     silent_redis, lost_replies, several_writers, databases])

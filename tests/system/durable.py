@@ -355,6 +355,19 @@ def modes():
             redis.signal(signal.SIGCONT)
             until(lambda: yes(redis) >= 6, "the flush")
             equal(yes(redis), 6, "ack=memory without a spool: counted once")
+            # Now there is a connection, and Redis has what it was sent.
+            failed = place.read(flagtally.log).count("cannot be committed")
+            redis.signal(signal.SIGSTOP)
+            equal({post(flagtally, metric()) for _ in range(5)}, {202},
+                  "and again: accepted")
+            until(lambda: place.read(flagtally.log).count(
+                "cannot be committed") > failed, "a failed flush")
+            post(flagtally, metric())
+            redis.signal(signal.SIGCONT)
+            until(lambda: yes(redis) >= 12, "the flush")
+            flagtally.signal(signal.SIGTERM)
+            flagtally.wait()
+            equal(yes(redis), 12, "what Redis had already, it counts once")
 
 
 def cgi():
