@@ -266,7 +266,7 @@ date_parse_next(struct date_memo * memo, const char * text, size_t length,
 {
 	int64_t seconds;
 
-	if (length > DATE_HOUR_LENGTH &&
+	if (length > DATE_HOUR_LENGTH && memo->hour[0] != '\0' &&
 	    text_same(text, memo->hour, DATE_HOUR_LENGTH) &&
 	    within_hour(text + DATE_HOUR_LENGTH, length - DATE_HOUR_LENGTH,
 	    &seconds)) {

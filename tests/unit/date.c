@@ -435,6 +435,20 @@ test_memo(void)
 	ok(valid_ones > 5000, "%d of them are dates", valid_ones);
 }
 
+/* What is remembered before there is anything. */
+static void
+test_empty_memo(void)
+{
+	char text[] = "?????????????:59:59.1Z";
+	struct date_memo memo = { .instant = 0 };
+	const char * why = NULL;
+	int64_t instant;
+
+	memset(text, 0, DATE_HOUR_LENGTH);
+	is_integer(date_parse_next(&memo, text, sizeof(text) - 1, &instant,
+	    &why), -1, "NULs are not the hour that is not there yet");
+}
+
 int
 main(void)
 {
@@ -449,5 +463,6 @@ main(void)
 	test_memo();
 	test_periods();
 	test_format();
+	test_empty_memo();
 	return (tap_done());
 }
