@@ -84,7 +84,7 @@ struct replay {
 	pthread_t thread;
 	pthread_mutex_t lock;		/* Held to set stopping. */
 	pthread_cond_t stop;
-	bool stopping;
+	_Atomic bool stopping;
 	int64_t interval;
 	_Atomic bool lost;
 	struct worker worker;

@@ -1,7 +1,8 @@
 """The benchmark: tables of ratios, each taken in one run.
 
 usage: bench.py [--build DIR] [--quick | --smoke] [--directory DIR]
-                [--rounds N] [--svg FILE] [--peer DIR] [PART...]
+                [--rounds N] [--servers NAME...] [--connections N...]
+                [--svg FILE] [--peer DIR] [--] [PART...]
 
 The parts are parse, whole, commit, growth, replay; all if none is named.  peer
 must be named, as it installs Unleash's server with npm.
@@ -50,7 +51,9 @@ class Bench:
         self.options = options
         for name, value in MODES[self.mode].items():
             setattr(self, name, value)
-        self.rounds = options.rounds or self.rounds
+        for name in ("rounds", "connections", "servers"):
+            setattr(self, name, getattr(options, name) or
+                    getattr(self, name))
         self.curves = {}
 
     def program(self, name):
@@ -473,6 +476,10 @@ def main():
     parser.add_argument("--directory", default=tempfile.gettempdir(),
                         help="where the files of Redis and the spool lie")
     parser.add_argument("--rounds", type=int, help="of everything")
+    parser.add_argument("--connections", type=int, nargs="+",
+                        help="of whole")
+    parser.add_argument("--servers", nargs="+", choices=("lighttpd", "nginx"),
+                        help="of whole")
     parser.add_argument("--svg", help="plot growth into this file")
     parser.add_argument("--peer", help="where npm installs Unleash's server "
                         "(the user's cache)")
