@@ -24,6 +24,7 @@ ENVIRONMENT = "production"
 CLIENT = f"*:{ENVIRONMENT}.5a0e6c1f7b3d49c8a2e4f6081b3c5d7e"
 ADMIN = "*:*.9d1c7e5f3b2a48d6c0e8f4a2b6d81c3e"
 KILLS = 50                      # Requests that are accepted before a kill.
+ACKS = ("redis", "spool")       # With both a 202 is a promise.
 
 
 def cache():
@@ -183,7 +184,6 @@ def acceptable(body):
         one.pop("connectVia")
     return bodies.write(tree)
 
-
 def small(feature):
     """A body that counts 1 for a feature."""
     body = json.loads(bodies.one())
@@ -200,15 +200,17 @@ def rounds(bench, place, program, made, paths):
                            for one in json.loads(body)["metrics"]}):
         server.create(feature)
     peer = Peer(server, postgres)
-    target = Target(place, bench.build, "redis")
-    web = Lighttpd(place, [target])
+    targets = [Target(place, bench.build, ack) for ack in ACKS]
+    web = Lighttpd(place, targets)
     loads = {}
     for _ in range(bench.rounds):
         for name, path in paths.items():
-            for behind, one in ((peer, peer), (web, target)):
+            for behind, one in ((peer, peer),
+                                *((web, target) for target in targets)):
                 loads.setdefault((name, one.name), []).append(
                     wrk(behind, one, path, 32, bench.load, token=CLIENT))
-    peaks = {"unleash": peak_megabytes(server.pid), "redis": target.peak()}
+    peaks = {target.name: target.peak() for target in targets}
+    peaks["unleash"] = peak_megabytes(server.pid)
     server.kill()
     return loads, peaks
 
@@ -217,11 +219,11 @@ def rows_of(loads, peaks, names):
     rows = []
     for name in names:
         base = loads[name, "unleash"]
-        for target in ("unleash", "redis"):
+        for target in ("unleash", *ACKS):
             mine = loads[name, target]
             rows.append([
-                name, {"redis": "flagtally, ack=redis",
-                       "unleash": "Unleash " + VERSION}[target],
+                name, "Unleash " + VERSION if target == "unleash" else
+                "flagtally, ack=" + target,
                 Spread(l.rate for l in mine).text("{:.0f}"),
                 Spread(l.rate / b.rate for l, b in zip(mine, base)).text(
                     "{:.1f}"),
