@@ -266,6 +266,7 @@ flush(struct committer * committer, int64_t deadline)
 	if (!durable_make(&committer->durable, tally, deadline)) {
 		committer->unfinished = committer->durable.left;
 		done = committer->unfinished;
+		sink_detach(committer->sink);
 	}
 	if (done)
 		stats_dropped(committer->settings.stats, tally->dropped);

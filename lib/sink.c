@@ -403,6 +403,16 @@ sink_readdress(struct sink * sink)
 			calls_readdress(calls, &calls->list[i], sink->id);
 }
 
+void
+sink_detach(struct sink * sink)
+{
+	size_t i;
+
+	for (i = 0; i < sink->calls.count; i++)
+		sink->calls.list[i].node = NULL;
+	sink->tally = NULL;
+}
+
 enum sink_result
 sink_send(struct sink * sink, int64_t deadline)
 {

@@ -68,10 +68,18 @@ void sink_on_refusal(struct sink * sink, sink_refused * refused,
  * Put ${tally} into Redis by ${deadline}.  Return SINK_APPLIED if all of it is
  * there exactly once, but for what was refused.  What was dropped on the way
  * is added to the tally's dropped.  After SINK_UNKNOWN the calls that are left
- * can be had from sink_left.
+ * can be had from sink_left; to send them again, ${tally} must still be there,
+ * or sink_detach have been called.
  */
 enum sink_result sink_commit(struct sink * sink, struct tally * tally,
     int64_t deadline);
+
+/**
+ * sink_detach(sink):
+ * The tally that was to be committed goes away.  Calls of it that are left can
+ * still be sent; what becomes of them is told to nobody.
+ */
+void sink_detach(struct sink * sink);
 
 /**
  * sink_prepare(sink, tally, deadline):
