@@ -4,9 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "fcgi/answer.h"
+#include "fcgi/response.h"
 #include "fcgi/backstage.h"
-#include "lib/clock.h"
+#include "lib/base/clock.h"
 
 #define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
 

@@ -3,10 +3,10 @@
 
 #include <stdbool.h>
 
-#include "fcgi/exchange.h"
+#include "fcgi/cgi.h"
 #include "fcgi/route.h"
-#include "lib/spool.h"
-#include "lib/stats.h"
+#include "lib/spool/spool.h"
+#include "lib/stats/stats.h"
 
 /* What operators see of the service: its health and its metrics. */
 

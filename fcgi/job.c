@@ -6,9 +6,9 @@
 #include <unistd.h>
 
 #include "fcgi/job.h"
-#include "lib/alloc.h"
-#include "lib/clock.h"
-#include "lib/log.h"
+#include "lib/base/alloc.h"
+#include "lib/base/clock.h"
+#include "lib/base/log.h"
 
 /*
  * libfcgi's accept blocks, and its request binds a connection to a thread.  So

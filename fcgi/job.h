@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "fcgi/head.h"
+#include "fcgi/params.h"
 #include "fcgi/request.h"
 
 /*

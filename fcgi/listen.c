@@ -12,9 +12,9 @@
 #include <unistd.h>
 
 #include "fcgi/listen.h"
-#include "lib/alloc.h"
-#include "lib/digest.h"
-#include "lib/log.h"
+#include "lib/base/alloc.h"
+#include "lib/base/digest.h"
+#include "lib/base/log.h"
 
 #define BACKLOG 1024
 

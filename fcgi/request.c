@@ -6,10 +6,10 @@
 
 #include "fcgi/request.h"
 #include "fcgi/route.h"
-#include "lib/alloc.h"
-#include "lib/clock.h"
-#include "lib/log.h"
-#include "lib/yield.h"
+#include "lib/base/alloc.h"
+#include "lib/base/clock.h"
+#include "lib/base/log.h"
+#include "lib/base/blocking.h"
 
 /*
  * The order of the checks is part of the contract: nobody without a token

@@ -1,14 +1,14 @@
 #ifndef FLAGTALLY_REQUEST_H
 #define FLAGTALLY_REQUEST_H
 
-#include "fcgi/answer.h"
+#include "fcgi/response.h"
 #include "fcgi/backstage.h"
-#include "fcgi/caller.h"
-#include "fcgi/exchange.h"
-#include "lib/arena.h"
-#include "lib/body.h"
-#include "lib/commit.h"
-#include "lib/stats.h"
+#include "fcgi/auth.h"
+#include "fcgi/cgi.h"
+#include "lib/base/arena.h"
+#include "lib/body/body.h"
+#include "lib/commit/commit.h"
+#include "lib/stats/stats.h"
 
 /* What all requests share. */
 struct service {

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "fcgi/route.h"
-#include "lib/url.h"
+#include "lib/redis/redis_url.h"
 
 static const struct {
 	const char * path;

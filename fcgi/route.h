@@ -3,7 +3,7 @@
 
 #include <stdbool.h>
 
-#include "fcgi/exchange.h"
+#include "fcgi/cgi.h"
 
 enum route {
 	ROUTE_NONE,

@@ -11,14 +11,14 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "fcgi/crew.h"
-#include "fcgi/head.h"
-#include "fcgi/idle.h"
+#include "fcgi/pool.h"
+#include "fcgi/params.h"
+#include "fcgi/conn.h"
 #include "fcgi/server.h"
-#include "lib/alloc.h"
-#include "lib/clock.h"
-#include "lib/log.h"
-#include "lib/yield.h"
+#include "lib/base/alloc.h"
+#include "lib/base/clock.h"
+#include "lib/base/log.h"
+#include "lib/base/blocking.h"
 
 /*
  * A thread belongs to a request, not to a connection, and only while there is

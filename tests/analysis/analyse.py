@@ -29,7 +29,7 @@ DISABLED = {
         "the compilers' -Wconversion looks for the same, and knows that a "
         "character constant, which is an int in C, fits into a char",
     "bugprone-not-null-terminated-result":
-        "texts travel with their lengths (lib/text.h); bytes of RESP and JSON "
+        "texts travel with their lengths (lib/base/text.h); bytes of RESP and JSON "
         "that are copied without a NUL are no strings",
     "clang-analyzer-security.insecureAPI.DeprecatedOrUnsafeBufferHandling":
         "it asks for memcpy_s and the like, which no libc here has",

@@ -6,17 +6,17 @@
 #include <string.h>
 #include <time.h>
 
-#include "lib/alloc.h"
-#include "lib/arena.h"
-#include "lib/buffer.h"
-#include "lib/clock.h"
-#include "lib/config.h"
-#include "lib/digest.h"
-#include "lib/pack.h"
-#include "lib/redis.h"
-#include "lib/sink.h"
-#include "lib/spool.h"
-#include "lib/tally.h"
+#include "lib/base/alloc.h"
+#include "lib/base/arena.h"
+#include "lib/base/buffer.h"
+#include "lib/base/clock.h"
+#include "lib/config/config.h"
+#include "lib/base/digest.h"
+#include "lib/tally/tally_codec.h"
+#include "lib/redis/redis.h"
+#include "lib/redis/sink.h"
+#include "lib/spool/spool.h"
+#include "lib/tally/tally.h"
 
 /*
  * Groups of TALLIES tallies, each with all of COUNTERS distinct counters, are

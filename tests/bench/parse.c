@@ -6,11 +6,11 @@
 #include <time.h>
 #include <yajl/yajl_parse.h>
 
-#include "lib/alloc.h"
-#include "lib/arena.h"
-#include "lib/body.h"
-#include "lib/digest.h"
-#include "lib/tally.h"
+#include "lib/base/alloc.h"
+#include "lib/base/arena.h"
+#include "lib/body/body.h"
+#include "lib/base/digest.h"
+#include "lib/tally/tally.h"
 
 /*
  * Reads a body into a sealed tally, again and again, and in turns with it the

@@ -1,11 +1,11 @@
 #include <math.h>
 #include <zlib.h>
 
-#include "lib/body.h"
-#include "lib/digest.h"
-#include "lib/log.h"
-#include "lib/number.h"
-#include "lib/pack.h"
+#include "lib/body/body.h"
+#include "lib/base/digest.h"
+#include "lib/base/log.h"
+#include "lib/base/number.h"
+#include "lib/tally/tally_codec.h"
 #include "tests/fuzz/fault.h"
 
 /*

@@ -1,5 +1,5 @@
-#include "lib/config.h"
-#include "lib/digest.h"
+#include "lib/config/config.h"
+#include "lib/base/digest.h"
 #include "tests/fuzz/memory.h"
 
 /*

@@ -1,6 +1,6 @@
 #include <time.h>
 
-#include "lib/date.h"
+#include "lib/base/date.h"
 #include "tests/fuzz/fuzz.h"
 
 /*

@@ -1,7 +1,7 @@
 #ifndef FLAGTALLY_TESTS_FUZZ_FAULT_H
 #define FLAGTALLY_TESTS_FUZZ_FAULT_H
 
-#include "lib/fault.h"
+#include "lib/base/fault.h"
 #include "tests/fuzz/fuzz.h"
 
 /**

@@ -1,4 +1,4 @@
-#include "lib/json.h"
+#include "lib/json/json.h"
 #include "tests/fuzz/fault.h"
 
 /*

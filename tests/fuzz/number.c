@@ -1,9 +1,9 @@
 #include <inttypes.h>
 #include <math.h>
 
-#include "lib/json.h"
-#include "lib/number.h"
-#include "lib/quantity.h"
+#include "lib/json/json.h"
+#include "lib/base/number.h"
+#include "lib/config/units.h"
 #include "tests/fuzz/fuzz.h"
 
 /*

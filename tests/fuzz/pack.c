@@ -1,8 +1,8 @@
-#include "lib/arena.h"
-#include "lib/calls.h"
-#include "lib/digest.h"
-#include "lib/group.h"
-#include "lib/pack.h"
+#include "lib/base/arena.h"
+#include "lib/redis/pipeline.h"
+#include "lib/base/digest.h"
+#include "lib/redis/commands.h"
+#include "lib/tally/tally_codec.h"
 #include "tests/fuzz/fuzz.h"
 
 /*

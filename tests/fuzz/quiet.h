@@ -3,7 +3,7 @@
 
 #include <stdarg.h>
 
-#include "lib/log.h"
+#include "lib/base/log.h"
 #include "tests/fuzz/fuzz.h"
 
 /*

@@ -1,5 +1,5 @@
-#include "lib/digest.h"
-#include "lib/sink.h"
+#include "lib/base/digest.h"
+#include "lib/redis/sink.h"
 #include "tests/fuzz/server.h"
 
 /*

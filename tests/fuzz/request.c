@@ -4,13 +4,13 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "fcgi/head.h"
+#include "fcgi/params.h"
 #include "fcgi/job.h"
 #include "fcgi/route.h"
-#include "lib/buffer.h"
-#include "lib/clock.h"
-#include "lib/digest.h"
-#include "lib/log.h"
+#include "lib/base/buffer.h"
+#include "lib/base/clock.h"
+#include "lib/base/digest.h"
+#include "lib/base/log.h"
 #include "tests/fuzz/memory.h"
 
 /*

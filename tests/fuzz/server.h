@@ -8,9 +8,9 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "lib/buffer.h"
-#include "lib/clock.h"
-#include "lib/config.h"
+#include "lib/base/buffer.h"
+#include "lib/base/clock.h"
+#include "lib/config/config.h"
 #include "tests/fuzz/quiet.h"
 
 /*

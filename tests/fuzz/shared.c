@@ -2,9 +2,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "lib/log.h"
-#include "lib/shared.h"
-#include "lib/stats.h"
+#include "lib/base/log.h"
+#include "lib/base/shmfile.h"
+#include "lib/stats/stats.h"
 #include "tests/fuzz/fuzz.h"
 #include "tests/unit/temporary.h"
 

@@ -3,8 +3,8 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
-#include "lib/digest.h"
-#include "lib/replay.h"
+#include "lib/base/digest.h"
+#include "lib/commit/replay.h"
 #include "tests/fuzz/server.h"
 #include "tests/unit/temporary.h"
 

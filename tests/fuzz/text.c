@@ -1,8 +1,8 @@
-#include "lib/config.h"
-#include "lib/fault.h"
-#include "lib/prometheus.h"
-#include "lib/quote.h"
-#include "lib/url.h"
+#include "lib/config/config.h"
+#include "lib/base/fault.h"
+#include "lib/body/prometheus.h"
+#include "lib/base/escape.h"
+#include "lib/redis/redis_url.h"
 #include "tests/fuzz/fuzz.h"
 
 /*

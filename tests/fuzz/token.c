@@ -1,5 +1,5 @@
-#include "lib/digest.h"
-#include "lib/token.h"
+#include "lib/base/digest.h"
+#include "lib/auth/token_file.h"
 #include "tests/fuzz/memory.h"
 #include "tests/fuzz/quiet.h"
 

@@ -1,7 +1,7 @@
 #include <zlib.h>
 
-#include "lib/buffer.h"
-#include "lib/unpack.h"
+#include "lib/base/buffer.h"
+#include "lib/body/decompress.h"
 #include "tests/fuzz/fuzz.h"
 
 /*

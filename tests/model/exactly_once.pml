@@ -1,11 +1,11 @@
 /*
  * Exactly once: a model, for SPIN, of how a group of counts gets into Redis
- * (lib/sink.c, lib/commit.c, lib/replay.c, lib/apply.lua).  ./check runs it.
+ * (lib/redis/sink.c, lib/commit/commit.c, lib/commit/replay.c, lib/redis/apply.lua).  ./check runs it.
  *
  * What is claimed: an increment that was answered 202 is in Redis exactly
  * once when all is quiet, and one that was not answered 202 at most once.
  *
- * The rule that is modelled is the one at the top of lib/sink.c: a call is
+ * The rule that is modelled is the one at the top of lib/redis/sink.c: a call is
  * known by its writer's id, its slot and its group's number, and keeps them
  * until it is settled, whatever happens; under one writer and slot one call at
  * most waits to be settled; what goes to the spool is its writer's last.
@@ -99,7 +99,7 @@ typedef Batch {
 byte stored[IDS * CALLS];	/* The writers' keys. */
 byte applied[CALLS];		/* The counters: the groups counted in each. */
 
-/* The spool: lib/spool.h.  It has room for a record of each group. */
+/* The spool: lib/spool/spool.h.  It has room for a record of each group. */
 #define NOTHING 0
 #define TALLY 1			/* Never sent, no identity. */
 #define SENT 2			/* Calls with an identity: may be applied. */
@@ -257,7 +257,7 @@ inline send(batch)
 	}
 }
 
-/* One of Redis' connections.  A script is atomic: lib/apply.lua. */
+/* One of Redis' connections.  A script is atomic: lib/redis/apply.lua. */
 proctype Server(byte c)
 {
 	byte id, call, number, groups;
@@ -309,7 +309,7 @@ end:
 	od
 }
 
-/* A process's committer: lib/commit.c.  Killed, it comes again as another. */
+/* A process's committer: lib/commit/commit.c.  Killed, it comes again as another. */
 proctype Writer()
 {
 	Batch batch;
@@ -422,7 +422,7 @@ stop:	/* sink_retire: unless an old copy of a call may still come. */
 	}
 }
 
-/* lib/replay.c.  Killed, it begins again; the lease has died with it. */
+/* lib/commit/replay.c.  Killed, it begins again; the lease has died with it. */
 proctype Replayer()
 {
 	Batch batch;

@@ -10,14 +10,14 @@ TOP = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
 # Each library's headers, and the files that may include them.
 OWNERS = {
     r"fcgiapp\.h|fcgi_.*|fcgio\.h": r"fcgi/.*",
-    r"yajl/.*": r"lib/json\.c",
-    r"hiredis/.*": r"lib/redis\.c",
-    r"zlib\.h": r"lib/unpack\.c",
-    r"sodium.*": r"lib/digest\.c",
-    r"unistr\.h|unicase\.h|uni.*\.h(?<!unistd\.h)": r"lib/json\.c",
-    r"ini\.h": r"lib/config\.c",
-    r"sqlite3\.h": r"lib/spool\.c",
-    r"seccomp\.h": r"lib/sandbox\.c",
+    r"yajl/.*": r"lib/json/json\.c",
+    r"hiredis/.*": r"lib/redis/redis\.c",
+    r"zlib\.h": r"lib/body/decompress\.c",
+    r"sodium.*": r"lib/base/digest\.c",
+    r"unistr\.h|unicase\.h|uni.*\.h(?<!unistd\.h)": r"lib/json/json\.c",
+    r"ini\.h": r"lib/config/config\.c",
+    r"sqlite3\.h": r"lib/spool/spool\.c",
+    r"seccomp\.h": r"lib/sandbox/sandbox\.c",
 }
 
 # Files of lib/ that have their contracts in another file's header.
@@ -30,9 +30,10 @@ def read(name):
 
 
 def sources(*folders):
-    return sorted(f"{folder}/{name}" for folder in folders
-                  for name in os.listdir(os.path.join(TOP, folder))
-                  if name.endswith((".c", ".h")))
+    return sorted(os.path.relpath(os.path.join(path, name), TOP)
+                  for folder in folders
+                  for path, _, names in os.walk(os.path.join(TOP, folder))
+                  for name in names if name.endswith((".c", ".h")))
 
 
 def code(name):
@@ -99,12 +100,13 @@ def headers():
 def the_map():
     text = read("lib/README.md")
     for name in sources("lib", "fcgi") + [
-            f"lib/{name}" for name in os.listdir(os.path.join(TOP, "lib"))
+            f"lib/redis/{name}"
+            for name in os.listdir(os.path.join(TOP, "lib/redis"))
             if name.endswith(".lua")]:
         base = name[:-2] if name.endswith((".c", ".h")) else name
         check(f"`{base}`" in text or f"`{name}`" in text,
               f"lib/README.md says what {name} is for")
-    for name in re.findall(r"^\| `((?:lib|fcgi)/[\w.]+)`", text, flags=re.M):
+    for name in re.findall(r"^\| `((?:lib|fcgi)/[\w./]+)`", text, flags=re.M):
         check(any(os.path.exists(os.path.join(TOP, name + end))
                   for end in ("", ".c", ".h")),
               f"{name} of the map is there")

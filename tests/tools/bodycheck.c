@@ -6,12 +6,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "lib/alloc.h"
-#include "lib/arena.h"
-#include "lib/body.h"
-#include "lib/digest.h"
-#include "lib/log.h"
-#include "lib/tally.h"
+#include "lib/base/alloc.h"
+#include "lib/base/arena.h"
+#include "lib/body/body.h"
+#include "lib/base/digest.h"
+#include "lib/base/log.h"
+#include "lib/tally/tally.h"
 
 /*
  * Reads each body in pieces of many sizes and says what it comes to, or what

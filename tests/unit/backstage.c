@@ -1,7 +1,7 @@
-#include "fcgi/answer.h"
+#include "fcgi/response.h"
 #include "fcgi/backstage.h"
-#include "lib/clock.h"
-#include "lib/digest.h"
+#include "lib/base/clock.h"
+#include "lib/base/digest.h"
 #include "tests/unit/tap.h"
 #include "tests/unit/temporary.h"
 

@@ -4,7 +4,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "lib/buffer.h"
+#include "lib/base/buffer.h"
 #include "tests/unit/tap.h"
 
 /* Redis's protocol: "*2\r\n$3\r\nGET\r\n$1\r\na\r\n" */

@@ -1,7 +1,7 @@
 #include <pthread.h>
 
-#include "lib/cache.h"
-#include "lib/digest.h"
+#include "lib/auth/digest_cache.h"
+#include "lib/base/digest.h"
 #include "tests/unit/tap.h"
 #include "tests/unit/temporary.h"
 

@@ -1,6 +1,6 @@
 #include <stdlib.h>
 
-#include "lib/calls.h"
+#include "lib/redis/pipeline.h"
 #include "tests/unit/tap.h"
 
 static const char writer[] = "0123456789abcdef0123456789ab";

@@ -1,7 +1,7 @@
 #include <inttypes.h>
 
-#include "lib/config.h"
-#include "lib/log.h"
+#include "lib/config/config.h"
+#include "lib/base/log.h"
 #include "tests/unit/tap.h"
 #include "tests/unit/temporary.h"
 

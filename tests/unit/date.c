@@ -1,7 +1,7 @@
 #include <inttypes.h>
 #include <time.h>
 
-#include "lib/date.h"
+#include "lib/base/date.h"
 #include "tests/unit/tap.h"
 
 /* The text as the reader gets it: without a NUL after it. */

@@ -1,6 +1,6 @@
 #include <inttypes.h>
 
-#include "lib/digest.h"
+#include "lib/base/digest.h"
 #include "tests/unit/tap.h"
 
 /* From FIPS 180-4's examples, which NIST publishes beside it. */

@@ -1,4 +1,4 @@
-#include "lib/fault.h"
+#include "lib/base/fault.h"
 #include "tests/unit/tap.h"
 
 static void

@@ -1,6 +1,6 @@
 #include <stdarg.h>
 
-#include "lib/json.h"
+#include "lib/json/json.h"
 #include "tests/unit/tap.h"
 
 /*

@@ -1,6 +1,6 @@
 #include <pthread.h>
 
-#include "lib/log.h"
+#include "lib/base/log.h"
 #include "tests/unit/tap.h"
 #include "tests/unit/temporary.h"
 

@@ -2,8 +2,8 @@
 #include <inttypes.h>
 #include <math.h>
 
-#include "lib/json.h"
-#include "lib/number.h"
+#include "lib/json/json.h"
+#include "lib/base/number.h"
 #include "tests/unit/tap.h"
 
 #define MAX "9007199254740991"

@@ -1,9 +1,9 @@
 #include <float.h>
 #include <math.h>
 
-#include "lib/digest.h"
-#include "lib/number.h"
-#include "lib/pack.h"
+#include "lib/base/digest.h"
+#include "lib/base/number.h"
+#include "lib/tally/tally_codec.h"
 #include "tests/unit/tap.h"
 
 #define LENGTH(array) (sizeof(array) / sizeof((array)[0]))

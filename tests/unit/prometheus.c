@@ -1,4 +1,4 @@
-#include "lib/prometheus.h"
+#include "lib/body/prometheus.h"
 #include "tests/unit/tap.h"
 
 static const struct {

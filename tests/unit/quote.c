@@ -1,6 +1,6 @@
 #include <stdint.h>
 
-#include "lib/quote.h"
+#include "lib/base/escape.h"
 #include "tests/unit/tap.h"
 
 typedef size_t quote(char * out, const char * text, size_t length);

@@ -3,8 +3,8 @@
 #include <netinet/in.h>
 #include <pthread.h>
 
-#include "lib/clock.h"
-#include "lib/resolve.h"
+#include "lib/base/clock.h"
+#include "lib/redis/resolve.h"
 #include "tests/unit/tap.h"
 
 /*

@@ -12,7 +12,7 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
-#include "lib/sandbox.h"
+#include "lib/sandbox/sandbox.h"
 #include "tests/unit/tap.h"
 #include "tests/unit/temporary.h"
 

@@ -10,8 +10,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "lib/clock.h"
-#include "lib/spool.h"
+#include "lib/base/clock.h"
+#include "lib/spool/spool.h"
 #include "tests/unit/tap.h"
 #include "tests/unit/temporary.h"
 

@@ -4,9 +4,9 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
-#include "lib/clock.h"
-#include "lib/digest.h"
-#include "lib/stats.h"
+#include "lib/base/clock.h"
+#include "lib/base/digest.h"
+#include "lib/stats/stats.h"
 #include "tests/unit/tap.h"
 #include "tests/unit/temporary.h"
 

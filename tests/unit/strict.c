@@ -1,4 +1,4 @@
-#include "lib/strict.h"
+#include "lib/json/json_strict.h"
 #include "tests/unit/tap.h"
 
 #define NONE UINT64_MAX

@@ -1,8 +1,8 @@
 #include <stdarg.h>
 
-#include "lib/digest.h"
-#include "lib/number.h"
-#include "lib/tally.h"
+#include "lib/base/digest.h"
+#include "lib/base/number.h"
+#include "lib/tally/tally.h"
 #include "tests/unit/tap.h"
 
 /* A tally as text: a line for each node with its values, in their order. */

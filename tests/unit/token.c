@@ -1,10 +1,10 @@
 #include <pthread.h>
 #include <sys/stat.h>
 
-#include "lib/clock.h"
-#include "lib/digest.h"
-#include "lib/log.h"
-#include "lib/token.h"
+#include "lib/base/clock.h"
+#include "lib/base/digest.h"
+#include "lib/base/log.h"
+#include "lib/auth/token_file.h"
 #include "tests/unit/tap.h"
 #include "tests/unit/temporary.h"
 

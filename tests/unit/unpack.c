@@ -1,6 +1,6 @@
 #include <zlib.h>
 
-#include "lib/unpack.h"
+#include "lib/body/decompress.h"
 #include "tests/unit/tap.h"
 
 #define BITS_GZIP (15 + 16)

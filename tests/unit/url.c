@@ -1,5 +1,5 @@
-#include "lib/config.h"
-#include "lib/url.h"
+#include "lib/config/config.h"
+#include "lib/redis/redis_url.h"
 #include "tests/unit/tap.h"
 
 static const struct {

@@ -1,0 +1,184 @@
+#include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "fcgi/response.h"
+#include "fcgi/auth.h"
+#include "lib/base/alloc.h"
+#include "lib/base/log.h"
+
+/* How many internal redirects a header is looked for behind. */
+#define REDIRECTS_MAX 5
+
+/* Of each kind of refusal the log has one line in so many seconds. */
+#define COMPLAIN_SECONDS 10
+
+/* As much of an address is logged as the longest one has. */
+#define ADDRESS_MAX 45
+
+#define NAME_SIZE 256
+
+char *
+caller_variable(const char * header)
+{
+	size_t size = strlen("HTTP_") + strlen(header) + 1;
+	char * name = alloc_bytes(size);
+	char * p;
+
+	snprintf(name, size, "HTTP_%s", header);
+	for (p = name; *p != '\0'; p++)
+		*p = *p == '-' ? '_' : (char)toupper((unsigned char)*p);
+	return (name);
+}
+
+/*
+ * Each internal redirect of Apache puts REDIRECT_ before the name.  Return
+ * false if there were too many of them.
+ */
+static bool
+redirected(char name[NAME_SIZE], const char * variable, int redirects)
+{
+	size_t used = 0;
+	int i;
+
+	if (redirects > REDIRECTS_MAX || (size_t)redirects *
+	    strlen("REDIRECT_") + strlen(variable) >= NAME_SIZE)
+		return (false);
+	for (i = 0; i < redirects; i++) {
+		memcpy(name + used, "REDIRECT_", strlen("REDIRECT_"));
+		used += strlen("REDIRECT_");
+	}
+	memcpy(name + used, variable, strlen(variable) + 1);
+	return (true);
+}
+
+/* The token, or "" if there is none. */
+static const char *
+find_token(const struct callers * callers, const struct exchange * exchange)
+{
+	char name[NAME_SIZE];
+	const char * token = NULL;
+	int i;
+
+	for (i = 0; (token == NULL || *token == '\0') &&
+	    redirected(name, callers->variable, i); i++)
+		token = exchange_parameter(exchange, name);
+	if (token == NULL)
+		return ("");
+	if (strncasecmp(token, "Bearer ", 7) == 0)
+		token += 7;
+	while (*token == ' ')
+		token++;
+	return (token);
+}
+
+/* A core dump, or whoever may see the environment, is to find no token. */
+static void
+wipe(const struct exchange * exchange, const char * variable)
+{
+	char name[NAME_SIZE];
+	int i;
+
+	for (i = 0; redirected(name, variable, i); i++)
+		exchange_wipe(exchange, name);
+}
+
+static enum token_verdict
+verdict_of(const struct callers * callers, const char * token,
+    struct token_grant * grant)
+{
+	enum token_verdict verdict = TOKEN_UNKNOWN;
+	size_t length = strlen(token);
+
+	if (callers->tokens != NULL)
+		verdict = token_admit(callers->tokens, token, length, grant);
+	if (callers->issuer == NULL || verdict == TOKEN_GRANTED ||
+	    verdict == TOKEN_FORBIDDEN)
+		return (verdict);
+	switch (issuer_check(callers->issuer, token, length, grant)) {
+	case TOKEN_GRANTED:
+		return (TOKEN_GRANTED);
+	case TOKEN_UNAVAILABLE:
+		return (TOKEN_UNAVAILABLE);
+	default:
+		/* As far as the file goes. */
+		return (verdict);
+	}
+}
+
+static const char *
+reason(const struct callers * callers, enum token_verdict verdict,
+    bool missing)
+{
+
+	if (verdict == TOKEN_UNAVAILABLE)
+		return ("the tokens cannot be read at the moment");
+	if (callers->tokens == NULL && callers->issuer == NULL)
+		return ("no tokens are configured, so nobody may come in");
+	if (verdict == TOKEN_FORBIDDEN)
+		return ("a token of this type may not report");
+	return (missing ? "it has no token" : "its token is unknown");
+}
+
+static void
+complain(const struct exchange * exchange, enum token_verdict verdict,
+    bool missing, const char * why)
+{
+	static struct log_limit limits[2 * (TOKEN_UNAVAILABLE + 1)];
+	const char * address = exchange_parameter(exchange, "REMOTE_ADDR");
+	uint64_t suppressed;
+
+	if (log_allowed(&limits[2 * (int)verdict + missing],
+	    COMPLAIN_SECONDS, &suppressed))
+		log_warning("turned away a request from %.*s: %s (%llu more "
+		    "like it since the last such line)", ADDRESS_MAX,
+		    address == NULL || *address == '\0' ?
+		    "an unknown address" : address, why,
+		    (unsigned long long)suppressed);
+}
+
+void
+caller_forget(const struct callers * callers,
+    const struct exchange * exchange)
+{
+
+	wipe(exchange, callers->variable);
+	/* Whatever the header is called, the token may be here, too. */
+	wipe(exchange, "HTTP_AUTHORIZATION");
+}
+
+bool
+caller_admit(const struct callers * callers, struct exchange * exchange,
+    struct token_grant * grant)
+{
+	const char * token = find_token(callers, exchange);
+	bool missing = *token == '\0';
+	enum token_verdict verdict = TOKEN_GRANTED;
+
+	if (callers->open)
+		token_grant(grant, "*", 1);
+	else
+		verdict = verdict_of(callers, token, grant);
+	caller_forget(callers, exchange);
+	switch (verdict) {
+	case TOKEN_GRANTED:
+		return (true);
+	case TOKEN_FORBIDDEN:
+		answer_send(exchange, ANSWER_NO_ACCESS,
+		    "a token of this type may not report metrics");
+		break;
+	case TOKEN_UNAVAILABLE:
+		answer_send(exchange, ANSWER_UNAVAILABLE,
+		    "the tokens cannot be read at the moment");
+		break;
+	case TOKEN_UNKNOWN:
+		answer_send(exchange, ANSWER_NO_ACCESS,
+		    "no token that may report metrics was sent");
+		break;
+	}
+	complain(exchange, verdict, missing,
+	    reason(callers, verdict, missing));
+	return (false);
+}

@@ -1,0 +1,41 @@
+#ifndef FLAGTALLY_AUTH_H
+#define FLAGTALLY_AUTH_H
+
+#include <stdbool.h>
+
+#include "fcgi/cgi.h"
+#include "lib/auth/token_set.h"
+#include "lib/auth/token_file.h"
+
+/* Who may come in, and how it is told. */
+struct callers {
+	bool open;			/* Everybody. */
+	struct token_store * tokens;	/* NULL: there is no file of tokens. */
+	struct issuer * issuer;		/* NULL: none are in Redis. */
+	char * variable;		/* HTTP_ and the token header's name. */
+};
+
+/**
+ * caller_admit(callers, exchange, grant):
+ * Return whether who sent the request may come in; ${grant} says what for.
+ * Otherwise it has been answered, and the log says so now and then.  In either
+ * case the token is nowhere in the request any more.
+ */
+bool caller_admit(const struct callers * callers, struct exchange * exchange,
+    struct token_grant * grant);
+
+/**
+ * caller_forget(callers, exchange):
+ * Wipe the token of a request that nobody is going to ask for it.
+ */
+void caller_forget(const struct callers * callers,
+    const struct exchange * exchange);
+
+/**
+ * caller_variable(header):
+ * Return the meta-variable that holds a header, HTTP_AUTHORIZATION for
+ * Authorization; the caller frees it.
+ */
+char * caller_variable(const char * header);
+
+#endif

@@ -1,0 +1,220 @@
+#include <errno.h>
+#include <fcgiapp.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "fcgi/cgi.h"
+#include "lib/base/clock.h"
+#include "lib/base/digest.h"
+
+/* libfcgi's buffers have 8 KiB; more would be something else. */
+#define BUFFER_MAX (64 * 1024)
+
+const char *
+exchange_parameter(const struct exchange * exchange, const char * name)
+{
+
+	if (exchange->fcgi == NULL)
+		return (getenv(name));
+	return (FCGX_GetParam(name, exchange->fcgi->envp));
+}
+
+/*
+ * What libfcgi has read lies in a buffer that it neither shows nor wipes.  The
+ * beginning of what describes the buffer has been this in all of its versions;
+ * if it does not fit the stream's own pointers it has changed, and is let be.
+ */
+struct stream_data {
+	unsigned char * buffer;
+	int size;
+	unsigned char * allocated;
+	unsigned char * end;		/* Of what was read last. */
+};
+
+static void
+wipe_buffer(const FCGX_Stream * in)
+{
+	const struct stream_data * data = in->data;
+	unsigned char * next = in->rdNext;
+
+	if (data == NULL || data->buffer == NULL || data->size <= 0 ||
+	    data->size > BUFFER_MAX || data->allocated == NULL ||
+	    data->allocated > data->buffer || next < data->buffer ||
+	    data->end < next || data->end > data->buffer + data->size)
+		return;
+	/* In between is what is still to be taken. */
+	digest_wipe(data->buffer, (size_t)(next - data->buffer));
+	digest_wipe(data->end,
+	    (size_t)(data->buffer + data->size - data->end));
+}
+
+void
+exchange_wipe(const struct exchange * exchange, const char * name)
+{
+	char * value = exchange->fcgi == NULL ? getenv(name) :
+	    FCGX_GetParam(name, exchange->fcgi->envp);
+
+	if (value == NULL || *value == '\0')
+		return;
+	digest_wipe(value, strlen(value));
+	if (exchange->fcgi != NULL)
+		wipe_buffer(exchange->fcgi->in);
+}
+
+/*
+ * libfcgi reports a body that was cut off as its end; only the stream's error
+ * tells them apart.
+ */
+static enum exchange_status
+read_fcgi(struct exchange * exchange, void * bytes, size_t size,
+    size_t * length)
+{
+	FCGX_Stream * in = exchange->fcgi->in;
+	int count = FCGX_GetStr(bytes, (int)size, in);
+	int error = FCGX_GetError(in);
+
+	*length = count < 0 ? 0 : (size_t)count;
+	if (error != 0) {
+		exchange->failed = true;
+		return (error == EAGAIN ?
+		    EXCHANGE_LATE : EXCHANGE_BROKEN);
+	}
+	if (*length < size)
+		exchange->ended = true;
+	return (*length > 0 ? EXCHANGE_MORE : EXCHANGE_END);
+}
+
+int64_t
+exchange_deadline(const struct exchange * exchange)
+{
+
+	return (exchange->began + exchange->time_max +
+	    exchange->received / EXCHANGE_BYTES_PER_MS);
+}
+
+/*
+ * Wait until standard input can be read.  A signal ends a CGI program here, and
+ * nowhere else: what has been read whole is answered.
+ */
+static bool
+wait_for_input(int64_t until)
+{
+	struct pollfd input = { .fd = STDIN_FILENO, .events = POLLIN };
+	int remaining = clock_remaining(until);
+	struct timespec limit = { .tv_sec = remaining / 1000,
+	    .tv_nsec = remaining % 1000 * 1000000L };
+	sigset_t none;
+
+	sigemptyset(&none);
+	return (ppoll(&input, 1, &limit, &none) == 1);
+}
+
+/*
+ * As libfcgi does, fill the buffer: a body that comes by single bytes would
+ * take long to read.  RFC 3875, section 4.2: no more than CONTENT_LENGTH is
+ * ours.
+ */
+static enum exchange_status
+read_cgi(struct exchange * exchange, char * bytes, size_t size,
+    size_t * length)
+{
+	ssize_t count;
+
+	if (exchange->unread >= 0 && (uint64_t)exchange->unread < size)
+		size = (size_t)exchange->unread;
+	for (count = 1; *length < size && count != 0;
+	    *length += (size_t)count) {
+		if (!wait_for_input(exchange_deadline(exchange))) {
+			exchange->failed = true;
+			return (EXCHANGE_LATE);
+		}
+		do
+			count = read(STDIN_FILENO, bytes + *length,
+			    size - *length);
+		while (count == -1 && errno == EINTR);
+		if (count == -1) {
+			exchange->failed = true;
+			return (EXCHANGE_BROKEN);
+		}
+		if (exchange->unread >= 0)
+			exchange->unread -= count;
+	}
+	exchange->ended = count == 0 || size == 0;
+	return (*length > 0 ? EXCHANGE_MORE : EXCHANGE_END);
+}
+
+enum exchange_status
+exchange_read(struct exchange * exchange, void * bytes, size_t size,
+    size_t * length)
+{
+	enum exchange_status status;
+
+	*length = 0;
+	if (exchange->ended)
+		return (EXCHANGE_END);
+	/* A peer that sends a byte now and then never runs into a time-out. */
+	if (clock_remaining(exchange_deadline(exchange)) == 0) {
+		exchange->failed = true;
+		return (EXCHANGE_LATE);
+	}
+	exchange->reading = true;
+	status = exchange->fcgi == NULL ?
+	    read_cgi(exchange, bytes, size, length) :
+	    read_fcgi(exchange, bytes, size, length);
+	exchange->reading = false;
+	exchange->received += (int64_t)*length;
+	return (status);
+}
+
+static int
+write_cgi(const char * bytes, size_t length)
+{
+
+	while (length > 0) {
+		ssize_t count = write(STDOUT_FILENO, bytes, length);
+
+		if (count == -1 && errno != EINTR)
+			return (-1);
+		if (count > 0) {
+			bytes += count;
+			length -= (size_t)count;
+		}
+	}
+	return (0);
+}
+
+int
+exchange_write(struct exchange * exchange, const void * bytes, size_t length)
+{
+
+	if (exchange->fcgi == NULL)
+		return (write_cgi(bytes, length));
+	exchange->writing = clock_monotonic();
+	if (FCGX_PutStr(bytes, (int)length, exchange->fcgi->out) ==
+	    (int)length)
+		return (0);
+	exchange->failed = true;
+	return (-1);
+}
+
+void
+exchange_end_answer(const struct exchange * exchange)
+{
+	int null;
+
+	if (exchange->fcgi != NULL)
+		return;
+	/* A socket may be standard input too, so closing it says nothing. */
+	shutdown(STDOUT_FILENO, SHUT_WR);
+	null = open("/dev/null", O_WRONLY | O_CLOEXEC);
+	if (null == -1)
+		return;
+	dup2(null, STDOUT_FILENO);
+	close(null);
+}

@@ -1,0 +1,86 @@
+#ifndef FLAGTALLY_CGI_H
+#define FLAGTALLY_CGI_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/*
+ * One request and its answer, however they travel: over FastCGI, or as plain
+ * CGI (RFC 3875) through the environment, standard input and standard output.
+ */
+struct exchange;
+struct FCGX_Request;
+
+/*
+ * Bytes of a request's body that give it a millisecond more to arrive in: a
+ * slow sender has its time, and one that sends a byte now and then does not
+ * hold a thread for ever.
+ */
+#define EXCHANGE_BYTES_PER_MS 64
+
+struct exchange {
+	struct FCGX_Request * fcgi;	/* NULL: plain CGI. */
+	int64_t began;			/* On the clock of deadlines. */
+	int64_t time_max;		/* Milliseconds it may take to arrive,
+					 * beside those for its body. */
+	_Atomic int64_t received;	/* Bytes of the body. */
+	_Atomic bool reading;		/* It is still arriving. */
+	_Atomic int64_t writing;	/* Since when the answer is being sent;
+					 * 0: it is not. */
+	int64_t unread;			/* CGI: bytes of the body, or -1. */
+	int status;			/* That was answered; 0: none yet. */
+	bool ended;			/* The body has been read to its end. */
+	bool failed;			/* The connection is of no more use. */
+};
+
+/**
+ * exchange_parameter(exchange, name):
+ * Return a CGI meta-variable, or NULL if there is none.
+ */
+const char * exchange_parameter(const struct exchange * exchange,
+    const char * name);
+
+/**
+ * exchange_deadline(exchange):
+ * Return by when what has not arrived yet of the request must go on arriving.
+ * Any thread may call this.
+ */
+int64_t exchange_deadline(const struct exchange * exchange);
+
+/**
+ * exchange_wipe(exchange, name):
+ * Overwrite a meta-variable, so that it is empty, and what its bytes may have
+ * left in memory on their way.
+ */
+void exchange_wipe(const struct exchange * exchange, const char * name);
+
+enum exchange_status {
+	EXCHANGE_MORE,		/* There are bytes. */
+	EXCHANGE_END,		/* The body has ended. */
+	EXCHANGE_BROKEN,	/* The peer broke off. */
+	EXCHANGE_LATE,		/* The peer takes too long. */
+};
+
+/**
+ * exchange_read(exchange, bytes, size, length):
+ * Read up to ${size} bytes of the body; ${length} is how many they are.
+ */
+enum exchange_status exchange_read(struct exchange * exchange, void * bytes,
+    size_t size, size_t * length);
+
+/**
+ * exchange_write(exchange, bytes, length):
+ * Send bytes of the answer.  Return 0, or -1 if the peer has gone.
+ */
+int exchange_write(struct exchange * exchange, const void * bytes,
+    size_t length);
+
+/**
+ * exchange_end_answer(exchange):
+ * Let the web server of a CGI program see that the answer has ended, although
+ * the program goes on.
+ */
+void exchange_end_answer(const struct exchange * exchange);
+
+#endif

@@ -1,0 +1,544 @@
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "fcgi/params.h"
+#include "lib/base/alloc.h"
+#include "lib/base/clock.h"
+#include "lib/base/digest.h"
+
+/*
+ * All that has been collected stands in one piece, which begins with the
+ * record that begins the request.  What belongs to no request is taken out as
+ * soon as it is whole, so a flood of it takes no memory.
+ */
+
+/* From the FastCGI Specification 1.0, section 8. */
+enum {
+	VERSION = 1,
+	RECORD_BEGIN_REQUEST = 1,
+	RECORD_END_REQUEST = 3,
+	RECORD_PARAMS = 4,
+	RECORD_STDIN = 5,
+	RECORD_GET_VALUES = 9,
+	RECORD_GET_VALUES_RESULT = 10,
+	RECORD_UNKNOWN_TYPE = 11,
+};
+#define HEADER_SIZE ((size_t)8)
+#define BEGIN_SIZE 8
+#define ROLE_RESPONDER 1
+#define KEEP_CONNECTION 1
+#define STATUS_UNKNOWN_ROLE 3
+#define RECORD_MAX (HEADER_SIZE + 65535 + 255)
+
+/* What is looked at before anything is collected: most heads are smaller. */
+#define PEEK_SIZE 8192
+
+/* How many times one visit reads, so that others have their turn. */
+#define ROUNDS_MAX 16
+
+/* Parameters in records of one byte take this many times their size. */
+#define FRAMING_MAX 17
+
+/*
+ * Where the parameters are in a name or value, or in the lengths before them.
+ * libfcgi allocates what the lengths announce before any of it has come, and
+ * old versions add them up in an int.
+ */
+struct pairs {
+	size_t skip;			/* Bytes of name and value to come. */
+	unsigned char lengths[8];
+	size_t have;			/* Bytes of them. */
+};
+
+struct head {
+	int64_t since;
+	size_t length;			/* Bytes collected, */
+	size_t size;			/* and room for them. */
+	size_t parsed;			/* Records that were looked at. */
+	size_t parameters;		/* Bytes in them. */
+	struct pairs pairs;
+	bool begun;			/* There is a request: */
+	unsigned int request;		/* its number. */
+	bool ended;			/* So have its parameters. */
+	unsigned char * bytes;
+};
+
+struct record {
+	unsigned int type;
+	unsigned int request;
+	const unsigned char * content;
+	size_t length;			/* Of the content. */
+	size_t total;			/* Bytes of the whole record. */
+};
+
+static void
+read_header(struct record * record, const unsigned char * bytes)
+{
+
+	record->type = bytes[1];
+	record->request = (unsigned int)bytes[2] << 8 | bytes[3];
+	record->length = (size_t)bytes[4] << 8 | bytes[5];
+	record->content = bytes + HEADER_SIZE;
+	record->total = HEADER_SIZE + record->length + bytes[6];
+}
+
+/* Management records */
+
+static bool
+reply(int descriptor, unsigned int type, unsigned int request,
+    const void * content, size_t length)
+{
+	unsigned char bytes[HEADER_SIZE + 256] = { VERSION,
+	    (unsigned char)type, (unsigned char)(request >> 8),
+	    (unsigned char)request };
+	size_t padding = (8 - length % 8) % 8;
+	size_t total = HEADER_SIZE + length + padding;
+
+	bytes[5] = (unsigned char)length;
+	bytes[6] = (unsigned char)padding;
+	memcpy(bytes + HEADER_SIZE, content, length);
+	/* Who lets answers pile up is not waited for. */
+	return (send(descriptor, bytes, total, MSG_DONTWAIT | MSG_NOSIGNAL) ==
+	    (ssize_t)total);
+}
+
+/* Read the length of a name or value.  Return false if it is cut off. */
+static bool
+read_length(const struct record * record, size_t * at, size_t * length)
+{
+	const unsigned char * bytes = record->content + *at;
+	size_t left = record->length - *at;
+
+	if (left == 0 || (bytes[0] >= 128 && left < 4))
+		return (false);
+	if (bytes[0] < 128) {
+		*length = bytes[0];
+		*at += 1;
+		return (true);
+	}
+	*length = (size_t)(bytes[0] & 127) << 24 | (size_t)bytes[1] << 16 |
+	    (size_t)bytes[2] << 8 | bytes[3];
+	*at += 4;
+	return (true);
+}
+
+/* The one variable whose value is known: requests are not multiplexed. */
+static bool
+answer_values(int descriptor, const struct record * record)
+{
+	static const char name[] = "FCGI_MPXS_CONNS";
+	static const char pair[] = "\017\001FCGI_MPXS_CONNS0";
+	size_t at = 0;
+	size_t name_length, value_length;
+	bool asked = false;
+
+	while (read_length(record, &at, &name_length) &&
+	    read_length(record, &at, &value_length) &&
+	    name_length <= record->length - at &&
+	    value_length <= record->length - at - name_length) {
+		asked = asked || (name_length == strlen(name) &&
+		    memcmp(record->content + at, name, name_length) == 0);
+		at += name_length + value_length;
+	}
+	return (reply(descriptor, RECORD_GET_VALUES_RESULT, 0, pair,
+	    asked ? strlen(pair) : 0));
+}
+
+static bool
+answer_management(int descriptor, const struct record * record)
+{
+	unsigned char unknown[8] = { (unsigned char)record->type };
+
+	if (record->type == RECORD_GET_VALUES)
+		return (answer_values(descriptor, record));
+	return (reply(descriptor, RECORD_UNKNOWN_TYPE, 0, unknown,
+	    sizeof(unknown)));
+}
+
+/* Parameters */
+
+static size_t
+length_size(unsigned char first)
+{
+
+	return (first < 128 ? 1 : 4);
+}
+
+static size_t
+length_of(const unsigned char * bytes)
+{
+
+	if (bytes[0] < 128)
+		return (bytes[0]);
+	return ((size_t)(bytes[0] & 127) << 24 | (size_t)bytes[1] << 16 |
+	    (size_t)bytes[2] << 8 | bytes[3]);
+}
+
+/* Pass the next bytes.  Return false if a pair is announced that is larger
+ * than all parameters may be. */
+static bool
+pass_pairs(struct pairs * pairs, const unsigned char * bytes, size_t length,
+    size_t limit)
+{
+	size_t first, part;
+
+	while (length > 0) {
+		part = length < pairs->skip ? length : pairs->skip;
+		pairs->skip -= part;
+		bytes += part;
+		length -= part;
+		if (length == 0)
+			break;
+		pairs->lengths[pairs->have++] = *bytes++;
+		length--;
+		first = length_size(pairs->lengths[0]);
+		if (pairs->have <= first || pairs->have < first +
+		    length_size(pairs->lengths[first]))
+			continue;
+		pairs->have = 0;
+		pairs->skip = length_of(pairs->lengths) +
+		    length_of(pairs->lengths + first);
+		if (pairs->skip > limit)
+			return (false);
+	}
+	return (true);
+}
+
+/* Records */
+
+/* Take a record out of what is collected. */
+static void
+take_out(struct head * head, size_t total)
+{
+
+	head->length -= total;
+	memmove(head->bytes + head->parsed, head->bytes + head->parsed +
+	    total, head->length - head->parsed);
+}
+
+/* A request begins. */
+static enum head_status
+look_at_begin(struct head * head, int descriptor, const struct record * record)
+{
+	static const unsigned char unknown[8] = {
+	    [4] = STATUS_UNKNOWN_ROLE };
+	unsigned int role;
+
+	if (record->length != BEGIN_SIZE)
+		return (HEAD_END);
+	if (head->length - head->parsed < record->total)
+		return (HEAD_WAIT);
+	role = (unsigned int)record->content[0] << 8 | record->content[1];
+	if (role == ROLE_RESPONDER) {
+		head->begun = true;
+		head->request = record->request;
+		head->parsed += record->total;
+		return (HEAD_WAIT);
+	}
+	/* What follows of it then belongs to no request. */
+	if (!reply(descriptor, RECORD_END_REQUEST, record->request, unknown,
+	    sizeof(unknown)) || (record->content[2] & KEEP_CONNECTION) == 0)
+		return (HEAD_END);
+	take_out(head, record->total);
+	return (HEAD_WAIT);
+}
+
+/*
+ * Look at the next record, which may not be whole.  HEAD_WAIT means that there
+ * may be another one behind it, if head->parsed or head->length has changed.
+ */
+static enum head_status
+look_at_record(struct head * head, int descriptor, size_t limit)
+{
+	size_t there = head->length - head->parsed;
+	struct record record;
+
+	read_header(&record, head->bytes + head->parsed);
+	if (record.request == 0) {
+		if (there < record.total)
+			return (HEAD_WAIT);
+		if (!answer_management(descriptor, &record))
+			return (HEAD_END);
+		take_out(head, record.total);
+		return (HEAD_WAIT);
+	}
+	if (!head->begun && record.type != RECORD_BEGIN_REQUEST) {
+		/* Of a request that has ended, or of none. */
+		if (there >= record.total)
+			take_out(head, record.total);
+		return (HEAD_WAIT);
+	}
+	if (!head->begun)
+		return (look_at_begin(head, descriptor, &record));
+	if (record.request == head->request) {
+		/* libfcgi knows what to make of what is out of order. */
+		if (record.type != RECORD_PARAMS)
+			return (HEAD_READY);
+		if (record.length == 0 && there < record.total)
+			return (HEAD_WAIT);
+		if (record.length == 0) {
+			head->ended = true;
+			head->parsed += record.total;
+			return (HEAD_READY);
+		}
+		if (record.length > limit - head->parameters)
+			return (HEAD_LARGE);
+	}
+	if (there < record.total)
+		return (HEAD_WAIT);
+	if (record.type == RECORD_PARAMS && record.request == head->request) {
+		if (!pass_pairs(&head->pairs, record.content, record.length,
+		    limit))
+			return (HEAD_LARGE);
+		head->parameters += record.length;
+	}
+	head->parsed += record.total;
+	/* Of parameters in small pieces, and records of other requests. */
+	if (head->parsed / FRAMING_MAX > limit + RECORD_MAX)
+		return (HEAD_LARGE);
+	return (HEAD_WAIT);
+}
+
+static enum head_status
+look(struct head * head, int descriptor, size_t limit)
+{
+	enum head_status status = HEAD_WAIT;
+	size_t parsed, length;
+
+	do {
+		parsed = head->parsed;
+		length = head->length;
+		if (length > parsed && head->bytes[parsed] != VERSION)
+			return (HEAD_END);
+		if (length - parsed < HEADER_SIZE)
+			return (HEAD_WAIT);
+		status = look_at_record(head, descriptor, limit);
+	} while (status == HEAD_WAIT && (head->parsed != parsed ||
+	    head->length != length));
+	return (status);
+}
+
+/* Return how many bytes were received, 0 if no more ever come, -1 if none are
+ * there. */
+static ssize_t
+receive(int descriptor, void * bytes, size_t size, int flags)
+{
+	ssize_t count = recv(descriptor, bytes, size, flags | MSG_DONTWAIT);
+
+	/* What else is wrong with it does not matter. */
+	return (count == -1 && errno != EAGAIN ? 0 : count);
+}
+
+/* Take what has been looked at. */
+static bool
+take(int descriptor, size_t length)
+{
+	unsigned char bytes[PEEK_SIZE];
+	ssize_t count = receive(descriptor, bytes, length, 0);
+
+	digest_wipe(bytes, length);
+	return (count == (ssize_t)length);
+}
+
+/* Is all of the request there, to the end of its body? */
+static bool
+is_whole(const struct head * head)
+{
+	size_t at = head->parsed;
+	struct record record;
+
+	while (head->ended && head->length - at >= HEADER_SIZE) {
+		read_header(&record, head->bytes + at);
+		if (record.total > head->length - at)
+			break;
+		if (record.type == RECORD_STDIN && record.length == 0 &&
+		    record.request == head->request)
+			return (true);
+		at += record.total;
+	}
+	return (false);
+}
+
+/*
+ * Look at a head of which ${count} bytes are there already, in ${bytes}, where
+ * what is kept of it must not stay.
+ */
+static enum head_status
+look_at(unsigned char * bytes, ssize_t count, struct head ** kept,
+    int descriptor, size_t limit, bool * drained)
+{
+	struct head head = { .since = clock_monotonic(), .bytes = bytes };
+	enum head_status status;
+	size_t taken;
+
+	*drained = count == -1;
+	if (count <= 0)
+		return (count == 0 ? HEAD_END : HEAD_WAIT);
+	head.length = (size_t)count;
+	status = look(&head, descriptor, limit);
+	taken = (size_t)count - head.length;
+	if (status == HEAD_READY && taken == 0)
+		return (is_whole(&head) ? HEAD_WHOLE : HEAD_READY);
+	if (status == HEAD_END)
+		return (status);
+	/* What is kept is taken from the socket, and nothing after a head. */
+	if (status == HEAD_READY)
+		head.length = head.parsed;
+	if (!take(descriptor, taken + head.length))
+		return (HEAD_END);
+	if (head.length == 0)
+		return (HEAD_WAIT);
+	*kept = alloc_bytes(sizeof(**kept));
+	**kept = head;
+	(*kept)->size = head.length;
+	(*kept)->bytes = alloc_bytes(head.length);
+	memcpy((*kept)->bytes, bytes, head.length);
+	*drained = false;
+	return (status);
+}
+
+/* Look at a head whose first byte has just come. */
+static enum head_status
+look_first(struct head ** kept, int descriptor, size_t limit, bool * drained)
+{
+	unsigned char bytes[PEEK_SIZE];
+	ssize_t count = receive(descriptor, bytes, sizeof(bytes), MSG_PEEK);
+	enum head_status status = look_at(bytes, count, kept, descriptor,
+	    limit, drained);
+
+	/* There is a token in most heads. */
+	if (count > 0)
+		digest_wipe(bytes, (size_t)count);
+	return (status);
+}
+
+/* Make room for ${length} more bytes, and leave none where they were. */
+static void
+grow(struct head * head, size_t length)
+{
+	unsigned char * old = head->bytes;
+
+	if (head->size - head->length >= length)
+		return;
+	head->size = head->length + length + head->length / 2;
+	head->bytes = alloc_bytes(head->size);
+	memcpy(head->bytes, old, head->length);
+	digest_wipe(old, head->length);
+	free(old);
+}
+
+/*
+ * How many bytes to read: to the end of a record, or of a record's header, so
+ * that nothing is taken that comes after the head.
+ */
+static size_t
+wanted(const struct head * head)
+{
+	size_t there = head->length - head->parsed;
+	struct record record;
+
+	if (there < HEADER_SIZE)
+		return (HEADER_SIZE - there);
+	read_header(&record, head->bytes + head->parsed);
+	return (record.total - there);
+}
+
+static enum head_status
+read_more(struct head * head, int descriptor, size_t limit, bool * drained)
+{
+	size_t length = wanted(head);
+	ssize_t count;
+
+	/* What has been announced may never come. */
+	if (length > PEEK_SIZE)
+		length = PEEK_SIZE;
+	grow(head, length);
+	count = receive(descriptor, head->bytes + head->length, length, 0);
+	*drained = count == -1;
+	if (count <= 0)
+		return (count == 0 ? HEAD_END : HEAD_WAIT);
+	head->length += (size_t)count;
+	return (look(head, descriptor, limit));
+}
+
+enum head_status
+head_read(struct head ** head, int descriptor, size_t limit)
+{
+	enum head_status status;
+	bool drained;
+	int rounds = 0;
+
+	do {
+		status = *head == NULL ?
+		    look_first(head, descriptor, limit, &drained) :
+		    read_more(*head, descriptor, limit, &drained);
+		if (*head != NULL && (*head)->length == 0) {
+			head_free(*head);
+			*head = NULL;
+		}
+	} while (status == HEAD_WAIT && !drained && ++rounds < ROUNDS_MAX);
+	return (status);
+}
+
+int64_t
+head_since(const struct head * head)
+{
+
+	return (head->since);
+}
+
+size_t
+head_size(const struct head * head)
+{
+
+	return (head == NULL ? 0 : sizeof(*head) + head->size);
+}
+
+/* Fill in a head that is valid and says nothing. */
+static size_t
+write_empty(unsigned char bytes[3 * HEADER_SIZE], unsigned int request)
+{
+	unsigned char * end = bytes + HEADER_SIZE + BEGIN_SIZE;
+
+	memset(bytes, 0, 3 * HEADER_SIZE);
+	bytes[0] = end[0] = VERSION;
+	bytes[1] = RECORD_BEGIN_REQUEST;
+	end[1] = RECORD_PARAMS;
+	bytes[2] = end[2] = (unsigned char)(request >> 8);
+	bytes[3] = end[3] = (unsigned char)request;
+	bytes[5] = BEGIN_SIZE;
+	bytes[9] = 1;			/* The role of a responder. */
+	return (3 * HEADER_SIZE);
+}
+
+int
+head_file(const struct head * head, bool large)
+{
+	unsigned char empty[3 * HEADER_SIZE];
+	const unsigned char * bytes = large ? empty : head->bytes;
+	size_t length = large ? write_empty(empty, head->request) :
+	    head->length;
+	int descriptor = memfd_create("head", MFD_CLOEXEC);
+
+	if (descriptor == -1)
+		return (-1);
+	if (pwrite(descriptor, bytes, length, 0) == (ssize_t)length)
+		return (descriptor);
+	close(descriptor);
+	return (-1);
+}
+
+void
+head_free(struct head * head)
+{
+
+	if (head == NULL)
+		return;
+	digest_wipe(head->bytes, head->size);
+	free(head->bytes);
+	free(head);
+}

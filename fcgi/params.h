@@ -1,0 +1,63 @@
+#ifndef FLAGTALLY_PARAMS_H
+#define FLAGTALLY_PARAMS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/*
+ * The head of a FastCGI request: all records up to the empty one that ends its
+ * parameters.  It is waited for without a thread, and libfcgi, which would take
+ * parameters of any length into memory, gets to see it only when it is whole
+ * and not too large.  Mostly a head arrives at once and is left where it is, in
+ * the socket; one that arrives in pieces is collected here.
+ */
+struct head;
+
+enum head_status {
+	HEAD_WAIT,		/* More has to arrive. */
+	HEAD_READY,		/* It is whole: libfcgi may read. */
+	HEAD_WHOLE,		/* So is the request: nothing has to be
+				 * waited for to read all of it. */
+	HEAD_LARGE,		/* The parameters are too large. */
+	HEAD_END,		/* The peer is gone, or speaks no FastCGI. */
+};
+
+/**
+ * head_read(head, descriptor, limit):
+ * Look at what has arrived at ${descriptor}, without waiting.  ${*head} is NULL
+ * at a request's beginning, and becomes what has been collected if anything had
+ * to be.  Management records, and others that belong to no request, are taken
+ * and answered.  Parameters of more than ${limit} bytes are too large.
+ */
+enum head_status head_read(struct head ** head, int descriptor, size_t limit);
+
+/**
+ * head_since(head):
+ * Return when the first byte of what is collected was seen, on the clock of
+ * deadlines.
+ */
+int64_t head_since(const struct head * head);
+
+/**
+ * head_size(head):
+ * Return how much memory a head takes; 0 for NULL.
+ */
+size_t head_size(const struct head * head);
+
+/**
+ * head_file(head, large):
+ * Return a descriptor from which the bytes that were collected can be read, or,
+ * with ${large}, a head without parameters that stands for one that was too
+ * large.  Return -1 with errno if there is none to be had.  The caller closes
+ * it.
+ */
+int head_file(const struct head * head, bool large);
+
+/**
+ * head_free(head):
+ * Free what was collected.
+ */
+void head_free(struct head * head);
+
+#endif

@@ -1,0 +1,39 @@
+#ifndef FLAGTALLY_PROBE_H
+#define FLAGTALLY_PROBE_H
+
+#include <pthread.h>
+#include <stdint.h>
+
+#include "fcgi/backstage.h"
+#include "lib/spool/spool.h"
+#include "lib/stats/stats.h"
+
+/* What backstage sees of Redis and the spool, looked up when it is asked. */
+struct look {
+	pthread_mutex_t lock;		/* Guards the spool. */
+	struct spool * spool;		/* NULL: there is none. */
+	uint64_t limit;
+	struct stats * stats;
+};
+
+/**
+ * look_init(look, spool, limit, stats):
+ * Make ready to look at ${spool}, which may grow to ${limit} bytes, and at
+ * ${stats}; it takes over both.
+ */
+void look_init(struct look * look, struct spool * spool, uint64_t limit,
+    struct stats * stats);
+
+/**
+ * look_state(context, state):
+ * Fill in the state that the look ${context} finds; see fcgi/backstage.h.
+ */
+void look_state(void * context, struct backstage_state * state);
+
+/**
+ * look_free(look):
+ * Free what it holds.
+ */
+void look_free(struct look * look);
+
+#endif

@@ -1,0 +1,176 @@
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fcgi/response.h"
+#include "lib/base/digest.h"
+#include "lib/base/escape.h"
+
+/* The names are those that Unleash's clients know from its server. */
+static const struct {
+	int status;
+	const char * reason;
+	const char * name;
+	const char * header;
+} answers[] = {
+	[ANSWER_OK] = { 200, "OK", "", "" },
+	[ANSWER_ACCEPTED] = { 202, "Accepted", "", "" },
+	[ANSWER_INVALID] = { 400, "Bad Request", "BadDataError", "" },
+	[ANSWER_NO_ACCESS] = { 403, "Forbidden", "NoAccessError", "" },
+	[ANSWER_NOT_FOUND] = { 404, "Not Found", "NotFoundError", "" },
+	[ANSWER_WRONG_METHOD] = { 405, "Method Not Allowed",
+	    "MethodNotAllowedError", "Allow: POST\r\n" },
+	[ANSWER_READ_ONLY] = { 405, "Method Not Allowed",
+	    "MethodNotAllowedError", "Allow: GET, HEAD\r\n" },
+	[ANSWER_TOO_LARGE] = { 413, "Content Too Large",
+	    "ContentTooLargeError", "" },
+	[ANSWER_WRONG_TYPE] = { 415, "Unsupported Media Type",
+	    "ContentTypeError", "" },
+	[ANSWER_UNAVAILABLE] = { 503, "Service Unavailable",
+	    "UnavailableError", "Retry-After: 10\r\n" },
+};
+
+#define BODY_MAX (QUOTE_JSON_ROOM(FAULT_DETAIL_MAX) * 4 +	\
+    QUOTE_JSON_ROOM(FAULT_POINTER_MAX) * 2 + 512)
+
+int
+answer_status(enum answer_kind kind)
+{
+
+	return (answers[kind].status);
+}
+
+/* RFC 3875, section 4.3.3: the head tells the length of what is left out. */
+static bool
+wants_head_alone(const struct exchange * exchange)
+{
+	const char * method = exchange_parameter(exchange, "REQUEST_METHOD");
+
+	return (method != NULL && strcmp(method, "HEAD") == 0);
+}
+
+void
+answer_content(struct exchange * exchange, enum answer_kind kind,
+    const char * type, const void * content, size_t length)
+{
+	char head[512];
+	int used = snprintf(head, sizeof(head),
+	    "Status: %d %s\r\n"
+	    "Content-Type: %s\r\n"
+	    "Content-Length: %zu\r\n"
+	    "Cache-Control: no-store\r\n"
+	    "%s\r\n",
+	    answers[kind].status, answers[kind].reason, type, length,
+	    answers[kind].header);
+
+	if (used < 0 || (size_t)used >= sizeof(head))
+		abort();
+	exchange->status = answers[kind].status;
+	if (exchange_write(exchange, head, (size_t)used) == 0 &&
+	    !wants_head_alone(exchange))
+		exchange_write(exchange, content, length);
+}
+
+/* A problem's body as it is being written. */
+struct problem {
+	char text[BODY_MAX];
+	size_t used;
+};
+
+static void
+write_raw(struct problem * problem, const char * text)
+{
+	size_t length = strlen(text);
+
+	memcpy(problem->text + problem->used, text, length);
+	problem->used += length;
+}
+
+static void
+write_member(struct problem * problem, const char * name, const char * value)
+{
+
+	write_raw(problem, "\"");
+	write_raw(problem, name);
+	write_raw(problem, "\":");
+	problem->used += quote_json_ascii(problem->text + problem->used,
+	    value, strlen(value));
+}
+
+/* A random UUID (RFC 9562, section 5.4), for whoever searches the logs. */
+static void
+make_id(char out[37])
+{
+	unsigned char random[16];
+	char hex[33];
+
+	digest_random(random, sizeof(random));
+	random[6] = (unsigned char)((random[6] & 0x0f) | 0x40);
+	random[8] = (unsigned char)((random[8] & 0x3f) | 0x80);
+	digest_hex(hex, random, sizeof(random));
+	snprintf(out, 37, "%.8s-%.4s-%.4s-%.4s-%.12s", hex, hex + 8,
+	    hex + 12, hex + 16, hex + 20);
+}
+
+/*
+ * application/problem+json (RFC 9457), and beside its members those that
+ * Unleash Edge reads from a 400 and logs: id, name, message, details.
+ */
+static void
+send_problem(struct exchange * exchange, enum answer_kind kind,
+    const char * detail, const struct fault * place)
+{
+	struct problem problem = { .used = 0 };
+	char number[64];
+	char id[37];
+
+	make_id(id);
+	write_raw(&problem, "{\"type\":\"about:blank\",");
+	write_member(&problem, "title", answers[kind].reason);
+	snprintf(number, sizeof(number), ",\"status\":%d,",
+	    answers[kind].status);
+	write_raw(&problem, number);
+	write_member(&problem, "detail", detail);
+	if (place != NULL) {
+		write_raw(&problem, ",");
+		write_member(&problem, "pointer", place->pointer);
+		snprintf(number, sizeof(number), ",\"offset\":%" PRIu64,
+		    place->offset);
+		write_raw(&problem, number);
+	}
+	write_raw(&problem, ",");
+	write_member(&problem, "id", id);
+	write_raw(&problem, ",");
+	write_member(&problem, "name", answers[kind].name);
+	write_raw(&problem, ",");
+	write_member(&problem, "message", detail);
+	write_raw(&problem, ",\"details\":[{");
+	write_member(&problem, "message", detail);
+	write_raw(&problem, ",");
+	write_member(&problem, "description", detail);
+	write_raw(&problem, ",");
+	write_member(&problem, "path", place == NULL ? "" : place->pointer);
+	write_raw(&problem, "}]}");
+	answer_content(exchange, kind, "application/problem+json",
+	    problem.text, problem.used);
+}
+
+void
+answer_send(struct exchange * exchange, enum answer_kind kind,
+    const char * detail)
+{
+
+	if (kind == ANSWER_ACCEPTED)
+		answer_content(exchange, kind, "application/json", "{}", 2);
+	else
+		send_problem(exchange, kind, detail, NULL);
+}
+
+void
+answer_fault(struct exchange * exchange, const struct fault * fault)
+{
+
+	send_problem(exchange, fault->code == FAULT_TOO_LARGE ?
+	    ANSWER_TOO_LARGE : ANSWER_INVALID, fault->detail, fault);
+}

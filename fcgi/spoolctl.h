@@ -1,0 +1,64 @@
+#ifndef FLAGTALLY_SPOOLCTL_H
+#define FLAGTALLY_SPOOLCTL_H
+
+#include <stdint.h>
+
+#include "lib/redis/sink.h"
+#include "lib/spool/spool.h"
+#include "lib/stats/stats.h"
+
+/*
+ * What a person does with the spool from the command line.  Each function
+ * writes to standard output, complains on standard error, and returns the
+ * status to exit with: 0, MANAGE_FAILED, or MANAGE_LATER if it may work later.
+ */
+#define MANAGE_FAILED 1
+#define MANAGE_LATER 75
+
+/**
+ * manage_ready(path):
+ * Return -1 if the spool ${path} is there to be acted on by who asks, else the
+ * status to exit with: 0 if there is none yet, so that nothing waits in it.
+ * None is made; and root, who would leave files that its owner cannot use,
+ * becomes that one for good.
+ */
+int manage_ready(const char * path);
+
+/**
+ * manage_replay(sink, spool, stats):
+ * Replay all that waits, with the progress on a terminal.
+ */
+int manage_replay(struct sink * sink, struct spool * spool,
+    struct stats * stats);
+
+/**
+ * manage_list(spool):
+ * List what waits and what is set aside, a record a line.
+ */
+int manage_list(struct spool * spool);
+
+/**
+ * manage_export(spool):
+ * Write what is set aside as JSON, an object a line.
+ */
+int manage_export(struct spool * spool);
+
+/**
+ * manage_retry(sink, spool, which):
+ * manage_drop(spool, which):
+ * Let what is set aside wait to be replayed again, or remove it: the record
+ * with the id ${which}, or "all".  All leaves out from a retry what might count
+ * twice, because nobody knows whether Redis has applied it.
+ */
+int manage_retry(struct sink * sink, struct spool * spool,
+    const char * which);
+int manage_drop(struct spool * spool, const char * which);
+
+/**
+ * manage_end(status):
+ * See to it that all that was printed is written.  Return the status to exit
+ * with: ${status}, or a failure if it could not be.
+ */
+int manage_end(int status);
+
+#endif

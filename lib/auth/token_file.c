@@ -1,0 +1,548 @@
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "lib/base/alloc.h"
+#include "lib/base/arena.h"
+#include "lib/base/clock.h"
+#include "lib/base/digest.h"
+#include "lib/base/log.h"
+#include "lib/auth/token_file.h"
+#include "lib/base/blocking.h"
+
+/*
+ * The set is an open hash table over the digests, which are as good as random
+ * themselves, so their first bytes are the hash.  A probe thus depends on the
+ * digest of what was sent, never on how much of a secret was guessed; the
+ * digests are compared in constant time all the same.
+ *
+ * The file is looked at on every request, which is one stat: what has been put
+ * in its place counts from the next request on.  Whoever sees a change reads
+ * the file, which takes its time if it is large.  Meanwhile others go on with
+ * the tokens as they were, unless theirs is not among them: they wait, because
+ * it may be one of those that have come, and a 403 would cost its sender what
+ * it has to report.
+ */
+#define LINE_SIZE 4096
+#define READ_SIZE 16384
+
+/* Milliseconds until a file is looked for again that could not be opened. */
+#define RETRY_MS 1000
+
+/*
+ * So long must a file lie still that is written in place, in milliseconds:
+ * until then it may be half there, and a change may leave its time stamps as
+ * they are.
+ */
+#define SETTLE_MS 50
+#define SETTLE_TRIES 10
+
+/* Lines that say what another has said before, and that the log mentions. */
+#define REPEATED_MAX 5
+
+struct entry {
+	unsigned char digest[DIGEST_SIZE];
+	uint32_t name;			/* Of the environment; 0: free. */
+};
+
+/* The entry's token may not report. */
+#define FORBIDDEN ((uint32_t)1 << 31)
+
+struct set {
+	struct entry * entries;
+	size_t size;			/* A power of two. */
+	size_t count;
+	size_t repeated;
+	struct arena * names_arena;
+	const char ** names;		/* From 1 on. */
+	uint32_t name_count;
+	size_t names_size;
+};
+
+struct token_store {
+	char * path;
+	pthread_rwlock_t lock;		/* Guards set. */
+	pthread_mutex_t reading;	/* Guards the rest. */
+	struct set * set;		/* NULL: none could be read so far. */
+	struct stat seen;		/* The file as it was read. */
+	int64_t next_look;		/* After it could not be opened. */
+};
+
+/* Sets */
+
+static struct set *
+set_create(void)
+{
+	struct set * set = alloc_zeroed(1, sizeof(*set));
+
+	set->size = 64;
+	set->entries = alloc_zeroed(set->size, sizeof(*set->entries));
+	set->names_arena = arena_create(0);
+	return (set);
+}
+
+static void
+set_free(struct set * set)
+{
+
+	if (set == NULL)
+		return;
+	arena_free(set->names_arena);
+	free(set->names);
+	free(set->entries);
+	free(set);
+}
+
+/* The entry with this digest, or the free one where it would go. */
+static struct entry *
+set_find(const struct set * set, const unsigned char * digest)
+{
+	size_t i;
+
+	memcpy(&i, digest, sizeof(i));
+	for (;; i++) {
+		struct entry * entry = &set->entries[i & (set->size - 1)];
+
+		if (entry->name == 0 ||
+		    digest_equal(entry->digest, digest, DIGEST_SIZE))
+			return (entry);
+	}
+}
+
+static void
+set_grow(struct set * set)
+{
+	struct entry * old = set->entries;
+	size_t old_size = set->size;
+	size_t i;
+
+	if (set->count * 4 < old_size * 3)
+		return;
+	set->size = old_size * 2;
+	set->entries = alloc_zeroed(set->size, sizeof(*set->entries));
+	for (i = 0; i < old_size; i++)
+		if (old[i].name != 0)
+			*set_find(set, old[i].digest) = old[i];
+	free(old);
+}
+
+/* The number of a name; neighbours share environments, others need not. */
+static uint32_t
+set_name(struct set * set, const char * name, size_t length)
+{
+	const char * recent = set->name_count == 0 ? NULL :
+	    set->names[set->name_count];
+
+	if (recent != NULL && strlen(recent) == length &&
+	    memcmp(recent, name, length) == 0)
+		return (set->name_count);
+	if (set->name_count + 1 >= set->names_size) {
+		set->names_size = set->names_size * 2 + 8;
+		set->names = alloc_resize(set->names, set->names_size,
+		    sizeof(*set->names));
+	}
+	if (set->name_count + 1 == FORBIDDEN)
+		abort();
+	set->names[++set->name_count] = arena_copy(set->names_arena, name,
+	    length);
+	return (set->name_count);
+}
+
+/* Lines */
+
+struct line {
+	unsigned char digest[DIGEST_SIZE];
+	const char * environment;
+	size_t environment_length;
+	bool forbidden;
+};
+
+const char *
+token_environment(const char * token, size_t length, size_t * size)
+{
+	const char * end = token + length;
+	const char * colon = memchr(token, ':', length);
+	const char * dot = colon == NULL ? NULL :
+	    memchr(colon, '.', (size_t)(end - colon));
+
+	if (dot == NULL || colon == token || dot == colon + 1 ||
+	    dot + 1 == end || dot - colon - 1 > TOKEN_ENVIRONMENT_MAX)
+		return (NULL);
+	*size = (size_t)(dot - colon - 1);
+	return (colon + 1);
+}
+
+/* `project:environment.secret` */
+static const char *
+parse_token(const char * word, struct line * line)
+{
+	size_t length = strlen(word);
+
+	line->environment = token_environment(word, length,
+	    &line->environment_length);
+	if (line->environment == NULL)
+		return ("not of the form project:environment.secret, with "
+		    "something in each place and at most 255 bytes as the "
+		    "environment");
+	digest_sha256(word, length, line->digest);
+	return (NULL);
+}
+
+static const char *
+parse_attribute(const char * word, struct line * line)
+{
+
+	if (strncmp(word, "type=", 5) != 0)
+		return ("an attribute other than type=");
+	word += 5;
+	line->forbidden = strcmp(word, "frontend") == 0;
+	if (!line->forbidden && strcmp(word, "client") != 0 &&
+	    strcmp(word, "backend") != 0 && strcmp(word, "admin") != 0)
+		return ("type is none of client, backend, frontend, admin");
+	return (NULL);
+}
+
+/* Split a line into words; return what is wrong with it, or NULL. */
+static const char *
+parse_line(char * text, struct line * line)
+{
+	static const char space[] = " \t\r\n";
+	char * rest;
+	char * word = strtok_r(text, space, &rest);
+	const char * why;
+
+	line->environment = NULL;
+	line->forbidden = false;
+	if (word == NULL)
+		return (NULL);
+	if (strncmp(word, "sha256:", 7) == 0) {
+		if (digest_parse_hex(line->digest, word + 7,
+		    strlen(word + 7)) != 0)
+			return ("sha256: is not followed by 64 hexadecimal "
+			    "digits");
+		line->environment = strtok_r(NULL, space, &rest);
+		if (line->environment == NULL)
+			return ("no environment after the digest");
+		line->environment_length = strlen(line->environment);
+	} else if ((why = parse_token(word, line)) != NULL)
+		return (why);
+	if (line->environment_length > TOKEN_ENVIRONMENT_MAX)
+		return ("the environment is longer than 255 bytes");
+	while ((word = strtok_r(NULL, space, &rest)) != NULL)
+		if ((why = parse_attribute(word, line)) != NULL)
+			return (why);
+	return (NULL);
+}
+
+static const char *
+add_line(struct set * set, char * text, const char * path, unsigned long at)
+{
+	struct line line;
+	struct entry * entry;
+	const char * why;
+
+	text[strcspn(text, "#")] = '\0';
+	why = parse_line(text, &line);
+	if (why != NULL || line.environment == NULL)
+		return (why);
+	set_grow(set);
+	entry = set_find(set, line.digest);
+	if (entry->name == 0)
+		set->count++;
+	else if (++set->repeated <= REPEATED_MAX)
+		log_warning("%s:%lu: the token stands here again; this line "
+		    "counts", path, at);
+	memcpy(entry->digest, line.digest, sizeof(entry->digest));
+	entry->name = set_name(set, line.environment,
+	    line.environment_length) | (line.forbidden ? FORBIDDEN : 0);
+	return (NULL);
+}
+
+/* Files */
+
+/* A file's lines, one after the other. */
+struct reader {
+	int descriptor;
+	unsigned long at;		/* The line's number. */
+	size_t begin, end;		/* Of what has not been a line yet. */
+	bool ended;
+	char bytes[READ_SIZE + 1];
+};
+
+/* Read some more; return what is wrong, or NULL. */
+static const char *
+fill(struct reader * reader)
+{
+	ssize_t count;
+
+	reader->end -= reader->begin;
+	memmove(reader->bytes, reader->bytes + reader->begin, reader->end);
+	reader->begin = 0;
+	do
+		count = read(reader->descriptor, reader->bytes + reader->end,
+		    READ_SIZE - reader->end);
+	while (count == -1 && errno == EINTR);
+	if (count == -1)
+		return (strerror(errno));
+	reader->end += (size_t)count;
+	reader->ended = count == 0;
+	return (NULL);
+}
+
+/* Find the next line; it is NULL after the last one. */
+static const char *
+next_line(struct reader * reader, char ** line)
+{
+	const char * why = NULL;
+	char * newline;
+	size_t length;
+
+	for (*line = NULL; why == NULL; why = fill(reader)) {
+		char * begin = reader->bytes + reader->begin;
+
+		length = reader->end - reader->begin;
+		newline = memchr(begin, '\n', length);
+		if (newline == NULL && length < LINE_SIZE && !reader->ended)
+			continue;
+		if (newline != NULL)
+			length = (size_t)(newline - begin);
+		else if (length == 0)
+			return (NULL);
+		reader->at++;
+		if (length >= LINE_SIZE)
+			return ("the line is longer than 4095 bytes");
+		if (memchr(begin, '\0', length) != NULL)
+			return ("there is a NUL in the line");
+		begin[length] = '\0';
+		reader->begin += length + (newline != NULL);
+		*line = begin;
+		return (NULL);
+	}
+	reader->at++;
+	return (why);
+}
+
+/* Read a set from an open file; NULL, and the log says why, if it is bad. */
+static struct set *
+read_set(int descriptor, const char * path)
+{
+	struct reader reader = { .descriptor = descriptor };
+	struct set * set = set_create();
+	const char * why;
+	char * line;
+
+	do {
+		why = next_line(&reader, &line);
+		if (why == NULL && line != NULL)
+			why = add_line(set, line, path, reader.at);
+	} while (why == NULL && line != NULL);
+	digest_wipe(reader.bytes, sizeof(reader.bytes));
+	if (set->repeated > REPEATED_MAX)
+		log_warning("%s: %zu lines more have tokens that stand in "
+		    "others", path, set->repeated - REPEATED_MAX);
+	if (why == NULL)
+		return (set);
+	log_error("%s:%lu: %s", path, reader.at, why);
+	set_free(set);
+	return (NULL);
+}
+
+/* Stores */
+
+static void
+replace_set(struct token_store * store, struct set * set)
+{
+	struct set * old;
+
+	pthread_rwlock_wrlock(&store->lock);
+	old = store->set;
+	store->set = set;
+	pthread_rwlock_unlock(&store->lock);
+	set_free(old);
+	log_info("%zu tokens read from %s", set->count, store->path);
+	if (set->count == 0)
+		log_warning("%s holds no token: all requests are answered "
+		    "403", store->path);
+}
+
+/* The caller holds store->reading, and so it does for what follows. */
+static void
+read_file(struct token_store * store)
+{
+	int descriptor = open(store->path, O_RDONLY | O_CLOEXEC);
+	struct set * set;
+
+	if (descriptor == -1 || fstat(descriptor, &store->seen) != 0) {
+		log_error("%s: %s", store->path, strerror(errno));
+		memset(&store->seen, 0, sizeof(store->seen));
+		store->next_look = clock_monotonic() + RETRY_MS;
+		if (descriptor != -1)
+			close(descriptor);
+		return;
+	}
+	if ((store->seen.st_mode & S_IRWXO) != 0)
+		log_warning("%s is open to every user of this host",
+		    store->path);
+	set = read_set(descriptor, store->path);
+	close(descriptor);
+	if (set != NULL)
+		replace_set(store, set);
+}
+
+struct token_store *
+token_store_open(const char * path)
+{
+	struct token_store * store = alloc_zeroed(1, sizeof(*store));
+
+	store->path = alloc_string(path);
+	pthread_rwlock_init(&store->lock, NULL);
+	pthread_mutex_init(&store->reading, NULL);
+	token_store_reload(store);
+	return (store);
+}
+
+void
+token_store_reload(struct token_store * store)
+{
+
+	pthread_mutex_lock(&store->reading);
+	read_file(store);
+	pthread_mutex_unlock(&store->reading);
+}
+
+static bool
+same_time(const struct timespec * a, const struct timespec * b)
+{
+
+	return (a->tv_sec == b->tv_sec && a->tv_nsec == b->tv_nsec);
+}
+
+static bool
+same_file(const struct stat * a, const struct stat * b)
+{
+
+	return (a->st_dev == b->st_dev && a->st_ino == b->st_ino &&
+	    a->st_size == b->st_size && same_time(&a->st_mtim, &b->st_mtim) &&
+	    same_time(&a->st_ctim, &b->st_ctim));
+}
+
+/* Wait while the file is being written, but not for long. */
+static void
+let_settle(struct token_store * store, struct stat * file)
+{
+	int64_t age;
+	int i;
+
+	/* What has been put in the file's place was written before. */
+	for (i = 0; i < SETTLE_TRIES && file->st_ino == store->seen.st_ino;
+	    i++) {
+		age = clock_now_ms() - ((int64_t)file->st_mtim.tv_sec * 1000 +
+		    file->st_mtim.tv_nsec / 1000000);
+		if (age < 0 || age >= SETTLE_MS)
+			return;
+		poll(NULL, 0, SETTLE_MS - (int)age);
+		if (stat(store->path, file) != 0)
+			return;
+	}
+}
+
+static void
+look(struct token_store * store)
+{
+	struct stat file;
+
+	if (store->next_look > 0 && clock_monotonic() < store->next_look)
+		return;
+	store->next_look = 0;
+	/* A file that has gone is mentioned once: then seen is all zero. */
+	if (stat(store->path, &file) != 0) {
+		if (store->seen.st_ino != 0)
+			read_file(store);
+	} else if (!same_file(&file, &store->seen)) {
+		yield_thread();
+		let_settle(store, &file);
+		read_file(store);
+	}
+}
+
+bool
+token_store_refresh(struct token_store * store, bool wait)
+{
+
+	if (wait)
+		pthread_mutex_lock(&store->reading);
+	else if (pthread_mutex_trylock(&store->reading) != 0)
+		return (false);
+	look(store);
+	pthread_mutex_unlock(&store->reading);
+	return (true);
+}
+
+void
+token_grant(struct token_grant * grant, const char * environment,
+    size_t length)
+{
+
+	grant->any_environment = length == 1 && environment[0] == '*';
+	grant->environment_length = length;
+	memcpy(grant->environment, environment, length);
+	grant->environment[length] = '\0';
+}
+
+enum token_verdict
+token_check(struct token_store * store, const char * token, size_t length,
+    struct token_grant * grant)
+{
+	enum token_verdict verdict = TOKEN_UNAVAILABLE;
+	unsigned char digest[DIGEST_SIZE];
+	const struct entry * entry;
+	const char * name;
+
+	digest_sha256(token, length, digest);
+	pthread_rwlock_rdlock(&store->lock);
+	if (store->set != NULL) {
+		entry = set_find(store->set, digest);
+		verdict = TOKEN_UNKNOWN;
+		if (entry->name != 0)
+			verdict = (entry->name & FORBIDDEN) != 0 ?
+			    TOKEN_FORBIDDEN : TOKEN_GRANTED;
+		if (verdict == TOKEN_GRANTED) {
+			name = store->set->names[entry->name];
+			token_grant(grant, name, strlen(name));
+		}
+	}
+	pthread_rwlock_unlock(&store->lock);
+	return (verdict);
+}
+
+enum token_verdict
+token_admit(struct token_store * store, const char * token, size_t length,
+    struct token_grant * grant)
+{
+	bool looked = token_store_refresh(store, false);
+	enum token_verdict verdict = token_check(store, token, length, grant);
+
+	if (verdict == TOKEN_GRANTED || looked)
+		return (verdict);
+	token_store_refresh(store, true);
+	return (token_check(store, token, length, grant));
+}
+
+void
+token_store_free(struct token_store * store)
+{
+
+	if (store == NULL)
+		return;
+	set_free(store->set);
+	pthread_rwlock_destroy(&store->lock);
+	pthread_mutex_destroy(&store->reading);
+	free(store->path);
+	free(store);
+}

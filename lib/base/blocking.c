@@ -1,0 +1,22 @@
+#include <stddef.h>
+
+#include "lib/base/blocking.h"
+
+static _Thread_local yield_hook * thread_hook;
+static _Thread_local void * thread_context;
+
+void
+yield_set(yield_hook * hook, void * context)
+{
+
+	thread_hook = hook;
+	thread_context = context;
+}
+
+void
+yield_thread(void)
+{
+
+	if (thread_hook != NULL)
+		thread_hook(thread_context);
+}

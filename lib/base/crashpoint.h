@@ -1,0 +1,23 @@
+#ifndef FLAGTALLY_CRASHPOINT_H
+#define FLAGTALLY_CRASHPOINT_H
+
+/*
+ * Points at which a build for tests (--enable-crash-points) can be told to die
+ * as if by kill -9: CRASH_AT=NAME or CRASH_AT=NAME:COUNT in the environment,
+ * for the first or the COUNTth time it comes there.  In all other builds they
+ * are nothing.
+ */
+#ifdef CRASH_POINTS
+
+/**
+ * crash_point(name):
+ * Die here if that is asked for.
+ */
+void crash_point(const char * name);
+
+#define CRASH_POINT(name) crash_point(name)
+#else
+#define CRASH_POINT(name) ((void)0)
+#endif
+
+#endif

@@ -1,0 +1,190 @@
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "lib/base/escape.h"
+
+static char
+short_escape(unsigned char c)
+{
+
+	switch (c) {
+	case '"':
+		return ('"');
+	case '\\':
+		return ('\\');
+	case '\b':
+		return ('b');
+	case '\f':
+		return ('f');
+	case '\n':
+		return ('n');
+	case '\r':
+		return ('r');
+	case '\t':
+		return ('t');
+	default:
+		return ('\0');
+	}
+}
+
+static const char lower[] = "0123456789abcdef";
+
+/* Write \uXXXX, and return its length. */
+static size_t
+write_unit(char * out, unsigned int unit)
+{
+
+	out[0] = '\\';
+	out[1] = 'u';
+	out[2] = lower[unit >> 12 & 15];
+	out[3] = lower[unit >> 8 & 15];
+	out[4] = lower[unit >> 4 & 15];
+	out[5] = lower[unit & 15];
+	return (6);
+}
+
+/* Write what is ASCII as it stands in a string. */
+static size_t
+write_ascii(char * out, unsigned char c)
+{
+	char escape = short_escape(c);
+
+	if (escape == '\0' && c < 0x20)
+		return (write_unit(out, c));
+	out[0] = escape == '\0' ? (char)c : '\\';
+	out[1] = escape;
+	return (escape == '\0' ? 1 : 2);
+}
+
+size_t
+quote_json(char * out, const char * text, size_t length)
+{
+	size_t used = 0;
+	size_t i;
+
+	out[used++] = '"';
+	for (i = 0; i < length; i++)
+		used += write_ascii(out + used, (unsigned char)text[i]);
+	out[used++] = '"';
+	return (used);
+}
+
+/*
+ * Read the character that begins a text.  Return its length, or 0 if it is no
+ * character of UTF-8.
+ */
+static size_t
+read_character(const unsigned char * text, size_t length, uint32_t * code)
+{
+	static const uint32_t least[] = { 0, 0, 0x80, 0x800, 0x10000 };
+	size_t size, i;
+
+	size = text[0] >= 0xf0 ? 4 : text[0] >= 0xe0 ? 3 : 2;
+	if (text[0] < 0xc0 || text[0] > 0xf7 || size > length)
+		return (0);
+	*code = text[0] & (0xffu >> (size + 1));
+	for (i = 1; i < size; i++) {
+		if ((text[i] & 0xc0) != 0x80)
+			return (0);
+		*code = *code << 6 | (text[i] & 0x3f);
+	}
+	if (*code < least[size] || *code > 0x10ffff ||
+	    (*code >= 0xd800 && *code <= 0xdfff))
+		return (0);
+	return (size);
+}
+
+size_t
+quote_json_ascii(char * out, const char * text, size_t length)
+{
+	const unsigned char * bytes = (const unsigned char *)text;
+	size_t used = 0;
+	size_t i, size;
+	uint32_t code;
+
+	out[used++] = '"';
+	for (i = 0; i < length; i += size) {
+		size = 1;
+		if (bytes[i] < 0x7f) {
+			used += write_ascii(out + used, bytes[i]);
+			continue;
+		}
+		code = bytes[i];
+		if (code > 0x7f)
+			size = read_character(bytes + i, length - i, &code);
+		if (size == 0) {
+			size = 1;
+			code = 0xfffd;
+		}
+		if (code > 0xffff) {
+			used += write_unit(out + used,
+			    0xd800 + ((code - 0x10000) >> 10));
+			code = 0xdc00 + (code & 0x3ff);
+		}
+		used += write_unit(out + used, code);
+	}
+	out[used++] = '"';
+	return (used);
+}
+
+size_t
+quote_byte(char out[QUOTE_BYTE_MAX], char byte)
+{
+	unsigned char c = (unsigned char)byte;
+
+	if (c >= 0x20 && c < 0x7f && c != '\\') {
+		out[0] = byte;
+		return (1);
+	}
+	out[0] = '\\';
+	out[1] = c == '\\' ? '\\' : 'x';
+	if (c == '\\')
+		return (2);
+	out[2] = lower[c >> 4];
+	out[3] = lower[c & 15];
+	return (4);
+}
+
+void
+quote_print(FILE * file, const char * text)
+{
+	char out[QUOTE_BYTE_MAX];
+	size_t length;
+
+	for (; *text != '\0'; text++) {
+		length = quote_byte(out, *text);
+		fwrite(out, 1, length, file);
+	}
+}
+
+/* What RFC 3986 calls unreserved. */
+static bool
+is_unreserved(unsigned char c)
+{
+
+	return ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+	    (c >= '0' && c <= '9') || c == '.' || c == '_' || c == '~' ||
+	    c == '-');
+}
+
+size_t
+quote_percent(char * out, const char * text, size_t length)
+{
+	static const char hex[] = "0123456789ABCDEF";
+	size_t used = 0;
+	size_t i;
+
+	for (i = 0; i < length; i++) {
+		unsigned char c = (unsigned char)text[i];
+
+		if (is_unreserved(c)) {
+			out[used++] = text[i];
+			continue;
+		}
+		out[used++] = '%';
+		out[used++] = hex[c >> 4];
+		out[used++] = hex[c & 15];
+	}
+	return (used);
+}

@@ -1,0 +1,90 @@
+#include <stdio.h>
+#include <string.h>
+
+#include "lib/base/fault.h"
+
+/* Drop a character at the end that is not whole: its text was cut there. */
+static void
+cut_character(char * text)
+{
+	size_t end = strlen(text);
+	size_t start = end;
+	unsigned char first;
+	size_t length;
+
+	while (start > 0 && ((unsigned char)text[start - 1] & 0xc0) == 0x80)
+		start--;
+	if (start == 0)
+		return;
+	first = (unsigned char)text[--start];
+	length = first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : first >= 0xc0 ? 2 : 1;
+	if (start + length > end)
+		text[start] = '\0';
+}
+
+void
+fault_vset(struct fault * fault, enum fault_code code, uint64_t offset,
+    const char * pointer, const char * format, va_list arguments)
+{
+	size_t length = strlen(pointer);
+
+	if (fault->code != FAULT_NONE)
+		return;
+	fault->code = code;
+	fault->offset = offset;
+	if (length >= sizeof(fault->pointer)) {
+		length = sizeof(fault->pointer) - 1;
+		while (length > 0 && pointer[length] != '/')
+			length--;
+	}
+	memcpy(fault->pointer, pointer, length);
+	fault->pointer[length] = '\0';
+	vsnprintf(fault->detail, sizeof(fault->detail), format, arguments);
+	cut_character(fault->detail);
+}
+
+void
+fault_set(struct fault * fault, enum fault_code code, uint64_t offset,
+    const char * pointer, const char * format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	fault_vset(fault, code, offset, pointer, format, arguments);
+	va_end(arguments);
+}
+
+const char *
+fault_quote(char out[FAULT_QUOTE_MAX], const char * text, size_t length)
+{
+	static const char hex[] = "0123456789abcdef";
+	/* The longest piece is \xHH; an ellipsis and a quote may follow. */
+	const size_t room = FAULT_QUOTE_MAX - sizeof("...\"") - 4;
+	size_t used = 0;
+	size_t i;
+
+	out[used++] = '"';
+	for (i = 0; i < length && used <= room; i++) {
+		unsigned char c = (unsigned char)text[i];
+
+		if (c >= 0x20 && c < 0x7f && c != '"' && c != '\\') {
+			out[used++] = (char)c;
+			continue;
+		}
+		out[used++] = '\\';
+		if (c == '"' || c == '\\') {
+			out[used++] = (char)c;
+			continue;
+		}
+		out[used++] = 'x';
+		out[used++] = hex[c >> 4];
+		out[used++] = hex[c & 15];
+	}
+	if (i < length) {
+		memcpy(out + used, "...", 3);
+		used += 3;
+	}
+	out[used++] = '"';
+	out[used] = '\0';
+	return (out);
+}

@@ -1,0 +1,239 @@
+#include <float.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/json/json.h"
+#include "lib/base/number.h"
+
+/* A number is digits * 10^exponent; digits neither begin nor end with 0. */
+struct decimal {
+	bool negative;
+	const char * digits;		/* May have the '.' among them. */
+	size_t span;			/* Bytes from the first to the last. */
+	int64_t exponent;
+	int64_t count;			/* Digits among them; 0 for zero. */
+};
+
+/* Exponents beyond this make no difference to a text of 4 KiB. */
+#define EXPONENT_MAX 1000000
+
+static int64_t
+read_exponent(const char * text, const char * end)
+{
+	bool negative = false;
+	int64_t exponent = 0;
+
+	if (text < end && (*text == '+' || *text == '-'))
+		negative = *text++ == '-';
+	for (; text < end; text++)
+		if (exponent < EXPONENT_MAX)
+			exponent = exponent * 10 + (*text - '0');
+	return (negative ? -exponent : exponent);
+}
+
+static void
+decimal_read(struct decimal * decimal, const char * text, size_t length)
+{
+	const char * end = text + length;
+	const char * point = NULL;
+	const char * first = NULL;
+	const char * last = NULL;
+	const char * p;
+
+	decimal->negative = text[0] == '-';
+	for (p = text + decimal->negative; p < end; p++) {
+		if (*p == '.') {
+			point = p;
+			continue;
+		}
+		if (*p == 'e' || *p == 'E')
+			break;
+		if (*p != '0') {
+			first = first == NULL ? p : first;
+			last = p;
+		}
+	}
+	decimal->count = 0;
+	decimal->exponent = 0;
+	if (first == NULL)
+		return;
+	if (point == NULL)
+		point = p;
+	decimal->digits = first;
+	decimal->span = (size_t)(last - first) + 1;
+	decimal->count = last - first + 1 - (first < point && point < last);
+	/* The last digit's place: 0 for the one before the point. */
+	decimal->exponent = last < point ? point - last - 1 : point - last;
+	if (p < end)
+		decimal->exponent += read_exponent(p + 1, end);
+}
+
+static const char *
+count_slow(const char * text, size_t length, uint64_t * count)
+{
+	static const char range[] = "is not in 0..9007199254740991";
+	struct decimal decimal;
+	uint64_t value = 0;
+	size_t i;
+
+	decimal_read(&decimal, text, length);
+	*count = 0;
+	if (decimal.count == 0)
+		return (NULL);
+	if (decimal.exponent < 0)
+		return ("is not an integer");
+	if (decimal.negative || decimal.count + decimal.exponent > 16)
+		return (range);
+	for (i = 0; i < decimal.span; i++)
+		if (decimal.digits[i] != '.')
+			value = value * 10 +
+			    (uint64_t)(decimal.digits[i] - '0');
+	for (; decimal.exponent > 0; decimal.exponent--)
+		value *= 10;
+	if (value > NUMBER_COUNT_MAX)
+		return (range);
+	*count = value;
+	return (NULL);
+}
+
+const char *
+number_count(const char * text, size_t length, uint64_t * count)
+{
+	uint64_t value = 0;
+	size_t i;
+
+	/* What senders send: a few digits. */
+	if (length > 15)
+		return (count_slow(text, length, count));
+	for (i = 0; i < length; i++) {
+		unsigned int digit = (unsigned int)text[i] - '0';
+
+		if (digit > 9)
+			return (count_slow(text, length, count));
+		value = value * 10 + digit;
+	}
+	*count = value;
+	return (NULL);
+}
+
+bool
+number_is_integer(const char * text, size_t length)
+{
+	struct decimal decimal;
+
+	decimal_read(&decimal, text, length);
+	return (decimal.count == 0 || decimal.exponent >= 0);
+}
+
+/*
+ * A number of few digits, which is what most are: digits / 10^places.  Both are
+ * doubles without an error, so the quotient is the double nearest to it
+ * (Clinger, "How to Read Floating Point Numbers Accurately", 1990).
+ */
+#define SHORT_DIGITS 15
+#define SHORT_PLACES 18
+
+struct short_decimal {
+	bool negative;
+	uint64_t digits;
+	unsigned int places;		/* Digits after the point. */
+};
+
+static const uint64_t powers[SHORT_PLACES + 1] = {
+	1, 10, 100, 1000, 10000, 100000, 1000000, 10000000, 100000000,
+	1000000000, 10000000000, 100000000000, 1000000000000, 10000000000000,
+	100000000000000, 1000000000000000, 10000000000000000,
+	100000000000000000, 1000000000000000000,
+};
+
+static bool
+read_short(struct short_decimal * decimal, const char * text, size_t length)
+{
+	uint64_t value = 0;
+	size_t point = length;
+	size_t i = text[0] == '-';
+
+	decimal->negative = i > 0;
+	if (length > SHORT_PLACES + i)
+		return (false);
+	for (; i < length; i++) {
+		unsigned int digit = (unsigned int)text[i] - '0';
+
+		if (digit <= 9)
+			value = value * 10 + digit;
+		else if (text[i] == '.')
+			point = i;
+		else
+			return (false);
+	}
+	decimal->digits = value;
+	decimal->places = point == length ? 0 :
+	    (unsigned int)(length - point - 1);
+	return (value < powers[SHORT_DIGITS]);
+}
+
+bool
+number_double(const char * text, size_t length, double * number)
+{
+	char copy[JSON_NUMBER_MAX + 1];
+#if FLT_EVAL_METHOD == 0
+	struct short_decimal decimal;
+
+	if (read_short(&decimal, text, length)) {
+		*number = (double)decimal.digits /
+		    (double)powers[decimal.places];
+		*number = decimal.negative ? -*number : *number;
+		return (true);
+	}
+#endif
+	memcpy(copy, text, length);
+	copy[length] = '\0';
+	*number = strtod(copy, NULL);
+	return (isfinite(*number));
+}
+
+size_t
+number_text(char out[NUMBER_TEXT_MAX], double number)
+{
+	int precision;
+	int length = 0;
+
+	if (fabs(number) < 9007199254740992.0 && number == trunc(number))
+		return ((size_t)snprintf(out, NUMBER_TEXT_MAX, "%lld",
+		    (long long)number));
+	for (precision = 15; precision <= 17; precision++) {
+		length = snprintf(out, NUMBER_TEXT_MAX, "%.*g", precision,
+		    number);
+		if (strtod(out, NULL) == number)
+			break;
+	}
+	return ((size_t)length);
+}
+
+size_t
+number_canonical(char out[NUMBER_TEXT_MAX], const char * text, size_t length)
+{
+	struct short_decimal decimal;
+	double number;
+
+	/* Fewer digits than %.15g has come back as they were. */
+	if (read_short(&decimal, text, length) && decimal.digits > 0) {
+		while (decimal.places > 0 && text[length - 1] == '0') {
+			decimal.places--;
+			decimal.digits /= 10;
+			length--;
+		}
+		length -= decimal.places == 0 && text[length - 1] == '.';
+		/* What is below 0.0001 it writes with an exponent. */
+		if (decimal.places <= 4 ||
+		    decimal.digits >= powers[decimal.places - 4]) {
+			memcpy(out, text, length);
+			return (length);
+		}
+	}
+	if (!number_double(text, length, &number))
+		return (0);
+	return (number_text(out, number));
+}

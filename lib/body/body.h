@@ -1,0 +1,61 @@
+#ifndef FLAGTALLY_BODY_H
+#define FLAGTALLY_BODY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "lib/base/arena.h"
+#include "lib/body/validate.h"
+#include "lib/base/fault.h"
+#include "lib/tally/tally.h"
+
+/*
+ * The body of a request, from the bytes of the web server to a tally.  It is
+ * never held whole: memory grows with the number of distinct counters in it.
+ */
+struct body;
+
+enum body_encoding {
+	BODY_IDENTITY,
+	BODY_GZIP,
+	BODY_DEFLATE,
+};
+
+struct body_settings {
+	struct batch_settings batch;
+	uint64_t limit_body;		/* Bytes as sent; 0: no limit. */
+	uint64_t limit_inflated;	/* Bytes of JSON that a packed one may
+					 * come to; 0: no limit. */
+	uint64_t limit_ratio;		/* Of them to those sent; likewise. */
+};
+
+/* So many bytes may come of a packed body whatever their ratio. */
+#define BODY_RATIO_FLOOR ((uint64_t)1024 * 1024)
+
+/**
+ * body_create(arena, scratch, settings, encoding, tally, fault):
+ * Return the stream of a new body.  Its memory is taken from ${arena} and
+ * goes with it; ${scratch} is used for single elements.  What the body counts
+ * is added to the empty ${tally}, which means nothing before body_finish has
+ * returned true.  All but the body stay the caller's.
+ */
+struct body * body_create(struct arena * arena, struct arena * scratch,
+    const struct body_settings * settings, enum body_encoding encoding,
+    struct tally * tally, struct fault * fault);
+
+/**
+ * body_feed(body, bytes, length):
+ * Read the next ${length} bytes.  Return false, with the fault recorded, as
+ * soon as the body is at fault; it must not be fed again then.
+ */
+bool body_feed(struct body * body, const void * bytes, size_t length);
+
+/**
+ * body_finish(body, announced):
+ * The body has ended.  ${announced} is its length as the sender gave it, or
+ * -1 if it gave none.  Return true if the body was whole and valid; otherwise
+ * false, with the fault recorded.
+ */
+bool body_finish(struct body * body, int64_t announced);
+
+#endif

@@ -1,0 +1,172 @@
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <zlib.h>
+
+#include "lib/body/decompress.h"
+
+#define OUTPUT_SIZE 16384
+
+/* zlib's windowBits for each kind of stream. */
+#define BITS_GZIP (15 + 16)
+#define BITS_ZLIB 15
+#define BITS_RAW (-15)
+
+struct unpack {
+	z_stream zlib;
+	enum unpack_format format;
+	unsigned char first[2];		/* Until it is known what is sent. */
+	size_t seen;			/* Bytes so far, up to 2. */
+	bool ended;			/* A stream, or member, has ended. */
+	bool stopped;			/* Nobody takes any more. */
+	uint64_t before;		/* Bytes of the members before. */
+	unsigned char output[OUTPUT_SIZE];
+};
+
+static voidpf
+zlib_take(voidpf arena, uInt count, uInt size)
+{
+
+	return (arena_take(arena, (size_t)count * size));
+}
+
+static void
+zlib_give_back(voidpf arena, voidpf piece)
+{
+
+	/* The arena takes everything back when it is reset. */
+	(void)arena;
+	(void)piece;
+}
+
+struct unpack *
+unpack_create(struct arena * arena, enum unpack_format format)
+{
+	struct unpack * unpack = arena_take(arena, sizeof(*unpack));
+
+	memset(unpack, 0, sizeof(*unpack));
+	unpack->format = format;
+	unpack->zlib.zalloc = zlib_take;
+	unpack->zlib.zfree = zlib_give_back;
+	unpack->zlib.opaque = arena;
+	return (unpack);
+}
+
+/*
+ * "deflate" means the zlib format, but some send bare deflate.  A zlib header
+ * says so in its first byte and is a multiple of 31 (RFC 1950, section 2.2).
+ */
+static int
+window_bits(const struct unpack * unpack)
+{
+	unsigned int header = (unsigned int)unpack->first[0] << 8 |
+	    unpack->first[1];
+
+	if (unpack->format == UNPACK_GZIP)
+		return (BITS_GZIP);
+	if ((unpack->first[0] & 0x0f) == 8 && header % 31 == 0)
+		return (BITS_ZLIB);
+	return (BITS_RAW);
+}
+
+/* Hand on what has been unpacked, if there is any. */
+static bool
+hand_on(struct unpack * unpack, unpack_take * take, void * context)
+{
+	z_stream * zlib = &unpack->zlib;
+	size_t produced = OUTPUT_SIZE - zlib->avail_out;
+
+	zlib->next_out = unpack->output;
+	zlib->avail_out = OUTPUT_SIZE;
+	unpack->stopped = produced > 0 &&
+	    !take(context, unpack->output, produced);
+	return (!unpack->stopped);
+}
+
+/*
+ * Members of a byte each would make pieces of a byte, and what reads a long
+ * string in so many pieces takes long for it: what comes out is handed on when
+ * there is much, or no more of it.
+ */
+static const char *
+unpack_bytes(struct unpack * unpack, const unsigned char * bytes,
+    size_t length, unpack_take * take, void * context)
+{
+	z_stream * zlib = &unpack->zlib;
+	bool damaged, full;
+	int status;
+
+	/* zlib takes a pointer to bytes that it does not change. */
+	zlib->next_in = (z_const Bytef *)(uintptr_t)bytes;
+	zlib->avail_in = (uInt)length;
+	zlib->next_out = unpack->output;
+	zlib->avail_out = OUTPUT_SIZE;
+	do {
+		if (unpack->ended) {
+			if (zlib->avail_in == 0)
+				break;
+			if (unpack->format != UNPACK_GZIP)
+				return (hand_on(unpack, take, context) ?
+				    "something follows the compressed body" :
+				    NULL);
+			unpack->before += zlib->total_in;
+			if (inflateReset(zlib) != Z_OK)
+				abort();
+			unpack->ended = false;
+		}
+		status = inflate(zlib, Z_NO_FLUSH);
+		unpack->ended = status == Z_STREAM_END;
+		damaged = status != Z_OK && status != Z_STREAM_END &&
+		    status != Z_BUF_ERROR;
+		full = zlib->avail_out == 0;
+		/* Also what stands before the damage: the first fault wins. */
+		if ((damaged || full) && !hand_on(unpack, take, context))
+			return (NULL);
+		if (damaged)
+			return ("the compressed body is damaged");
+	} while (zlib->avail_in > 0 || full);
+	hand_on(unpack, take, context);
+	return (NULL);
+}
+
+const char *
+unpack_feed(struct unpack * unpack, const void * bytes, size_t length,
+    unpack_take * take, void * context)
+{
+	const unsigned char * next = bytes;
+	const char * why;
+
+	if (unpack->seen < sizeof(unpack->first)) {
+		while (length > 0 && unpack->seen < sizeof(unpack->first)) {
+			unpack->first[unpack->seen++] = *next++;
+			length--;
+		}
+		if (unpack->seen < sizeof(unpack->first))
+			return (NULL);
+		if (inflateInit2(&unpack->zlib, window_bits(unpack)) != Z_OK)
+			abort();
+		why = unpack_bytes(unpack, unpack->first,
+		    sizeof(unpack->first), take, context);
+		if (why != NULL)
+			return (why);
+	}
+	if (length == 0 || unpack->stopped)
+		return (NULL);
+	return (unpack_bytes(unpack, next, length, take, context));
+}
+
+uint64_t
+unpack_position(const struct unpack * unpack)
+{
+	/* inflate says in data_type how many bits it has taken ahead. */
+	uint64_t ahead = (uint64_t)(unpack->zlib.data_type & 63) / 8;
+
+	return (unpack->before + unpack->zlib.total_in - ahead);
+}
+
+bool
+unpack_complete(const struct unpack * unpack)
+{
+
+	return (unpack->ended);
+}

@@ -1,0 +1,595 @@
+#include <string.h>
+
+#include "lib/base/date.h"
+#include "lib/base/digest.h"
+#include "lib/body/element.h"
+#include "lib/base/number.h"
+
+bool
+element_problem(struct element_problem * problem, enum fault_code code,
+    const char * what, const char * why)
+{
+
+	problem->code = code;
+	problem->limit = FAULT_LIMIT_NONE;
+	problem->what = what;
+	problem->why = why;
+	return (false);
+}
+
+bool
+element_beyond(struct element_problem * problem, enum fault_code code,
+    enum fault_limit limit, const char * what)
+{
+
+	element_problem(problem, code, what, NULL);
+	problem->limit = limit;
+	return (false);
+}
+
+static bool
+invalid(struct element_problem * problem, const char * what)
+{
+
+	return (element_problem(problem, FAULT_INVALID, what, NULL));
+}
+
+struct element *
+element_create(struct arena * arena, struct arena * scratch,
+    const struct element_settings * settings, struct tally * tally)
+{
+	struct element * element = arena_take(arena, sizeof(*element));
+
+	memset(element, 0, sizeof(*element));
+	element->scratch = scratch;
+	element->settings = settings;
+	element->tally = tally;
+	return (element);
+}
+
+static void
+list_clear(struct element_list * list)
+{
+
+	list->first = NULL;
+	list->end = &list->first;
+	list->count = 0;
+	list->present = false;
+}
+
+static void
+begin_element(struct element * element, unsigned int slots,
+    unsigned int lists)
+{
+	unsigned int i;
+
+	arena_reset(element->scratch);
+	memset(element->text, 0, slots * sizeof(element->text[0]));
+	for (i = 0; i < lists; i++)
+		list_clear(&element->list[i]);
+	element->entries = 0;
+	element->borrowed_count = 0;
+}
+
+void
+element_piece(struct element * element, const char * text, size_t length)
+{
+
+	element->piece = text;
+	element->piece_length = length;
+}
+
+void
+element_piece_done(struct element * element)
+{
+	size_t i;
+
+	for (i = 0; i < element->borrowed_count; i++) {
+		struct text * text = element->borrowed[i];
+
+		text->bytes = arena_copy(element->scratch, text->bytes,
+		    text->length);
+	}
+	element->borrowed_count = 0;
+	element->piece = NULL;
+	element->piece_length = 0;
+}
+
+void
+element_begin(struct element * element, enum schema_meaning meaning)
+{
+
+	switch (meaning) {
+	case MEANS_METRIC:
+		begin_element(element, SLOT_METRIC_COUNT, LIST_METRIC_COUNT);
+		break;
+	case MEANS_APPLICATION:
+		begin_element(element, SLOT_COUNT, LIST_COUNT);
+		break;
+	case MEANS_IMPACT:
+		begin_element(element, SLOT_COUNT, 0);
+		element->alternative = EITHER;
+		element->first_sample = NULL;
+		element->samples_end = &element->first_sample;
+		break;
+	case MEANS_SAMPLE:
+		impact_sample_begin(element);
+		list_clear(&element->labels);
+		break;
+	case MEANS_BUCKET:
+		element->bound.bytes = NULL;
+		break;
+	case MEANS_STRATEGIES:
+		element->list[LIST_STRATEGIES].present = true;
+		break;
+	case MEANS_PROJECTS:
+		element->list[LIST_PROJECTS].present = true;
+		break;
+	case MEANS_CONNECT_VIA:
+		element->list[LIST_CONNECT_VIA].present = true;
+		break;
+	case MEANS_VIA:
+	case MEANS_NOTHING:
+		break;
+	}
+}
+
+struct element_item *
+element_append(struct element * element, struct element_list * list)
+{
+	struct element_item * item = arena_take(element->scratch,
+	    sizeof(*item));
+
+	memset(item, 0, sizeof(*item));
+	*list->end = item;
+	list->end = &item->next;
+	list->count++;
+	element->entries++;
+	return (item);
+}
+
+bool
+element_within_limits(const struct element * element,
+    struct element_problem * problem)
+{
+	size_t limit = element->settings->limit_counters;
+
+	if (limit > 0 && (element->entries > limit ||
+	    element->tally->counters > limit))
+		return (element_beyond(problem, FAULT_TOO_LARGE,
+		    FAULT_LIMIT_COUNTERS,
+		    "is beyond the limit of distinct counters"));
+	return (element_has_room(element, 0, problem));
+}
+
+bool
+element_has_room(const struct element * element, size_t size,
+    struct element_problem * problem)
+{
+	size_t limit = element->settings->limit_memory;
+
+	if (limit == 0 || arena_held(element->tally->arena) +
+	    arena_held(element->scratch) + size <= limit)
+		return (true);
+	return (element_beyond(problem, FAULT_TOO_LARGE, FAULT_LIMIT_MEMORY,
+	    "takes more memory than a body may (limit_memory)"));
+}
+
+/* Return whether there is room for one more; otherwise it is left out. */
+static bool
+is_within(struct element * element, size_t count, size_t limit,
+    enum tally_drop drop)
+{
+
+	if (limit == 0 || count < limit)
+		return (true);
+	element->tally->dropped[drop]++;
+	return (false);
+}
+
+bool
+element_may_report(struct element * element, const struct text * environment)
+{
+	const struct element_settings * settings = element->settings;
+
+	if (settings->any_environment ||
+	    (environment->length == settings->environment.length &&
+	    memcmp(environment->bytes, settings->environment.bytes,
+	    environment->length) == 0))
+		return (true);
+	element->tally->dropped[DROP_ENVIRONMENT]++;
+	return (false);
+}
+
+static bool
+in_piece(const struct element * element, const char * text)
+{
+
+	return ((uintptr_t)text - (uintptr_t)element->piece <
+	    element->piece_length);
+}
+
+/* A kept text lies in the piece; copy it, at once or when the piece goes. */
+static void
+borrow(struct element * element, struct text * kept)
+{
+
+	if (element->borrowed_count < ELEMENT_BORROWED_MAX)
+		element->borrowed[element->borrowed_count++] = kept;
+	else
+		kept->bytes = arena_copy(element->scratch, kept->bytes,
+		    kept->length);
+}
+
+/* Keep a text for as long as the element is read. */
+static void
+keep_any(struct element * element, struct text * kept, const char * text,
+    size_t length)
+{
+
+	kept->bytes = text;
+	kept->length = length;
+	if (in_piece(element, text))
+		borrow(element, kept);
+	else
+		kept->bytes = arena_copy(element->scratch, text, length);
+}
+
+void
+element_share(struct element * element, struct text * kept,
+    const struct text * from)
+{
+
+	*kept = *from;
+	if (in_piece(element, from->bytes))
+		borrow(element, kept);
+}
+
+static bool
+may_be_name(const struct element * element, size_t length,
+    struct element_problem * problem)
+{
+
+	return (length <= element->settings->limit_name ||
+	    element_beyond(problem, FAULT_INVALID, FAULT_LIMIT_NAME,
+	    "is longer than names may be (limit_name)"));
+}
+
+/* Keep a name, or what may be as long as one. */
+static bool
+keep(struct element * element, struct text * kept, const char * text,
+    size_t length, struct element_problem * problem)
+{
+
+	if (!may_be_name(element, length, problem))
+		return (false);
+	keep_any(element, kept, text, length);
+	return (true);
+}
+
+bool
+element_key(struct element * element, const char * text, size_t length,
+    struct element_problem * problem)
+{
+
+	return (keep(element, &element->key, text, length, problem));
+}
+
+static bool
+take_count(struct element * element, const struct schema_rule * rule,
+    unsigned int type, const char * text, size_t length,
+    struct element_problem * problem)
+{
+	const char * what = number_count(text, length,
+	    &element->count[rule->slot]);
+
+	(void)type;
+	return (what == NULL || invalid(problem, what));
+}
+
+static bool
+take_date(struct element * element, const char * text, size_t length,
+    int64_t * instant, struct element_problem * problem)
+{
+	const char * why;
+
+	if (date_parse_next(&element->date, text, length, instant, &why) == 0)
+		return (true);
+	return (element_problem(problem, FAULT_INVALID,
+	    "is not a date-time of RFC 3339", why));
+}
+
+static bool
+take_nothing(struct element * element, const struct schema_rule * rule,
+    unsigned int type, const char * text, size_t length,
+    struct element_problem * problem)
+{
+
+	(void)element;
+	(void)rule;
+	(void)type;
+	(void)text;
+	(void)length;
+	(void)problem;
+	return (true);
+}
+
+static bool
+take_text(struct element * element, const struct schema_rule * rule,
+    unsigned int type, const char * text, size_t length,
+    struct element_problem * problem)
+{
+
+	(void)type;
+	return (keep(element, &element->text[rule->slot], text, length,
+	    problem));
+}
+
+static bool
+take_timestamp(struct element * element, const struct schema_rule * rule,
+    unsigned int type, const char * text, size_t length,
+    struct element_problem * problem)
+{
+
+	(void)rule;
+	(void)type;
+	return (take_date(element, text, length, &element->timestamp,
+	    problem));
+}
+
+static bool
+take_sdk_type(const char * text, size_t length,
+    struct element_problem * problem)
+{
+	struct text type = { text, length };
+
+	if (text_is(&type, "frontend") || text_is(&type, "backend"))
+		return (true);
+	return (invalid(problem, "must be \"frontend\" or \"backend\""));
+}
+
+static bool
+take_variant(struct element * element, const struct schema_rule * rule,
+    unsigned int type, const char * text, size_t length,
+    struct element_problem * problem)
+{
+	struct element_item * item;
+	const char * what;
+	uint64_t count;
+
+	(void)rule;
+	(void)type;
+	if ((what = number_count(text, length, &count)) != NULL)
+		return (invalid(problem, what));
+	if (count == 0)
+		return (true);
+	item = element_append(element, &element->list[LIST_VARIANTS]);
+	element_share(element, &item->name, &element->key);
+	item->count = count;
+	return (element_within_limits(element, problem));
+}
+
+/* A number's text, which is what a label of that value is called. */
+static bool
+take_number_text(struct element * element, struct text * kept,
+    const char * text, size_t length, struct element_problem * problem)
+{
+	char number[NUMBER_TEXT_MAX];
+
+	kept->length = number_canonical(number, text, length);
+	if (kept->length == 0)
+		return (invalid(problem, "is too large for a double"));
+	kept->bytes = arena_copy(element->scratch, number, kept->length);
+	return (true);
+}
+
+static bool
+take_label(struct element * element, const struct schema_rule * rule,
+    unsigned int type, const char * text, size_t length,
+    struct element_problem * problem)
+{
+	size_t limit = element->settings->limit_labels;
+	struct element_item * item;
+
+	(void)rule;
+	if (limit > 0 && element->labels.count >= limit) {
+		/* What it is of then is another sample. */
+		element->sample->crowded = true;
+		return ((type == JSON_NUMBER ||
+		    may_be_name(element, length, problem)) &&
+		    element_within_limits(element, problem));
+	}
+	item = element_append(element, &element->labels);
+	element_share(element, &item->name, &element->key);
+	if (type == JSON_NUMBER ?
+	    !take_number_text(element, &item->value, text, length, problem) :
+	    !keep(element, &item->value, text, length, problem))
+		return (false);
+	return (element_within_limits(element, problem));
+}
+
+static bool
+take_number(struct element * element, const struct schema_rule * rule,
+    unsigned int type, const char * text, size_t length,
+    struct element_problem * problem)
+{
+	struct element_sample * sample = element->sample;
+	double * number = rule->alternative == NUMERIC ?
+	    &sample->value : &sample->sum;
+
+	if (type == JSON_NULL) {
+		sample->null[rule->alternative] = true;
+		return (true);
+	}
+	if (number_double(text, length, number))
+		return (true);
+	return (invalid(problem, "is too large for a double"));
+}
+
+static bool
+take_bound(struct element * element, const struct schema_rule * rule,
+    unsigned int type, const char * text, size_t length,
+    struct element_problem * problem)
+{
+	struct text bound = { text, length };
+
+	(void)rule;
+	if (type == JSON_NUMBER)
+		return (take_number_text(element, &element->bound, text,
+		    length, problem));
+	if (type == JSON_NULL)
+		element->sample->null[HISTOGRAM] = true;
+	else if (!text_is(&bound, "+Inf"))
+		return (invalid(problem, "must be a number or \"+Inf\""));
+	element->bound = text_of("+Inf");
+	return (true);
+}
+
+static bool
+take_token(struct element * element, const struct schema_rule * rule,
+    unsigned int type, const char * text, size_t length,
+    struct element_problem * problem)
+{
+	unsigned char digest[DIGEST_SIZE];
+
+	(void)rule;
+	(void)type;
+	if (!is_within(element, element->tally->tokens,
+	    element->settings->limit_tokens, DROP_TOKENS))
+		return (true);
+	digest_sha256(text, length, digest);
+	tally_token(element->tally, digest, sizeof(digest));
+	element->entries = 0;
+	return (element_within_limits(element, problem));
+}
+
+/* What is kept as its text, and is more than a text. */
+static bool
+take_checked(struct element * element, const struct schema_rule * rule,
+    unsigned int type, const char * text, size_t length,
+    struct element_problem * problem)
+{
+	int64_t instant;
+
+	(void)type;
+	if (rule->use == USE_SDK_TYPE &&
+	    !take_sdk_type(text, length, problem))
+		return (false);
+	if (rule->use == USE_DATE_TEXT &&
+	    !take_date(element, text, length, &instant, problem))
+		return (false);
+	if (rule->use == USE_INTEGER && !number_is_integer(text, length))
+		return (invalid(problem, "is not an integer"));
+	/* A metric's sdkType is checked but not kept. */
+	if (rule->slot != SLOT_COUNT)
+		keep_any(element, &element->text[rule->slot], text, length);
+	return (true);
+}
+
+/* Return whether a registration's list takes another item. */
+static bool
+list_takes(struct element * element, enum schema_list list)
+{
+	static const enum tally_drop drops[LIST_COUNT] = {
+		[LIST_STRATEGIES] = DROP_STRATEGIES,
+		[LIST_PROJECTS] = DROP_PROJECTS,
+		[LIST_CONNECT_VIA] = DROP_HOPS,
+	};
+
+	return (is_within(element, element->list[list].count,
+	    element->settings->limit_list[list], drops[list]));
+}
+
+static bool
+take_item(struct element * element, const struct schema_rule * rule,
+    unsigned int type, const char * text, size_t length,
+    struct element_problem * problem)
+{
+	enum schema_list list = (enum schema_list)rule->slot;
+
+	(void)type;
+	if (!may_be_name(element, length, problem))
+		return (false);
+	if (!list_takes(element, list))
+		return (true);
+	keep_any(element, &element_append(element, &element->list[list])->name,
+	    text, length);
+	return (element_within_limits(element, problem));
+}
+
+/*
+ * What is done with a value, for each use of it.  All take the same arguments,
+ * so that the compiler need only jump from one to the next.
+ */
+typedef bool take(struct element * element, const struct schema_rule * rule,
+    unsigned int type, const char * text, size_t length,
+    struct element_problem * problem);
+
+static take * const takes[] = {
+	[USE_NOTHING] = take_nothing,
+	[USE_TEXT] = take_text,
+	[USE_COUNT] = take_count,
+	[USE_INTEGER] = take_checked,
+	[USE_DATE_TEXT] = take_checked,
+	[USE_TIMESTAMP] = take_timestamp,
+	[USE_SDK_TYPE] = take_checked,
+	[USE_IMPACT_TYPE] = impact_take_type,
+	[USE_VARIANT] = take_variant,
+	[USE_LABEL] = take_label,
+	[USE_LIST_ITEM] = take_item,
+	[USE_NUMBER] = take_number,
+	[USE_BOUND] = take_bound,
+	[USE_TOKEN] = take_token,
+};
+
+bool
+element_take(struct element * element, const struct schema_rule * rule,
+    unsigned int type, const char * text, size_t length,
+    struct element_problem * problem)
+{
+
+	return (takes[rule->use](element, rule, type, text, length, problem));
+}
+
+static void
+end_via(struct element * element)
+{
+	struct element_item * item;
+
+	if (!list_takes(element, LIST_CONNECT_VIA))
+		return;
+	item = element_append(element, &element->list[LIST_CONNECT_VIA]);
+	element_share(element, &item->name, &element->text[SLOT_VIA_APP_NAME]);
+	element_share(element, &item->value,
+	    &element->text[SLOT_VIA_INSTANCE_ID]);
+}
+
+bool
+element_end(struct element * element, enum schema_meaning meaning,
+    struct element_problem * problem)
+{
+
+	switch (meaning) {
+	case MEANS_METRIC:
+		return (metric_count(element, problem));
+	case MEANS_APPLICATION:
+		return (registration_count(element, problem));
+	case MEANS_IMPACT:
+		return (impact_count(element, problem));
+	case MEANS_SAMPLE:
+		impact_sample_end(element);
+		return (element_within_limits(element, problem));
+	case MEANS_BUCKET:
+		impact_bucket_end(element);
+		return (element_within_limits(element, problem));
+	case MEANS_VIA:
+		end_via(element);
+		return (element_within_limits(element, problem));
+	case MEANS_STRATEGIES:
+	case MEANS_PROJECTS:
+	case MEANS_CONNECT_VIA:
+	case MEANS_NOTHING:
+		break;
+	}
+	return (true);
+}

@@ -1,0 +1,52 @@
+#include "lib/base/date.h"
+#include "lib/body/element.h"
+
+/* Part of the element may have been counted, so the body is lost. */
+static bool
+overflow(struct element_problem * problem)
+{
+
+	return (element_problem(problem, FAULT_OVERFLOW,
+	    "makes a sum of counts exceed 9007199254740991", NULL));
+}
+
+static bool
+count_variants(struct element * element, struct tally_node * feature,
+    struct element_problem * problem)
+{
+	const struct element_item * item = element->list[LIST_VARIANTS].first;
+
+	for (; item != NULL; item = item->next) {
+		struct tally_node * variant = tally_child(element->tally,
+		    feature, TALLY_VARIANT, item->name.bytes,
+		    item->name.length);
+
+		if (!tally_add(element->tally, &variant->count, item->count))
+			return (overflow(problem));
+	}
+	return (true);
+}
+
+bool
+metric_count(struct element * element, struct element_problem * problem)
+{
+	const struct text * text = element->text;
+	uint64_t yes = element->count[COUNT_YES];
+	uint64_t no = element->count[COUNT_NO];
+	struct tally_node * feature;
+	int64_t period;
+
+	if (!element_may_report(element, &text[SLOT_ENVIRONMENT]))
+		return (true);
+	if (yes == 0 && no == 0 && element->list[LIST_VARIANTS].count == 0)
+		return (true);
+	period = element->settings->by_hour ?
+	    date_hour(element->timestamp) : date_day(element->timestamp);
+	feature = tally_feature(element->tally, &text[SLOT_ENVIRONMENT],
+	    &text[SLOT_APP_NAME], period, &text[SLOT_FEATURE_NAME]);
+	if (!tally_add(element->tally, &feature->yes, yes) ||
+	    !tally_add(element->tally, &feature->no, no))
+		return (overflow(problem));
+	return (count_variants(element, feature, problem) &&
+	    element_within_limits(element, problem));
+}

@@ -1,0 +1,50 @@
+#ifndef FLAGTALLY_PROMETHEUS_H
+#define FLAGTALLY_PROMETHEUS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "lib/base/arena.h"
+
+/*
+ * Names and labels as Prometheus's text format writes them (Prometheus,
+ * "Exposition formats", text-based format 0.0.4).
+ */
+
+/* A label before its name has been made one of Prometheus's. */
+struct prometheus_label {
+	const char * name;
+	size_t name_length;
+	const char * value;
+	size_t value_length;
+};
+
+/**
+ * prometheus_name(out, text, length):
+ * Write to ${out}, which has room for ${length} bytes, the name that Unleash
+ * makes of the UTF-8 ${text}: each of its UTF-16 code units that is not a
+ * letter or digit of ASCII or an underscore becomes an underscore.  Return
+ * the name's length, or 0 if it would be empty or begin with a digit and so
+ * is no name.
+ */
+size_t prometheus_name(char * out, const char * text, size_t length);
+
+/**
+ * prometheus_labels(arena, labels, count, length, left_out):
+ * Make the names of the ${count} ${labels} Prometheus names (in place), sort
+ * them, and return `a="b",c="d"`, taken from ${arena}, its length in
+ * ${length}.  Of labels with one name the last counts.  Labels whose name is
+ * none are left out; their number goes to ${left_out}.
+ */
+char * prometheus_labels(struct arena * arena,
+    struct prometheus_label * labels, size_t count, size_t * length,
+    size_t * left_out);
+
+/**
+ * prometheus_has_label(labels, count, name):
+ * Return whether ${labels}, as prometheus_labels has left them, has ${name}.
+ */
+bool prometheus_has_label(const struct prometheus_label * labels,
+    size_t count, const char * name);
+
+#endif

@@ -1,0 +1,185 @@
+#ifndef FLAGTALLY_SCHEMA_H
+#define FLAGTALLY_SCHEMA_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "lib/base/text.h"
+
+/*
+ * The schema of a body (BatchMetricsRequestBody) as data: what may stand
+ * where.  What a value means, once it is of the right type, is element.c's.
+ */
+
+/* Types of JSON values, as bits. */
+enum {
+	JSON_NULL = 1,
+	JSON_BOOLEAN = 2,
+	JSON_NUMBER = 4,
+	JSON_STRING = 8,
+	JSON_OBJECT = 16,
+	JSON_ARRAY = 32,
+};
+
+/* What element.c does with a value; the number is that of its table. */
+enum schema_use {
+	USE_NOTHING,		/* It only has to be of the right type. */
+	USE_TEXT,		/* Keep it in the rule's slot. */
+	USE_COUNT,		/* Likewise, an integer in 0..2^53-1. */
+	USE_INTEGER,		/* Likewise, any integer, as its text. */
+	USE_DATE_TEXT,		/* Likewise, a date-time, as its text. */
+	USE_TIMESTAMP,		/* A metric's date-time. */
+	USE_SDK_TYPE,		/* frontend or backend. */
+	USE_IMPACT_TYPE,	/* counter, gauge or histogram. */
+	USE_VARIANT,		/* The count of the variant named by the key. */
+	USE_LABEL,		/* The value of the label named by the key. */
+	USE_LIST_ITEM,		/* A string in the slot's list. */
+	USE_NUMBER,		/* A sample's value or sum; may be null. */
+	USE_BOUND,		/* A bucket's le; may be null. */
+	USE_TOKEN,		/* A token that was seen. */
+};
+
+/* Where the text of a member is kept while its element is read. */
+enum schema_slot {
+	/* Of metrics and applications. */
+	SLOT_APP_NAME,
+	SLOT_ENVIRONMENT,
+	SLOT_FEATURE_NAME,
+	SLOT_METRIC_COUNT,		/* Slots that a metric uses. */
+	SLOT_INSTANCE_ID = SLOT_METRIC_COUNT,
+	SLOT_CONNECTION_ID,
+	SLOT_INTERVAL,
+	SLOT_STARTED,
+	SLOT_SDK_VERSION,
+	SLOT_SDK_TYPE,
+	SLOT_SDK_FLAVOR,
+	SLOT_SDK_FLAVOR_VERSION,
+	SLOT_YGGDRASIL_VERSION,
+	SLOT_PLATFORM_NAME,
+	SLOT_PLATFORM_VERSION,
+	/* Of impact metrics. */
+	SLOT_NAME,
+	SLOT_HELP,
+	/* Of the items of connectVia. */
+	SLOT_VIA_APP_NAME,
+	SLOT_VIA_INSTANCE_ID,
+	SLOT_COUNT,
+};
+
+/* Lists of an element, and the counts of metrics, samples and buckets. */
+enum schema_list {
+	LIST_VARIANTS,
+	LIST_METRIC_COUNT,		/* Lists that a metric uses. */
+	LIST_STRATEGIES = LIST_METRIC_COUNT,
+	LIST_PROJECTS,
+	LIST_CONNECT_VIA,
+	LIST_COUNT,
+};
+
+enum schema_count {
+	COUNT_YES,
+	COUNT_NO,
+	COUNT_SAMPLE,
+	COUNT_BUCKET,
+	COUNT_COUNT,
+};
+
+/*
+ * A sample is either of a counter or gauge, or of a histogram; until its
+ * metric's type is known it may still be both.
+ */
+enum schema_alternative {
+	EITHER,
+	NUMERIC,
+	HISTOGRAM,
+	ALTERNATIVE_COUNT,
+};
+
+struct schema_rule {
+	struct text name;		/* Of the member; none for items. */
+	unsigned int quiet;		/* Types with which nothing is to do, */
+	unsigned int accepts;		/* of those that it may have. */
+	enum schema_use use;
+	unsigned int slot;		/* A slot, list or count. */
+	enum schema_alternative alternative;
+	bool element;			/* An element of the body's arrays. */
+	const struct schema_shape * shape;	/* Of an object or array. */
+};
+
+enum schema_shape_kind {
+	SHAPE_ANY,			/* Anything inside is skipped. */
+	SHAPE_OBJECT,			/* Members by name. */
+	SHAPE_MAP,			/* Any names, all of one rule. */
+	SHAPE_ARRAY,
+};
+
+/* What element.c does at an object's or array's beginning and end. */
+enum schema_meaning {
+	MEANS_NOTHING,
+	MEANS_APPLICATION,
+	MEANS_METRIC,
+	MEANS_IMPACT,
+	MEANS_SAMPLE,
+	MEANS_BUCKET,
+	MEANS_VIA,
+	MEANS_STRATEGIES,
+	MEANS_PROJECTS,
+	MEANS_CONNECT_VIA,
+};
+
+struct schema_shape {
+	enum schema_shape_kind kind;
+	enum schema_meaning meaning;
+	const struct schema_rule * rules;	/* Of an object's members, and
+						 * one that is of none. */
+	unsigned int count;
+	const struct schema_rule * items;	/* Of an array or map. */
+	uint32_t required;			/* Members, as bits. */
+};
+
+/* The rule of the whole body, and what nobody looks at. */
+extern const struct schema_rule schema_body;
+extern const struct schema_rule schema_ignored;
+extern const struct schema_shape schema_any;
+
+/* The rule of no member: no name is its. */
+extern const struct schema_rule schema_nothing;
+
+/*
+ * The shapes of a sample.  Where the type of its metric has yet to come
+ * (EITHER) it may have the members of both alternatives, and what it requires
+ * is settled later (schema_sample_required).
+ */
+extern const struct schema_shape schema_sample[ALTERNATIVE_COUNT];
+
+/* Members that a sample must have, for each alternative. */
+extern const uint32_t schema_sample_required[ALTERNATIVE_COUNT];
+
+/**
+ * schema_is(rule, name, length):
+ * Return whether a rule is that of the member with this name.
+ */
+static inline bool
+schema_is(const struct schema_rule * rule, const char * name, size_t length)
+{
+
+	return (rule->name.length == length &&
+	    text_same(rule->name.bytes, name, length));
+}
+
+/**
+ * schema_member(shape, name, length):
+ * Return the index of the member of an object's shape with that name, or
+ * shape->count if it has none.
+ */
+unsigned int schema_member(const struct schema_shape * shape,
+    const char * name, size_t length);
+
+/**
+ * schema_expected(accepts):
+ * Return what a rule accepts as a static text ("a string or null").
+ */
+const char * schema_expected(unsigned int accepts);
+
+#endif

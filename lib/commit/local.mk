@@ -1,0 +1,4 @@
+lib_libflagtally_a_SOURCES += \
+	lib/commit/commit.c lib/commit/commit.h lib/commit/replay.c \
+	lib/commit/replay.h lib/commit/store.c lib/commit/store.h \
+	lib/commit/verdict.c lib/commit/verdict.h

@@ -1,0 +1,478 @@
+#include <ctype.h>
+#include <errno.h>
+#include <ini.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <unistd.h>
+
+#include "lib/base/alloc.h"
+#include "lib/config/config.h"
+#include "lib/base/digest.h"
+#include "lib/json/json.h"
+#include "lib/config/config_file.h"
+#include "lib/base/log.h"
+#include "lib/config/units.h"
+#include "lib/base/escape.h"
+#include "lib/base/secret.h"
+#include "lib/config/edit_distance.h"
+#include "lib/redis/redis_url.h"
+
+#ifndef LOCALSTATEDIR
+#define LOCALSTATEDIR "/var"
+#endif
+
+#define VARIABLE_PREFIX "FLAGTALLY_"
+
+/* The table of all keys, which needs what is above. */
+#include "lib/config/config_keys.h"
+
+#define KEY_COUNT (sizeof(keys) / sizeof(keys[0]))
+
+/* Where a value came from: a file's line, a variable, or the default. */
+struct config_origin {
+	enum { FROM_DEFAULT, FROM_FILE, FROM_VARIABLE } from;
+	int line;
+};
+
+/* What the callbacks need to know. */
+struct loading {
+	struct config * config;
+	struct config_error * error;
+	bool failed;
+	FILE * file;
+	int line;
+};
+
+__attribute__((format(printf, 2, 3)))
+static void
+fail(struct loading * loading, const char * format, ...)
+{
+	va_list arguments;
+
+	if (loading->failed)
+		return;
+	loading->failed = true;
+	va_start(arguments, format);
+	vsnprintf(loading->error->text, sizeof(loading->error->text), format,
+	    arguments);
+	va_end(arguments);
+}
+
+static void *
+member(struct config * config, const struct key * key)
+{
+
+	return ((char *)config + key->offset);
+}
+
+static const struct key *
+find_key(const char * name)
+{
+	size_t i;
+
+	for (i = 0; i < KEY_COUNT; i++)
+		if (strcmp(keys[i].name, name) == 0)
+			return (&keys[i]);
+	return (NULL);
+}
+
+/* Text that says which key may have been meant, or nothing. */
+static const char *
+perhaps(const char * name, char out[80])
+{
+	size_t best = 4;		/* Farther is no misspelling. */
+	size_t i, away;
+
+	out[0] = '\0';
+	for (i = 0; i < KEY_COUNT; i++) {
+		away = spelling_distance(name, keys[i].name);
+		if (away >= best)
+			continue;
+		best = away;
+		snprintf(out, 80, "; perhaps %s was meant", keys[i].name);
+	}
+	return (out);
+}
+
+static const char *
+read_choice(const struct key * key, const char * text, uint64_t * number)
+{
+
+	for (*number = 0; key->choices[*number] != NULL; ++*number)
+		if (strcmp(key->choices[*number], text) == 0)
+			return (NULL);
+	return ("has no such value");
+}
+
+/* Read a key's value.  Return NULL, or what is wrong with it. */
+static const char *
+set_value(struct config * config, const struct key * key, const char * text)
+{
+	uint64_t * number = member(config, key);
+	char ** string = member(config, key);
+
+	switch (key->type) {
+	case TYPE_TEXT:
+		free(*string);
+		*string = alloc_string(text);
+		return (NULL);
+	case TYPE_CHOICE:
+		return (read_choice(key, text, number));
+	case TYPE_QUANTITY:
+		break;
+	}
+	return (quantity_parse(text, key->quantity, key->least, key->most,
+	    number));
+}
+
+#define EXPECTED_MAX 100
+
+/* What a key may be, for whoever gave it something else. */
+static const char *
+expected(const struct key * key, char out[EXPECTED_MAX])
+{
+	size_t used = 0;
+	size_t i;
+
+	if (key->type == TYPE_QUANTITY)
+		return (quantity_range(out, key->quantity, key->least,
+		    key->most));
+	for (i = 0; key->choices[i] != NULL && used < EXPECTED_MAX; i++)
+		used += (size_t)snprintf(out + used, EXPECTED_MAX - used,
+		    "%s%s", i == 0 ? "" : ", ", key->choices[i]);
+	return (out);
+}
+
+static struct config_origin *
+origin_of(struct config * config, const struct key * key)
+{
+
+	return (&config->origins[key - keys]);
+}
+
+/* A path in the file is relative to it, whoever starts us, and where. */
+static void
+place_beside(struct config * config, const struct key * key)
+{
+	const char * slash = strrchr(config->file, '/');
+	char ** text = member(config, key);
+	char path[PATH_MAX];
+
+	if ((key->offset != AT(tokens) && key->offset != AT(spool) &&
+	    key->offset != AT(redis_password_file)) || slash == NULL ||
+	    (*text)[0] == '/' || (*text)[0] == '\0')
+		return;
+	snprintf(path, sizeof(path), "%.*s/%s", (int)(slash - config->file),
+	    config->file, *text);
+	free(*text);
+	*text = alloc_string(path);
+}
+
+static int
+take_line(void * context, const char * section, const char * name,
+    const char * value)
+{
+	struct loading * loading = context;
+	struct config * config = loading->config;
+	int line = loading->line;
+	const struct key * key = find_key(name);
+	struct config_origin * origin;
+	const char * why;
+	char meant[80], may[EXPECTED_MAX];
+
+	(void)section;
+	if (key == NULL) {
+		fail(loading, "%s:%d: unknown key %s%s", config->file, line,
+		    name, perhaps(name, meant));
+		return (0);
+	}
+	origin = origin_of(config, key);
+	if (origin->from == FROM_FILE) {
+		fail(loading, "%s:%d: %s stands in line %d already",
+		    config->file, line, name, origin->line);
+		return (0);
+	}
+	origin->from = FROM_FILE;
+	origin->line = line;
+	why = set_value(config, key, value);
+	if (why != NULL)
+		fail(loading, "%s:%d: %s %s; it may be %s", config->file,
+		    line, name, why, expected(key, may));
+	place_beside(config, key);
+	return (why == NULL);
+}
+
+/* inih knows sections, we do not; it does not tell of one without a key. */
+static void
+refuse_section(struct loading * loading, const char * line)
+{
+	const char * text = line;
+
+	/* A file may begin with a byte-order mark. */
+	if (loading->line == 1 && strncmp(text, "\xef\xbb\xbf", 3) == 0)
+		text += 3;
+	if (*text == '[')
+		fail(loading, "%s:%d: there are no sections, but %.*s stands "
+		    "here", loading->config->file, loading->line,
+		    (int)strcspn(text, "\r\n"), text);
+}
+
+/*
+ * Reads a line for inih, which does not always tell its number, and would take
+ * an indented line for more of the value before.
+ */
+static char *
+read_line(char * text, int size, void * context)
+{
+	struct loading * loading = context;
+	int length = 0;
+	int c = EOF;
+
+	while (length < size - 1 && (c = getc(loading->file)) != EOF) {
+		if (length == 0 && (c == ' ' || c == '\t'))
+			continue;
+		text[length++] = (char)c;
+		if (c == '\n' || c == '\0')
+			break;
+	}
+	text[length] = '\0';
+	loading->line++;
+	if (c == '\0')
+		fail(loading, "%s:%d: there is a NUL in this line",
+		    loading->config->file, loading->line);
+	else if (length == size - 1 && c != '\n')
+		fail(loading, "%s:%d: the line is too long: it may have %d "
+		    "bytes", loading->config->file, loading->line, size - 2);
+	refuse_section(loading, text);
+	return (loading->failed || length == 0 ? NULL : text);
+}
+
+static void
+load_file(struct loading * loading)
+{
+	const char * name = loading->config->file;
+	char buffer[4096];
+	int result;
+
+	loading->file = fopen(name, "re");
+	if (loading->file == NULL) {
+		fail(loading, "%s: %s", name, strerror(errno));
+		return;
+	}
+	/* Our own buffer, so that it can be wiped: of a password in redis. */
+	setvbuf(loading->file, buffer, _IOFBF, sizeof(buffer));
+	result = ini_parse_stream(read_line, loading, take_line, loading);
+	if (ferror(loading->file))
+		fail(loading, "%s cannot be read: %s", name, strerror(errno));
+	if (result != 0)
+		fail(loading, "%s:%d: neither key = value nor a comment",
+		    name, result);
+	fclose(loading->file);
+	digest_wipe(buffer, sizeof(buffer));
+}
+
+static void
+take_variable(struct loading * loading, const char * variable)
+{
+	size_t length = strcspn(variable, "=");
+	char name[64];
+	char meant[80], may[EXPECTED_MAX];
+	const struct key * key;
+	const char * why;
+	size_t i;
+
+	if (length < strlen(VARIABLE_PREFIX) || variable[length] == '\0')
+		return;
+	/* No key is as long as what does not fit. */
+	for (i = strlen(VARIABLE_PREFIX); i < length &&
+	    i - strlen(VARIABLE_PREFIX) < sizeof(name) - 1; i++)
+		name[i - strlen(VARIABLE_PREFIX)] =
+		    (char)tolower((unsigned char)variable[i]);
+	name[i - strlen(VARIABLE_PREFIX)] = '\0';
+	key = i == length ? find_key(name) : NULL;
+	if (key == NULL) {
+		fail(loading, "unknown variable %.*s%s", (int)length,
+		    variable, perhaps(name, meant));
+		return;
+	}
+	why = set_value(loading->config, key, variable + length + 1);
+	if (why != NULL)
+		fail(loading, "%.*s %s; it may be %s", (int)length, variable,
+		    why, expected(key, may));
+	origin_of(loading->config, key)->from = FROM_VARIABLE;
+}
+
+static void
+load_variables(struct loading * loading, char * const * environment)
+{
+
+	for (; *environment != NULL; environment++)
+		if (strncmp(*environment, VARIABLE_PREFIX,
+		    strlen(VARIABLE_PREFIX)) == 0 &&
+		    strncmp(*environment, LOCATE_VARIABLE "=",
+		    strlen(LOCATE_VARIABLE "=")) != 0)
+			take_variable(loading, *environment);
+}
+
+static void
+load_defaults(struct config * config)
+{
+	size_t i;
+
+	for (i = 0; i < KEY_COUNT; i++)
+		if (set_value(config, &keys[i], keys[i].initial) != NULL)
+			abort();
+}
+
+static void
+read_password(struct loading * loading)
+{
+	struct config * config = loading->config;
+	char why[200];
+
+	if (config->redis.password != NULL &&
+	    config->redis.password[0] != '\0') {
+		fail(loading, "a password in redis and redis_password_file "
+		    "are one too many");
+		return;
+	}
+	secret_wipe(config->redis.password);
+	config->redis.password = secret_read(config->redis_password_file, why,
+	    sizeof(why));
+	if (config->redis.password == NULL)
+		fail(loading, "%s: %s", config->redis_password_file, why);
+}
+
+/* From here on the password stands in one place. */
+static void
+check_redis(struct loading * loading)
+{
+	struct config * config = loading->config;
+	char * url = config->redis_url;
+	const char * why = url_parse_redis(url, &config->redis);
+
+	if (why != NULL)
+		fail(loading, "redis is not a URL of a Redis server: %s", why);
+	if (config->redis_password_file[0] != '\0')
+		read_password(loading);
+	else if (config->redis.user != NULL && config->redis.password == NULL)
+		fail(loading, "redis names a user without a password, and "
+		    "there is no redis_password_file");
+	config->redis_url = secret_mask(url);
+	secret_wipe(url);
+#ifndef HAVE_HIREDIS_SSL
+	if (config->redis.tls)
+		fail(loading, "redis asks for TLS (rediss://), and this "
+		    "program was built without");
+#endif
+}
+
+/* What no key can say alone. */
+static void
+check(struct loading * loading)
+{
+	struct config * config = loading->config;
+
+	check_redis(loading);
+	if (config->retention_hour < 1000 && config->retention_day < 1000)
+		fail(loading, "retention_hour and retention_day are both 0: "
+		    "nothing would be counted");
+	if (config->ack == CONFIG_ACK_SPOOL && config->spool[0] == '\0')
+		fail(loading, "ack is spool, but spool is empty");
+	if (strpbrk(config->prefix, "{}") != NULL)
+		fail(loading, "prefix has a brace in it, which would change "
+		    "the hash tags of all keys");
+	if (config->path_prefix[0] != '\0' && config->path_prefix[0] != '/')
+		fail(loading, "path_prefix does not begin with /");
+}
+
+struct config *
+config_load(const char * path, const char * program,
+    char * const * environment, struct config_error * error)
+{
+	struct config * config = alloc_zeroed(1, sizeof(*config));
+	struct loading loading = { .config = config, .error = error };
+
+	config->origins = alloc_zeroed(KEY_COUNT, sizeof(*config->origins));
+	config->file = locate_config(path, program, environment);
+	load_defaults(config);
+	if (config->file != NULL)
+		load_file(&loading);
+	if (!loading.failed)
+		load_variables(&loading, environment);
+	if (!loading.failed)
+		check(&loading);
+	if (loading.failed) {
+		config_free(config);
+		return (NULL);
+	}
+	return (config);
+}
+
+static void
+print_value(const struct config * config, const struct key * key,
+    FILE * file)
+{
+	const char * at = (const char *)config + key->offset;
+	char written[QUANTITY_TEXT_MAX];
+	uint64_t number;
+
+	if (key->type == TYPE_TEXT) {
+		const char * text;
+
+		memcpy(&text, at, sizeof(text));
+		quote_print(file, text);
+		return;
+	}
+	memcpy(&number, at, sizeof(number));
+	fputs(key->type == TYPE_CHOICE ? key->choices[number] :
+	    quantity_format(written, key->quantity, number), file);
+}
+
+void
+config_print(const struct config * config, FILE * file)
+{
+	size_t i;
+
+	for (i = 0; i < KEY_COUNT; i++) {
+		const struct config_origin * origin = &config->origins[i];
+		char variable[64];
+		size_t j;
+
+		snprintf(variable, sizeof(variable), "%s%s", VARIABLE_PREFIX,
+		    keys[i].name);
+		for (j = 0; variable[j] != '\0'; j++)
+			variable[j] = (char)toupper((unsigned char)variable[j]);
+		fprintf(file, "%s = ", keys[i].name);
+		print_value(config, &keys[i], file);
+		if (origin->from == FROM_FILE) {
+			fputs(" ; ", file);
+			quote_print(file, config->file);
+			fprintf(file, ":%d\n", origin->line);
+		} else
+			fprintf(file, " ; %s\n", origin->from ==
+			    FROM_VARIABLE ? variable : "default");
+	}
+}
+
+void
+config_free(struct config * config)
+{
+	size_t i;
+
+	if (config == NULL)
+		return;
+	for (i = 0; i < KEY_COUNT; i++)
+		if (keys[i].type == TYPE_TEXT)
+			secret_wipe(*(char **)member(config, &keys[i]));
+	free(config->redis.unix_path);
+	free(config->redis.host);
+	free(config->redis.user);
+	secret_wipe(config->redis.password);
+	free(config->origins);
+	free(config->file);
+	free(config);
+}

@@ -1,0 +1,16 @@
+#ifndef FLAGTALLY_CONFIG_FILE_H
+#define FLAGTALLY_CONFIG_FILE_H
+
+/* The variable that names the configuration file. */
+#define LOCATE_VARIABLE "FLAGTALLY_CONFIG"
+
+/**
+ * locate_config(path, program, environment):
+ * Return the path of the configuration file: ${path}, else what LOCATE_VARIABLE
+ * names, else the one in the directory of the file ${program} or in the
+ * system's if it is there, else NULL.  The caller frees it.
+ */
+char * locate_config(const char * path, const char * program,
+    char * const * environment);
+
+#endif

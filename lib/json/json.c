@@ -1,0 +1,572 @@
+#include <stdio.h>
+#include <string.h>
+#include <unistr.h>
+#include <yajl/yajl_parse.h>
+
+#include "lib/json/json.h"
+#include "lib/json/json_token.h"
+#include "lib/json/json_path.h"
+#include "lib/json/json_strict.h"
+#include "lib/json/json_error.h"
+
+/*
+ * Where a fault is nobody needs to know while all goes well.  So the reader
+ * keeps what costs nothing: where the latest bracket opened (mark), from which
+ * the token at hand can be found again, and what stood at the end of a piece
+ * that we no longer have (lexeme).
+ */
+
+/*
+ * yajl scans a string that spans pieces again from its start with each piece,
+ * so an endless string would cost quadratic time before the limit on its
+ * length could be seen.  Every byte of a string takes at most six in the body.
+ */
+#define RAW_STRING_MAX (JSON_STRING_MAX * 6 + 2)
+
+/* Whether the object at hand is within a member, and what has its name. */
+enum member {
+	NOT_NAMED,
+	NAMED_BY_RULE,
+	NAMED_BY_PATH,
+};
+
+struct json {
+	struct json_cursor cursor;
+	struct path path;
+	enum member member;
+	bool ascii;			/* What is being read has no others. */
+	const struct json_handler * handler;
+	void * context;
+	struct fault * fault;
+	yajl_handle yajl;
+	yajl_alloc_funcs allocator;
+	struct strict strict;
+
+	const char * piece;		/* What is being read, */
+	size_t piece_length;
+	uint64_t base;			/* and where its first byte is. */
+
+	struct lexeme lexeme;		/* The token that the base is within. */
+	uint64_t mark;			/* Where a bracket opened last. */
+	bool closing;			/* An object or array ends that */
+	uint64_t closing_start;		/* has opened here. */
+	uint64_t end;			/* Of the text's one value. */
+};
+
+/*
+ * yajl's memory comes from the arena.  Its realloc is not told the old size,
+ * so each piece is preceded by its own.
+ */
+union piece_header {
+	size_t size;
+	_Alignas(ARENA_ALIGNMENT) unsigned char alignment;
+};
+
+static void *
+yajl_take(void * context, size_t size)
+{
+	struct arena * arena = context;
+	union piece_header * header = arena_take(arena,
+	    sizeof(*header) + size);
+
+	header->size = size;
+	return (header + 1);
+}
+
+static void *
+yajl_take_again(void * context, void * old, size_t size)
+{
+	void * new = yajl_take(context, size);
+	const union piece_header * header = old;
+	size_t old_size;
+
+	if (old != NULL) {
+		old_size = header[-1].size;
+		memcpy(new, old, old_size < size ? old_size : size);
+	}
+	return (new);
+}
+
+static void
+yajl_give_back(void * context, void * piece)
+{
+
+	/* The arena takes everything back when it is reset. */
+	(void)context;
+	(void)piece;
+}
+
+static uint64_t
+consumed(const struct json * json)
+{
+
+	return (json->base + yajl_get_bytes_consumed(json->yajl));
+}
+
+/* Find the latest token that begins before ${end}. */
+static void
+find_token(const struct json * json, struct lexeme * lexeme, uint64_t end)
+{
+	static const struct lexeme none;
+	uint64_t from = json->base;
+
+	*lexeme = json->lexeme;
+	if (json->mark >= json->base) {
+		*lexeme = none;
+		from = json->mark;
+	}
+	if (end > json->base + json->piece_length)
+		end = json->base + json->piece_length;
+	if (end > from)
+		lexeme_read(lexeme, json->piece + (from - json->base), from,
+		    (size_t)(end - from));
+}
+
+/*
+ * Position of the first byte of the value, key or separator at hand.  What
+ * looks for faults stands apart, so that what finds none stays short.
+ */
+__attribute__((noinline))
+static uint64_t
+token_start(const struct json * json)
+{
+	struct lexeme lexeme;
+
+	if (json->closing)
+		return (json->closing_start);
+	find_token(json, &lexeme, consumed(json));
+	return (lexeme.start);
+}
+
+static bool
+in_piece(const struct json * json, const char * text, size_t length)
+{
+	uintptr_t from = (uintptr_t)json->piece;
+	uintptr_t at = (uintptr_t)text;
+
+	/* A string's closing quote must lie in it as well. */
+	return (at >= from && at + length < from + json->piece_length);
+}
+
+/* The path lacks the name of a member that the cursor knows. */
+static void
+name_path(struct json * json)
+{
+	const struct text * name = &json->cursor.rule->name;
+
+	if (json->member == NAMED_BY_RULE)
+		path_name(&json->path, name->bytes, name->length, true);
+	else if (json->member == NOT_NAMED)
+		path_name(&json->path, NULL, 0, true);
+	else
+		return;
+	json->member = NAMED_BY_PATH;
+}
+
+void
+json_describe(struct json * json, struct fault * fault, enum fault_code code,
+    const char * format, va_list arguments)
+{
+	char pointer[FAULT_POINTER_MAX];
+
+	name_path(json);
+	path_write(&json->path, pointer, sizeof(pointer));
+	fault_vset(fault, code, token_start(json), pointer, format, arguments);
+}
+
+/* Reject the text itself, at ${offset}. */
+static bool
+reject_text(struct json * json, uint64_t offset, const char * detail)
+{
+	char pointer[FAULT_POINTER_MAX];
+
+	name_path(json);
+	path_write(&json->path, pointer, sizeof(pointer));
+	fault_set(json->fault, FAULT_INVALID, offset, pointer, "%s", detail);
+	return (false);
+}
+
+__attribute__((noinline))
+static bool
+reject_token(struct json * json, const char * detail)
+{
+
+	return (reject_text(json, token_start(json), detail));
+}
+
+static bool
+is_ascii(const char * text, size_t length)
+{
+	uint64_t all = 0;
+
+	for (; length >= 64; length -= 64, text += 64)
+		all |= text_word(text) | text_word(text + 8) |
+		    text_word(text + 16) | text_word(text + 24) |
+		    text_word(text + 32) | text_word(text + 40) |
+		    text_word(text + 48) | text_word(text + 56);
+	for (; length > 0; length--)
+		all |= (unsigned char)*text++;
+	return ((all & 0x8080808080808080u) == 0);
+}
+
+static bool
+string_valid(struct json * json, const char * text, size_t length)
+{
+
+	if (length > JSON_STRING_MAX)
+		return (reject_token(json, "a string is longer than 64 KiB"));
+	/* An escape is a character; see strict.h. */
+	if (!json->ascii && !is_ascii(text, length) &&
+	    u8_check((const uint8_t *)text, length) != NULL)
+		return (reject_token(json, "a string is not valid UTF-8"));
+	return (true);
+}
+
+/*
+ * yajl's callbacks.  Each checks what yajl does not, passes the event on, and
+ * then moves the path along.
+ */
+
+static int
+value_done(struct json * json)
+{
+
+	path_next(&json->path);
+	json->member = NOT_NAMED;
+	return (1);
+}
+
+/* The value has been told. */
+static int
+told_value_done(struct json * json)
+{
+
+	if (path_outermost(&json->path))
+		json->end = consumed(json);
+	return (value_done(json));
+}
+
+static bool
+is_quiet(const struct json * json, unsigned int type)
+{
+
+	return ((json->cursor.rule->quiet & type) != 0);
+}
+
+static int
+on_null(void * context)
+{
+	struct json * json = context;
+
+	if (is_quiet(json, JSON_NULL))
+		return (value_done(json));
+	if (!json->handler->null(json->context))
+		return (0);
+	return (told_value_done(json));
+}
+
+static int
+on_boolean(void * context, int value)
+{
+	struct json * json = context;
+
+	if (is_quiet(json, JSON_BOOLEAN))
+		return (value_done(json));
+	if (!json->handler->boolean(json->context, value != 0))
+		return (0);
+	return (told_value_done(json));
+}
+
+static int
+on_number(void * context, const char * text, size_t length)
+{
+	struct json * json = context;
+
+	if (length > JSON_NUMBER_MAX)
+		return (reject_token(json, "a number is longer than 4 KiB"));
+	if (is_quiet(json, JSON_NUMBER))
+		return (value_done(json));
+	if (!json->handler->number(json->context, text, length))
+		return (0);
+	return (told_value_done(json));
+}
+
+static int
+on_string(void * context, const unsigned char * text, size_t length)
+{
+	struct json * json = context;
+	const char * string = (const char *)text;
+
+	if (!string_valid(json, string, length))
+		return (0);
+	if (is_quiet(json, JSON_STRING))
+		return (value_done(json));
+	if (!json->handler->string(json->context, string, length))
+		return (0);
+	return (told_value_done(json));
+}
+
+__attribute__((noinline))
+static int
+other_key(struct json * json, const char * key, size_t length)
+{
+
+	if (!string_valid(json, key, length))
+		return (0);
+	path_name(&json->path, key, length, in_piece(json, key, length));
+	json->member = NAMED_BY_PATH;
+	return (json->handler->key(json->context, key, length));
+}
+
+static int
+on_key(void * context, const unsigned char * text, size_t length)
+{
+	struct json * json = context;
+	struct json_cursor * cursor = &json->cursor;
+	const struct schema_rule * expected = cursor->expected;
+
+	if (!schema_is(expected, (const char *)text, length) ||
+	    (cursor->seen & cursor->bit) != 0)
+		return (other_key(json, (const char *)text, length));
+	cursor->seen |= cursor->bit;
+	cursor->bit <<= 1;
+	cursor->rule = expected;
+	cursor->expected = expected + 1;
+	json->member = NAMED_BY_RULE;
+	return (1);
+}
+
+static int
+container_start(struct json * json, bool array)
+{
+
+	json->mark = consumed(json) - 1;
+	if (path_full(&json->path)) {
+		json->fault->limit = FAULT_LIMIT_DEPTH;
+		return (reject_token(json, "nested too deeply"));
+	}
+	name_path(json);
+	if (array ? !json->handler->array_start(json->context) :
+	    !json->handler->object_start(json->context))
+		return (0);
+	path_open(&json->path, array, json->mark);
+	json->member = NOT_NAMED;
+	return (1);
+}
+
+static int
+container_end(struct json * json, bool array)
+{
+
+	json->closing = true;
+	json->closing_start = path_close(&json->path);
+	json->member = NAMED_BY_PATH;
+	if (array ? !json->handler->array_end(json->context) :
+	    !json->handler->object_end(json->context))
+		return (0);
+	json->closing = false;
+	return (told_value_done(json));
+}
+
+static int
+on_object_start(void * context)
+{
+
+	return (container_start(context, false));
+}
+
+static int
+on_object_end(void * context)
+{
+
+	return (container_end(context, false));
+}
+
+static int
+on_array_start(void * context)
+{
+
+	return (container_start(context, true));
+}
+
+static int
+on_array_end(void * context)
+{
+
+	return (container_end(context, true));
+}
+
+static const yajl_callbacks callbacks = {
+	.yajl_null = on_null,
+	.yajl_boolean = on_boolean,
+	.yajl_number = on_number,
+	.yajl_string = on_string,
+	.yajl_start_map = on_object_start,
+	.yajl_map_key = on_key,
+	.yajl_end_map = on_object_end,
+	.yajl_start_array = on_array_start,
+	.yajl_end_array = on_array_end,
+};
+
+/* Everything is told. */
+static const struct schema_rule heard;
+
+struct json *
+json_create(struct arena * arena, const struct json_handler * handler,
+    void * context, size_t depth, struct fault * fault)
+{
+	struct json * json = arena_take(arena, sizeof(*json));
+
+	memset(json, 0, sizeof(*json));
+	json->handler = handler;
+	json->context = context;
+	json->fault = fault;
+	json->cursor.rule = &heard;
+	json->cursor.expected = &schema_nothing;
+	json->ascii = true;
+	path_init(&json->path, arena, depth);
+	json->allocator.malloc = yajl_take;
+	json->allocator.realloc = yajl_take_again;
+	json->allocator.free = yajl_give_back;
+	json->allocator.ctx = arena;
+	strict_init(&json->strict);
+	json->yajl = yajl_alloc(&callbacks, &json->allocator, json);
+	/* Strings are checked after decoding, and strictly. */
+	yajl_config(json->yajl, yajl_dont_validate_strings, 1);
+	return (json);
+}
+
+struct json_cursor *
+json_cursor(struct json * json)
+{
+
+	return (&json->cursor);
+}
+
+static bool
+reject_long(struct json * json, const struct lexeme * lexeme)
+{
+
+	return (reject_text(json, lexeme->start, lexeme->first == '"' ?
+	    "a string is longer than 64 KiB" :
+	    "a number is longer than 4 KiB"));
+}
+
+/* Reject what yajl does not understand. */
+static bool
+reject_syntax(struct json * json)
+{
+	const unsigned char * text = yajl_get_error(json->yajl, 0, NULL, 0);
+	const struct syntax_fault * fault = syntax_fault((const char *)text);
+	uint64_t stopped = consumed(json);
+	struct lexeme lexeme;
+	uint64_t most;
+
+	/* yajl may have gone back to the token, or nearly. */
+	find_token(json, &lexeme, stopped + (fault->place == SYNTAX_AT));
+	most = lexeme.start + RAW_STRING_MAX;
+	/* In smaller pieces it would have been too long before it was wrong. */
+	if (stopped > most && (stopped > most + 1 ||
+	    fault->place == SYNTAX_STOPPED || lexeme.first != '"'))
+		return (reject_long(json, &lexeme));
+	if (fault->place == SYNTAX_BEFORE)
+		stopped--;
+	else if (fault->place != SYNTAX_STOPPED)
+		stopped = lexeme.start;
+	return (reject_text(json, stopped, fault->detail));
+}
+
+/* Nothing but white space may follow the one value of the text. */
+static bool
+check_tail(struct json * json)
+{
+	size_t i = json->end > json->base ? (size_t)(json->end - json->base) :
+	    0;
+
+	for (; i < json->piece_length; i++)
+		if (memchr(" \t\r\n", json->piece[i], 4) == NULL)
+			return (reject_text(json, json->base + i,
+			    "something follows the JSON text"));
+	return (true);
+}
+
+/* The piece goes away: keep what is still needed of it. */
+static bool
+piece_done(struct json * json)
+{
+	uint64_t end = json->base + json->piece_length;
+
+	find_token(json, &json->lexeme, end);
+	if (lexeme_open(&json->lexeme) &&
+	    end - json->lexeme.start > RAW_STRING_MAX)
+		return (reject_long(json, &json->lexeme));
+	name_path(json);
+	path_keep(&json->path);
+	json->base = end;
+	return (true);
+}
+
+static bool
+feed_clean(struct json * json, const char * text, size_t length)
+{
+	bool complete = path_complete(&json->path);
+	yajl_status status = yajl_status_ok;
+
+	json->piece = text;
+	json->piece_length = length;
+	if (length == 0)
+		return (true);
+	if (!complete) {
+		json->ascii = is_ascii(text, length) &&
+		    (json->ascii || !lexeme_open(&json->lexeme));
+		status = yajl_parse(json->yajl, (const unsigned char *)text,
+		    length);
+		complete = path_complete(&json->path);
+	}
+	if (json->fault->code != FAULT_NONE)
+		return (false);
+	if (complete) {
+		if (!check_tail(json))
+			return (false);
+		json->base += length;
+		return (true);
+	}
+	if (status != yajl_status_ok)
+		return (reject_syntax(json));
+	return (piece_done(json));
+}
+
+bool
+json_feed(struct json * json, const void * text, size_t length)
+{
+	size_t clean = strict_scan(&json->strict, text, length);
+
+	if (!feed_clean(json, text, clean))
+		return (false);
+	return (clean == length || reject_text(json, json->strict.offset,
+	    json->strict.detail));
+}
+
+bool
+json_finish(struct json * json)
+{
+
+	if (path_complete(&json->path))
+		return (true);
+	/* A number is only complete with the byte after it. */
+	json->piece_length = 0;
+	(void)yajl_complete_parse(json->yajl);
+	if (json->fault->code != FAULT_NONE)
+		return (false);
+	if (path_complete(&json->path))
+		return (true);
+	return (reject_text(json, json->base, json->base == 0 ?
+	    "the body is empty" : "the JSON text ends too early"));
+}
+
+uint64_t
+json_length(const struct json * json)
+{
+
+	return (json->base);
+}

@@ -1,0 +1,180 @@
+#include <string.h>
+
+#include "lib/json/json_strict.h"
+
+/*
+ * The scanner is a state machine over the few bytes that matter.  Outside an
+ * escape it jumps with memchr, so that a body without backslashes, which is
+ * what senders send, costs three runs of memchr and nothing else.
+ */
+enum {
+	TEXT,			/* Not in an escape. */
+	ESCAPE,			/* After a backslash. */
+	DIGITS,			/* In the four digits after \u. */
+	PAIR,			/* After a high surrogate: a \ must follow. */
+	PAIR_ESCAPE,		/* After that backslash: a 'u' must follow. */
+};
+
+void
+strict_init(struct strict * strict)
+{
+
+	memset(strict, 0, sizeof(*strict));
+	strict->state = TEXT;
+}
+
+/* Where a byte stands in the text first, or the text's end. */
+static size_t
+find(const unsigned char * text, size_t from, size_t length, int byte)
+{
+	const unsigned char * found = memchr(text + from, byte, length - from);
+
+	return (found == NULL ? length : (size_t)(found - text));
+}
+
+/*
+ * The first byte from ${from} on that matters outside an escape, or the end.
+ * White space that is none is looked for once (${space} is the first of it): a
+ * text that is full of escapes must not be searched again after each of them.
+ */
+static size_t
+next_of_interest(const unsigned char * text, size_t from, size_t length,
+    size_t * space)
+{
+
+	if (*space < from || from == 0)
+		*space = find(text, from, find(text, from, length, '\f'),
+		    '\v');
+	return (find(text, from, *space, '\\'));
+}
+
+static bool
+fault_at(struct strict * strict, uint64_t offset, const char * detail)
+{
+
+	strict->offset = offset;
+	strict->detail = detail;
+	return (false);
+}
+
+static bool
+lone_high(struct strict * strict)
+{
+
+	return (fault_at(strict, strict->high,
+	    "a high surrogate is not followed by a low one"));
+}
+
+/* A unit is complete. */
+static bool
+check_unit(struct strict * strict)
+{
+	bool high = strict->unit >= 0xd800 && strict->unit <= 0xdbff;
+	bool low = strict->unit >= 0xdc00 && strict->unit <= 0xdfff;
+
+	if (strict->after_high && !low)
+		return (lone_high(strict));
+	if (!strict->after_high && low)
+		return (fault_at(strict, strict->escape,
+		    "a low surrogate does not follow a high one"));
+	strict->after_high = high;
+	strict->high = strict->escape;
+	strict->state = high ? PAIR : TEXT;
+	return (true);
+}
+
+static bool
+take_digit(struct strict * strict, unsigned char c)
+{
+
+	if (c >= '0' && c <= '9')
+		c = (unsigned char)(c - '0');
+	else if ((c | 0x20) >= 'a' && (c | 0x20) <= 'f')
+		c = (unsigned char)((c | 0x20) - 'a' + 10);
+	else {
+		/* Not an escape at all; yajl will say so. */
+		strict->state = TEXT;
+		strict->after_high = false;
+		return (true);
+	}
+	strict->unit = strict->unit << 4 | c;
+	if (++strict->digits < 4)
+		return (true);
+	return (check_unit(strict));
+}
+
+static void
+begin_escape(struct strict * strict, uint64_t position, unsigned int state)
+{
+
+	strict->escape = position;
+	strict->state = state;
+}
+
+/* Take one byte.  Return false if the text is at fault. */
+static bool
+take_byte(struct strict * strict, uint64_t position, unsigned char c)
+{
+
+	switch (strict->state) {
+	case TEXT:
+		if (c == '\\') {
+			begin_escape(strict, position, ESCAPE);
+			return (true);
+		}
+		if (c == '\f' || c == '\v')
+			return (fault_at(strict, position, c == '\f' ?
+			    "a form feed is not white space in JSON" :
+			    "a vertical tab is not white space in JSON"));
+		return (true);
+	case PAIR:
+		if (c != '\\')
+			return (lone_high(strict));
+		begin_escape(strict, position, PAIR_ESCAPE);
+		return (true);
+	case ESCAPE:
+	case PAIR_ESCAPE:
+		if (c != 'u' && strict->state == PAIR_ESCAPE)
+			return (lone_high(strict));
+		strict->state = c == 'u' ? DIGITS : TEXT;
+		strict->digits = 0;
+		strict->unit = 0;
+		return (true);
+	default:
+		return (take_digit(strict, c));
+	}
+}
+
+static bool
+byte_order_mark(struct strict * strict, unsigned char c)
+{
+
+	/* No JSON text begins with 0xef, 0xfe or 0xff. */
+	if (strict->position != 0 || (c != 0xef && c != 0xfe && c != 0xff))
+		return (false);
+	fault_at(strict, 0, "the body begins with a byte-order mark or "
+	    "another byte that is not JSON");
+	return (true);
+}
+
+size_t
+strict_scan(struct strict * strict, const unsigned char * text, size_t length)
+{
+	size_t space = 0;
+	size_t i = 0;
+
+	if (length > 0 && byte_order_mark(strict, text[0]))
+		return (0);
+	while (i < length) {
+		if (strict->state == TEXT) {
+			i = next_of_interest(text, i, length, &space);
+			if (i == length)
+				break;
+		}
+		if (!take_byte(strict, strict->position + i, text[i]))
+			break;
+		i++;
+	}
+	strict->position += i;
+	return (i);
+}

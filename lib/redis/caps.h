@@ -1,0 +1,40 @@
+#ifndef FLAGTALLY_CAPS_H
+#define FLAGTALLY_CAPS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "lib/redis/session.h"
+#include "lib/redis/sink.h"
+#include "lib/tally/tally.h"
+
+/*
+ * Of applications, of environments with impact metrics, and of tokens that
+ * were seen, Redis has a list each, and each list has a cap.  What is new to
+ * one is asked for before it counts.
+ */
+struct admission;
+
+/**
+ * admission_create(settings, link):
+ * Return an admission that asks over ${link}.  Both must outlive it.
+ */
+struct admission * admission_create(const struct sink_settings * settings,
+    struct link * link);
+
+/**
+ * admission_ask(admission, tally, deadline):
+ * Find out what of ${tally} may be on the lists, and mark the rest as dropped
+ * and count it in the tally's dropped.  Return false if Redis could not be
+ * asked by ${deadline}.
+ */
+bool admission_ask(struct admission * admission, struct tally * tally,
+    int64_t deadline);
+
+/**
+ * admission_free(admission):
+ * Free an admission.
+ */
+void admission_free(struct admission * admission);
+
+#endif

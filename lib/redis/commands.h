@@ -1,0 +1,64 @@
+#ifndef FLAGTALLY_COMMANDS_H
+#define FLAGTALLY_COMMANDS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "lib/redis/pipeline.h"
+#include "lib/redis/sink.h"
+#include "lib/tally/tally.h"
+
+/*
+ * A group is a tally as the calls to Redis that apply it.  All that one hash
+ * tag holds, {env:app} or {env}, changes in script calls that carry the
+ * writer's id and sequence number, and a slot that no other call of the group
+ * has under that tag: a call that has been applied changes nothing when it is
+ * repeated.  A call holds about GROUP_INCREMENTS_MAX increments at most, so
+ * that none keeps Redis long.
+ */
+#define GROUP_INCREMENTS_MAX 1000
+
+/* Seconds that Redis remembers a writer which has not written since. */
+#define GROUP_WRITER_LIFETIME ((int64_t)30 * 24 * 3600)
+
+/* Who writes, and with what. */
+struct group_writer {
+	const struct sink_settings * settings;
+	const char * id;
+	int64_t sequence;		/* Of the group. */
+	unsigned int slot;		/* Of the next call under a tag. */
+	int64_t now;			/* Seconds since 1970. */
+};
+
+/**
+ * group_encode(calls, writer, tally):
+ * Replace ${calls} by those for ${tally}, leaving out what is marked as
+ * dropped.  The tally must stay as long as the calls are used.
+ */
+void group_encode(struct calls * calls, struct group_writer * writer,
+    const struct tally * tally);
+
+/**
+ * group_tag(text, settings, environment, application):
+ * Replace what is in the buffer by the key of an application without its last
+ * part, `P:{env:app}`, or, with ${application} NULL, of an environment.
+ */
+void group_tag(struct buffer * text, const struct sink_settings * settings,
+    const struct tally_node * environment,
+    const struct tally_node * application);
+
+/**
+ * group_member(text, application):
+ * group_environment(text, environment):
+ * group_token(text, token):
+ * Replace what is in the buffer by what stands for an application in P:apps,
+ * `env:app`, for an environment in P:environments, or for a token in
+ * P:tokens:seen.
+ */
+void group_member(struct buffer * text,
+    const struct tally_node * application);
+void group_environment(struct buffer * text,
+    const struct tally_node * environment);
+void group_token(struct buffer * text, const struct tally_node * token);
+
+#endif

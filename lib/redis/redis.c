@@ -1,0 +1,572 @@
+#include <errno.h>
+#include <fcntl.h>
+#include <hiredis/hiredis.h>
+#ifdef HAVE_HIREDIS_SSL
+#include <hiredis/hiredis_ssl.h>
+#endif
+#include <poll.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/time.h>
+
+#include "lib/base/alloc.h"
+#include "lib/base/clock.h"
+#include "lib/config/config.h"
+#include "lib/base/log.h"
+#include "lib/redis/redis.h"
+#include "lib/redis/resolve.h"
+
+/*
+ * hiredis' blocking calls know time-outs for single reads and writes only, so
+ * a server that sends a byte now and then would hold us for ever.  The socket
+ * is therefore non-blocking, and every wait is a poll until the deadline.
+ */
+
+/* Milliseconds until the next attempt after one failed, doubled each time. */
+#define BACKOFF_MIN 50
+#define BACKOFF_MAX 1000
+
+/* A server that is away is mentioned once in this time. */
+#define COMPLAIN_SECONDS 10
+
+#define SCRIPTS_MAX 4
+
+struct script {
+	const char * text;
+	char digest[REDIS_DIGEST_LENGTH + 1];
+};
+
+struct redis {
+	const struct config_redis * config;
+	const char * name;
+	int64_t timeout;
+	struct resolve * resolve;	/* NULL: by a Unix socket. */
+	size_t first;			/* Address to begin with. */
+	redisContext * context;		/* NULL: not connected. */
+	bool ready;			/* Logged in, scripts loaded. */
+	int64_t next_attempt;
+	int64_t backoff;
+	struct script scripts[SCRIPTS_MAX];
+	size_t script_count;
+	struct buffer requests;		/* Of the log-in. */
+	struct redis_reply reply;
+#ifdef HAVE_HIREDIS_SSL
+	redisSSLContext * tls;
+#endif
+	struct log_limit complaints;
+	char error[256];
+	bool timed_out;
+};
+
+struct redis *
+redis_create(const struct config_redis * config, int64_t timeout,
+    const char * name)
+{
+	struct redis * redis = alloc_zeroed(1, sizeof(*redis));
+
+	redis->config = config;
+	redis->timeout = timeout;
+	redis->name = name;
+	if (config->unix_path == NULL)
+		redis->resolve = resolve_create(config->host);
+	return (redis);
+}
+
+size_t
+redis_script(struct redis * redis, const char * text)
+{
+
+	if (redis->script_count == SCRIPTS_MAX)
+		abort();
+	redis->scripts[redis->script_count].text = text;
+	return (redis->script_count++);
+}
+
+const char *
+redis_script_digest(const struct redis * redis, size_t script)
+{
+
+	return (redis->scripts[script].digest);
+}
+
+__attribute__((format(printf, 2, 3)))
+static int
+failed(struct redis * redis, const char * format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	vsnprintf(redis->error, sizeof(redis->error), format, arguments);
+	va_end(arguments);
+	redis->timed_out = false;
+	redis_close(redis);
+	return (-1);
+}
+
+static int
+context_failed(struct redis * redis, const char * what)
+{
+
+	return (failed(redis, "%s: %s", what, redis->context->errstr));
+}
+
+/*
+ * Wait until the socket can be read, or written if there is anything to write.
+ * Return 0, or -1 with the connection closed.
+ */
+static int
+wait_for_socket(struct redis * redis, short events, int64_t deadline)
+{
+	struct pollfd descriptor = { .fd = redis->context->fd,
+	    .events = events };
+	int ready;
+
+	do
+		ready = poll(&descriptor, 1, clock_remaining(deadline));
+	while (ready == -1 && errno == EINTR);
+	if (ready == 1)
+		return (0);
+	failed(redis, ready == 0 ? "no answer in time" : "poll failed");
+	redis->timed_out = ready == 0;
+	return (-1);
+}
+
+static void
+convert_integers(struct redis_reply * reply, const redisReply * from)
+{
+	size_t i;
+
+	reply->type = REDIS_NOTHING;
+	if (from->elements > REDIS_INTEGERS_MAX)
+		return;
+	for (i = 0; i < from->elements; i++) {
+		if (from->element[i]->type != REDIS_REPLY_INTEGER)
+			return;
+		reply->integers[i] = from->element[i]->integer;
+	}
+	reply->type = REDIS_ARRAY;
+	reply->count = from->elements;
+}
+
+static void
+convert(struct redis_reply * reply, const redisReply * from)
+{
+
+	reply->text = from->str;
+	reply->length = (size_t)from->len;
+	reply->count = 0;
+	switch (from->type) {
+	case REDIS_REPLY_STRING:
+	case REDIS_REPLY_STATUS:
+		reply->type = REDIS_TEXT;
+		break;
+	case REDIS_REPLY_INTEGER:
+		reply->type = REDIS_INTEGER;
+		reply->count = 1;
+		reply->integers[0] = from->integer;
+		break;
+	case REDIS_REPLY_ARRAY:
+		convert_integers(reply, from);
+		break;
+	case REDIS_REPLY_ERROR:
+		reply->type = REDIS_ERROR;
+		break;
+	default:
+		reply->type = REDIS_NOTHING;
+		break;
+	}
+}
+
+/* Hand on the replies that are here already. */
+static int
+take_replies(struct redis * redis, size_t * number, size_t count,
+    redis_take * take, void * context)
+{
+	void * reply;
+
+	while (*number < count) {
+		reply = NULL;
+		if (redisGetReplyFromReader(redis->context, &reply) !=
+		    REDIS_OK)
+			return (context_failed(redis, "reading a reply"));
+		if (reply == NULL)
+			break;
+		convert(&redis->reply, reply);
+		take(context, (*number)++, &redis->reply);
+		freeReplyObject(reply);
+	}
+	return (0);
+}
+
+static int
+exchange(struct redis * redis, const struct buffer * requests, size_t count,
+    int64_t deadline, redis_take * take, void * context)
+{
+	size_t number = 0;
+	int written = 0;
+
+	if (redisAppendFormattedCommand(redis->context, requests->bytes,
+	    requests->length) != REDIS_OK)
+		return (context_failed(redis, "preparing requests"));
+	while (number < count) {
+		short events = written ? POLLIN : POLLIN | POLLOUT;
+
+		/* What is written first needs no poll, nor has an answer. */
+		if (!written && redisBufferWrite(redis->context, &written) !=
+		    REDIS_OK)
+			return (context_failed(redis, "sending"));
+		if (written)
+			events = POLLIN;
+		if (wait_for_socket(redis, events, deadline) != 0)
+			return (-1);
+		if (redisBufferRead(redis->context) != REDIS_OK)
+			return (context_failed(redis, "receiving"));
+		if (take_replies(redis, &number, count, take, context) != 0)
+			return (-1);
+	}
+	/* The rest would be taken for the reply to what is asked next. */
+	if (redis->context->reader->pos < redis->context->reader->len)
+		return (failed(redis, "more replies than requests"));
+	return (0);
+}
+
+int
+redis_exchange(struct redis * redis, const struct buffer * requests,
+    size_t count, int64_t deadline, redis_take * take, void * context)
+{
+	int64_t timeout = clock_monotonic() + redis->timeout;
+
+	if (exchange(redis, requests, count,
+	    timeout < deadline ? timeout : deadline, take, context) != 0)
+		return (-1);
+	return (0);
+}
+
+void
+redis_serves(struct redis * redis)
+{
+
+	if (redis->backoff > 0)
+		log_info("Redis serves again");
+	redis->backoff = 0;
+}
+
+/* Log-in. */
+
+struct greeting {
+	struct redis * redis;
+	size_t optional;		/* The request that may fail. */
+	size_t first_script;
+	char error[200];
+};
+
+static void
+take_greeting(void * context, size_t number, const struct redis_reply * reply)
+{
+	struct greeting * greeting = context;
+	struct script * script;
+
+	if (reply->type == REDIS_ERROR) {
+		if (number != greeting->optional &&
+		    greeting->error[0] == '\0')
+			snprintf(greeting->error, sizeof(greeting->error),
+			    "%.*s", (int)reply->length, reply->text);
+		return;
+	}
+	if (number < greeting->first_script)
+		return;
+	if (reply->type != REDIS_TEXT ||
+	    reply->length != REDIS_DIGEST_LENGTH) {
+		snprintf(greeting->error, sizeof(greeting->error),
+		    "a reply to SCRIPT LOAD that makes no sense");
+		return;
+	}
+	script = &greeting->redis->scripts[number - greeting->first_script];
+	memcpy(script->digest, reply->text, reply->length);
+	script->digest[reply->length] = '\0';
+}
+
+static void
+request_scripts(struct redis * redis)
+{
+	size_t i;
+
+	for (i = 0; i < redis->script_count; i++) {
+		buffer_array(&redis->requests, 3);
+		buffer_text(&redis->requests, "SCRIPT");
+		buffer_text(&redis->requests, "LOAD");
+		buffer_text(&redis->requests, redis->scripts[i].text);
+	}
+}
+
+static size_t
+request_login(struct redis * redis)
+{
+	const struct config_redis * config = redis->config;
+	struct buffer * requests = &redis->requests;
+	size_t count = 0;
+
+	if (config->password != NULL) {
+		buffer_array(requests, config->user != NULL ? 3 : 2);
+		buffer_text(requests, "AUTH");
+		if (config->user != NULL)
+			buffer_text(requests, config->user);
+		buffer_text(requests, config->password);
+		count++;
+	}
+	if (config->database != 0) {
+		buffer_array(requests, 2);
+		buffer_text(requests, "SELECT");
+		buffer_integer(requests, config->database);
+		count++;
+	}
+	return (count);
+}
+
+static int
+greet(struct redis * redis, int64_t deadline, bool login)
+{
+	struct greeting greeting = { .redis = redis };
+	int result;
+
+	buffer_clear(&redis->requests);
+	greeting.optional = SIZE_MAX;
+	if (login) {
+		greeting.first_script = request_login(redis);
+		greeting.optional = greeting.first_script++;
+		buffer_array(&redis->requests, 3);
+		buffer_text(&redis->requests, "CLIENT");
+		buffer_text(&redis->requests, "SETNAME");
+		buffer_text(&redis->requests, redis->name);
+	}
+	request_scripts(redis);
+	result = exchange(redis, &redis->requests,
+	    greeting.first_script + redis->script_count, deadline,
+	    take_greeting, &greeting);
+	/* It may hold a password. */
+	memset(redis->requests.bytes, 0, redis->requests.length);
+	if (result == 0 && greeting.error[0] != '\0')
+		return (failed(redis, "%s", greeting.error));
+	return (result);
+}
+
+int
+redis_load(struct redis * redis, int64_t deadline)
+{
+
+	return (greet(redis, deadline, false));
+}
+
+#ifdef HAVE_HIREDIS_SSL
+static int
+start_tls(struct redis * redis)
+{
+
+	if (!redis->config->tls)
+		return (0);
+	if (redis->tls == NULL)
+		redis->tls = redisCreateSSLContext(NULL, "/etc/ssl/certs",
+		    NULL, NULL, redis->config->host, NULL);
+	if (redis->tls == NULL)
+		return (failed(redis, "TLS cannot be set up"));
+	if (redisInitiateSSLWithContext(redis->context, redis->tls) !=
+	    REDIS_OK)
+		return (context_failed(redis, "TLS"));
+	return (0);
+}
+#else
+static int
+start_tls(struct redis * redis)
+{
+
+	(void)redis;
+	return (0);
+}
+#endif
+
+/* Return 0 with a context that is connected. */
+static int
+take_context(struct redis * redis, redisContext * context)
+{
+
+	redis->context = context;
+	if (context == NULL)
+		return (failed(redis, "no memory"));
+	if (context->err == 0)
+		return (0);
+	if (redis->config->unix_path != NULL)
+		return (context_failed(redis, "connecting"));
+	return (failed(redis, "connecting to %s: %s", redis->config->host,
+	    context->errstr));
+}
+
+static struct timeval
+time_until(int64_t deadline)
+{
+	int limit = clock_remaining(deadline);
+
+	/* None at all would mean for ever. */
+	if (limit == 0)
+		limit = 1;
+	return ((struct timeval){ .tv_sec = limit / 1000,
+	    .tv_usec = limit % 1000 * 1000L });
+}
+
+/*
+ * Connect to the first of the host's addresses that takes us.  One that says
+ * nothing takes all the time, so the next attempt begins with another.
+ */
+static int
+connect_host(struct redis * redis, int64_t deadline)
+{
+	struct resolve_address found[RESOLVE_MAX];
+	const char * why;
+	size_t count = resolve_addresses(redis->resolve, deadline, found,
+	    &why);
+	size_t tries;
+
+	if (count == 0)
+		return (failed(redis, "connecting to %s: %s",
+		    redis->config->host, why));
+	for (tries = 1;; tries++) {
+		const char * address = found[redis->first % count].text;
+
+		if (take_context(redis, redisConnectWithTimeout(address,
+		    redis->config->port, time_until(deadline))) == 0)
+			return (0);
+		redis->first++;
+		if (tries == count || clock_remaining(deadline) == 0)
+			return (-1);
+	}
+}
+
+static int
+open_context(struct redis * redis, int64_t deadline)
+{
+
+	if (redis->resolve != NULL)
+		return (connect_host(redis, deadline));
+	return (take_context(redis, redisConnectUnixWithTimeout(
+	    redis->config->unix_path, time_until(deadline))));
+}
+
+static int
+make_non_blocking(struct redis * redis)
+{
+	redisContext * context = redis->context;
+	int flags = fcntl(context->fd, F_GETFL);
+
+	if (flags == -1 ||
+	    fcntl(context->fd, F_SETFL, flags | O_NONBLOCK) == -1)
+		return (failed(redis, "fcntl failed"));
+	context->flags &= ~REDIS_BLOCK;
+	return (0);
+}
+
+static int
+attempt(struct redis * redis, int64_t deadline)
+{
+	int64_t limit = clock_remaining(deadline);
+	int64_t timeout = limit < redis->timeout ? limit : redis->timeout;
+
+	if (open_context(redis, clock_monotonic() + timeout) != 0 ||
+	    start_tls(redis) != 0 || make_non_blocking(redis) != 0)
+		return (-1);
+	return (greet(redis, clock_monotonic() + timeout, true));
+}
+
+static void
+back_off(struct redis * redis)
+{
+	uint64_t suppressed;
+
+	if (log_allowed(&redis->complaints, COMPLAIN_SECONDS, &suppressed))
+		log_warning("Redis does not serve: %s", redis->error);
+	redis->backoff = redis->backoff == 0 ? BACKOFF_MIN :
+	    redis->backoff * 2;
+	if (redis->backoff > BACKOFF_MAX)
+		redis->backoff = BACKOFF_MAX;
+	redis->next_attempt = clock_monotonic() + redis->backoff;
+}
+
+int
+redis_connect(struct redis * redis, int64_t deadline)
+{
+
+	if (redis->ready)
+		return (0);
+	if (redis->next_attempt >= deadline)
+		return (-1);
+	poll(NULL, 0, clock_remaining(redis->next_attempt));
+	if (attempt(redis, deadline) == 0) {
+		redis->ready = true;
+		redis->next_attempt = 0;
+		return (0);
+	}
+	back_off(redis);
+	return (-1);
+}
+
+int64_t
+redis_next_attempt(const struct redis * redis)
+{
+
+	return (redis->next_attempt);
+}
+
+void
+redis_back_off(struct redis * redis, const char * trouble)
+{
+
+	failed(redis, "%s", trouble);
+	back_off(redis);
+}
+
+const char *
+redis_error(const struct redis * redis)
+{
+
+	return (redis->error);
+}
+
+bool
+redis_timed_out(const struct redis * redis)
+{
+
+	return (redis->timed_out);
+}
+
+bool
+redis_is_connected(const struct redis * redis)
+{
+
+	return (redis->ready);
+}
+
+void
+redis_close(struct redis * redis)
+{
+
+	if (redis->context != NULL)
+		redisFree(redis->context);
+	redis->context = NULL;
+	redis->ready = false;
+}
+
+void
+redis_free(struct redis * redis)
+{
+
+	if (redis == NULL)
+		return;
+	redis_close(redis);
+#ifdef HAVE_HIREDIS_SSL
+	if (redis->tls != NULL)
+		redisFreeSSLContext(redis->tls);
+#endif
+	resolve_free(redis->resolve);
+	buffer_free(&redis->requests);
+	free(redis);
+}

@@ -1,0 +1,142 @@
+#ifndef FLAGTALLY_REDIS_H
+#define FLAGTALLY_REDIS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "lib/base/buffer.h"
+
+/*
+ * One connection to a Redis server.  It is made when it is needed, made again
+ * after it has failed (at first at once, then at longer and longer intervals),
+ * and never waits beyond a deadline.  It belongs to one thread.
+ */
+struct redis;
+struct config_redis;
+
+enum redis_type {
+	REDIS_NOTHING,			/* A null, or what nobody asks for. */
+	REDIS_TEXT,			/* A string or a status. */
+	REDIS_INTEGER,
+	REDIS_ARRAY,			/* Of integers, REDIS_INTEGERS_MAX
+					 * at most. */
+	REDIS_ERROR,
+};
+
+#define REDIS_INTEGERS_MAX 1024
+
+/* Of a script's name: a SHA-1 in hexadecimal. */
+#define REDIS_DIGEST_LENGTH 40
+
+struct redis_reply {
+	enum redis_type type;
+	const char * text;		/* Of a string, status or error. */
+	size_t length;
+	size_t count;			/* Integers of an array, */
+	int64_t integers[REDIS_INTEGERS_MAX];	/* or the one integer. */
+};
+
+/**
+ * redis_create(config, timeout, name):
+ * Return a connection to the server that ${config} names, which is not made
+ * yet.  ${config} and ${name} must outlive it.  A connection attempt, and
+ * each exchange, may take ${timeout} milliseconds.  ${name} is what the server
+ * shows in CLIENT LIST.
+ */
+struct redis * redis_create(const struct config_redis * config,
+    int64_t timeout, const char * name);
+
+/**
+ * redis_script(redis, text):
+ * Have the server know the Lua script ${text}, which must outlive the
+ * connection, whenever the connection is made.  Return the script's number.
+ */
+size_t redis_script(struct redis * redis, const char * text);
+
+/**
+ * redis_script_digest(redis, script):
+ * Return the name, as EVALSHA wants it, of a script; it is known once the
+ * connection has been made for the first time, and empty before.
+ */
+const char * redis_script_digest(const struct redis * redis, size_t script);
+
+/**
+ * redis_connect(redis, deadline):
+ * Make the connection unless it stands: log in, select the database and load
+ * the scripts.  Return 0, or -1 if that could not be done by ${deadline} or
+ * the time for the next attempt lies beyond it; redis_error says why.
+ */
+int redis_connect(struct redis * redis, int64_t deadline);
+
+/**
+ * redis_next_attempt(redis):
+ * Return when redis_connect may try next, on the clock of deadlines.
+ */
+int64_t redis_next_attempt(const struct redis * redis);
+
+/**
+ * redis_back_off(redis, trouble):
+ * The server answers but cannot serve, as ${trouble} says: close the
+ * connection, and wait before it is made again as after a failed attempt.
+ */
+void redis_back_off(struct redis * redis, const char * trouble);
+
+/**
+ * redis_serves(redis):
+ * The server has done what it was asked: the next failure is a first one.
+ */
+void redis_serves(struct redis * redis);
+
+/**
+ * redis_load(redis, deadline):
+ * Load the scripts again: the server has forgotten them.  Return 0 or -1.
+ */
+int redis_load(struct redis * redis, int64_t deadline);
+
+/* Takes the reply to the request with this number, counted from 0. */
+typedef void redis_take(void * context, size_t number,
+    const struct redis_reply * reply);
+
+/**
+ * redis_exchange(redis, requests, count, deadline, take, context):
+ * Send ${requests}, which are ${count} in RESP, as one pipeline, and hand each
+ * reply to ${take}.  Return 0 if all replies came.  Return -1 if the connection
+ * failed, or ${deadline} or the time-out passed, first: what has been sent
+ * without a reply may have been done or not, and the connection is closed.
+ * The connection must have been made.
+ */
+int redis_exchange(struct redis * redis, const struct buffer * requests,
+    size_t count, int64_t deadline, redis_take * take, void * context);
+
+/**
+ * redis_error(redis):
+ * Return a text that says what went wrong last.
+ */
+const char * redis_error(const struct redis * redis);
+
+/**
+ * redis_timed_out(redis):
+ * Return whether that was that no answer came in time.
+ */
+bool redis_timed_out(const struct redis * redis);
+
+/**
+ * redis_is_connected(redis):
+ * Return whether the connection stands, as far as is known.
+ */
+bool redis_is_connected(const struct redis * redis);
+
+/**
+ * redis_close(redis):
+ * Close the connection; the next redis_connect makes it again.
+ */
+void redis_close(struct redis * redis);
+
+/**
+ * redis_free(redis):
+ * Close the connection and free it.
+ */
+void redis_free(struct redis * redis);
+
+#endif

@@ -1,0 +1,2 @@
+lib_libflagtally_a_SOURCES += \
+	lib/sandbox/sandbox.c lib/sandbox/sandbox.h

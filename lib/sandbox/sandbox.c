@@ -1,0 +1,260 @@
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <net/if.h>
+#include <sched.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <termios.h>
+#include <unistd.h>
+#ifdef HAVE_SECCOMP
+#include <seccomp.h>
+#endif
+
+#include "lib/base/log.h"
+#include "lib/sandbox/sandbox.h"
+
+/*
+ * The filter is a list of what is allowed; all else fails with ENOSYS, as in a
+ * kernel that does not have it.  Nothing is killed, for three reasons.  A C
+ * library tries new system calls first and falls back on old ones at ENOSYS,
+ * and at nothing else, so one that is newer than the list goes on working.  A
+ * call that was forgotten fails where it is made, and what that means for a
+ * request has been thought of there: 503, or the spool.  And a process that is
+ * killed, started again and killed takes nothing from anybody, while one that
+ * cannot do what its intruder wants is as good.
+ *
+ * What is not in the list, above all: to execute a program, to make a process,
+ * to look into another one or send it a signal, to gain a right, to make a
+ * socket of any other kind than those below, to listen, and to have memory that
+ * can be written and executed.  Files it may open as its user may: a name
+ * server's configuration, certificates and whatever a module of NSS wants are
+ * not known beforehand.
+ *
+ * Names are resolved when the program starts, and one that the machine has not
+ * is passed over; so the list serves for glibc and musl on all machines.
+ */
+
+/* A sanitizer looks into its own process with a process of its own. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define SANITIZED 1
+#endif
+#endif
+
+void
+sandbox_memory(void)
+{
+
+#ifndef SANITIZED
+	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+#endif
+}
+
+/* Without close_range(2): all that /proc shows. */
+static void
+close_shown(unsigned int first)
+{
+	DIR * directory = opendir("/proc/self/fd");
+	struct dirent * entry;
+	unsigned long number;
+
+	if (directory == NULL)
+		return;
+	while ((entry = readdir(directory)) != NULL) {
+		number = strtoul(entry->d_name, NULL, 10);
+		if (number >= first && number <= INT_MAX &&
+		    (int)number != dirfd(directory))
+			close((int)number);
+	}
+	closedir(directory);
+}
+
+void
+sandbox_descriptors(unsigned int keep)
+{
+	unsigned int first = STDERR_FILENO + 1 + keep;
+
+#ifdef SYS_close_range
+	if (syscall(SYS_close_range, first, ~0U, 0U) == 0)
+		return;
+#endif
+	close_shown(first);
+}
+
+#if defined(HAVE_SECCOMP) && !defined(SANITIZED)
+
+static const char * const allowed[] = {
+	/* Descriptors and files. */
+	"read", "readv", "pread64", "preadv", "write", "writev", "pwrite64",
+	"pwritev", "open", "openat", "close", "stat", "stat64", "lstat",
+	"lstat64", "fstat", "fstat64", "newfstatat", "fstatat64", "statx",
+	"statfs", "statfs64", "fstatfs", "fstatfs64", "access", "faccessat",
+	"faccessat2", "readlink", "readlinkat", "lseek", "_llseek", "fcntl",
+	"fcntl64", "flock", "ftruncate", "ftruncate64", "fallocate", "fsync",
+	"fdatasync", "fadvise64", "fadvise64_64", "rename", "renameat",
+	"renameat2", "link", "linkat", "unlink", "unlinkat", "mkdir",
+	"mkdirat", "rmdir", "fchmod", "fchown", "fchown32", "umask", "getcwd",
+	"getdents", "getdents64", "dup", "dup2", "dup3", "pipe2",
+	"memfd_create",
+	/* Memory; see below for what makes it executable. */
+	"brk", "munmap", "mremap", "madvise", "msync", "mlock", "mlock2",
+	"munlock", "mincore",
+	/* Sockets, but for socket itself, and waiting. */
+	"socketcall", "connect", "bind", "accept", "accept4", "recv",
+	"recvfrom", "recvmsg", "recvmmsg", "recvmmsg_time64", "send",
+	"sendto", "sendmsg", "sendmmsg", "shutdown", "getsockname",
+	"getpeername", "getsockopt", "setsockopt", "poll", "ppoll",
+	"ppoll_time64", "select", "_newselect", "pselect6",
+	"pselect6_time64", "epoll_create1", "epoll_ctl", "epoll_wait",
+	"epoll_pwait", "epoll_pwait2", "eventfd2",
+	/* Threads, but for clone itself, and signals. */
+	"futex", "futex_time64", "futex_waitv", "set_robust_list",
+	"get_robust_list", "rseq", "membarrier", "set_tid_address",
+	"sched_yield", "sched_getaffinity", "sched_getparam",
+	"sched_getscheduler", "gettid", "exit", "exit_group",
+	"restart_syscall", "rt_sigaction", "rt_sigprocmask", "rt_sigreturn",
+	"rt_sigtimedwait", "rt_sigtimedwait_time64", "rt_sigpending",
+	"sigreturn", "sigaltstack",
+	/* What there is to know. */
+	"getpid", "getppid", "getuid", "getuid32", "geteuid", "geteuid32",
+	"getgid", "getgid32", "getegid", "getegid32", "getrandom",
+	"getrusage", "getrlimit", "ugetrlimit", "getcpu", "uname", "sysinfo",
+	"time", "times", "gettimeofday", "clock_gettime", "clock_gettime64",
+	"clock_getres", "clock_getres_time64", "clock_nanosleep",
+	"clock_nanosleep_time64", "nanosleep",
+};
+
+/* What is allowed if one argument, under a mask, has a certain value. */
+struct condition {
+	const char * name;
+	unsigned int argument;
+	uint64_t mask, value;
+};
+
+static const struct condition conditions[] = {
+	/* What getaddrinfo(3) needs beside Redis. */
+	{ "socket", 0, UINT32_MAX, AF_UNIX },
+	{ "socket", 0, UINT32_MAX, AF_INET },
+	{ "socket", 0, UINT32_MAX, AF_INET6 },
+	{ "socket", 0, UINT32_MAX, AF_NETLINK },
+	/* Threads, and no processes.  Flags of clone3(2) cannot be seen, and
+	 * without it C libraries take this. */
+	{ "clone", 0, CLONE_THREAD, CLONE_THREAD },
+	/* A module of NSS is code that is mapped, not written. */
+	{ "mmap", 2, PROT_WRITE | PROT_EXEC, PROT_EXEC },
+	{ "mmap", 2, PROT_EXEC, 0 },
+	{ "mmap2", 2, PROT_WRITE | PROT_EXEC, PROT_EXEC },
+	{ "mmap2", 2, PROT_EXEC, 0 },
+	{ "mprotect", 2, PROT_EXEC, 0 },
+	/* Limits are asked for, not set. */
+	{ "prlimit64", 2, UINT64_MAX, 0 },
+	{ "prctl", 0, UINT32_MAX, PR_SET_NAME },
+	/* isatty(3), libfcgi, and addresses with a scope. */
+	{ "ioctl", 1, UINT32_MAX, TCGETS },
+	{ "ioctl", 1, UINT32_MAX, FIONREAD },
+	{ "ioctl", 1, UINT32_MAX, FIONBIO },
+	{ "ioctl", 1, UINT32_MAX, SIOCGIFINDEX },
+	{ "ioctl", 1, UINT32_MAX, SIOCGIFNAME },
+};
+
+#define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
+
+/* Allow a system call, if there is one of this name on this machine. */
+static int
+allow(scmp_filter_ctx filter, const char * name)
+{
+	int number = seccomp_syscall_resolve_name(name);
+
+	if (number == __NR_SCMP_ERROR)
+		return (0);
+	return (seccomp_rule_add(filter, SCMP_ACT_ALLOW, number, 0));
+}
+
+static int
+allow_if(scmp_filter_ctx filter, const struct condition * condition)
+{
+	struct scmp_arg_cmp comparison = {
+		.arg = condition->argument,
+		.op = SCMP_CMP_MASKED_EQ,
+		.datum_a = condition->mask,
+		.datum_b = condition->value,
+	};
+	int number = seccomp_syscall_resolve_name(condition->name);
+
+	if (number == __NR_SCMP_ERROR)
+		return (0);
+	return (seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, number, 1,
+	    &comparison));
+}
+
+/* abort(3) and its like: a signal to ourselves. */
+static int
+allow_signals(scmp_filter_ctx filter)
+{
+	uint64_t self = (uint64_t)getpid();
+	int error = allow_if(filter,
+	    &(struct condition){ "tgkill", 0, UINT32_MAX, self });
+
+	return (error != 0 ? error : allow_if(filter,
+	    &(struct condition){ "kill", 0, UINT32_MAX, self }));
+}
+
+/* Return 0 or an error. */
+static int
+fill(scmp_filter_ctx filter)
+{
+	int error = allow_signals(filter);
+	size_t i;
+
+	for (i = 0; error == 0 && i < COUNT_OF(allowed); i++)
+		error = allow(filter, allowed[i]);
+	for (i = 0; error == 0 && i < COUNT_OF(conditions); i++)
+		error = allow_if(filter, &conditions[i]);
+	return (-error);
+}
+
+enum sandbox_state
+sandbox_enter(void)
+{
+	scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ERRNO(ENOSYS));
+	int error = ENOMEM;
+
+	if (filter != NULL)
+		error = fill(filter);
+	/* It also sets no_new_privs, without which it takes privileges. */
+	if (error == 0)
+		error = -seccomp_load(filter);
+	if (filter != NULL)
+		seccomp_release(filter);
+	if (error == 0)
+		return (SANDBOX_ON);
+	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+	log_info("goes on without a filter of system calls: %s",
+	    strerror(error));
+	return (SANDBOX_UNAVAILABLE);
+}
+
+#else
+
+enum sandbox_state
+sandbox_enter(void)
+{
+
+	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+	log_info("goes on without a filter of system calls, as this program "
+	    "was built without");
+	return (SANDBOX_UNAVAILABLE);
+}
+
+#endif

@@ -1,0 +1,168 @@
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/vfs.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "lib/base/clock.h"
+#include "lib/base/log.h"
+#include "lib/spool/spool_file.h"
+
+static char *
+join(char out[PATH_MAX], const char * path, const char * suffix)
+{
+
+	if (snprintf(out, PATH_MAX, "%s%s", path, suffix) >= PATH_MAX)
+		out[0] = '\0';
+	return (out);
+}
+
+/* Make a file, and its directory if need be; the umask does not matter. */
+static int
+make_file(const char * path)
+{
+	const int flags = O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC;
+	int descriptor = open(path, flags, 0600);
+	char parent[PATH_MAX];
+	char * slash = strrchr(join(parent, path, ""), '/');
+
+	if (descriptor == -1 && errno == ENOENT && slash != NULL) {
+		*slash = '\0';
+		if (mkdir(parent, 0700) == 0)
+			chmod(parent, 0700);
+		descriptor = open(path, flags, 0600);
+		/* SQLite sees to the file's directory, but not beyond. */
+		if (descriptor != -1)
+			syncfs(descriptor);
+	}
+	if (descriptor != -1)
+		fchmod(descriptor, 0600);
+	return (descriptor);
+}
+
+int
+place_find(const char * path, struct stat * file)
+{
+	int descriptor;
+
+	if (stat(path, file) == 0) {
+		if ((file->st_mode & S_IRWXO) != 0)
+			log_warning("%s is open to every user of this host",
+			    path);
+		return (0);
+	}
+	if (errno != ENOENT || (descriptor = make_file(path)) == -1)
+		return (-1);
+	close(descriptor);
+	return (stat(path, file));
+}
+
+bool
+place_has(const char * path, const struct stat * file)
+{
+	struct stat now;
+
+	return (stat(path, &now) == 0 && now.st_dev == file->st_dev &&
+	    now.st_ino == file->st_ino);
+}
+
+uint64_t
+place_size(const char * path, const char * suffix)
+{
+	char name[PATH_MAX];
+	struct stat file;
+
+	return (stat(join(name, path, suffix), &file) == 0 ?
+	    (uint64_t)file.st_size : 0);
+}
+
+/* Try to lock a file that nobody has deleted meanwhile. */
+static int
+try_lock(const char * path)
+{
+	int descriptor = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+	struct stat file;
+	int error = EWOULDBLOCK;
+
+	if (descriptor == -1 && errno == ENOENT)
+		descriptor = make_file(path);
+	if (descriptor == -1) {
+		if (errno == EEXIST)
+			errno = EWOULDBLOCK;
+		return (-1);
+	}
+	if (flock(descriptor, LOCK_EX | LOCK_NB) != 0)
+		error = errno;
+	else if (fstat(descriptor, &file) == 0 && place_has(path, &file))
+		return (descriptor);
+	close(descriptor);
+	errno = error;
+	return (-1);
+}
+
+int
+place_lock(const char * path, const char * suffix, int64_t deadline)
+{
+	static const struct timespec moment = { .tv_nsec = 1000000 };
+	char name[PATH_MAX];
+	int descriptor;
+
+	join(name, path, suffix);
+	while ((descriptor = try_lock(name)) == -1 && errno == EWOULDBLOCK &&
+	    clock_remaining(deadline) > 0)
+		nanosleep(&moment, NULL);
+	return (descriptor);
+}
+
+void
+place_put_aside(const char * path, const char * why)
+{
+	static const char * const parts[] = { "", "-wal", "-shm", "-journal" };
+	int64_t now = clock_now_ms();
+	char suffix[64], from[PATH_MAX], aside[PATH_MAX], to[PATH_MAX];
+	struct stat file;
+	size_t i;
+
+	do {
+		snprintf(suffix, sizeof(suffix), ".damaged-%lld",
+		    (long long)now++);
+		join(aside, path, suffix);
+	} while (lstat(aside, &file) == 0 ||
+	    lstat(join(to, aside, parts[1]), &file) == 0);
+	for (i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
+		join(from, path, parts[i]);
+		join(to, aside, parts[i]);
+		if (rename(from, to) == 0)
+			log_error("%s is renamed to %s, and nothing in it is "
+			    "sent: %s", from, to, why);
+		else if (errno != ENOENT)
+			log_error("%s cannot be renamed to %s: %s", from, to,
+			    strerror(errno));
+	}
+}
+
+bool
+place_is_remote(const char * path)
+{
+	/* NFS, SMB, CIFS, SMB2, 9p, NCP, AFS, kAFS, */
+	/* Ceph, FUSE, Coda, Lustre, GFS2, OCFS2, GPFS, VirtualBox */
+	static const uint32_t types[] = {
+		0x6969, 0x517b, 0xff534d42, 0xfe534d42,
+		0x01021997, 0x564c, 0x5346414f, 0x6b414653,
+		0x00c36400, 0x65735546, 0x73757245, 0x0bd00bd0,
+		0x01161970, 0x7461636f, 0x47504653, 0x786f4256,
+	};
+	struct statfs system;
+	size_t i;
+
+	if (statfs(path, &system) != 0)
+		return (true);
+	for (i = 0; i < sizeof(types) / sizeof(types[0]); i++)
+		if ((uint32_t)system.f_type == types[i])
+			return (true);
+	return (false);
+}

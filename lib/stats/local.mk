@@ -1,0 +1,2 @@
+lib_libflagtally_a_SOURCES += \
+	lib/stats/stats.c lib/stats/stats.h

@@ -1,0 +1,500 @@
+#include <errno.h>
+#include <inttypes.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/base/alloc.h"
+#include "lib/base/clock.h"
+#include "lib/base/digest.h"
+#include "lib/base/log.h"
+#include "lib/base/shmfile.h"
+#include "lib/spool/spool.h"
+#include "lib/stats/stats.h"
+
+#define BOUNDS_MAX 16
+#define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
+
+/* Else an addition would take a lock, which would not die with its holder. */
+_Static_assert(ATOMIC_LLONG_LOCK_FREE == 2, "64-bit atomics need a lock");
+
+struct histogram {
+	_Atomic uint64_t buckets[BOUNDS_MAX + 1];	/* Not cumulative. */
+	_Atomic uint64_t sum;
+};
+
+struct page {
+	_Atomic uint64_t counters[STATS_COUNTER_COUNT];
+	_Atomic uint64_t gauges[STATS_GAUGE_COUNT];
+	struct histogram histograms[STATS_HISTOGRAM_COUNT];
+};
+
+struct stats {
+	struct page * page;
+	bool shared;			/* Else it is from malloc. */
+};
+
+/* The metrics */
+
+/* Counters with one name, next to each other and told apart by a label. */
+struct family {
+	const char * name;
+	const char * help;
+	enum stats_counter first;
+	size_t count;
+	const char * label;		/* NULL: there is but one. */
+	const char * const * values;
+};
+
+static const char * const codes[] = {
+	"202", "400", "403", "404", "405", "413", "415", "503",
+};
+static const char * const limits[] = {
+	[FAULT_LIMIT_PARAMS - 1] = "params",
+	[FAULT_LIMIT_BODY - 1] = "body",
+	[FAULT_LIMIT_INFLATED - 1] = "inflated",
+	[FAULT_LIMIT_RATIO - 1] = "ratio",
+	[FAULT_LIMIT_MEMORY - 1] = "memory",
+	[FAULT_LIMIT_COUNTERS - 1] = "counters",
+	[FAULT_LIMIT_DEPTH - 1] = "depth",
+	[FAULT_LIMIT_NAME - 1] = "name",
+	[FAULT_LIMIT_TIME - 1] = "time",
+};
+static const char * const drops[] = {
+	[DROP_ENVIRONMENT] = "environment",
+	[DROP_NAME] = "name",
+	[DROP_NULL] = "null",
+	[DROP_INVALID] = "invalid",
+	[DROP_TYPE] = "type",
+	[DROP_OVERFLOW] = "overflow",
+	[DROP_LABELS] = "labels",
+	[DROP_STRATEGIES] = "strategies",
+	[DROP_PROJECTS] = "projects",
+	[DROP_HOPS] = "hops",
+	[DROP_TOKENS] = "tokens",
+	[DROP_REGISTRATIONS] = "registrations",
+	[DROP_FEATURES] = "features",
+	[DROP_VARIANTS] = "variants",
+	[DROP_LATE] = "late",
+	[DROP_APPLICATIONS] = "applications",
+	[DROP_ENVIRONMENTS] = "environments",
+	[DROP_INSTANCES] = "instances",
+	[DROP_SERIES] = "series",
+	[DROP_SEEN_TOKENS] = "seen_tokens",
+};
+static const char * const errors[] = {
+	"connection", "timeout", "refused", "passing", "script",
+};
+static const char * const kinds[] = {
+	[SPOOL_TALLY] = "tally",
+	[SPOOL_CALLS] = "calls",
+	[SPOOL_ASIDE] = "aside",
+};
+
+static const char * const lookups[] = {
+	"cached", "asked", "kept", "failed",
+};
+
+_Static_assert(COUNT_OF(codes) == STATS_LIMITED - STATS_REQUESTS_202,
+    "each status has its code");
+_Static_assert(COUNT_OF(limits) == FAULT_LIMIT_COUNT - 1 &&
+    COUNT_OF(limits) == STATS_BODY_BYTES - STATS_LIMITED,
+    "each enum fault_limit has its name");
+_Static_assert(COUNT_OF(drops) == DROP_COUNT,
+    "each enum tally_drop has its name");
+_Static_assert(COUNT_OF(errors) ==
+    STATS_SPOOLED_TALLY - STATS_REDIS_CONNECTION, "each error has its kind");
+_Static_assert(COUNT_OF(kinds) == SPOOL_KIND_COUNT &&
+    SPOOL_KIND_COUNT == STATS_REPLAYED - STATS_SPOOLED_TALLY,
+    "each enum spool_kind has its name");
+_Static_assert(COUNT_OF(lookups) ==
+    STATS_COUNTER_COUNT - STATS_TOKENS_CACHED, "each result has its name");
+
+static const struct family families[] = {
+	{ "flagtally_requests_total",
+	  "Requests to report metrics, by the status of the answer.",
+	  STATS_REQUESTS_202, COUNT_OF(codes), "code", codes },
+	{ "flagtally_limited_total",
+	  "Requests turned away because they are beyond a limit, by which.",
+	  STATS_LIMITED, COUNT_OF(limits), "limit", limits },
+	{ "flagtally_request_body_bytes_total",
+	  "Bytes of request bodies, as received.",
+	  STATS_BODY_BYTES, 1, NULL, NULL },
+	{ "flagtally_counters_applied_total",
+	  "Counters of the groups that Redis has applied.",
+	  STATS_COUNTERS_APPLIED, 1, NULL, NULL },
+	{ "flagtally_dropped_total",
+	  "What valid bodies held and was left out, by the reason.",
+	  STATS_DROPPED, COUNT_OF(drops), "reason", drops },
+	{ "flagtally_redis_errors_total",
+	  "Failures of Redis: connection lost or failed, no answer in time, "
+	  "refused for good, an error that may pass, scripts forgotten.",
+	  STATS_REDIS_CONNECTION, COUNT_OF(errors), "kind", errors },
+	{ "flagtally_spooled_total",
+	  "Records put into the spool: never sent, sent but of unknown fate, "
+	  "refused by Redis and set aside.",
+	  STATS_SPOOLED_TALLY, COUNT_OF(kinds), "kind", kinds },
+	{ "flagtally_replayed_total",
+	  "Records of the spool that were brought to Redis.",
+	  STATS_REPLAYED, 1, NULL, NULL },
+	{ "flagtally_token_lookups_total",
+	  "Tokens looked up that were to be in token_set, by where the answer "
+	  "came from: remembered, Redis, remembered while Redis is away, none.",
+	  STATS_TOKENS_CACHED, COUNT_OF(lookups), "result", lookups },
+};
+
+static const struct {
+	const char * name;
+	const char * help;
+	unsigned int decimals;
+} gauges[STATS_GAUGE_COUNT] = {
+	[STATS_REDIS_DOWN] = { "flagtally_redis_down",
+	    "Whether Redis failed when it was last used.", 0 },
+	[STATS_REDIS_REACHED] = { "flagtally_redis_reached_timestamp_seconds",
+	    "When Redis last did what it was asked to, 0 if never.", 3 },
+};
+
+static const struct {
+	const char * name;
+	const char * help;
+	unsigned int decimals;
+	uint64_t bounds[BOUNDS_MAX];	/* Growing; 0 after the last one. */
+} histograms[STATS_HISTOGRAM_COUNT] = {
+	[STATS_PARSE_TIME] = { "flagtally_parse_seconds",
+	    "Time to receive, parse and tally a body.", 6,
+	    { 100, 250, 500, 1000, 2500, 5000, 10000, 25000, 50000, 100000,
+	      250000, 500000, 1000000, 2500000, 10000000, 30000000 } },
+	[STATS_COMMIT_TIME] = { "flagtally_commit_seconds",
+	    "Time to make a group durable.", 6,
+	    { 250, 500, 1000, 2500, 5000, 10000, 25000, 50000, 100000,
+	      250000, 500000, 1000000, 1500000, 2000000 } },
+	[STATS_GROUP_REQUESTS] = { "flagtally_group_requests",
+	    "Requests that were committed as one group.", 0,
+	    { 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000 } },
+};
+
+/*
+ * What the file's layout is known by: a digest of all names in their order, so
+ * that no change of the lists above can be forgotten.  A counter that starts
+ * again from 0 is nothing unusual to Prometheus.
+ */
+static uint64_t
+layout_of(void)
+{
+	static const unsigned char key[DIGEST_KEY_SIZE] = { 0 };
+	struct buffer text = { NULL, 0, 0 };
+	struct stats empty = { .page = alloc_zeroed(1, sizeof(struct page)) };
+	uint64_t layout;
+
+	stats_write(&empty, &text);
+	layout = digest_keyed_hash(key, text.bytes, text.length);
+	buffer_free(&text);
+	free(empty.page);
+	return (layout);
+}
+
+struct stats *
+stats_open(const char * path)
+{
+	struct stats * stats = alloc_zeroed(1, sizeof(*stats));
+
+	if (path != NULL && *path != '\0') {
+		stats->page = shared_open(path, layout_of(),
+		    sizeof(*stats->page));
+		stats->shared = stats->page != NULL;
+		if (!stats->shared)
+			log_warning("the statistics are of this process "
+			    "alone, as %s cannot be used: %s", path,
+			    errno == EEXIST ? "it is something else" :
+			    strerror(errno));
+	}
+	if (!stats->shared)
+		stats->page = alloc_zeroed(1, sizeof(*stats->page));
+	return (stats);
+}
+
+void
+stats_free(struct stats * stats)
+{
+
+	if (stats == NULL)
+		return;
+	if (stats->shared)
+		shared_close(stats->page, sizeof(*stats->page));
+	else
+		free(stats->page);
+	free(stats);
+}
+
+/* The numbers */
+
+static void
+add(_Atomic uint64_t * number, uint64_t count)
+{
+
+	atomic_fetch_add_explicit(number, count, memory_order_relaxed);
+}
+
+static uint64_t
+get(const _Atomic uint64_t * number)
+{
+
+	return (atomic_load_explicit(number, memory_order_relaxed));
+}
+
+void
+stats_add(struct stats * stats, enum stats_counter counter, uint64_t count)
+{
+
+	if (stats != NULL)
+		add(&stats->page->counters[counter], count);
+}
+
+void
+stats_answered(struct stats * stats, int status)
+{
+	size_t i;
+
+	if (stats == NULL)
+		return;
+	for (i = 0; i < COUNT_OF(codes); i++)
+		if (strtol(codes[i], NULL, 10) == status)
+			add(&stats->page->counters[STATS_REQUESTS_202 + i], 1);
+}
+
+void
+stats_limited(struct stats * stats, enum fault_limit limit)
+{
+
+	if (limit != FAULT_LIMIT_NONE)
+		stats_add(stats, (enum stats_counter)(STATS_LIMITED + limit -
+		    1), 1);
+}
+
+void
+stats_dropped(struct stats * stats, const uint64_t dropped[DROP_COUNT])
+{
+	size_t i;
+
+	if (stats == NULL)
+		return;
+	for (i = 0; i < DROP_COUNT; i++)
+		if (dropped[i] > 0)
+			add(&stats->page->counters[STATS_DROPPED + i],
+			    dropped[i]);
+}
+
+static size_t
+bound_count(enum stats_histogram histogram)
+{
+	size_t count = 0;
+
+	while (count < BOUNDS_MAX && histograms[histogram].bounds[count] > 0)
+		count++;
+	return (count);
+}
+
+void
+stats_observe(struct stats * stats, enum stats_histogram histogram,
+    uint64_t value)
+{
+	size_t count = bound_count(histogram);
+	struct histogram * numbers;
+	size_t i = 0;
+
+	if (stats == NULL)
+		return;
+	numbers = &stats->page->histograms[histogram];
+	while (i < count && value > histograms[histogram].bounds[i])
+		i++;
+	add(&numbers->buckets[i], 1);
+	add(&numbers->sum, value);
+}
+
+void
+stats_set(struct stats * stats, enum stats_gauge gauge, uint64_t value)
+{
+
+	if (stats != NULL)
+		atomic_store_explicit(&stats->page->gauges[gauge], value,
+		    memory_order_relaxed);
+}
+
+void
+stats_redis(struct stats * stats, bool serves)
+{
+
+	if (serves)
+		stats_set(stats, STATS_REDIS_REACHED,
+		    (uint64_t)clock_now_ms());
+	stats_set(stats, STATS_REDIS_DOWN, !serves);
+}
+
+uint64_t
+stats_get(const struct stats * stats, enum stats_counter counter)
+{
+
+	return (stats == NULL ? 0 : get(&stats->page->counters[counter]));
+}
+
+uint64_t
+stats_get_gauge(const struct stats * stats, enum stats_gauge gauge)
+{
+
+	return (stats == NULL ? 0 : get(&stats->page->gauges[gauge]));
+}
+
+/* The text */
+
+static void
+append_text(struct buffer * text, const char * string)
+{
+
+	buffer_append(text, string, strlen(string));
+}
+
+void
+stats_write_metric(struct buffer * text, const char * name,
+    const char * type, const char * help)
+{
+
+	append_text(text, "# HELP ");
+	append_text(text, name);
+	append_text(text, " ");
+	append_text(text, help);
+	append_text(text, "\n# TYPE ");
+	append_text(text, name);
+	append_text(text, " ");
+	append_text(text, type);
+	append_text(text, "\n");
+}
+
+static void
+append_value(struct buffer * text, const char * value)
+{
+
+	for (; *value != '\0'; value++)
+		if (*value == '\n')
+			append_text(text, "\\n");
+		else {
+			if (*value == '\\' || *value == '"')
+				append_text(text, "\\");
+			buffer_append(text, value, 1);
+		}
+}
+
+/* The longest number is one of 64 bits with a point in it. */
+#define NUMBER_SIZE 32
+
+/* Write ${number} / 10^${decimals} without zeros at its end. */
+static const char *
+format_number(char out[NUMBER_SIZE], uint64_t number, unsigned int decimals)
+{
+	uint64_t divisor = 1;
+	int length;
+
+	while (decimals > 0 && number % 10 == 0) {
+		number /= 10;
+		decimals--;
+	}
+	if (decimals == 0) {
+		snprintf(out, NUMBER_SIZE, "%" PRIu64, number);
+		return (out);
+	}
+	for (length = 0; length < (int)decimals; length++)
+		divisor *= 10;
+	snprintf(out, NUMBER_SIZE, "%" PRIu64 ".%0*" PRIu64,
+	    number / divisor, (int)decimals, number % divisor);
+	return (out);
+}
+
+void
+stats_write_sample(struct buffer * text, const char * name,
+    const char * label, const char * value, uint64_t number,
+    unsigned int decimals)
+{
+	char digits[NUMBER_SIZE];
+
+	append_text(text, name);
+	if (label != NULL && value != NULL) {
+		append_text(text, "{");
+		append_text(text, label);
+		append_text(text, "=\"");
+		append_value(text, value);
+		append_text(text, "\"}");
+	}
+	append_text(text, " ");
+	append_text(text, format_number(digits, number, decimals));
+	append_text(text, "\n");
+}
+
+static void
+write_family(const struct family * family, const struct page * page,
+    struct buffer * text)
+{
+	size_t i;
+
+	stats_write_metric(text, family->name, "counter", family->help);
+	for (i = 0; i < family->count; i++)
+		stats_write_sample(text, family->name, family->label,
+		    family->label == NULL ? NULL : family->values[i],
+		    get(&page->counters[family->first + i]), 0);
+}
+
+/* Part of a histogram is told under the histogram's name and an ending. */
+static void
+write_part(struct buffer * text, const char * name, const char * ending,
+    const char * bound, uint64_t number, unsigned int decimals)
+{
+	char whole[100];
+
+	snprintf(whole, sizeof(whole), "%s%s", name, ending);
+	stats_write_sample(text, whole, bound == NULL ? NULL : "le", bound,
+	    number, decimals);
+}
+
+static void
+write_histogram(enum stats_histogram histogram, const struct page * page,
+    struct buffer * text)
+{
+	const struct histogram * numbers = &page->histograms[histogram];
+	const char * name = histograms[histogram].name;
+	unsigned int decimals = histograms[histogram].decimals;
+	size_t count = bound_count(histogram);
+	uint64_t total = 0;
+	char bound[NUMBER_SIZE];
+	size_t i;
+
+	stats_write_metric(text, name, "histogram",
+	    histograms[histogram].help);
+	for (i = 0; i < count; i++) {
+		total += get(&numbers->buckets[i]);
+		write_part(text, name, "_bucket", format_number(bound,
+		    histograms[histogram].bounds[i], decimals), total, 0);
+	}
+	/* One number for both, or they would differ while others add. */
+	total += get(&numbers->buckets[count]);
+	write_part(text, name, "_bucket", "+Inf", total, 0);
+	write_part(text, name, "_sum", NULL, get(&numbers->sum), decimals);
+	write_part(text, name, "_count", NULL, total, 0);
+}
+
+void
+stats_write(const struct stats * stats, struct buffer * text)
+{
+	size_t i;
+
+	if (stats == NULL)
+		return;
+	for (i = 0; i < COUNT_OF(families); i++)
+		write_family(&families[i], stats->page, text);
+	for (i = 0; i < STATS_GAUGE_COUNT; i++) {
+		stats_write_metric(text, gauges[i].name, "gauge",
+		    gauges[i].help);
+		stats_write_sample(text, gauges[i].name, NULL, NULL,
+		    get(&stats->page->gauges[i]), gauges[i].decimals);
+	}
+	for (i = 0; i < STATS_HISTOGRAM_COUNT; i++)
+		write_histogram((enum stats_histogram)i, stats->page, text);
+}

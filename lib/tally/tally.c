@@ -1,0 +1,559 @@
+#include <math.h>
+#include <pthread.h>
+#include <string.h>
+
+#include "lib/base/digest.h"
+#include "lib/base/number.h"
+#include "lib/tally/tally.h"
+
+/*
+ * The children of a node are looked through one by one while they are a few,
+ * which is the case with environments, applications, periods, variants and a
+ * histogram's bounds, mostly.  More are in an index that serves the whole tree:
+ * a hash table whose key is (parent, kind, name).  The hash is keyed with a
+ * secret of the process, so that no sender can choose names that collide; and
+ * it is computed once, when somebody needs it.
+ */
+#define FEW 8
+#define SLOTS_MIN 64
+
+static unsigned char hash_key[16];
+static pthread_once_t hash_key_once = PTHREAD_ONCE_INIT;
+
+static void
+make_hash_key(void)
+{
+
+	digest_random(hash_key, sizeof(hash_key));
+}
+
+static struct tally_node *
+node_create(struct tally * tally)
+{
+	struct tally_node * node = arena_take(tally->arena, sizeof(*node));
+
+	memset(node, 0, sizeof(*node));
+	return (node);
+}
+
+static struct tally_node **
+slots_create(struct arena * arena, size_t count)
+{
+	struct tally_node ** slots = arena_take(arena,
+	    count * sizeof(struct tally_node *));
+
+	memset(slots, 0, count * sizeof(struct tally_node *));
+	return (slots);
+}
+
+struct tally *
+tally_create(struct arena * arena)
+{
+	struct tally * tally = arena_take(arena, sizeof(*tally));
+
+	pthread_once(&hash_key_once, make_hash_key);
+	memset(tally, 0, sizeof(*tally));
+	tally->arena = arena;
+	tally->largest = NUMBER_COUNT_MAX;
+	tally->root = node_create(tally);
+	return (tally);
+}
+
+static uint64_t
+hash_under(uint64_t parent, enum tally_kind kind, const void * name,
+    size_t length)
+{
+	uint64_t hash = digest_keyed_hash(hash_key, name, length);
+
+	/* An odd factor spreads the parent's bits; splitmix64's will do. */
+	return (hash ^ (parent * 0xbf58476d1ce4e5b9u + kind));
+}
+
+/* As deep as the tree, which is five. */
+static uint64_t
+node_hash(struct tally_node * node)
+{
+
+	if (node->hash == 0 && node->parent != NULL)
+		node->hash = hash_under(node_hash(node->parent), node->kind,
+		    node->name, node->length);
+	return (node->hash);
+}
+
+static void
+place(struct tally * tally, struct tally_node * node)
+{
+	size_t mask = tally->slot_count - 1;
+	size_t i = (size_t)node_hash(node) & mask;
+
+	while (tally->slots[i] != NULL)
+		i = (i + 1) & mask;
+	tally->slots[i] = node;
+}
+
+/* Keep the table at most half full. */
+static void
+make_room(struct tally * tally)
+{
+	struct tally_node ** old = tally->slots;
+	size_t old_count = tally->slot_count;
+	size_t i;
+
+	if (tally->indexed < old_count / 2)
+		return;
+	tally->slot_count = old_count == 0 ? SLOTS_MIN : old_count * 2;
+	tally->slots = slots_create(tally->arena, tally->slot_count);
+	for (i = 0; i < old_count; i++)
+		if (old[i] != NULL)
+			place(tally, old[i]);
+}
+
+static void
+put_into_index(struct tally * tally, struct tally_node * node)
+{
+
+	make_room(tally);
+	place(tally, node);
+	tally->indexed++;
+}
+
+static bool
+is_child(const struct tally_node * node, enum tally_kind kind,
+    const void * name, size_t length)
+{
+
+	return (node->kind == kind && node->length == length &&
+	    text_same(node->name, name, length));
+}
+
+static struct tally_node *
+find_among_few(const struct tally_node * parent, enum tally_kind kind,
+    const void * name, size_t length)
+{
+	struct tally_node * node = parent->first;
+
+	while (node != NULL && !is_child(node, kind, name, length))
+		node = node->next;
+	return (node);
+}
+
+static struct tally_node *
+find(const struct tally * tally, const struct tally_node * parent,
+    enum tally_kind kind, uint64_t hash, const void * name, size_t length)
+{
+	size_t mask = tally->slot_count - 1;
+	struct tally_node * node;
+	size_t i;
+
+	for (i = (size_t)hash & mask; (node = tally->slots[i]) != NULL;
+	    i = (i + 1) & mask)
+		if (node->hash == hash && node->parent == parent &&
+		    is_child(node, kind, name, length))
+			return (node);
+	return (NULL);
+}
+
+/* The name is the caller's and must stay; the hash is 0 if nobody knows it. */
+static struct tally_node *
+add(struct tally * tally, struct tally_node * parent, enum tally_kind kind,
+    uint64_t hash, const char * name, size_t length)
+{
+	struct tally_node * node = node_create(tally);
+
+	node->parent = parent;
+	node->kind = kind;
+	node->hash = hash;
+	node->name = name;
+	node->length = length;
+	if (parent->last == NULL)
+		parent->first = node;
+	else
+		parent->last->next = node;
+	parent->last = node;
+	tally->node_count++;
+	if (++parent->children <= FEW)
+		return (node);
+	/* With the first that is too many the others go there. */
+	if (parent->children == FEW + 1)
+		for (node = parent->first; node->next != NULL;
+		    node = node->next)
+			put_into_index(tally, node);
+	node = parent->last;
+	put_into_index(tally, node);
+	return (node);
+}
+
+struct tally_node *
+tally_child(struct tally * tally, struct tally_node * parent,
+    enum tally_kind kind, const void * name, size_t length)
+{
+	struct tally_node * node;
+	uint64_t hash = 0;
+
+	if (parent->children <= FEW)
+		node = find_among_few(parent, kind, name, length);
+	else {
+		hash = hash_under(node_hash(parent), kind, name, length);
+		node = find(tally, parent, kind, hash, name, length);
+	}
+	if (node != NULL)
+		return (node);
+	return (add(tally, parent, kind, hash,
+	    arena_copy(tally->arena, name, length), length));
+}
+
+struct tally_node *
+tally_application(struct tally * tally, const struct text * environment,
+    const struct text * application)
+{
+	struct tally_node * node = tally_child(tally, tally->root,
+	    TALLY_ENVIRONMENT, environment->bytes, environment->length);
+
+	return (tally_child(tally, node, TALLY_APPLICATION,
+	    application->bytes, application->length));
+}
+
+struct tally_node *
+tally_bucket(struct tally * tally, struct tally_node * application,
+    int64_t period)
+{
+	struct tally_node * bucket = tally_child(tally, application,
+	    TALLY_BUCKET, &period, sizeof(period));
+
+	bucket->period = period;
+	return (bucket);
+}
+
+static bool
+is_named(const struct tally_node * node, const struct text * name)
+{
+
+	return (node->length == name->length &&
+	    text_same(node->name, name->bytes, name->length));
+}
+
+/*
+ * A body has metrics of a few buckets, in any order.  A bucket that was used
+ * lately is found without hashing its three names; two that share a place only
+ * cost time.
+ */
+static struct tally_node **
+recent_slot(struct tally * tally, const struct text * application,
+    int64_t period)
+{
+	size_t length = application->length;
+	size_t last = length == 0 ? 0 :
+	    (unsigned char)application->bytes[length - 1];
+
+	return (&tally->recent[(last + length + (size_t)period) %
+	    TALLY_RECENT]);
+}
+
+static bool
+is_bucket(const struct tally_node * bucket, const struct text * environment,
+    const struct text * application, int64_t period)
+{
+
+	return (bucket != NULL && bucket->period == period &&
+	    is_named(bucket->parent, application) &&
+	    is_named(bucket->parent->parent, environment));
+}
+
+struct tally_node *
+tally_feature(struct tally * tally, const struct text * environment,
+    const struct text * application, int64_t period,
+    const struct text * feature)
+{
+	struct tally_node ** recent = recent_slot(tally, application, period);
+
+	if (!is_bucket(*recent, environment, application, period))
+		*recent = tally_bucket(tally, tally_application(tally,
+		    environment, application), period);
+	return (tally_child(tally, *recent, TALLY_FEATURE,
+	    feature->bytes, feature->length));
+}
+
+bool
+tally_add(struct tally * tally, uint64_t * counter, uint64_t count)
+{
+
+	if (count > NUMBER_COUNT_MAX - *counter)
+		return (false);
+	if (*counter == 0 && count > 0)
+		tally->counters++;
+	*counter += count;
+	return (true);
+}
+
+static void
+set_text(struct tally * tally, struct tally_node * node,
+    const struct text * text)
+{
+
+	node->text = arena_copy(tally->arena, text->bytes, text->length);
+	node->text_length = text->length;
+}
+
+void
+tally_set_instance(struct tally * tally, struct tally_node * application,
+    const struct text * instance, const struct text * json)
+{
+	struct tally_node * node = tally_child(tally, application,
+	    TALLY_INSTANCE, instance->bytes, instance->length);
+
+	if (node->text == NULL)
+		tally->counters++;
+	set_text(tally, node, json);
+	node->when = tally->when;
+}
+
+struct tally_node *
+tally_metric(struct tally * tally, const struct text * environment,
+    enum tally_type type, const struct text * name, const struct text * help)
+{
+	struct tally_node * parent = tally_child(tally, tally->root,
+	    TALLY_ENVIRONMENT, environment->bytes, environment->length);
+	char * key = arena_take(tally->arena, name->length + 1);
+	struct tally_node * metric;
+
+	key[0] = (char)type;
+	memcpy(key + 1, name->bytes, name->length);
+	metric = tally_child(tally, parent, TALLY_METRIC, key,
+	    name->length + 1);
+	if (metric->text == NULL || metric->text_length != help->length ||
+	    memcmp(metric->text, help->bytes, help->length) != 0)
+		set_text(tally, metric, help);
+	metric->when = tally->when;
+	return (metric);
+}
+
+enum tally_type
+tally_metric_type(const struct tally_node * metric)
+{
+
+	return ((enum tally_type)metric->name[0]);
+}
+
+struct text
+tally_metric_name(const struct tally_node * metric)
+{
+	struct text name = { metric->name + 1, metric->length - 1 };
+
+	return (name);
+}
+
+/* A child that is a distinct counter by being there. */
+static struct tally_node *
+counter_child(struct tally * tally, struct tally_node * parent,
+    enum tally_kind kind, const struct text * name)
+{
+	size_t before = tally->node_count;
+	struct tally_node * node = tally_child(tally, parent, kind,
+	    name->bytes, name->length);
+
+	tally->counters += tally->node_count - before;
+	return (node);
+}
+
+void
+tally_set_gauge(struct tally * tally, struct tally_node * series,
+    double value)
+{
+
+	series->value = value;
+	series->when = tally->when;
+}
+
+struct tally_node *
+tally_series(struct tally * tally, struct tally_node * metric,
+    const struct text * labels)
+{
+
+	return (counter_child(tally, metric, TALLY_SERIES, labels));
+}
+
+struct tally_node *
+tally_bound(struct tally * tally, struct tally_node * series,
+    const struct text * le)
+{
+
+	return (counter_child(tally, series, TALLY_BOUND, le));
+}
+
+void
+tally_token(struct tally * tally, const void * digest, size_t length)
+{
+	struct text name = { digest, length };
+	size_t before = tally->counters;
+
+	counter_child(tally, tally->root, TALLY_TOKEN, &name);
+	tally->tokens += tally->counters - before;
+}
+
+bool
+tally_empty(const struct tally * tally)
+{
+
+	return (tally->root->first == NULL);
+}
+
+/* How a tally goes into another. */
+struct merging {
+	struct tally * into;
+	bool copy;			/* Names and texts, too. */
+};
+
+static const char *
+kept_text(const struct merging * merging, const char * text, size_t length)
+{
+
+	return (merging->copy ? arena_copy(merging->into->arena, text,
+	    length) : text);
+}
+
+static void
+take_later(const struct merging * merging, struct tally_node * into,
+    const struct tally_node * from)
+{
+
+	if (from->when < into->when)
+		return;
+	into->when = from->when;
+	if (from->kind == TALLY_SERIES)
+		into->value = from->value;
+	else {
+		into->text = kept_text(merging, from->text,
+		    from->text_length);
+		into->text_length = from->text_length;
+	}
+}
+
+static uint64_t
+larger(uint64_t a, uint64_t b)
+{
+
+	return (a > b ? a : b);
+}
+
+/* Add one node's values to those of the node it goes into. */
+static void
+merge_values(const struct merging * merging, struct tally_node * into,
+    const struct tally_node * from)
+{
+	struct tally * tally = merging->into;
+
+	switch (from->kind) {
+	case TALLY_BUCKET:
+		into->period = from->period;
+		break;
+	case TALLY_FEATURE:
+		tally->counters += (size_t)(into->yes == 0 && from->yes > 0) +
+		    (size_t)(into->no == 0 && from->no > 0);
+		into->yes += from->yes;
+		into->no += from->no;
+		tally->largest = larger(tally->largest,
+		    larger(into->yes, into->no));
+		break;
+	case TALLY_INSTANCE:
+	case TALLY_METRIC:
+		take_later(merging, into, from);
+		break;
+	case TALLY_SERIES:
+		if (tally_metric_type(from->parent) == TALLY_GAUGE) {
+			take_later(merging, into, from);
+			break;
+		}
+		if (isfinite(into->value + from->value))
+			into->value += from->value;
+		else
+			tally->dropped[DROP_OVERFLOW]++;
+		into->count += from->count;
+		tally->largest = larger(tally->largest, into->count);
+		break;
+	case TALLY_VARIANT:
+	case TALLY_BOUND:
+		into->count += from->count;
+		tally->largest = larger(tally->largest, into->count);
+		break;
+	case TALLY_ROOT:
+	case TALLY_ENVIRONMENT:
+	case TALLY_APPLICATION:
+	case TALLY_TOKEN:
+		break;
+	}
+}
+
+bool
+tally_is_counter(enum tally_kind kind)
+{
+
+	return (kind == TALLY_VARIANT || kind == TALLY_INSTANCE ||
+	    kind == TALLY_SERIES || kind == TALLY_BOUND ||
+	    kind == TALLY_TOKEN);
+}
+
+/* As deep as the tree above, which is five. */
+static void
+merge_children(const struct merging * merging, struct tally_node * parent,
+    struct tally_node * from)
+{
+	struct tally * into = merging->into;
+	struct tally_node * child;
+
+	for (child = from->first; child != NULL; child = child->next) {
+		struct tally_node * node;
+
+		/* Its path is the same in both trees, and so is its hash. */
+		node = parent->children <= FEW ? find_among_few(parent,
+		    child->kind, child->name, child->length) :
+		    find(into, parent, child->kind, node_hash(child),
+		    child->name, child->length);
+		if (node == NULL) {
+			node = add(into, parent, child->kind, child->hash,
+			    kept_text(merging, child->name, child->length),
+			    child->length);
+			into->counters += (size_t)tally_is_counter(child->kind);
+			node->when = INT64_MIN;
+		}
+		merge_values(merging, node, child);
+		child->group = node;
+		merge_children(merging, node, child);
+	}
+}
+
+bool
+tally_may_merge(const struct tally * into, const struct tally * from)
+{
+
+	return (tally_empty(into) ||
+	    into->largest <= (uint64_t)INT64_MAX - from->largest);
+}
+
+static void
+merge(struct tally * into, struct tally * from, bool copy)
+{
+	struct merging merging = { .into = into, .copy = copy };
+	size_t i;
+
+	if (tally_empty(into))
+		into->largest = 0;
+	merge_children(&merging, into->root, from->root);
+	if (from->when > into->when)
+		into->when = from->when;
+	for (i = 0; i < DROP_COUNT; i++)
+		into->dropped[i] += from->dropped[i];
+}
+
+void
+tally_merge(struct tally * into, struct tally * from)
+{
+
+	merge(into, from, false);
+}
+
+void
+tally_absorb(struct tally * into, struct tally * from)
+{
+
+	merge(into, from, true);
+}

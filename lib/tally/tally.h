@@ -1,0 +1,263 @@
+#ifndef FLAGTALLY_TALLY_H
+#define FLAGTALLY_TALLY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "lib/base/arena.h"
+#include "lib/base/text.h"
+
+/*
+ * A tally is what a body, or a group of bodies, comes to: a tree whose leaves
+ * are counters.
+ *
+ *	root
+ *	  environment
+ *	    application			environment and appName
+ *	      bucket			hour, or day where no hours are kept
+ *	        feature			yes and no
+ *	          variant		count
+ *	      instance			a registration
+ *	    metric			an impact metric: type and name
+ *	      series			a label set: value, or sum and count
+ *	        bound			a histogram's le: count
+ *	  token				SHA-256 of a token that was seen
+ *
+ * A node exists only because something under it counts.  Children stand in
+ * the order in which they came.
+ */
+enum tally_kind {
+	TALLY_ROOT,
+	TALLY_ENVIRONMENT,
+	TALLY_APPLICATION,
+	TALLY_BUCKET,
+	TALLY_FEATURE,
+	TALLY_VARIANT,
+	TALLY_INSTANCE,
+	TALLY_METRIC,
+	TALLY_SERIES,
+	TALLY_BOUND,
+	TALLY_TOKEN,
+};
+
+enum tally_type {
+	TALLY_COUNTER = 'c',
+	TALLY_GAUGE = 'g',
+	TALLY_HISTOGRAM = 'h',
+};
+
+/* What the sink says of an application, or an environment's impact metrics. */
+enum tally_fate {
+	FATE_OPEN,		/* Nothing yet. */
+	FATE_APPLIED,
+	FATE_REFUSED,		/* Redis will never take it; see sink.h. */
+	FATE_MIXED,		/* Of several calls, some either way. */
+	FATE_DROPPED,		/* It is beyond a cap. */
+};
+
+struct tally_node {
+	struct tally_node * parent;
+	struct tally_node * next;		/* Its next sibling. */
+	struct tally_node * first, * last;	/* Its children. */
+	struct tally_node * group;	/* Where tally_merge has put it. */
+	uint64_t hash;			/* 0: not computed yet. */
+	const char * name;		/* Not NUL-terminated; see below. */
+	size_t length;
+	size_t children;
+	enum tally_kind kind;
+	enum tally_fate fate;		/* What the sink made of it. */
+	int64_t when;			/* Of what takes the latest value: see
+					 * the tally's. */
+	union {
+		int64_t period;		/* Bucket: hours or days since 1970. */
+		struct {		/* Feature. */
+			uint64_t yes;
+			uint64_t no;
+		};
+		struct {		/* Instance: JSON; metric: its help. */
+			const char * text;
+			size_t text_length;
+		};
+		struct {		/* Series; bound and variant: count. */
+			double value;
+			uint64_t count;
+		};
+	};
+};
+
+/* What was left out, and why. */
+enum tally_drop {
+	DROP_ENVIRONMENT,	/* An environment that is not the token's. */
+	DROP_NAME,		/* No Prometheus name can be made of it. */
+	DROP_NULL,		/* An impact sample whose number is null. */
+	DROP_INVALID,		/* An element that violates the schema. */
+	DROP_TYPE,		/* A sample of another type than its metric. */
+	DROP_OVERFLOW,		/* A sum that is no finite number. */
+	DROP_LABELS,		/* A sample with too many labels. */
+	DROP_STRATEGIES,	/* Too many of a registration. */
+	DROP_PROJECTS,
+	DROP_HOPS,
+	DROP_TOKENS,		/* Too many tokens that were seen. */
+	DROP_REGISTRATIONS,	/* A registration that is too long. */
+	DROP_FEATURES,		/* New beyond a cap in Redis. */
+	DROP_VARIANTS,
+	DROP_LATE,		/* Features of buckets that are late. */
+	DROP_APPLICATIONS,
+	DROP_ENVIRONMENTS,
+	DROP_INSTANCES,
+	DROP_SERIES,
+	DROP_SEEN_TOKENS,
+	DROP_COUNT,
+};
+
+#define TALLY_RECENT 16
+
+struct tally {
+	struct arena * arena;
+	struct tally_node * root;
+	struct tally_node ** slots;	/* Open addressing, linear probing. */
+	size_t slot_count;		/* A power of two, or 0. */
+	size_t indexed;			/* Nodes in the slots. */
+	size_t node_count;
+	size_t counters;		/* Distinct ones: see tally_add_*. */
+	size_t tokens;			/* Of them those that were seen. */
+	/* Buckets that were used lately, by recent_slot() in tally.c. */
+	struct tally_node * recent[TALLY_RECENT];
+	uint64_t largest;		/* No count in it exceeds this. */
+	int64_t when;			/* When what it holds was reported, in
+					 * milliseconds since 1970. */
+	uint64_t dropped[DROP_COUNT];
+};
+
+/**
+ * tally_create(arena):
+ * Return an empty tally that lives in ${arena} and goes with it.
+ */
+struct tally * tally_create(struct arena * arena);
+
+/**
+ * tally_child(tally, parent, kind, name, length):
+ * Return the child of ${parent} with this kind and name, which is made, with
+ * a copy of the name, if it is not there.  Its values are 0 then.
+ */
+struct tally_node * tally_child(struct tally * tally,
+    struct tally_node * parent, enum tally_kind kind, const void * name,
+    size_t length);
+
+/**
+ * tally_application(tally, environment, application):
+ * tally_bucket(tally, application, period):
+ * Return the node of an application or of one of its buckets, made as by
+ * tally_child.
+ */
+struct tally_node * tally_application(struct tally * tally,
+    const struct text * environment, const struct text * application);
+struct tally_node * tally_bucket(struct tally * tally,
+    struct tally_node * application, int64_t period);
+
+/**
+ * tally_feature(tally, environment, application, period, feature):
+ * Return the node of a feature in a bucket.
+ */
+struct tally_node * tally_feature(struct tally * tally,
+    const struct text * environment, const struct text * application,
+    int64_t period, const struct text * feature);
+
+/**
+ * tally_add(tally, counter, count):
+ * Add ${count} to ${*counter}, a counter of one of the tally's nodes, and
+ * count the counter as a distinct one when it leaves 0.  Return false, with
+ * nothing changed, if the sum would exceed NUMBER_COUNT_MAX.
+ */
+bool tally_add(struct tally * tally, uint64_t * counter, uint64_t count);
+
+/**
+ * tally_set_instance(tally, application, instance, json):
+ * Record the latest registration of an instance; ${json} is copied.
+ */
+void tally_set_instance(struct tally * tally,
+    struct tally_node * application, const struct text * instance,
+    const struct text * json);
+
+/**
+ * tally_metric(tally, environment, type, name, help):
+ * Return the node of an impact metric; ${help} is copied and replaces an
+ * earlier one.
+ */
+struct tally_node * tally_metric(struct tally * tally,
+    const struct text * environment, enum tally_type type,
+    const struct text * name, const struct text * help);
+
+/**
+ * tally_metric_type(metric):
+ * Return the type of an impact metric.
+ */
+enum tally_type tally_metric_type(const struct tally_node * metric);
+
+/**
+ * tally_metric_name(metric):
+ * Return the name of an impact metric.
+ */
+struct text tally_metric_name(const struct tally_node * metric);
+
+/**
+ * tally_set_gauge(tally, series, value):
+ * Set the value of a gauge's series.
+ */
+void tally_set_gauge(struct tally * tally, struct tally_node * series,
+    double value);
+
+/**
+ * tally_series(tally, metric, labels):
+ * tally_bound(tally, series, le):
+ * Return the node of a series of an impact metric, or of a bucket of a
+ * histogram's series; each is a distinct counter.
+ */
+struct tally_node * tally_series(struct tally * tally,
+    struct tally_node * metric, const struct text * labels);
+struct tally_node * tally_bound(struct tally * tally,
+    struct tally_node * series, const struct text * le);
+
+/**
+ * tally_token(tally, digest, length):
+ * Record that the token with this digest was seen.
+ */
+void tally_token(struct tally * tally, const void * digest, size_t length);
+
+/**
+ * tally_is_counter(kind):
+ * Return whether a node of this kind is a distinct counter by being there; a
+ * feature may be two, or none.
+ */
+bool tally_is_counter(enum tally_kind kind);
+
+/**
+ * tally_empty(tally):
+ * Return whether the tally holds nothing at all to commit.
+ */
+bool tally_empty(const struct tally * tally);
+
+/**
+ * tally_may_merge(into, from):
+ * Return whether no sum of counts would exceed 2^63-1, which is as far as
+ * Redis counts.
+ */
+bool tally_may_merge(const struct tally * into, const struct tally * from);
+
+/**
+ * tally_merge(into, from):
+ * Add all of ${from} to ${into}: counters add, and of two values where the
+ * latest counts the one reported later stays, or that of ${from} if they were
+ * reported at once.  Names are not copied, so ${from} must outlive ${into};
+ * each node of ${from} points to the one it went into (group).
+ */
+void tally_merge(struct tally * into, struct tally * from);
+
+/**
+ * tally_absorb(into, from):
+ * As tally_merge, but names are copied, and ${from} may go.
+ */
+void tally_absorb(struct tally * into, struct tally * from);
+
+#endif
