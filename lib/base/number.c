@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "lib/json/json.h"
 #include "lib/base/number.h"
 
 /* A number is digits * 10^exponent; digits neither begin nor end with 0. */
@@ -177,7 +176,7 @@ read_short(struct short_decimal * decimal, const char * text, size_t length)
 bool
 number_double(const char * text, size_t length, double * number)
 {
-	char copy[JSON_NUMBER_MAX + 1];
+	char copy[NUMBER_LENGTH_MAX + 1];
 #if FLT_EVAL_METHOD == 0
 	struct short_decimal decimal;
 

@@ -11,6 +11,9 @@
  * count on the C locale: the program never calls setlocale.
  */
 
+/* Longest number that is read, in bytes. */
+#define NUMBER_LENGTH_MAX ((size_t)4 * 1024)
+
 /* The largest count: 2^53-1, the largest integer that every reader of JSON
  * keeps exactly (RFC 7493, section 2.2). */
 #define NUMBER_COUNT_MAX ((uint64_t)9007199254740991)
@@ -33,7 +36,7 @@ bool number_is_integer(const char * text, size_t length);
 /**
  * number_double(text, length, number):
  * Read the double nearest to the number.  Return false if it is too large for
- * one.  ${length} is at most JSON_NUMBER_MAX.
+ * one.  ${length} is at most NUMBER_LENGTH_MAX.
  */
 bool number_double(const char * text, size_t length, double * number);
 
@@ -51,7 +54,7 @@ size_t number_text(char out[NUMBER_TEXT_MAX], double number);
  * number_canonical(out, text, length):
  * Write the canonical form of the double nearest to the number.  Return its
  * length, or 0 if the number is too large for a double.  ${length} is at most
- * JSON_NUMBER_MAX.
+ * NUMBER_LENGTH_MAX.
  */
 size_t number_canonical(char out[NUMBER_TEXT_MAX], const char * text,
     size_t length);

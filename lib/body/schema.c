@@ -34,7 +34,6 @@ const struct schema_shape schema_any = {
 	.kind = SHAPE_ANY, .rules = &schema_nothing, .items = &schema_ignored };
 const struct schema_rule schema_ignored = { .quiet = SCALARS,
 	.accepts = SCALARS | JSON_OBJECT | JSON_ARRAY, .shape = &schema_any };
-const struct schema_rule schema_nothing = END;
 
 /* connectVia */
 

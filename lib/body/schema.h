@@ -5,22 +5,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "lib/base/text.h"
+#include "lib/json/json_rule.h"
 
 /*
  * The schema of a body (BatchMetricsRequestBody) as data: what may stand
  * where.  What a value means, once it is of the right type, is element.c's.
  */
-
-/* Types of JSON values, as bits. */
-enum {
-	JSON_NULL = 1,
-	JSON_BOOLEAN = 2,
-	JSON_NUMBER = 4,
-	JSON_STRING = 8,
-	JSON_OBJECT = 16,
-	JSON_ARRAY = 32,
-};
 
 /* What element.c does with a value; the number is that of its table. */
 enum schema_use {
@@ -96,24 +86,6 @@ enum schema_alternative {
 	ALTERNATIVE_COUNT,
 };
 
-struct schema_rule {
-	struct text name;		/* Of the member; none for items. */
-	unsigned int quiet;		/* Types with which nothing is to do, */
-	unsigned int accepts;		/* of those that it may have. */
-	enum schema_use use;
-	unsigned int slot;		/* A slot, list or count. */
-	enum schema_alternative alternative;
-	bool element;			/* An element of the body's arrays. */
-	const struct schema_shape * shape;	/* Of an object or array. */
-};
-
-enum schema_shape_kind {
-	SHAPE_ANY,			/* Anything inside is skipped. */
-	SHAPE_OBJECT,			/* Members by name. */
-	SHAPE_MAP,			/* Any names, all of one rule. */
-	SHAPE_ARRAY,
-};
-
 /* What element.c does at an object's or array's beginning and end. */
 enum schema_meaning {
 	MEANS_NOTHING,
@@ -128,23 +100,10 @@ enum schema_meaning {
 	MEANS_CONNECT_VIA,
 };
 
-struct schema_shape {
-	enum schema_shape_kind kind;
-	enum schema_meaning meaning;
-	const struct schema_rule * rules;	/* Of an object's members, and
-						 * one that is of none. */
-	unsigned int count;
-	const struct schema_rule * items;	/* Of an array or map. */
-	uint32_t required;			/* Members, as bits. */
-};
-
 /* The rule of the whole body, and what nobody looks at. */
 extern const struct schema_rule schema_body;
 extern const struct schema_rule schema_ignored;
 extern const struct schema_shape schema_any;
-
-/* The rule of no member: no name is its. */
-extern const struct schema_rule schema_nothing;
 
 /*
  * The shapes of a sample.  Where the type of its metric has yet to come
@@ -155,18 +114,6 @@ extern const struct schema_shape schema_sample[ALTERNATIVE_COUNT];
 
 /* Members that a sample must have, for each alternative. */
 extern const uint32_t schema_sample_required[ALTERNATIVE_COUNT];
-
-/**
- * schema_is(rule, name, length):
- * Return whether a rule is that of the member with this name.
- */
-static inline bool
-schema_is(const struct schema_rule * rule, const char * name, size_t length)
-{
-
-	return (rule->name.length == length &&
-	    text_same(rule->name.bytes, name, length));
-}
 
 /**
  * schema_member(shape, name, length):

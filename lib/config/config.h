@@ -6,21 +6,12 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "lib/redis/redis.h"
+
 /*
  * The configuration: FLAGTALLY_NAME in the environment, over an INI file, over
  * defaults.  A key's name in the environment is in upper case.
  */
-
-/* Where Redis is, from a URL and perhaps a password file. */
-struct config_redis {
-	bool tls;
-	char * unix_path;		/* Of a Unix socket, or NULL. */
-	char * host;
-	int port;
-	int database;
-	char * user;			/* NULL: none. */
-	char * password;		/* NULL: none. */
-};
 
 enum config_auth {
 	CONFIG_AUTH_TOKENS,
@@ -95,7 +86,7 @@ struct config {
 	uint64_t sandbox;		/* 0 or 1 */
 	uint64_t core_dumps;		/* 0 or 1 */
 
-	struct config_redis redis;
+	struct redis_address redis;
 	struct config_origin * origins;	/* Where each value came from. */
 	char * file;			/* The INI file, or NULL. */
 };

@@ -30,6 +30,8 @@ enum member {
 	NAMED_BY_PATH,
 };
 
+const struct schema_rule schema_nothing = { .name = { NULL, SIZE_MAX } };
+
 struct json {
 	struct json_cursor cursor;
 	struct path path;

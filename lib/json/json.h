@@ -8,7 +8,8 @@
 
 #include "lib/base/arena.h"
 #include "lib/base/fault.h"
-#include "lib/body/schema.h"
+#include "lib/base/number.h"
+#include "lib/json/json_rule.h"
 
 /*
  * A strict reader of one JSON text (RFC 8259) in pieces of any size.  yajl
@@ -20,7 +21,7 @@ struct json;
 
 /* Longest string or key, in bytes after decoding, and longest number. */
 #define JSON_STRING_MAX ((size_t)64 * 1024)
-#define JSON_NUMBER_MAX ((size_t)4 * 1024)
+#define JSON_NUMBER_MAX NUMBER_LENGTH_MAX
 
 /*
  * What the reader calls.  Text is UTF-8, not NUL-terminated, and valid during

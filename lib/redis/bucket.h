@@ -5,7 +5,7 @@
 #include <stdint.h>
 
 #include "lib/base/date.h"
-#include "lib/redis/sink.h"
+#include "lib/redis/contract.h"
 
 /* The buckets of one bucket of a tally: an hour, its day, or both. */
 struct periods {

@@ -5,7 +5,7 @@
 #include <stdint.h>
 
 #include "lib/redis/session.h"
-#include "lib/redis/sink.h"
+#include "lib/redis/contract.h"
 #include "lib/tally/tally.h"
 
 /*

@@ -3,7 +3,7 @@
 
 #include <stddef.h>
 
-#include "lib/redis/sink.h"
+#include "lib/redis/contract.h"
 #include "lib/tally/tally.h"
 
 /**

@@ -13,7 +13,6 @@
 
 #include "lib/base/alloc.h"
 #include "lib/base/clock.h"
-#include "lib/config/config.h"
 #include "lib/base/log.h"
 #include "lib/redis/redis.h"
 #include "lib/redis/resolve.h"
@@ -39,7 +38,7 @@ struct script {
 };
 
 struct redis {
-	const struct config_redis * config;
+	const struct redis_address * config;
 	const char * name;
 	int64_t timeout;
 	struct resolve * resolve;	/* NULL: by a Unix socket. */
@@ -61,7 +60,7 @@ struct redis {
 };
 
 struct redis *
-redis_create(const struct config_redis * config, int64_t timeout,
+redis_create(const struct redis_address * config, int64_t timeout,
     const char * name)
 {
 	struct redis * redis = alloc_zeroed(1, sizeof(*redis));
@@ -304,7 +303,7 @@ request_scripts(struct redis * redis)
 static size_t
 request_login(struct redis * redis)
 {
-	const struct config_redis * config = redis->config;
+	const struct redis_address * config = redis->config;
 	struct buffer * requests = &redis->requests;
 	size_t count = 0;
 

@@ -13,7 +13,17 @@
  * and never waits beyond a deadline.  It belongs to one thread.
  */
 struct redis;
-struct config_redis;
+
+/* Where Redis is, from a URL and perhaps a password file. */
+struct redis_address {
+	bool tls;
+	char * unix_path;		/* Of a Unix socket, or NULL. */
+	char * host;
+	int port;
+	int database;
+	char * user;			/* NULL: none. */
+	char * password;		/* NULL: none. */
+};
 
 enum redis_type {
 	REDIS_NOTHING,			/* A null, or what nobody asks for. */
@@ -44,7 +54,7 @@ struct redis_reply {
  * each exchange, may take ${timeout} milliseconds.  ${name} is what the server
  * shows in CLIENT LIST.
  */
-struct redis * redis_create(const struct config_redis * config,
+struct redis * redis_create(const struct redis_address * config,
     int64_t timeout, const char * name);
 
 /**

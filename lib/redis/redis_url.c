@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "lib/base/alloc.h"
-#include "lib/config/config.h"
+#include "lib/redis/redis.h"
 #include "lib/redis/redis_url.h"
 
 #define PORT_DEFAULT 6379
@@ -77,7 +77,7 @@ read_number(const char * text, size_t length, long max, int * number)
 
 /* Take `user:password@`, `:password@` or `user@` off the front. */
 static const char *
-take_user(const char ** rest, const char * end, struct config_redis * redis)
+take_user(const char ** rest, const char * end, struct redis_address * redis)
 {
 	const char * at = NULL;
 	const char * colon, * user_end, * p;
@@ -104,7 +104,7 @@ take_user(const char ** rest, const char * end, struct config_redis * redis)
 }
 
 static const char *
-take_host(const char * rest, const char * end, struct config_redis * redis)
+take_host(const char * rest, const char * end, struct redis_address * redis)
 {
 	const char * colon = NULL;
 	const char * host_end = end;
@@ -143,7 +143,7 @@ take_host(const char * rest, const char * end, struct config_redis * redis)
 }
 
 static const char *
-parse_tcp(const char * rest, struct config_redis * redis)
+parse_tcp(const char * rest, struct redis_address * redis)
 {
 	const char * end = rest + strcspn(rest, "/?");
 	const char * why = take_user(&rest, end, redis);
@@ -159,7 +159,7 @@ parse_tcp(const char * rest, struct config_redis * redis)
 }
 
 static const char *
-parse_unix(const char * rest, struct config_redis * redis)
+parse_unix(const char * rest, struct redis_address * redis)
 {
 	const char * query = rest + strcspn(rest, "?");
 	const char * slash = rest + strcspn(rest, "/");
@@ -181,7 +181,7 @@ parse_unix(const char * rest, struct config_redis * redis)
 }
 
 const char *
-url_parse_redis(const char * url, struct config_redis * redis)
+url_parse_redis(const char * url, struct redis_address * redis)
 {
 
 	if (strncmp(url, "redis://", 8) == 0)

@@ -3,7 +3,7 @@
 
 #include <stddef.h>
 
-struct config_redis;
+struct redis_address;
 
 /**
  * url_parse_redis(url, redis):
@@ -14,7 +14,7 @@ struct config_redis;
  * be percent-encoded (RFC 3986), an IPv6 address stands in brackets.  Return
  * NULL, or what is wrong as a static text.
  */
-const char * url_parse_redis(const char * url, struct config_redis * redis);
+const char * url_parse_redis(const char * url, struct redis_address * redis);
 
 /**
  * url_decode(text, length):

@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "lib/base/buffer.h"
+#include "lib/redis/contract.h"
 #include "lib/redis/redis.h"
 #include "lib/stats/stats.h"
 #include "lib/tally/tally.h"
@@ -16,22 +17,6 @@
  * once.  It belongs to one thread.
  */
 struct sink;
-
-struct sink_settings {
-	struct stats * stats;		/* NULL: nobody counts. */
-	const char * prefix;		/* Of every key. */
-	int64_t retention_hour;		/* Seconds; 0: no such buckets. */
-	int64_t retention_day;
-	size_t limit_features;		/* Caps in Redis; 0: none. */
-	size_t limit_variants;
-	size_t limit_late;
-	size_t limit_applications;
-	size_t limit_environments;
-	size_t limit_seen_tokens;
-	size_t limit_instances;
-	size_t limit_series;
-	size_t limit_memory;		/* Of one group, in bytes; 0: none. */
-};
 
 enum sink_result {
 	SINK_APPLIED,		/* All is in Redis but for what was refused. */

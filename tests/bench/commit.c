@@ -89,7 +89,7 @@ commit_groups(const struct plan * plan, const char * path, int groups)
 	    .retention_hour = 48 * 3600, .retention_day = 90 * 86400,
 	    .limit_features = 10000, .limit_applications = 1000,
 	    .limit_instances = 10000, .limit_series = 10000 };
-	struct config_redis config = { .unix_path = alloc_string(path) };
+	struct redis_address config = { .unix_path = alloc_string(path) };
 	struct sink * sink = sink_create(&settings, redis_create(&config,
 	    10000, "benchmark"));
 	struct arena * sources = arena_create(1 << 20);

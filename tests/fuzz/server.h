@@ -181,7 +181,7 @@ __wrap_redisConnectUnixWithTimeout(const char * path,
 	return (context);
 }
 
-static const struct config_redis server_config = {
+static const struct redis_address server_config = {
 	.unix_path = (char *)(uintptr_t)"/nowhere",
 };
 

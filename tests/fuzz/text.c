@@ -97,7 +97,7 @@ check_fault_quote(const char * text, size_t length)
 static void
 check_url(const char * text)
 {
-	struct config_redis redis = { .tls = false };
+	struct redis_address redis = { .tls = false };
 	const char * why = url_parse_redis(text, &redis);
 
 	if (why == NULL) {

@@ -101,7 +101,7 @@ static const struct {
 };
 
 static void
-free_redis(struct config_redis * redis)
+free_redis(struct redis_address * redis)
 {
 
 	free(redis->unix_path);
@@ -116,7 +116,7 @@ test_valid(void)
 	size_t i;
 
 	for (i = 0; i < sizeof(valid) / sizeof(valid[0]); i++) {
-		struct config_redis redis = { .tls = false };
+		struct redis_address redis = { .tls = false };
 		const char * url = valid[i].url;
 
 		is_text(url_parse_redis(url, &redis), NULL, "%s", url);
@@ -176,7 +176,7 @@ test_invalid(void)
 	size_t i;
 
 	for (i = 0; i < sizeof(invalid) / sizeof(invalid[0]); i++) {
-		struct config_redis redis = { .tls = false };
+		struct redis_address redis = { .tls = false };
 		const char * why = url_parse_redis(invalid[i], &redis);
 
 		ok(why != NULL && why[0] != '\0', "\"%s\" is refused",
@@ -189,7 +189,7 @@ static void
 test_long(void)
 {
 	enum { LENGTH = 20000 };
-	struct config_redis redis = { .tls = false };
+	struct redis_address redis = { .tls = false };
 	char * url = malloc(3 * LENGTH + 20);
 	size_t i;
 

@@ -1,0 +1,26 @@
+#ifndef FLAGTALLY_CONTRACT_H
+#define FLAGTALLY_CONTRACT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct stats;
+
+/* What is kept in Redis under which prefix, for how long, and how much of it. */
+struct sink_settings {
+	struct stats * stats;		/* NULL: nobody counts. */
+	const char * prefix;		/* Of every key. */
+	int64_t retention_hour;		/* Seconds; 0: no such buckets. */
+	int64_t retention_day;
+	size_t limit_features;		/* Caps in Redis; 0: none. */
+	size_t limit_variants;
+	size_t limit_late;
+	size_t limit_applications;
+	size_t limit_environments;
+	size_t limit_seen_tokens;
+	size_t limit_instances;
+	size_t limit_series;
+	size_t limit_memory;		/* Of one group, in bytes; 0: none. */
+};
+
+#endif
