@@ -4,8 +4,8 @@
 #include <string.h>
 #include <strings.h>
 
-#include "fcgi/response.h"
 #include "fcgi/auth.h"
+#include "fcgi/response.h"
 #include "lib/base/alloc.h"
 #include "lib/base/log.h"
 
@@ -21,7 +21,7 @@
 #define NAME_SIZE 256
 
 char *
-caller_variable(const char * header)
+auth_variable(const char * header)
 {
 	size_t size = strlen("HTTP_") + strlen(header) + 1;
 	char * name = alloc_bytes(size);
@@ -56,7 +56,7 @@ redirected(char name[NAME_SIZE], const char * variable, int redirects)
 
 /* The token, or "" if there is none. */
 static const char *
-find_token(const struct callers * callers, const struct exchange * exchange)
+find_token(const struct callers * callers, const struct cgi * exchange)
 {
 	char name[NAME_SIZE];
 	const char * token = NULL;
@@ -64,7 +64,7 @@ find_token(const struct callers * callers, const struct exchange * exchange)
 
 	for (i = 0; (token == NULL || *token == '\0') &&
 	    redirected(name, callers->variable, i); i++)
-		token = exchange_parameter(exchange, name);
+		token = cgi_parameter(exchange, name);
 	if (token == NULL)
 		return ("");
 	if (strncasecmp(token, "Bearer ", 7) == 0)
@@ -76,13 +76,13 @@ find_token(const struct callers * callers, const struct exchange * exchange)
 
 /* A core dump, or whoever may see the environment, is to find no token. */
 static void
-wipe(const struct exchange * exchange, const char * variable)
+wipe(const struct cgi * exchange, const char * variable)
 {
 	char name[NAME_SIZE];
 	int i;
 
 	for (i = 0; redirected(name, variable, i); i++)
-		exchange_wipe(exchange, name);
+		cgi_wipe(exchange, name);
 }
 
 static enum token_verdict
@@ -93,11 +93,12 @@ verdict_of(const struct callers * callers, const char * token,
 	size_t length = strlen(token);
 
 	if (callers->tokens != NULL)
-		verdict = token_admit(callers->tokens, token, length, grant);
+		verdict = token_file_admit(callers->tokens, token, length,
+		    grant);
 	if (callers->issuer == NULL || verdict == TOKEN_GRANTED ||
 	    verdict == TOKEN_FORBIDDEN)
 		return (verdict);
-	switch (issuer_check(callers->issuer, token, length, grant)) {
+	switch (token_set_check(callers->issuer, token, length, grant)) {
 	case TOKEN_GRANTED:
 		return (TOKEN_GRANTED);
 	case TOKEN_UNAVAILABLE:
@@ -123,11 +124,11 @@ reason(const struct callers * callers, enum token_verdict verdict,
 }
 
 static void
-complain(const struct exchange * exchange, enum token_verdict verdict,
+complain(const struct cgi * exchange, enum token_verdict verdict,
     bool missing, const char * why)
 {
 	static struct log_limit limits[2 * (TOKEN_UNAVAILABLE + 1)];
-	const char * address = exchange_parameter(exchange, "REMOTE_ADDR");
+	const char * address = cgi_parameter(exchange, "REMOTE_ADDR");
 	uint64_t suppressed;
 
 	if (log_allowed(&limits[2 * (int)verdict + missing],
@@ -140,8 +141,8 @@ complain(const struct exchange * exchange, enum token_verdict verdict,
 }
 
 void
-caller_forget(const struct callers * callers,
-    const struct exchange * exchange)
+auth_forget(const struct callers * callers,
+    const struct cgi * exchange)
 {
 
 	wipe(exchange, callers->variable);
@@ -150,7 +151,7 @@ caller_forget(const struct callers * callers,
 }
 
 bool
-caller_admit(const struct callers * callers, struct exchange * exchange,
+auth_admit(const struct callers * callers, struct cgi * exchange,
     struct token_grant * grant)
 {
 	const char * token = find_token(callers, exchange);
@@ -158,23 +159,23 @@ caller_admit(const struct callers * callers, struct exchange * exchange,
 	enum token_verdict verdict = TOKEN_GRANTED;
 
 	if (callers->open)
-		token_grant(grant, "*", 1);
+		token_file_grant(grant, "*", 1);
 	else
 		verdict = verdict_of(callers, token, grant);
-	caller_forget(callers, exchange);
+	auth_forget(callers, exchange);
 	switch (verdict) {
 	case TOKEN_GRANTED:
 		return (true);
 	case TOKEN_FORBIDDEN:
-		answer_send(exchange, ANSWER_NO_ACCESS,
+		response_send(exchange, RESPONSE_NO_ACCESS,
 		    "a token of this type may not report metrics");
 		break;
 	case TOKEN_UNAVAILABLE:
-		answer_send(exchange, ANSWER_UNAVAILABLE,
+		response_send(exchange, RESPONSE_UNAVAILABLE,
 		    "the tokens cannot be read at the moment");
 		break;
 	case TOKEN_UNKNOWN:
-		answer_send(exchange, ANSWER_NO_ACCESS,
+		response_send(exchange, RESPONSE_NO_ACCESS,
 		    "no token that may report metrics was sent");
 		break;
 	}

@@ -4,38 +4,38 @@
 #include <stdbool.h>
 
 #include "fcgi/cgi.h"
-#include "lib/auth/token_set.h"
 #include "lib/auth/token_file.h"
+#include "lib/auth/token_set.h"
 
 /* Who may come in, and how it is told. */
 struct callers {
 	bool open;			/* Everybody. */
-	struct token_store * tokens;	/* NULL: there is no file of tokens. */
-	struct issuer * issuer;		/* NULL: none are in Redis. */
+	struct token_file * tokens;	/* NULL: there is no file of tokens. */
+	struct token_set * issuer;		/* NULL: none are in Redis. */
 	char * variable;		/* HTTP_ and the token header's name. */
 };
 
 /**
- * caller_admit(callers, exchange, grant):
+ * auth_admit(callers, exchange, grant):
  * Return whether who sent the request may come in; ${grant} says what for.
  * Otherwise it has been answered, and the log says so now and then.  In either
  * case the token is nowhere in the request any more.
  */
-bool caller_admit(const struct callers * callers, struct exchange * exchange,
+bool auth_admit(const struct callers * callers, struct cgi * exchange,
     struct token_grant * grant);
 
 /**
- * caller_forget(callers, exchange):
+ * auth_forget(callers, exchange):
  * Wipe the token of a request that nobody is going to ask for it.
  */
-void caller_forget(const struct callers * callers,
-    const struct exchange * exchange);
+void auth_forget(const struct callers * callers,
+    const struct cgi * exchange);
 
 /**
- * caller_variable(header):
+ * auth_variable(header):
  * Return the meta-variable that holds a header, HTTP_AUTHORIZATION for
  * Authorization; the caller frees it.
  */
-char * caller_variable(const char * header);
+char * auth_variable(const char * header);
 
 #endif

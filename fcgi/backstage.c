@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "fcgi/response.h"
 #include "fcgi/backstage.h"
+#include "fcgi/response.h"
 #include "lib/base/clock.h"
 
 #define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
@@ -32,9 +32,9 @@ is_loopback(const char * address)
  * nginx does, tells "unix:".  Where there is a port there was an address.
  */
 static bool
-is_unix(const struct exchange * exchange, const char * address)
+is_unix(const struct cgi * exchange, const char * address)
 {
-	const char * port = exchange_parameter(exchange, "REMOTE_PORT");
+	const char * port = cgi_parameter(exchange, "REMOTE_PORT");
 
 	if (address != NULL && *address != '\0')
 		return (strncmp(address, "unix:", strlen("unix:")) == 0);
@@ -46,24 +46,24 @@ is_unix(const struct exchange * exchange, const char * address)
  * What the header says of the client does not count: anybody can send it.
  */
 static bool
-is_local(const struct exchange * exchange)
+is_local(const struct cgi * exchange)
 {
 	static const char * const proxied[] = {
 		"HTTP_X_FORWARDED_FOR", "HTTP_X_REAL_IP", "HTTP_FORWARDED",
 		"HTTP_VIA",
 	};
-	const char * address = exchange_parameter(exchange, "REMOTE_ADDR");
+	const char * address = cgi_parameter(exchange, "REMOTE_ADDR");
 	size_t i;
 
 	for (i = 0; i < COUNT_OF(proxied); i++)
-		if (exchange_parameter(exchange, proxied[i]) != NULL)
+		if (cgi_parameter(exchange, proxied[i]) != NULL)
 			return (false);
 	return (is_unix(exchange, address) ||
 	    (address != NULL && is_loopback(address)));
 }
 
 static bool
-may_see(const struct backstage * backstage, const struct exchange * exchange)
+may_see(const struct backstage * backstage, const struct cgi * exchange)
 {
 
 	return (backstage->access == BACKSTAGE_ALL ||
@@ -73,11 +73,11 @@ may_see(const struct backstage * backstage, const struct exchange * exchange)
 /* Readiness */
 
 static void
-send_health(struct exchange * exchange)
+send_health(struct cgi * exchange)
 {
 	static const char text[] = "{\"status\":\"ok\"}";
 
-	answer_content(exchange, ANSWER_OK, "application/json", text,
+	response_content(exchange, RESPONSE_OK, "application/json", text,
 	    strlen(text));
 }
 
@@ -87,7 +87,7 @@ send_health(struct exchange * exchange)
  * turns away what would be counted.
  */
 static void
-send_ready(const struct backstage * backstage, struct exchange * exchange)
+send_ready(const struct backstage * backstage, struct cgi * exchange)
 {
 	static const char * const spools[] = {
 		[BACKSTAGE_SPOOL_OK] = "ok",
@@ -112,7 +112,7 @@ send_ready(const struct backstage * backstage, struct exchange * exchange)
 	    state.redis_down ? "down" : "up", spools[state.spool]) >=
 	    (int)sizeof(text))
 		abort();
-	answer_content(exchange, takes ? ANSWER_OK : ANSWER_UNAVAILABLE,
+	response_content(exchange, takes ? RESPONSE_OK : RESPONSE_UNAVAILABLE,
 	    "application/json", text, strlen(text));
 }
 
@@ -163,7 +163,7 @@ write_spool(struct buffer * text, const struct backstage_state * state)
 }
 
 static void
-send_metrics(const struct backstage * backstage, struct exchange * exchange)
+send_metrics(const struct backstage * backstage, struct cgi * exchange)
 {
 	struct backstage_state state = { .redis_down = false };
 	struct buffer text = { NULL, 0, 0 };
@@ -178,7 +178,7 @@ send_metrics(const struct backstage * backstage, struct exchange * exchange)
 	if (state.spool == BACKSTAGE_SPOOL_OK ||
 	    state.spool == BACKSTAGE_SPOOL_FULL)
 		write_spool(&text, &state);
-	answer_content(exchange, ANSWER_OK,
+	response_content(exchange, RESPONSE_OK,
 	    "text/plain; version=0.0.4; charset=utf-8", text.bytes,
 	    text.length);
 	buffer_free(&text);
@@ -186,15 +186,15 @@ send_metrics(const struct backstage * backstage, struct exchange * exchange)
 
 bool
 backstage_serve(const struct backstage * backstage,
-    struct exchange * exchange, enum route route)
+    struct cgi * exchange, enum route route)
 {
-	const char * method = exchange_parameter(exchange, "REQUEST_METHOD");
+	const char * method = cgi_parameter(exchange, "REQUEST_METHOD");
 
 	if (!may_see(backstage, exchange))
 		return (false);
 	if (method == NULL ||
 	    (strcmp(method, "GET") != 0 && strcmp(method, "HEAD") != 0))
-		answer_send(exchange, ANSWER_READ_ONLY,
+		response_send(exchange, RESPONSE_READ_ONLY,
 		    "this can only be read, with GET or HEAD");
 	else if (route == ROUTE_HEALTH)
 		send_health(exchange);

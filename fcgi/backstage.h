@@ -48,6 +48,6 @@ struct backstage {
  * him nothing is there.
  */
 bool backstage_serve(const struct backstage * backstage,
-    struct exchange * exchange, enum route route);
+    struct cgi * exchange, enum route route);
 
 #endif

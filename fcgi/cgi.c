@@ -17,7 +17,7 @@
 #define BUFFER_MAX (64 * 1024)
 
 const char *
-exchange_parameter(const struct exchange * exchange, const char * name)
+cgi_parameter(const struct cgi * exchange, const char * name)
 {
 
 	if (exchange->fcgi == NULL)
@@ -55,7 +55,7 @@ wipe_buffer(const FCGX_Stream * in)
 }
 
 void
-exchange_wipe(const struct exchange * exchange, const char * name)
+cgi_wipe(const struct cgi * exchange, const char * name)
 {
 	char * value = exchange->fcgi == NULL ? getenv(name) :
 	    FCGX_GetParam(name, exchange->fcgi->envp);
@@ -71,8 +71,8 @@ exchange_wipe(const struct exchange * exchange, const char * name)
  * libfcgi reports a body that was cut off as its end; only the stream's error
  * tells them apart.
  */
-static enum exchange_status
-read_fcgi(struct exchange * exchange, void * bytes, size_t size,
+static enum cgi_status
+read_fcgi(struct cgi * exchange, void * bytes, size_t size,
     size_t * length)
 {
 	FCGX_Stream * in = exchange->fcgi->in;
@@ -83,19 +83,19 @@ read_fcgi(struct exchange * exchange, void * bytes, size_t size,
 	if (error != 0) {
 		exchange->failed = true;
 		return (error == EAGAIN ?
-		    EXCHANGE_LATE : EXCHANGE_BROKEN);
+		    CGI_LATE : CGI_BROKEN);
 	}
 	if (*length < size)
 		exchange->ended = true;
-	return (*length > 0 ? EXCHANGE_MORE : EXCHANGE_END);
+	return (*length > 0 ? CGI_MORE : CGI_END);
 }
 
 int64_t
-exchange_deadline(const struct exchange * exchange)
+cgi_deadline(const struct cgi * exchange)
 {
 
 	return (exchange->began + exchange->time_max +
-	    exchange->received / EXCHANGE_BYTES_PER_MS);
+	    exchange->received / CGI_BYTES_PER_MS);
 }
 
 /*
@@ -120,8 +120,8 @@ wait_for_input(int64_t until)
  * take long to read.  RFC 3875, section 4.2: no more than CONTENT_LENGTH is
  * ours.
  */
-static enum exchange_status
-read_cgi(struct exchange * exchange, char * bytes, size_t size,
+static enum cgi_status
+read_cgi(struct cgi * exchange, char * bytes, size_t size,
     size_t * length)
 {
 	ssize_t count;
@@ -130,9 +130,9 @@ read_cgi(struct exchange * exchange, char * bytes, size_t size,
 		size = (size_t)exchange->unread;
 	for (count = 1; *length < size && count != 0;
 	    *length += (size_t)count) {
-		if (!wait_for_input(exchange_deadline(exchange))) {
+		if (!wait_for_input(cgi_deadline(exchange))) {
 			exchange->failed = true;
-			return (EXCHANGE_LATE);
+			return (CGI_LATE);
 		}
 		do
 			count = read(STDIN_FILENO, bytes + *length,
@@ -140,28 +140,28 @@ read_cgi(struct exchange * exchange, char * bytes, size_t size,
 		while (count == -1 && errno == EINTR);
 		if (count == -1) {
 			exchange->failed = true;
-			return (EXCHANGE_BROKEN);
+			return (CGI_BROKEN);
 		}
 		if (exchange->unread >= 0)
 			exchange->unread -= count;
 	}
 	exchange->ended = count == 0 || size == 0;
-	return (*length > 0 ? EXCHANGE_MORE : EXCHANGE_END);
+	return (*length > 0 ? CGI_MORE : CGI_END);
 }
 
-enum exchange_status
-exchange_read(struct exchange * exchange, void * bytes, size_t size,
+enum cgi_status
+cgi_read(struct cgi * exchange, void * bytes, size_t size,
     size_t * length)
 {
-	enum exchange_status status;
+	enum cgi_status status;
 
 	*length = 0;
 	if (exchange->ended)
-		return (EXCHANGE_END);
+		return (CGI_END);
 	/* A peer that sends a byte now and then never runs into a time-out. */
-	if (clock_remaining(exchange_deadline(exchange)) == 0) {
+	if (clock_remaining(cgi_deadline(exchange)) == 0) {
 		exchange->failed = true;
-		return (EXCHANGE_LATE);
+		return (CGI_LATE);
 	}
 	exchange->reading = true;
 	status = exchange->fcgi == NULL ?
@@ -190,7 +190,7 @@ write_cgi(const char * bytes, size_t length)
 }
 
 int
-exchange_write(struct exchange * exchange, const void * bytes, size_t length)
+cgi_write(struct cgi * exchange, const void * bytes, size_t length)
 {
 
 	if (exchange->fcgi == NULL)
@@ -204,7 +204,7 @@ exchange_write(struct exchange * exchange, const void * bytes, size_t length)
 }
 
 void
-exchange_end_answer(const struct exchange * exchange)
+cgi_end_answer(const struct cgi * exchange)
 {
 	int null;
 

@@ -9,7 +9,7 @@
  * One request and its answer, however they travel: over FastCGI, or as plain
  * CGI (RFC 3875) through the environment, standard input and standard output.
  */
-struct exchange;
+struct cgi;
 struct FCGX_Request;
 
 /*
@@ -17,9 +17,9 @@ struct FCGX_Request;
  * slow sender has its time, and one that sends a byte now and then does not
  * hold a thread for ever.
  */
-#define EXCHANGE_BYTES_PER_MS 64
+#define CGI_BYTES_PER_MS 64
 
-struct exchange {
+struct cgi {
 	struct FCGX_Request * fcgi;	/* NULL: plain CGI. */
 	int64_t began;			/* On the clock of deadlines. */
 	int64_t time_max;		/* Milliseconds it may take to arrive,
@@ -35,52 +35,52 @@ struct exchange {
 };
 
 /**
- * exchange_parameter(exchange, name):
+ * cgi_parameter(exchange, name):
  * Return a CGI meta-variable, or NULL if there is none.
  */
-const char * exchange_parameter(const struct exchange * exchange,
+const char * cgi_parameter(const struct cgi * exchange,
     const char * name);
 
 /**
- * exchange_deadline(exchange):
+ * cgi_deadline(exchange):
  * Return by when what has not arrived yet of the request must go on arriving.
  * Any thread may call this.
  */
-int64_t exchange_deadline(const struct exchange * exchange);
+int64_t cgi_deadline(const struct cgi * exchange);
 
 /**
- * exchange_wipe(exchange, name):
+ * cgi_wipe(exchange, name):
  * Overwrite a meta-variable, so that it is empty, and what its bytes may have
  * left in memory on their way.
  */
-void exchange_wipe(const struct exchange * exchange, const char * name);
+void cgi_wipe(const struct cgi * exchange, const char * name);
 
-enum exchange_status {
-	EXCHANGE_MORE,		/* There are bytes. */
-	EXCHANGE_END,		/* The body has ended. */
-	EXCHANGE_BROKEN,	/* The peer broke off. */
-	EXCHANGE_LATE,		/* The peer takes too long. */
+enum cgi_status {
+	CGI_MORE,		/* There are bytes. */
+	CGI_END,		/* The body has ended. */
+	CGI_BROKEN,	/* The peer broke off. */
+	CGI_LATE,		/* The peer takes too long. */
 };
 
 /**
- * exchange_read(exchange, bytes, size, length):
+ * cgi_read(exchange, bytes, size, length):
  * Read up to ${size} bytes of the body; ${length} is how many they are.
  */
-enum exchange_status exchange_read(struct exchange * exchange, void * bytes,
+enum cgi_status cgi_read(struct cgi * exchange, void * bytes,
     size_t size, size_t * length);
 
 /**
- * exchange_write(exchange, bytes, length):
+ * cgi_write(exchange, bytes, length):
  * Send bytes of the answer.  Return 0, or -1 if the peer has gone.
  */
-int exchange_write(struct exchange * exchange, const void * bytes,
+int cgi_write(struct cgi * exchange, const void * bytes,
     size_t length);
 
 /**
- * exchange_end_answer(exchange):
+ * cgi_end_answer(exchange):
  * Let the web server of a CGI program see that the answer has ended, although
  * the program goes on.
  */
-void exchange_end_answer(const struct exchange * exchange);
+void cgi_end_answer(const struct cgi * exchange);
 
 #endif

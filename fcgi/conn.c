@@ -36,10 +36,10 @@ struct connection {
 	size_t discarded;		/* bytes that came since. */
 	int older, newer;		/* While it is idle: its neighbours, */
 	int64_t since;			/* since when, */
-	struct head * head;		/* and what has been collected. */
+	struct params * head;		/* and what has been collected. */
 };
 
-struct idle {
+struct conn {
 	int epoll;
 	pthread_mutex_t lock;		/* Guards what follows. */
 	struct connection * connections;	/* By descriptor. */
@@ -51,10 +51,10 @@ struct idle {
 	bool stopping;
 };
 
-struct idle *
-idle_create(int epoll)
+struct conn *
+conn_create(int epoll)
 {
-	struct idle * idle = alloc_zeroed(1, sizeof(*idle));
+	struct conn * idle = alloc_zeroed(1, sizeof(*idle));
 
 	idle->epoll = epoll;
 	idle->oldest = idle->newest = NONE;
@@ -73,7 +73,7 @@ is_expected(const struct connection * connection)
 }
 
 static void
-take_out(struct idle * idle, int descriptor)
+take_out(struct conn * idle, int descriptor)
 {
 	struct connection * all = idle->connections;
 	struct connection * connection = &all[descriptor];
@@ -89,11 +89,11 @@ take_out(struct idle * idle, int descriptor)
 	connection->idle = false;
 	idle->count--;
 	idle->expected -= is_expected(connection);
-	idle->heads -= head_size(connection->head);
+	idle->heads -= params_size(connection->head);
 }
 
 static void
-put_in(struct idle * idle, int descriptor, struct head * head, int64_t since)
+put_in(struct conn * idle, int descriptor, struct params * head, int64_t since)
 {
 	struct connection * all = idle->connections;
 	struct connection * connection = &all[descriptor];
@@ -110,16 +110,16 @@ put_in(struct idle * idle, int descriptor, struct head * head, int64_t since)
 	idle->newest = descriptor;
 	idle->count++;
 	idle->expected += is_expected(connection);
-	idle->heads += head_size(head);
+	idle->heads += params_size(head);
 }
 
 static void
-close_one(struct idle * idle, int descriptor)
+close_one(struct conn * idle, int descriptor)
 {
 	struct connection * connection = &idle->connections[descriptor];
 
 	take_out(idle, descriptor);
-	head_free(connection->head);
+	params_free(connection->head);
 	connection->head = NULL;
 	connection->watched = false;
 	close(descriptor);
@@ -127,7 +127,7 @@ close_one(struct idle * idle, int descriptor)
 
 /* Close the one that has waited longest of those that keep a head. */
 static void
-close_oldest_head(struct idle * idle)
+close_oldest_head(struct conn * idle)
 {
 	int descriptor = idle->oldest;
 
@@ -139,18 +139,18 @@ close_oldest_head(struct idle * idle)
 }
 
 static void
-make_room(struct idle * idle, const struct head * head)
+make_room(struct conn * idle, const struct params * head)
 {
 
-	if (idle->count >= IDLE_MAX)
+	if (idle->count >= CONN_MAX)
 		close_one(idle, idle->oldest);
 	while (idle->heads > 0 &&
-	    idle->heads + head_size(head) > IDLE_HEADS_MAX)
+	    idle->heads + params_size(head) > CONN_HEADS_MAX)
 		close_oldest_head(idle);
 }
 
 static void
-wait_for(struct idle * idle, int descriptor)
+wait_for(struct conn * idle, int descriptor)
 {
 	struct connection * connection = &idle->connections[descriptor];
 	struct epoll_event event = { .events = EPOLLIN | EPOLLONESHOT,
@@ -167,7 +167,7 @@ wait_for(struct idle * idle, int descriptor)
 /* The functions for everybody */
 
 void
-idle_register(struct idle * idle, int descriptor)
+conn_register(struct conn * idle, int descriptor)
 {
 	size_t size;
 
@@ -185,19 +185,19 @@ idle_register(struct idle * idle, int descriptor)
 }
 
 void
-idle_park(struct idle * idle, int descriptor, struct head * head)
+conn_park(struct conn * idle, int descriptor, struct params * head)
 {
 
 	pthread_mutex_lock(&idle->lock);
 	make_room(idle, head);
 	put_in(idle, descriptor, head, head == NULL ? clock_monotonic() :
-	    head_since(head));
+	    params_since(head));
 	wait_for(idle, descriptor);
 	pthread_mutex_unlock(&idle->lock);
 }
 
 void
-idle_keep(struct idle * idle, int descriptor)
+conn_keep(struct conn * idle, int descriptor)
 {
 
 	pthread_mutex_lock(&idle->lock);
@@ -209,7 +209,7 @@ idle_keep(struct idle * idle, int descriptor)
 }
 
 bool
-idle_expects(struct idle * idle)
+conn_expects(struct conn * idle)
 {
 	bool expects;
 
@@ -243,7 +243,7 @@ discard(int descriptor)
 
 /* Go on leaving a connection that is ours, since ${since}. */
 static void
-go_on_leaving(struct idle * idle, int descriptor, int64_t since)
+go_on_leaving(struct conn * idle, int descriptor, int64_t since)
 {
 	ssize_t count = discard(descriptor);
 	struct connection * connection;
@@ -272,7 +272,7 @@ is_drained(int descriptor)
 }
 
 void
-idle_leave(struct idle * idle, int descriptor, bool whole)
+conn_leave(struct conn * idle, int descriptor, bool whole)
 {
 
 	if (!(whole && is_drained(descriptor)) &&
@@ -283,7 +283,7 @@ idle_leave(struct idle * idle, int descriptor, bool whole)
 }
 
 bool
-idle_claim(struct idle * idle, int descriptor, struct head ** head)
+conn_claim(struct conn * idle, int descriptor, struct params ** head)
 {
 	struct connection * connection;
 	bool claimed, leaving = false;
@@ -307,7 +307,7 @@ idle_claim(struct idle * idle, int descriptor, struct head ** head)
 }
 
 bool
-idle_close_oldest(struct idle * idle)
+conn_close_oldest(struct conn * idle)
 {
 	bool any;
 
@@ -320,7 +320,7 @@ idle_close_oldest(struct idle * idle)
 }
 
 void
-idle_expire(struct idle * idle, int64_t time_max)
+conn_expire(struct conn * idle, int64_t time_max)
 {
 	int64_t now = clock_monotonic();
 	int descriptor, newer;
@@ -334,14 +334,14 @@ idle_expire(struct idle * idle, int64_t time_max)
 
 		newer = connection->newer;
 		if ((connection->head != NULL && age > time_max) ||
-		    (connection->leaving && age > IDLE_LINGER_MAX))
+		    (connection->leaving && age > CONN_LINGER_MAX))
 			close_one(idle, descriptor);
 	}
 	pthread_mutex_unlock(&idle->lock);
 }
 
 void
-idle_stop(struct idle * idle)
+conn_stop(struct conn * idle)
 {
 
 	pthread_mutex_lock(&idle->lock);
@@ -350,12 +350,12 @@ idle_stop(struct idle * idle)
 }
 
 void
-idle_free(struct idle * idle)
+conn_free(struct conn * idle)
 {
 
 	if (idle == NULL)
 		return;
-	while (idle_close_oldest(idle))
+	while (conn_close_oldest(idle))
 		continue;
 	pthread_mutex_destroy(&idle->lock);
 	free(idle->connections);

@@ -13,90 +13,90 @@
  * arriving, and those that are left for their peer to close.  None of them
  * holds a thread.  Any thread may call these functions.
  */
-struct idle;
+struct conn;
 
 /* Connections that wait at most; of more, the one that waits longest goes. */
-#define IDLE_MAX 512
+#define CONN_MAX 512
 
 /* Bytes of heads that are kept for them at most; likewise. */
-#define IDLE_HEADS_MAX ((size_t)8 * 1024 * 1024)
+#define CONN_HEADS_MAX ((size_t)8 * 1024 * 1024)
 
 /* Milliseconds that a peer has for sending the rest and closing its end. */
-#define IDLE_LINGER_MAX 3000
+#define CONN_LINGER_MAX 3000
 
 /**
- * idle_create(epoll):
+ * conn_create(epoll):
  * Return an empty set of connections, which ${epoll} is to tell of.  The
  * caller frees it.
  */
-struct idle * idle_create(int epoll);
+struct conn * conn_create(int epoll);
 
 /**
- * idle_register(idle, descriptor):
+ * conn_register(idle, descriptor):
  * This descriptor is a new connection, whatever it was before.
  */
-void idle_register(struct idle * idle, int descriptor);
+void conn_register(struct conn * idle, int descriptor);
 
 /**
- * idle_park(idle, descriptor, head):
+ * conn_park(idle, descriptor, head):
  * Let a connection wait for its next request, of which ${head}, or NULL, has
  * been collected.  The set takes both over.
  */
-void idle_park(struct idle * idle, int descriptor, struct head * head);
+void conn_park(struct conn * idle, int descriptor, struct params * head);
 
 /**
- * idle_keep(idle, descriptor):
+ * conn_keep(idle, descriptor):
  * Likewise, after a request: its peer keeps it, and perhaps for nothing.
  */
-void idle_keep(struct idle * idle, int descriptor);
+void conn_keep(struct conn * idle, int descriptor);
 
 /**
- * idle_expects(idle):
+ * conn_expects(idle):
  * Return whether a request is on its way: a connection waits that is new, or
  * whose head has begun.
  */
-bool idle_expects(struct idle * idle);
+bool conn_expects(struct conn * idle);
 
 /**
- * idle_leave(idle, descriptor, whole):
+ * conn_leave(idle, descriptor, whole):
  * Close our end of a connection, let what we have sent arrive, and close the
- * rest when the peer has closed its end, or after IDLE_LINGER_MAX; at once, if
+ * rest when the peer has closed its end, or after CONN_LINGER_MAX; at once, if
  * the request was ${whole}, so that nothing more of it can come.
  */
-void idle_leave(struct idle * idle, int descriptor, bool whole);
+void conn_leave(struct conn * idle, int descriptor, bool whole);
 
 /**
- * idle_claim(idle, descriptor, head):
+ * conn_claim(idle, descriptor, head):
  * The epoll instance has told of this descriptor.  Return true if it waits for
  * a request; it is the caller's then, with its ${head}.  Otherwise it is of no
  * use, or another thread's by now.
  */
-bool idle_claim(struct idle * idle, int descriptor, struct head ** head);
+bool conn_claim(struct conn * idle, int descriptor, struct params ** head);
 
 /**
- * idle_close_oldest(idle):
+ * conn_close_oldest(idle):
  * Close the connection that has waited longest.  Return false if there is
  * none.
  */
-bool idle_close_oldest(struct idle * idle);
+bool conn_close_oldest(struct conn * idle);
 
 /**
- * idle_expire(idle, time_max):
+ * conn_expire(idle, time_max):
  * Close connections whose head has been arriving for longer than ${time_max}
  * milliseconds, and those that had their time to close.
  */
-void idle_expire(struct idle * idle, int64_t time_max);
+void conn_expire(struct conn * idle, int64_t time_max);
 
 /**
- * idle_stop(idle):
+ * conn_stop(idle):
  * Close whatever is to wait from now on.
  */
-void idle_stop(struct idle * idle);
+void conn_stop(struct conn * idle);
 
 /**
- * idle_free(idle):
+ * conn_free(idle):
  * Close all connections that wait, and free the set.
  */
-void idle_free(struct idle * idle);
+void conn_free(struct conn * idle);
 
 #endif

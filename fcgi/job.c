@@ -75,7 +75,7 @@ static void
 begin_exchange(struct job * job, int descriptor, int64_t since,
     int64_t time_max)
 {
-	struct exchange * exchange = &job->request.exchange;
+	struct cgi * exchange = &job->request.exchange;
 
 	pthread_mutex_lock(&job->lock);
 	memset(exchange, 0, sizeof(*exchange));
@@ -93,14 +93,14 @@ begin_exchange(struct job * job, int descriptor, int64_t since,
 
 /* Have libfcgi read the head.  Return false if it cannot. */
 static bool
-accept_request(struct job * job, int descriptor, const struct head * head,
+accept_request(struct job * job, int descriptor, const struct params * head,
     bool large)
 {
 	int file = JOB_NONE;
 	bool accepted;
 
 	if (head != NULL) {
-		file = head_file(head, large);
+		file = params_file(head, large);
 		if (file == JOB_NONE)
 			return (false);
 	}
@@ -116,15 +116,15 @@ accept_request(struct job * job, int descriptor, const struct head * head,
 }
 
 bool
-job_begin(struct job * job, int descriptor, struct head * head, bool large,
+job_begin(struct job * job, int descriptor, struct params * head, bool large,
     int64_t time_max)
 {
 	bool accepted;
 
 	begin_exchange(job, descriptor, head == NULL ? clock_monotonic() :
-	    head_since(head), time_max);
+	    params_since(head), time_max);
 	accepted = accept_request(job, descriptor, head, large);
-	head_free(head);
+	params_free(head);
 	if (!accepted)
 		set_descriptor(job, JOB_NONE);
 	return (accepted);
@@ -134,7 +134,7 @@ job_begin(struct job * job, int descriptor, struct head * head, bool large,
 bool
 job_end(struct job * job)
 {
-	struct exchange * exchange = &job->request.exchange;
+	struct cgi * exchange = &job->request.exchange;
 	FCGX_Request * fcgi = job->fcgi;
 	bool usable = fcgi->keepConnection && !exchange->failed;
 
@@ -164,10 +164,10 @@ is_silent(struct job * job, int64_t now)
 static bool
 is_late(struct job * job, int64_t now, int64_t time_max)
 {
-	const struct exchange * exchange = &job->request.exchange;
+	const struct cgi * exchange = &job->request.exchange;
 
 	return (exchange->reading && (exchange->began + time_max <= now ||
-	    exchange_deadline(exchange) <= now || is_silent(job, now)));
+	    cgi_deadline(exchange) <= now || is_silent(job, now)));
 }
 
 void

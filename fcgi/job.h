@@ -55,7 +55,7 @@ void job_free(struct job * job);
  * still to be read, and freed.  With ${large}, it is read no further.
  * Return false if there is no request; the connection is of no more use then.
  */
-bool job_begin(struct job * job, int descriptor, struct head * head,
+bool job_begin(struct job * job, int descriptor, struct params * head,
     bool large, int64_t time_max);
 
 /**

@@ -13,20 +13,20 @@
 #include "fcgi/job.h"
 #include "fcgi/listen.h"
 #include "fcgi/probe.h"
-#include "fcgi/spoolctl.h"
 #include "fcgi/request.h"
 #include "fcgi/server.h"
+#include "fcgi/spoolctl.h"
+#include "lib/auth/token_file.h"
+#include "lib/auth/token_set.h"
 #include "lib/base/clock.h"
+#include "lib/base/digest.h"
+#include "lib/base/log.h"
+#include "lib/base/secret.h"
 #include "lib/commit/commit.h"
 #include "lib/config/config.h"
-#include "lib/base/digest.h"
-#include "lib/auth/token_set.h"
-#include "lib/base/log.h"
 #include "lib/redis/redis.h"
-#include "lib/sandbox/sandbox.h"
-#include "lib/base/secret.h"
 #include "lib/redis/sink.h"
-#include "lib/auth/token_file.h"
+#include "lib/sandbox/sandbox.h"
 
 /* From a signal to the end, in milliseconds: Apache kills after 3 s. */
 #define STOP_TIME_MAX 1900
@@ -60,7 +60,7 @@ struct program {
 	struct config * config;
 	struct sink_settings sink;
 	struct service service;
-	struct look look;
+	struct probe look;
 	struct listen listen;
 	struct replay * replay;		/* NULL: there is no spool. */
 	int64_t deadline;		/* By when it has to end. */
@@ -206,7 +206,7 @@ settle(struct program * program)
 	/* First, as it makes the directory for both. */
 	struct spool * spool = make_spool(program);
 
-	look_init(&program->look, spool, config->spool_limit,
+	probe_init(&program->look, spool, config->spool_limit,
 	    make_stats(config));
 	service->stats = program->look.stats;
 
@@ -227,13 +227,13 @@ settle(struct program * program)
 	};
 	service->path_prefix = config->path_prefix;
 	service->callers.open = config->auth == CONFIG_AUTH_NONE;
-	service->callers.variable = caller_variable(config->auth_header);
+	service->callers.variable = auth_variable(config->auth_header);
 	service->body.limit_body = config->limit_body;
 	service->body.limit_inflated = config->limit_inflated;
 	service->body.limit_ratio = config->limit_ratio;
 	service->body.batch.limit_depth = config->limit_depth;
 	service->body.batch.invalid = config->invalid ==
-	    CONFIG_INVALID_SKIP ? BATCH_SKIP : BATCH_REJECT;
+	    CONFIG_INVALID_SKIP ? VALIDATE_SKIP : VALIDATE_REJECT;
 	element->limit_name = config->limit_name;
 	element->limit_counters = config->limit_counters;
 	element->limit_memory = config->limit_memory;
@@ -248,7 +248,7 @@ settle(struct program * program)
 	    (enum backstage_access)config->backstage;
 	service->backstage.stats = service->stats;
 	service->backstage.version = PACKAGE_VERSION;
-	service->backstage.look = look_state;
+	service->backstage.look = probe_state;
 	service->backstage.context = &program->look;
 }
 
@@ -262,12 +262,12 @@ limit_log(const struct config * config, enum log_level level)
 }
 
 /* The tokens of the configuration; NULL if it names none. */
-static struct token_store *
+static struct token_file *
 open_tokens(const struct config * config)
 {
 
 	if (config->tokens[0] != '\0')
-		return (token_store_open(config->tokens));
+		return (token_file_open(config->tokens));
 	if (config->auth != CONFIG_AUTH_NONE && config->token_set[0] == '\0')
 		log_warning("no tokens are configured, so nobody may come in; "
 		    "set tokens = FILE, or token_set = KEY, or auth = none to "
@@ -276,12 +276,12 @@ open_tokens(const struct config * config)
 }
 
 /* Tokens in Redis; what is known of them stands beside the spool. */
-static struct issuer *
+static struct token_set *
 make_issuer(const struct program * program, bool cgi)
 {
 	const struct config * config = program->config;
 	char path[PATH_MAX];
-	struct issuer_settings settings = {
+	struct token_set_settings settings = {
 		.key = config->token_set,
 		.refresh = (int64_t)config->token_refresh,
 		.grace = (int64_t)config->token_grace,
@@ -291,7 +291,7 @@ make_issuer(const struct program * program, bool cgi)
 	};
 
 	snprintf(path, sizeof(path), "%s.tokens", config->spool);
-	return (issuer_start(&settings, redis_create(&config->redis,
+	return (token_set_start(&settings, redis_create(&config->redis,
 	    (int64_t)config->redis_timeout, "flagtally-tokens")));
 }
 
@@ -391,11 +391,11 @@ finish(struct program * program)
 	listen_close(&program->listen);
 	commit_stop(program->service.committer);
 	/* Else they go on using the rest until the process is gone. */
-	if (!issuer_stop(program->service.callers.issuer, deadline) ||
+	if (!token_set_stop(program->service.callers.issuer, deadline) ||
 	    !replay_stop(program->replay, deadline))
 		return;
-	look_free(&program->look);
-	token_store_free(program->service.callers.tokens);
+	probe_free(&program->look);
+	token_file_free(program->service.callers.tokens);
 	free(program->service.callers.variable);
 	config_free(program->config);
 }
@@ -408,7 +408,7 @@ run_cgi(struct program * program)
 	struct request request;
 
 	request_init(&request);
-	request.exchange = (struct exchange){ .began = clock_monotonic(),
+	request.exchange = (struct cgi){ .began = clock_monotonic(),
 	    .time_max = (int64_t)program->config->receive_timeout,
 	    .unread = -1 };
 	if (!request_serve(service, &request)) {
@@ -441,7 +441,7 @@ wait_for_stop(struct program * program, struct server * server)
 			return;
 		log_info("SIGHUP: reading the tokens again");
 		if (program->service.callers.tokens != NULL)
-			token_store_reload(program->service.callers.tokens);
+			token_file_reload(program->service.callers.tokens);
 	}
 }
 
@@ -473,7 +473,7 @@ run_server(struct program * program)
 static int
 check(const struct config * config)
 {
-	struct token_store * tokens;
+	struct token_file * tokens;
 	struct token_grant grant;
 	int status = EXIT_SUCCESS;
 
@@ -481,9 +481,9 @@ check(const struct config * config)
 	limit_log(config, LOG_LEVEL_WARNING);
 	tokens = open_tokens(config);
 	if (tokens != NULL &&
-	    token_check(tokens, "", 0, &grant) == TOKEN_UNAVAILABLE)
+	    token_file_check(tokens, "", 0, &grant) == TOKEN_UNAVAILABLE)
 		status = EXIT_CONFIGURATION;
-	token_store_free(tokens);
+	token_file_free(tokens);
 	return (status);
 }
 
@@ -493,19 +493,19 @@ manage(struct program * program, const struct options * options)
 {
 	struct sink * sink = make_sink(program);
 	struct spool * spool = make_spool(program);
-	int status = MANAGE_FAILED;
+	int status = SPOOLCTL_FAILED;
 
 	confine(program->config, true);
 	if (options->action == ACTION_REPLAY)
-		status = manage_replay(sink, spool, program->service.stats);
+		status = spoolctl_replay(sink, spool, program->service.stats);
 	else if (options->action == ACTION_LIST)
-		status = manage_list(spool);
+		status = spoolctl_list(spool);
 	else if (options->action == ACTION_EXPORT)
-		status = manage_export(spool);
+		status = spoolctl_export(spool);
 	else if (options->action == ACTION_RETRY)
-		status = manage_retry(sink, spool, options->which);
+		status = spoolctl_retry(sink, spool, options->which);
 	else
-		status = manage_drop(spool, options->which);
+		status = spoolctl_drop(spool, options->which);
 	spool_free(spool);
 	sink_free(sink);
 	return (status);
@@ -579,7 +579,7 @@ act(const struct options * options)
 	if (options->action == ACTION_CHECK)
 		status = check(program.config);
 	else if (options->action != ACTION_SERVE)
-		status = manage_ready(program.config->spool);
+		status = spoolctl_ready(program.config->spool);
 	if (status == -1) {
 		settle(&program);
 		status = options->action == ACTION_SERVE ? run(&program) :
@@ -596,5 +596,5 @@ main(int argc, char ** argv)
 	struct options options = { .config = NULL };
 	int status = read_options(&options, argc, argv);
 
-	return (manage_end(status == -1 ? act(&options) : status));
+	return (spoolctl_end(status == -1 ? act(&options) : status));
 }

@@ -54,7 +54,7 @@ struct pairs {
 	size_t have;			/* Bytes of them. */
 };
 
-struct head {
+struct params {
 	int64_t since;
 	size_t length;			/* Bytes collected, */
 	size_t size;			/* and room for them. */
@@ -212,7 +212,7 @@ pass_pairs(struct pairs * pairs, const unsigned char * bytes, size_t length,
 
 /* Take a record out of what is collected. */
 static void
-take_out(struct head * head, size_t total)
+take_out(struct params * head, size_t total)
 {
 
 	head->length -= total;
@@ -221,38 +221,40 @@ take_out(struct head * head, size_t total)
 }
 
 /* A request begins. */
-static enum head_status
-look_at_begin(struct head * head, int descriptor, const struct record * record)
+static enum params_status
+look_at_begin(struct params * head, int descriptor,
+    const struct record * record)
 {
 	static const unsigned char unknown[8] = {
 	    [4] = STATUS_UNKNOWN_ROLE };
 	unsigned int role;
 
 	if (record->length != BEGIN_SIZE)
-		return (HEAD_END);
+		return (PARAMS_END);
 	if (head->length - head->parsed < record->total)
-		return (HEAD_WAIT);
+		return (PARAMS_WAIT);
 	role = (unsigned int)record->content[0] << 8 | record->content[1];
 	if (role == ROLE_RESPONDER) {
 		head->begun = true;
 		head->request = record->request;
 		head->parsed += record->total;
-		return (HEAD_WAIT);
+		return (PARAMS_WAIT);
 	}
 	/* What follows of it then belongs to no request. */
 	if (!reply(descriptor, RECORD_END_REQUEST, record->request, unknown,
 	    sizeof(unknown)) || (record->content[2] & KEEP_CONNECTION) == 0)
-		return (HEAD_END);
+		return (PARAMS_END);
 	take_out(head, record->total);
-	return (HEAD_WAIT);
+	return (PARAMS_WAIT);
 }
 
 /*
- * Look at the next record, which may not be whole.  HEAD_WAIT means that there
- * may be another one behind it, if head->parsed or head->length has changed.
+ * Look at the next record, which may not be whole.  PARAMS_WAIT means that
+ * there may be another one behind it, if head->parsed or head->length has
+ * changed.
  */
-static enum head_status
-look_at_record(struct head * head, int descriptor, size_t limit)
+static enum params_status
+look_at_record(struct params * head, int descriptor, size_t limit)
 {
 	size_t there = head->length - head->parsed;
 	struct record record;
@@ -260,64 +262,64 @@ look_at_record(struct head * head, int descriptor, size_t limit)
 	read_header(&record, head->bytes + head->parsed);
 	if (record.request == 0) {
 		if (there < record.total)
-			return (HEAD_WAIT);
+			return (PARAMS_WAIT);
 		if (!answer_management(descriptor, &record))
-			return (HEAD_END);
+			return (PARAMS_END);
 		take_out(head, record.total);
-		return (HEAD_WAIT);
+		return (PARAMS_WAIT);
 	}
 	if (!head->begun && record.type != RECORD_BEGIN_REQUEST) {
 		/* Of a request that has ended, or of none. */
 		if (there >= record.total)
 			take_out(head, record.total);
-		return (HEAD_WAIT);
+		return (PARAMS_WAIT);
 	}
 	if (!head->begun)
 		return (look_at_begin(head, descriptor, &record));
 	if (record.request == head->request) {
 		/* libfcgi knows what to make of what is out of order. */
 		if (record.type != RECORD_PARAMS)
-			return (HEAD_READY);
+			return (PARAMS_READY);
 		if (record.length == 0 && there < record.total)
-			return (HEAD_WAIT);
+			return (PARAMS_WAIT);
 		if (record.length == 0) {
 			head->ended = true;
 			head->parsed += record.total;
-			return (HEAD_READY);
+			return (PARAMS_READY);
 		}
 		if (record.length > limit - head->parameters)
-			return (HEAD_LARGE);
+			return (PARAMS_LARGE);
 	}
 	if (there < record.total)
-		return (HEAD_WAIT);
+		return (PARAMS_WAIT);
 	if (record.type == RECORD_PARAMS && record.request == head->request) {
 		if (!pass_pairs(&head->pairs, record.content, record.length,
 		    limit))
-			return (HEAD_LARGE);
+			return (PARAMS_LARGE);
 		head->parameters += record.length;
 	}
 	head->parsed += record.total;
 	/* Of parameters in small pieces, and records of other requests. */
 	if (head->parsed / FRAMING_MAX > limit + RECORD_MAX)
-		return (HEAD_LARGE);
-	return (HEAD_WAIT);
+		return (PARAMS_LARGE);
+	return (PARAMS_WAIT);
 }
 
-static enum head_status
-look(struct head * head, int descriptor, size_t limit)
+static enum params_status
+look(struct params * head, int descriptor, size_t limit)
 {
-	enum head_status status = HEAD_WAIT;
+	enum params_status status = PARAMS_WAIT;
 	size_t parsed, length;
 
 	do {
 		parsed = head->parsed;
 		length = head->length;
 		if (length > parsed && head->bytes[parsed] != VERSION)
-			return (HEAD_END);
+			return (PARAMS_END);
 		if (length - parsed < HEADER_SIZE)
-			return (HEAD_WAIT);
+			return (PARAMS_WAIT);
 		status = look_at_record(head, descriptor, limit);
-	} while (status == HEAD_WAIT && (head->parsed != parsed ||
+	} while (status == PARAMS_WAIT && (head->parsed != parsed ||
 	    head->length != length));
 	return (status);
 }
@@ -346,7 +348,7 @@ take(int descriptor, size_t length)
 
 /* Is all of the request there, to the end of its body? */
 static bool
-is_whole(const struct head * head)
+is_whole(const struct params * head)
 {
 	size_t at = head->parsed;
 	struct record record;
@@ -367,31 +369,31 @@ is_whole(const struct head * head)
  * Look at a head of which ${count} bytes are there already, in ${bytes}, where
  * what is kept of it must not stay.
  */
-static enum head_status
-look_at(unsigned char * bytes, ssize_t count, struct head ** kept,
+static enum params_status
+look_at(unsigned char * bytes, ssize_t count, struct params ** kept,
     int descriptor, size_t limit, bool * drained)
 {
-	struct head head = { .since = clock_monotonic(), .bytes = bytes };
-	enum head_status status;
+	struct params head = { .since = clock_monotonic(), .bytes = bytes };
+	enum params_status status;
 	size_t taken;
 
 	*drained = count == -1;
 	if (count <= 0)
-		return (count == 0 ? HEAD_END : HEAD_WAIT);
+		return (count == 0 ? PARAMS_END : PARAMS_WAIT);
 	head.length = (size_t)count;
 	status = look(&head, descriptor, limit);
 	taken = (size_t)count - head.length;
-	if (status == HEAD_READY && taken == 0)
-		return (is_whole(&head) ? HEAD_WHOLE : HEAD_READY);
-	if (status == HEAD_END)
+	if (status == PARAMS_READY && taken == 0)
+		return (is_whole(&head) ? PARAMS_WHOLE : PARAMS_READY);
+	if (status == PARAMS_END)
 		return (status);
 	/* What is kept is taken from the socket, and nothing after a head. */
-	if (status == HEAD_READY)
+	if (status == PARAMS_READY)
 		head.length = head.parsed;
 	if (!take(descriptor, taken + head.length))
-		return (HEAD_END);
+		return (PARAMS_END);
 	if (head.length == 0)
-		return (HEAD_WAIT);
+		return (PARAMS_WAIT);
 	*kept = alloc_bytes(sizeof(**kept));
 	**kept = head;
 	(*kept)->size = head.length;
@@ -402,12 +404,12 @@ look_at(unsigned char * bytes, ssize_t count, struct head ** kept,
 }
 
 /* Look at a head whose first byte has just come. */
-static enum head_status
-look_first(struct head ** kept, int descriptor, size_t limit, bool * drained)
+static enum params_status
+look_first(struct params ** kept, int descriptor, size_t limit, bool * drained)
 {
 	unsigned char bytes[PEEK_SIZE];
 	ssize_t count = receive(descriptor, bytes, sizeof(bytes), MSG_PEEK);
-	enum head_status status = look_at(bytes, count, kept, descriptor,
+	enum params_status status = look_at(bytes, count, kept, descriptor,
 	    limit, drained);
 
 	/* There is a token in most heads. */
@@ -418,7 +420,7 @@ look_first(struct head ** kept, int descriptor, size_t limit, bool * drained)
 
 /* Make room for ${length} more bytes, and leave none where they were. */
 static void
-grow(struct head * head, size_t length)
+grow(struct params * head, size_t length)
 {
 	unsigned char * old = head->bytes;
 
@@ -436,7 +438,7 @@ grow(struct head * head, size_t length)
  * that nothing is taken that comes after the head.
  */
 static size_t
-wanted(const struct head * head)
+wanted(const struct params * head)
 {
 	size_t there = head->length - head->parsed;
 	struct record record;
@@ -447,8 +449,8 @@ wanted(const struct head * head)
 	return (record.total - there);
 }
 
-static enum head_status
-read_more(struct head * head, int descriptor, size_t limit, bool * drained)
+static enum params_status
+read_more(struct params * head, int descriptor, size_t limit, bool * drained)
 {
 	size_t length = wanted(head);
 	ssize_t count;
@@ -460,15 +462,15 @@ read_more(struct head * head, int descriptor, size_t limit, bool * drained)
 	count = receive(descriptor, head->bytes + head->length, length, 0);
 	*drained = count == -1;
 	if (count <= 0)
-		return (count == 0 ? HEAD_END : HEAD_WAIT);
+		return (count == 0 ? PARAMS_END : PARAMS_WAIT);
 	head->length += (size_t)count;
 	return (look(head, descriptor, limit));
 }
 
-enum head_status
-head_read(struct head ** head, int descriptor, size_t limit)
+enum params_status
+params_read(struct params ** head, int descriptor, size_t limit)
 {
-	enum head_status status;
+	enum params_status status;
 	bool drained;
 	int rounds = 0;
 
@@ -477,22 +479,22 @@ head_read(struct head ** head, int descriptor, size_t limit)
 		    look_first(head, descriptor, limit, &drained) :
 		    read_more(*head, descriptor, limit, &drained);
 		if (*head != NULL && (*head)->length == 0) {
-			head_free(*head);
+			params_free(*head);
 			*head = NULL;
 		}
-	} while (status == HEAD_WAIT && !drained && ++rounds < ROUNDS_MAX);
+	} while (status == PARAMS_WAIT && !drained && ++rounds < ROUNDS_MAX);
 	return (status);
 }
 
 int64_t
-head_since(const struct head * head)
+params_since(const struct params * head)
 {
 
 	return (head->since);
 }
 
 size_t
-head_size(const struct head * head)
+params_size(const struct params * head)
 {
 
 	return (head == NULL ? 0 : sizeof(*head) + head->size);
@@ -516,7 +518,7 @@ write_empty(unsigned char bytes[3 * HEADER_SIZE], unsigned int request)
 }
 
 int
-head_file(const struct head * head, bool large)
+params_file(const struct params * head, bool large)
 {
 	unsigned char empty[3 * HEADER_SIZE];
 	const unsigned char * bytes = large ? empty : head->bytes;
@@ -533,7 +535,7 @@ head_file(const struct head * head, bool large)
 }
 
 void
-head_free(struct head * head)
+params_free(struct params * head)
 {
 
 	if (head == NULL)

@@ -12,52 +12,53 @@
  * and not too large.  Mostly a head arrives at once and is left where it is, in
  * the socket; one that arrives in pieces is collected here.
  */
-struct head;
+struct params;
 
-enum head_status {
-	HEAD_WAIT,		/* More has to arrive. */
-	HEAD_READY,		/* It is whole: libfcgi may read. */
-	HEAD_WHOLE,		/* So is the request: nothing has to be
+enum params_status {
+	PARAMS_WAIT,		/* More has to arrive. */
+	PARAMS_READY,		/* It is whole: libfcgi may read. */
+	PARAMS_WHOLE,		/* So is the request: nothing has to be
 				 * waited for to read all of it. */
-	HEAD_LARGE,		/* The parameters are too large. */
-	HEAD_END,		/* The peer is gone, or speaks no FastCGI. */
+	PARAMS_LARGE,		/* The parameters are too large. */
+	PARAMS_END,		/* The peer is gone, or speaks no FastCGI. */
 };
 
 /**
- * head_read(head, descriptor, limit):
+ * params_read(head, descriptor, limit):
  * Look at what has arrived at ${descriptor}, without waiting.  ${*head} is NULL
  * at a request's beginning, and becomes what has been collected if anything had
  * to be.  Management records, and others that belong to no request, are taken
  * and answered.  Parameters of more than ${limit} bytes are too large.
  */
-enum head_status head_read(struct head ** head, int descriptor, size_t limit);
+enum params_status params_read(struct params ** head, int descriptor,
+    size_t limit);
 
 /**
- * head_since(head):
+ * params_since(head):
  * Return when the first byte of what is collected was seen, on the clock of
  * deadlines.
  */
-int64_t head_since(const struct head * head);
+int64_t params_since(const struct params * head);
 
 /**
- * head_size(head):
+ * params_size(head):
  * Return how much memory a head takes; 0 for NULL.
  */
-size_t head_size(const struct head * head);
+size_t params_size(const struct params * head);
 
 /**
- * head_file(head, large):
+ * params_file(head, large):
  * Return a descriptor from which the bytes that were collected can be read, or,
  * with ${large}, a head without parameters that stands for one that was too
  * large.  Return -1 with errno if there is none to be had.  The caller closes
  * it.
  */
-int head_file(const struct head * head, bool large);
+int params_file(const struct params * head, bool large);
 
 /**
- * head_free(head):
+ * params_free(head):
  * Free what was collected.
  */
-void head_free(struct head * head);
+void params_free(struct params * head);
 
 #endif

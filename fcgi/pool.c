@@ -24,7 +24,7 @@
 /* So many answers that wait are worth one more thread. */
 #define CONCLUDE_MANY 8
 
-struct crew {
+struct pool {
 	pthread_mutex_t lock;		/* Guards what follows. */
 	pthread_cond_t changed;		/* There may be something to do. */
 	bool stopping;
@@ -55,10 +55,10 @@ active_max(void)
 	return (((size_t)CPU_COUNT(&set) + 1) / 2);
 }
 
-struct crew *
-crew_create(size_t count)
+struct pool *
+pool_create(size_t count)
 {
-	struct crew * crew = alloc_zeroed(1, sizeof(*crew));
+	struct pool * crew = alloc_zeroed(1, sizeof(*crew));
 	size_t i;
 
 	pthread_mutex_init(&crew->lock, NULL);
@@ -79,7 +79,7 @@ crew_create(size_t count)
 
 /* Have one more thread look for something to do. */
 static void
-wake_one(struct crew * crew)
+wake_one(struct pool * crew)
 {
 
 	if (crew->waiting > 0)
@@ -87,7 +87,7 @@ wake_one(struct crew * crew)
 }
 
 static void
-make_passive(struct crew * crew, struct member * member)
+make_passive(struct pool * crew, struct member * member)
 {
 
 	if (!member->active)
@@ -98,7 +98,7 @@ make_passive(struct crew * crew, struct member * member)
 
 /* What comes next may take its time: another thread is to poll meanwhile. */
 static void
-replace_member(struct crew * crew, struct member * member)
+replace_member(struct pool * crew, struct member * member)
 {
 
 	make_passive(crew, member);
@@ -107,7 +107,7 @@ replace_member(struct crew * crew, struct member * member)
 }
 
 static void
-give_back(struct crew * crew, struct member * member)
+give_back(struct pool * crew, struct member * member)
 {
 
 	if (member->job != NULL) {
@@ -121,7 +121,7 @@ give_back(struct crew * crew, struct member * member)
 }
 
 static struct job *
-take_answered(struct crew * crew)
+take_answered(struct pool * crew)
 {
 	struct commit_ticket * ticket = crew->answered;
 
@@ -139,7 +139,7 @@ take_answered(struct crew * crew)
 }
 
 static struct job *
-take_free(struct crew * crew)
+take_free(struct pool * crew)
 {
 	struct job * job = crew->free;
 
@@ -148,7 +148,7 @@ take_free(struct crew * crew)
 }
 
 static enum duty
-find_duty(struct crew * crew, struct member * member)
+find_duty(struct pool * crew, struct member * member)
 {
 
 	if (crew->answered != NULL) {
@@ -173,7 +173,7 @@ find_duty(struct crew * crew, struct member * member)
 /* Everybody may call these. */
 
 void
-crew_join(struct crew * crew, struct member * member)
+pool_join(struct pool * crew, struct member * member)
 {
 
 	pthread_mutex_lock(&crew->lock);
@@ -183,7 +183,7 @@ crew_join(struct crew * crew, struct member * member)
 }
 
 enum duty
-crew_next(struct crew * crew, struct member * member)
+pool_next(struct pool * crew, struct member * member)
 {
 	enum duty duty;
 
@@ -199,7 +199,7 @@ crew_next(struct crew * crew, struct member * member)
 }
 
 void
-crew_polled(struct crew * crew, struct member * member)
+pool_polled(struct pool * crew, struct member * member)
 {
 	int64_t now = clock_monotonic();
 
@@ -211,7 +211,7 @@ crew_polled(struct crew * crew, struct member * member)
 }
 
 void
-crew_step_aside(struct crew * crew, struct member * member)
+pool_step_aside(struct pool * crew, struct member * member)
 {
 
 	pthread_mutex_lock(&crew->lock);
@@ -220,7 +220,7 @@ crew_step_aside(struct crew * crew, struct member * member)
 }
 
 void
-crew_lend(struct member * member)
+pool_lend(struct member * member)
 {
 
 	member->job = NULL;
@@ -228,9 +228,9 @@ crew_lend(struct member * member)
 }
 
 void
-crew_take_back(void * context, struct commit_ticket * tickets)
+pool_take_back(void * context, struct commit_ticket * tickets)
 {
-	struct crew * crew = context;
+	struct pool * crew = context;
 
 	pthread_mutex_lock(&crew->lock);
 	*crew->answered_end = tickets;
@@ -245,7 +245,7 @@ crew_take_back(void * context, struct commit_ticket * tickets)
 }
 
 bool
-crew_is_held(struct crew * crew)
+pool_is_held(struct pool * crew)
 {
 	bool held;
 
@@ -257,7 +257,7 @@ crew_is_held(struct crew * crew)
 }
 
 bool
-crew_is_quiet(struct crew * crew, size_t * events)
+pool_is_quiet(struct pool * crew, size_t * events)
 {
 	bool quiet;
 
@@ -270,7 +270,7 @@ crew_is_quiet(struct crew * crew, size_t * events)
 }
 
 void
-crew_relieve(struct crew * crew, int64_t now)
+pool_relieve(struct pool * crew, int64_t now)
 {
 	struct member * member;
 
@@ -286,7 +286,7 @@ crew_relieve(struct crew * crew, int64_t now)
 }
 
 void
-crew_break_off(struct crew * crew, int64_t now, int64_t time_max)
+pool_break_off(struct pool * crew, int64_t now, int64_t time_max)
 {
 	size_t i;
 
@@ -295,7 +295,7 @@ crew_break_off(struct crew * crew, int64_t now, int64_t time_max)
 }
 
 void
-crew_stop(struct crew * crew)
+pool_stop(struct pool * crew)
 {
 
 	pthread_mutex_lock(&crew->lock);
@@ -305,7 +305,7 @@ crew_stop(struct crew * crew)
 }
 
 void
-crew_free(struct crew * crew)
+pool_free(struct pool * crew)
 {
 	size_t i;
 

@@ -12,7 +12,7 @@
  * does what next.  Any thread may call these functions, but for what they say
  * of a member only that one.
  */
-struct crew;
+struct pool;
 
 /* A thread of the crew. */
 struct member {
@@ -34,85 +34,85 @@ enum duty {
 };
 
 /**
- * crew_create(count):
+ * pool_create(count):
  * Return a crew of ${count} threads, who have yet to join it.
  */
-struct crew * crew_create(size_t count);
+struct pool * pool_create(size_t count);
 
 /**
- * crew_join(crew, member):
+ * pool_join(crew, member):
  * Here is a thread; ${member} is all zero and must outlive the crew.
  */
-void crew_join(struct crew * crew, struct member * member);
+void pool_join(struct pool * crew, struct member * member);
 
 /**
- * crew_next(crew, member):
+ * pool_next(crew, member):
  * Give back the member's job, if it has one, and wait for its next duty, never
  * DUTY_NONE.  It has a job for it, unless that is DUTY_END.
  */
-enum duty crew_next(struct crew * crew, struct member * member);
+enum duty pool_next(struct pool * crew, struct member * member);
 
 /**
- * crew_polled(crew, member):
+ * pool_polled(crew, member):
  * An event has come to the member, and only what takes no time follows.
  */
-void crew_polled(struct crew * crew, struct member * member);
+void pool_polled(struct pool * crew, struct member * member);
 
 /**
- * crew_step_aside(crew, member):
+ * pool_step_aside(crew, member):
  * What follows may take its time.
  */
-void crew_step_aside(struct crew * crew, struct member * member);
+void pool_step_aside(struct pool * crew, struct member * member);
 
 /**
- * crew_lend(member):
+ * pool_lend(member):
  * The member's job has been handed to the committer.
  */
-void crew_lend(struct member * member);
+void pool_lend(struct member * member);
 
 /**
- * crew_take_back(crew, tickets):
+ * pool_take_back(crew, tickets):
  * The committer hands back jobs, the owners of ${tickets}.
  */
-void crew_take_back(void * crew, struct commit_ticket * tickets);
+void pool_take_back(void * crew, struct commit_ticket * tickets);
 
 /**
- * crew_is_held(crew):
+ * pool_is_held(crew):
  * Return whether no thread could serve a request now.
  */
-bool crew_is_held(struct crew * crew);
+bool pool_is_held(struct pool * crew);
 
 /**
- * crew_is_quiet(crew, events):
+ * pool_is_quiet(crew, events):
  * Return whether no request is in hand, and in ${events} how many events have
  * come so far.  If it is so twice with the same number, none came in between.
  */
-bool crew_is_quiet(struct crew * crew, size_t * events);
+bool pool_is_quiet(struct pool * crew, size_t * events);
 
 /**
- * crew_relieve(crew, now):
+ * pool_relieve(crew, now):
  * To be called about once a second: let others go on where a thread takes
  * longer than it was thought to.
  */
-void crew_relieve(struct crew * crew, int64_t now);
+void pool_relieve(struct pool * crew, int64_t now);
 
 /**
- * crew_break_off(crew, now, time_max):
+ * pool_break_off(crew, now, time_max):
  * Do job_break_off for all jobs.
  */
-void crew_break_off(struct crew * crew, int64_t now, int64_t time_max);
+void pool_break_off(struct pool * crew, int64_t now, int64_t time_max);
 
 /**
- * crew_stop(crew):
+ * pool_stop(crew):
  * From now on the duty is to conclude what has been handed to the committer,
  * and then to end.
  */
-void crew_stop(struct crew * crew);
+void pool_stop(struct pool * crew);
 
 /**
- * crew_free(crew):
+ * pool_free(crew):
  * Free the crew, and its jobs, when all threads have ended.
  */
-void crew_free(struct crew * crew);
+void pool_free(struct pool * crew);
 
 #endif

@@ -4,7 +4,7 @@
 #define FULL_PERCENT 95
 
 void
-look_init(struct look * look, struct spool * spool, uint64_t limit,
+probe_init(struct probe * look, struct spool * spool, uint64_t limit,
     struct stats * stats)
 {
 
@@ -15,7 +15,7 @@ look_init(struct look * look, struct spool * spool, uint64_t limit,
 }
 
 static enum backstage_spool
-look_at_spool(struct look * look, struct backstage_state * state)
+look_at_spool(struct probe * look, struct backstage_state * state)
 {
 	uint64_t used = 0;
 	unsigned int kind;
@@ -33,9 +33,9 @@ look_at_spool(struct look * look, struct backstage_state * state)
 }
 
 void
-look_state(void * context, struct backstage_state * state)
+probe_state(void * context, struct backstage_state * state)
 {
-	struct look * look = context;
+	struct probe * look = context;
 
 	pthread_mutex_lock(&look->lock);
 	state->spool = look_at_spool(look, state);
@@ -45,7 +45,7 @@ look_state(void * context, struct backstage_state * state)
 }
 
 void
-look_free(struct look * look)
+probe_free(struct probe * look)
 {
 
 	spool_free(look->spool);

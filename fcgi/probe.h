@@ -9,7 +9,7 @@
 #include "lib/stats/stats.h"
 
 /* What backstage sees of Redis and the spool, looked up when it is asked. */
-struct look {
+struct probe {
 	pthread_mutex_t lock;		/* Guards the spool. */
 	struct spool * spool;		/* NULL: there is none. */
 	uint64_t limit;
@@ -17,23 +17,23 @@ struct look {
 };
 
 /**
- * look_init(look, spool, limit, stats):
+ * probe_init(look, spool, limit, stats):
  * Make ready to look at ${spool}, which may grow to ${limit} bytes, and at
  * ${stats}; it takes over both.
  */
-void look_init(struct look * look, struct spool * spool, uint64_t limit,
+void probe_init(struct probe * look, struct spool * spool, uint64_t limit,
     struct stats * stats);
 
 /**
- * look_state(context, state):
+ * probe_state(context, state):
  * Fill in the state that the look ${context} finds; see fcgi/backstage.h.
  */
-void look_state(void * context, struct backstage_state * state);
+void probe_state(void * context, struct backstage_state * state);
 
 /**
- * look_free(look):
+ * probe_free(look):
  * Free what it holds.
  */
-void look_free(struct look * look);
+void probe_free(struct probe * look);
 
 #endif

@@ -7,9 +7,9 @@
 #include "fcgi/request.h"
 #include "fcgi/route.h"
 #include "lib/base/alloc.h"
+#include "lib/base/blocking.h"
 #include "lib/base/clock.h"
 #include "lib/base/log.h"
-#include "lib/base/blocking.h"
 
 /*
  * The order of the checks is part of the contract: nobody without a token
@@ -109,7 +109,7 @@ read_length(const char * text, int64_t * length)
 
 /* It is the body's fault, however it is found. */
 static void
-reject_length(const struct service * service, struct exchange * exchange,
+reject_length(const struct service * service, struct cgi * exchange,
     enum fault_limit limit, uint64_t offset, const char * detail)
 {
 	struct fault fault = { .limit = limit };
@@ -117,24 +117,24 @@ reject_length(const struct service * service, struct exchange * exchange,
 	fault_set(&fault, limit == FAULT_LIMIT_NONE ? FAULT_INVALID :
 	    FAULT_TOO_LARGE, offset, "", "%s", detail);
 	stats_limited(service->stats, limit);
-	answer_fault(exchange, &fault);
+	response_fault(exchange, &fault);
 }
 
 /* Return whether the body may be read; otherwise the request is answered. */
 static bool
-accept_body(const struct service * service, struct exchange * exchange,
+accept_body(const struct service * service, struct cgi * exchange,
     enum body_encoding * encoding, int64_t * length)
 {
 	uint64_t limit = service->body.limit_body;
 
-	if (!is_json_type(exchange_parameter(exchange, "CONTENT_TYPE")))
-		answer_send(exchange, ANSWER_WRONG_TYPE,
+	if (!is_json_type(cgi_parameter(exchange, "CONTENT_TYPE")))
+		response_send(exchange, RESPONSE_WRONG_TYPE,
 		    "the Content-Type must be application/json");
-	else if (!read_encoding(exchange_parameter(exchange,
+	else if (!read_encoding(cgi_parameter(exchange,
 	    "HTTP_CONTENT_ENCODING"), encoding))
-		answer_send(exchange, ANSWER_WRONG_TYPE, "the "
+		response_send(exchange, RESPONSE_WRONG_TYPE, "the "
 		    "Content-Encoding must be identity, gzip or deflate");
-	else if (!read_length(exchange_parameter(exchange,
+	else if (!read_length(cgi_parameter(exchange,
 	    "CONTENT_LENGTH"), length))
 		reject_length(service, exchange, FAULT_LIMIT_NONE, 0,
 		    "the Content-Length is not a number");
@@ -148,29 +148,29 @@ accept_body(const struct service * service, struct exchange * exchange,
 
 /* Feed the body to its stream.  Return whether it arrived whole and valid. */
 static bool
-read_body(struct exchange * exchange, struct body * body, int64_t length,
+read_body(struct cgi * exchange, struct body * body, int64_t length,
     struct fault * fault)
 {
 	char piece[PIECE_SIZE];
 	size_t count;
 
 	for (;;) {
-		switch (exchange_read(exchange, piece, sizeof(piece),
+		switch (cgi_read(exchange, piece, sizeof(piece),
 		    &count)) {
-		case EXCHANGE_MORE:
+		case CGI_MORE:
 			if (!body_feed(body, piece, count))
 				return (false);
 			break;
-		case EXCHANGE_END:
+		case CGI_END:
 			return (body_finish(body, length));
-		case EXCHANGE_BROKEN:
+		case CGI_BROKEN:
 			/* Perhaps by us, so its sender must not be blamed. */
-			if (clock_remaining(exchange_deadline(exchange)) == 0)
+			if (clock_remaining(cgi_deadline(exchange)) == 0)
 				fault->limit = FAULT_LIMIT_TIME;
 			fault_set(fault, FAULT_INCOMPLETE, 0, "",
 			    "the body was broken off");
 			return (false);
-		case EXCHANGE_LATE:
+		case CGI_LATE:
 			fault->limit = FAULT_LIMIT_TIME;
 			fault_set(fault, FAULT_INCOMPLETE, 0, "",
 			    "the body took too long to arrive");
@@ -180,21 +180,22 @@ read_body(struct exchange * exchange, struct body * body, int64_t length,
 }
 
 static void
-answer_commit(const struct service * service, struct exchange * exchange,
+answer_commit(const struct service * service, struct cgi * exchange,
     enum commit_result result)
 {
 
 	switch (result) {
 	case COMMIT_DURABLE:
-		answer_send(exchange, ANSWER_ACCEPTED, NULL);
+		response_send(exchange, RESPONSE_ACCEPTED, NULL);
 		break;
 	case COMMIT_UNAVAILABLE:
-		answer_send(exchange, ANSWER_UNAVAILABLE,
+		response_send(exchange, RESPONSE_UNAVAILABLE,
 		    "Redis cannot take the counts at the moment");
 		break;
 	case COMMIT_TOO_LARGE:
 		stats_limited(service->stats, FAULT_LIMIT_MEMORY);
-		answer_send(exchange, ANSWER_TOO_LARGE, "what the body counts "
+		response_send(exchange, RESPONSE_TOO_LARGE,
+		    "what the body counts "
 		    "takes more memory than it may (limit_memory)");
 		break;
 	}
@@ -202,13 +203,13 @@ answer_commit(const struct service * service, struct exchange * exchange,
 
 /* Answer a body that is not counted. */
 static void
-answer_rejected(struct exchange * exchange, const struct fault * fault)
+answer_rejected(struct cgi * exchange, const struct fault * fault)
 {
 
 	if (fault->code == FAULT_INCOMPLETE)
-		answer_send(exchange, ANSWER_UNAVAILABLE, fault->detail);
+		response_send(exchange, RESPONSE_UNAVAILABLE, fault->detail);
 	else
-		answer_fault(exchange, fault);
+		response_fault(exchange, fault);
 	log_debug("rejected a body: %s at %s, byte %llu", fault->detail,
 	    fault->pointer, (unsigned long long)fault->offset);
 }
@@ -218,7 +219,7 @@ static bool
 serve_body(const struct service * service, struct request * request,
     const struct token_grant * grant, int64_t spent)
 {
-	struct exchange * exchange = &request->exchange;
+	struct cgi * exchange = &request->exchange;
 	struct body_settings settings = service->body;
 	struct element_settings * element = &settings.batch.element;
 	struct fault fault = { .code = FAULT_NONE };
@@ -249,7 +250,7 @@ serve_body(const struct service * service, struct request * request,
 	}
 	if (tally_empty(tally)) {
 		stats_dropped(service->stats, tally->dropped);
-		answer_send(exchange, ANSWER_ACCEPTED, NULL);
+		response_send(exchange, RESPONSE_ACCEPTED, NULL);
 		return (false);
 	}
 	arena_reset(request->element);
@@ -265,13 +266,13 @@ serve_body(const struct service * service, struct request * request,
  * length, or word of chunks, there is none, and standard input may never end.
  */
 static bool
-has_rest(struct exchange * exchange)
+has_rest(struct cgi * exchange)
 {
 
 	return (exchange->unread >= 0 ||
-	    (read_length(exchange_parameter(exchange, "CONTENT_LENGTH"),
+	    (read_length(cgi_parameter(exchange, "CONTENT_LENGTH"),
 	    &exchange->unread) && exchange->unread >= 0) ||
-	    exchange_parameter(exchange, "HTTP_TRANSFER_ENCODING") != NULL);
+	    cgi_parameter(exchange, "HTTP_TRANSFER_ENCODING") != NULL);
 }
 
 /*
@@ -280,7 +281,7 @@ has_rest(struct exchange * exchange)
  * throws away the answer of a program that ends before it has read everything.
  */
 static void
-drain(struct exchange * exchange)
+drain(struct cgi * exchange)
 {
 	bool cgi = exchange->fcgi == NULL;
 	char piece[PIECE_SIZE];
@@ -290,11 +291,11 @@ drain(struct exchange * exchange)
 	if (cgi && !exchange->ended && !exchange->failed) {
 		if (!has_rest(exchange))
 			return;
-		exchange_end_answer(exchange);
+		cgi_end_answer(exchange);
 	}
 	while (!exchange->ended && !exchange->failed) {
-		if (exchange_read(exchange, piece, sizeof(piece), &count) !=
-		    EXCHANGE_MORE)
+		if (cgi_read(exchange, piece, sizeof(piece), &count) !=
+		    CGI_MORE)
 			break;
 		drained += count;
 		if (drained > DRAIN_MAX && !cgi)
@@ -303,25 +304,25 @@ drain(struct exchange * exchange)
 }
 
 static void
-serve_other(const struct service * service, struct exchange * exchange,
+serve_other(const struct service * service, struct cgi * exchange,
     enum route route)
 {
 
 	/* Backstage looks at the spool. */
 	if (route != ROUTE_NONE)
-		yield_thread();
+		blocking_thread();
 	if (route == ROUTE_NONE ||
 	    !backstage_serve(&service->backstage, exchange, route))
-		answer_send(exchange, ANSWER_NOT_FOUND,
+		response_send(exchange, RESPONSE_NOT_FOUND,
 		    "metrics go to /api/client/metrics/bulk");
 }
 
 void
-request_refuse(const struct service * service, struct exchange * exchange,
+request_refuse(const struct service * service, struct cgi * exchange,
     const char * detail)
 {
 
-	answer_send(exchange, ANSWER_TOO_LARGE, detail);
+	response_send(exchange, RESPONSE_TOO_LARGE, detail);
 	stats_limited(service->stats, FAULT_LIMIT_PARAMS);
 	stats_answered(service->stats, exchange->status);
 	exchange->failed = true;
@@ -334,14 +335,14 @@ time_spent(int64_t since)
 	int64_t spent = clock_monotonic() - since;
 
 	/* It takes longer than that only if we are short of time ourselves. */
-	return (spent < ISSUER_TIME_MAX ? spent : ISSUER_TIME_MAX);
+	return (spent < TOKEN_SET_TIME_MAX ? spent : TOKEN_SET_TIME_MAX);
 }
 
 /* It is answered; ${counts} is false for what is asked backstage. */
 static void
 finish(const struct service * service, struct request * request, bool counts)
 {
-	struct exchange * exchange = &request->exchange;
+	struct cgi * exchange = &request->exchange;
 
 	drain(exchange);
 	if (counts)
@@ -355,21 +356,21 @@ finish(const struct service * service, struct request * request, bool counts)
 bool
 request_serve(const struct service * service, struct request * request)
 {
-	struct exchange * exchange = &request->exchange;
-	const char * method = exchange_parameter(exchange, "REQUEST_METHOD");
+	struct cgi * exchange = &request->exchange;
+	const char * method = cgi_parameter(exchange, "REQUEST_METHOD");
 	enum route route = route_of(exchange, service->path_prefix);
 	struct token_grant grant;
 	int64_t asked = clock_monotonic();
 
 	if (route != ROUTE_BULK || method == NULL ||
 	    strcmp(method, "POST") != 0)
-		caller_forget(&service->callers, exchange);
+		auth_forget(&service->callers, exchange);
 	if (route != ROUTE_BULK)
 		serve_other(service, exchange, route);
 	else if (method == NULL || strcmp(method, "POST") != 0)
-		answer_send(exchange, ANSWER_WRONG_METHOD,
+		response_send(exchange, RESPONSE_WRONG_METHOD,
 		    "metrics are sent with POST");
-	else if (caller_admit(&service->callers, exchange, &grant) &&
+	else if (auth_admit(&service->callers, exchange, &grant) &&
 	    serve_body(service, request, &grant, time_spent(asked)))
 		return (false);
 	finish(service, request, route == ROUTE_BULK ||

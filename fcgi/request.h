@@ -1,10 +1,10 @@
 #ifndef FLAGTALLY_REQUEST_H
 #define FLAGTALLY_REQUEST_H
 
-#include "fcgi/response.h"
-#include "fcgi/backstage.h"
 #include "fcgi/auth.h"
+#include "fcgi/backstage.h"
 #include "fcgi/cgi.h"
+#include "fcgi/response.h"
 #include "lib/base/arena.h"
 #include "lib/body/body.h"
 #include "lib/commit/commit.h"
@@ -25,7 +25,7 @@ struct service {
  * one.
  */
 struct request {
-	struct exchange exchange;
+	struct cgi exchange;
 	struct commit_ticket ticket;
 	struct arena * arena;		/* For the tally and all else. */
 	struct arena * element;		/* For one element of the body. */
@@ -61,6 +61,6 @@ void request_conclude(const struct service * service,
  * use.
  */
 void request_refuse(const struct service * service,
-    struct exchange * exchange, const char * detail);
+    struct cgi * exchange, const char * detail);
 
 #endif

@@ -14,28 +14,28 @@ static const struct {
 	const char * name;
 	const char * header;
 } answers[] = {
-	[ANSWER_OK] = { 200, "OK", "", "" },
-	[ANSWER_ACCEPTED] = { 202, "Accepted", "", "" },
-	[ANSWER_INVALID] = { 400, "Bad Request", "BadDataError", "" },
-	[ANSWER_NO_ACCESS] = { 403, "Forbidden", "NoAccessError", "" },
-	[ANSWER_NOT_FOUND] = { 404, "Not Found", "NotFoundError", "" },
-	[ANSWER_WRONG_METHOD] = { 405, "Method Not Allowed",
+	[RESPONSE_OK] = { 200, "OK", "", "" },
+	[RESPONSE_ACCEPTED] = { 202, "Accepted", "", "" },
+	[RESPONSE_INVALID] = { 400, "Bad Request", "BadDataError", "" },
+	[RESPONSE_NO_ACCESS] = { 403, "Forbidden", "NoAccessError", "" },
+	[RESPONSE_NOT_FOUND] = { 404, "Not Found", "NotFoundError", "" },
+	[RESPONSE_WRONG_METHOD] = { 405, "Method Not Allowed",
 	    "MethodNotAllowedError", "Allow: POST\r\n" },
-	[ANSWER_READ_ONLY] = { 405, "Method Not Allowed",
+	[RESPONSE_READ_ONLY] = { 405, "Method Not Allowed",
 	    "MethodNotAllowedError", "Allow: GET, HEAD\r\n" },
-	[ANSWER_TOO_LARGE] = { 413, "Content Too Large",
+	[RESPONSE_TOO_LARGE] = { 413, "Content Too Large",
 	    "ContentTooLargeError", "" },
-	[ANSWER_WRONG_TYPE] = { 415, "Unsupported Media Type",
+	[RESPONSE_WRONG_TYPE] = { 415, "Unsupported Media Type",
 	    "ContentTypeError", "" },
-	[ANSWER_UNAVAILABLE] = { 503, "Service Unavailable",
+	[RESPONSE_UNAVAILABLE] = { 503, "Service Unavailable",
 	    "UnavailableError", "Retry-After: 10\r\n" },
 };
 
-#define BODY_MAX (QUOTE_JSON_ROOM(FAULT_DETAIL_MAX) * 4 +	\
-    QUOTE_JSON_ROOM(FAULT_POINTER_MAX) * 2 + 512)
+#define BODY_MAX (ESCAPE_JSON_ROOM(FAULT_DETAIL_MAX) * 4 +	\
+    ESCAPE_JSON_ROOM(FAULT_POINTER_MAX) * 2 + 512)
 
 int
-answer_status(enum answer_kind kind)
+response_status(enum response_kind kind)
 {
 
 	return (answers[kind].status);
@@ -43,15 +43,15 @@ answer_status(enum answer_kind kind)
 
 /* RFC 3875, section 4.3.3: the head tells the length of what is left out. */
 static bool
-wants_head_alone(const struct exchange * exchange)
+wants_head_alone(const struct cgi * exchange)
 {
-	const char * method = exchange_parameter(exchange, "REQUEST_METHOD");
+	const char * method = cgi_parameter(exchange, "REQUEST_METHOD");
 
 	return (method != NULL && strcmp(method, "HEAD") == 0);
 }
 
 void
-answer_content(struct exchange * exchange, enum answer_kind kind,
+response_content(struct cgi * exchange, enum response_kind kind,
     const char * type, const void * content, size_t length)
 {
 	char head[512];
@@ -67,9 +67,9 @@ answer_content(struct exchange * exchange, enum answer_kind kind,
 	if (used < 0 || (size_t)used >= sizeof(head))
 		abort();
 	exchange->status = answers[kind].status;
-	if (exchange_write(exchange, head, (size_t)used) == 0 &&
+	if (cgi_write(exchange, head, (size_t)used) == 0 &&
 	    !wants_head_alone(exchange))
-		exchange_write(exchange, content, length);
+		cgi_write(exchange, content, length);
 }
 
 /* A problem's body as it is being written. */
@@ -94,7 +94,7 @@ write_member(struct problem * problem, const char * name, const char * value)
 	write_raw(problem, "\"");
 	write_raw(problem, name);
 	write_raw(problem, "\":");
-	problem->used += quote_json_ascii(problem->text + problem->used,
+	problem->used += escape_json_ascii(problem->text + problem->used,
 	    value, strlen(value));
 }
 
@@ -118,7 +118,7 @@ make_id(char out[37])
  * Unleash Edge reads from a 400 and logs: id, name, message, details.
  */
 static void
-send_problem(struct exchange * exchange, enum answer_kind kind,
+send_problem(struct cgi * exchange, enum response_kind kind,
     const char * detail, const struct fault * place)
 {
 	struct problem problem = { .used = 0 };
@@ -152,25 +152,25 @@ send_problem(struct exchange * exchange, enum answer_kind kind,
 	write_raw(&problem, ",");
 	write_member(&problem, "path", place == NULL ? "" : place->pointer);
 	write_raw(&problem, "}]}");
-	answer_content(exchange, kind, "application/problem+json",
+	response_content(exchange, kind, "application/problem+json",
 	    problem.text, problem.used);
 }
 
 void
-answer_send(struct exchange * exchange, enum answer_kind kind,
+response_send(struct cgi * exchange, enum response_kind kind,
     const char * detail)
 {
 
-	if (kind == ANSWER_ACCEPTED)
-		answer_content(exchange, kind, "application/json", "{}", 2);
+	if (kind == RESPONSE_ACCEPTED)
+		response_content(exchange, kind, "application/json", "{}", 2);
 	else
 		send_problem(exchange, kind, detail, NULL);
 }
 
 void
-answer_fault(struct exchange * exchange, const struct fault * fault)
+response_fault(struct cgi * exchange, const struct fault * fault)
 {
 
 	send_problem(exchange, fault->code == FAULT_TOO_LARGE ?
-	    ANSWER_TOO_LARGE : ANSWER_INVALID, fault->detail, fault);
+	    RESPONSE_TOO_LARGE : RESPONSE_INVALID, fault->detail, fault);
 }

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "fcgi/route.h"
-#include "lib/redis/redis_url.h"
+#include "lib/base/escape.h"
 
 static const struct {
 	const char * path;
@@ -16,14 +16,14 @@ static const struct {
 };
 
 /* A path without doubled slashes and without one at its end. */
-struct path {
+struct json_path {
 	char text[PATH_MAX];
 	size_t length;
 };
 
 /* Return false if the path is too long to be one of ours. */
 static bool
-append_path(struct path * path, const char * text, size_t length)
+append_path(struct json_path * path, const char * text, size_t length)
 {
 	size_t i;
 
@@ -39,7 +39,7 @@ append_path(struct path * path, const char * text, size_t length)
 }
 
 static void
-cut_slash(struct path * path)
+cut_slash(struct json_path * path)
 {
 
 	if (path->length > 0 && path->text[path->length - 1] == '/')
@@ -47,9 +47,9 @@ cut_slash(struct path * path)
 }
 
 static enum route
-find_route(struct path * path, const char * prefix)
+find_route(struct json_path * path, const char * prefix)
 {
-	struct path before = { .length = 0 };
+	struct json_path before = { .length = 0 };
 	size_t length, i;
 
 	cut_slash(path);
@@ -71,7 +71,7 @@ find_route(struct path * path, const char * prefix)
 static enum route
 route_of_uri(const char * uri, const char * prefix)
 {
-	struct path path = { .length = 0 };
+	struct json_path path = { .length = 0 };
 	const char * authority = uri + strcspn(uri, ":/?#");
 	char decoded[PATH_MAX];
 	size_t length;
@@ -84,7 +84,7 @@ route_of_uri(const char * uri, const char * prefix)
 	if (length > sizeof(decoded))
 		return (ROUTE_NONE);
 	memcpy(decoded, uri, length);
-	used = url_decode(decoded, length);
+	used = escape_percent_decode(decoded, length);
 	if (used < 0 || !append_path(&path, decoded, (size_t)used))
 		return (ROUTE_NONE);
 	return (find_route(&path, prefix));
@@ -93,7 +93,7 @@ route_of_uri(const char * uri, const char * prefix)
 static enum route
 route_of_parts(const char * script, const char * info, const char * prefix)
 {
-	struct path path = { .length = 0 };
+	struct json_path path = { .length = 0 };
 
 	if (!append_path(&path, script, strlen(script)) ||
 	    !append_path(&path, info, strlen(info)))
@@ -102,11 +102,11 @@ route_of_parts(const char * script, const char * info, const char * prefix)
 }
 
 enum route
-route_of(const struct exchange * exchange, const char * prefix)
+route_of(const struct cgi * exchange, const char * prefix)
 {
-	const char * uri = exchange_parameter(exchange, "REQUEST_URI");
-	const char * script = exchange_parameter(exchange, "SCRIPT_NAME");
-	const char * info = exchange_parameter(exchange, "PATH_INFO");
+	const char * uri = cgi_parameter(exchange, "REQUEST_URI");
+	const char * script = cgi_parameter(exchange, "SCRIPT_NAME");
+	const char * info = cgi_parameter(exchange, "PATH_INFO");
 	enum route route = ROUTE_NONE;
 
 	if (script == NULL)

@@ -21,6 +21,6 @@ enum route {
  * in a cgi-bin, may also stand without it.  Doubled slashes and one at the end
  * are tolerated.
  */
-enum route route_of(const struct exchange * exchange, const char * prefix);
+enum route route_of(const struct cgi * exchange, const char * prefix);
 
 #endif

@@ -11,14 +11,14 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "fcgi/pool.h"
-#include "fcgi/params.h"
 #include "fcgi/conn.h"
+#include "fcgi/params.h"
+#include "fcgi/pool.h"
 #include "fcgi/server.h"
 #include "lib/base/alloc.h"
+#include "lib/base/blocking.h"
 #include "lib/base/clock.h"
 #include "lib/base/log.h"
-#include "lib/base/blocking.h"
 
 /*
  * A thread belongs to a request, not to a connection, and only while there is
@@ -54,8 +54,8 @@ struct server {
 	int stop;			/* An eventfd: readable for good. */
 	_Atomic bool draining;		/* No connection is kept any more. */
 	bool pressed;			/* So it was when last we looked. */
-	struct idle * idle;
-	struct crew * crew;
+	struct conn * idle;
+	struct pool * crew;
 
 	pthread_mutex_t lock;		/* Guards what follows. */
 	pthread_cond_t ended;
@@ -74,13 +74,13 @@ end_job(struct server * server, struct job * job)
 	bool whole = job->request.exchange.ended;
 
 	if (job_end(job) && !server->draining)
-		idle_keep(server->idle, descriptor);
+		conn_keep(server->idle, descriptor);
 	else
-		idle_leave(server->idle, descriptor, whole);
+		conn_leave(server->idle, descriptor, whole);
 }
 
 static void
-serve(struct thread * thread, int descriptor, struct head * head, bool large)
+serve(struct thread * thread, int descriptor, struct params * head, bool large)
 {
 	struct server * server = thread->server;
 	struct job * job = thread->member.job;
@@ -89,7 +89,7 @@ serve(struct thread * thread, int descriptor, struct head * head, bool large)
 	if (!job_begin(job, descriptor, head, large,
 	    server->limits.time_max)) {
 		if (collected)
-			idle_leave(server->idle, descriptor, false);
+			conn_leave(server->idle, descriptor, false);
 		return;
 	}
 	if (large)
@@ -97,7 +97,7 @@ serve(struct thread * thread, int descriptor, struct head * head, bool large)
 		    "the parameters of the request are larger than "
 		    "limit_params");
 	else if (!request_serve(server->service, &job->request)) {
-		crew_lend(&thread->member);
+		pool_lend(&thread->member);
 		return;
 	}
 	end_job(server, job);
@@ -105,28 +105,28 @@ serve(struct thread * thread, int descriptor, struct head * head, bool large)
 
 /* Serve the connection if a request's head is there; else let it wait. */
 static void
-serve_or_park(struct thread * thread, int descriptor, struct head * head)
+serve_or_park(struct thread * thread, int descriptor, struct params * head)
 {
 	struct server * server = thread->server;
 
-	switch (head_read(&head, descriptor, server->limits.parameters)) {
-	case HEAD_WHOLE:
+	switch (params_read(&head, descriptor, server->limits.parameters)) {
+	case PARAMS_WHOLE:
 		serve(thread, descriptor, head, false);
 		break;
-	case HEAD_READY:
-		crew_step_aside(server->crew, &thread->member);
+	case PARAMS_READY:
+		pool_step_aside(server->crew, &thread->member);
 		serve(thread, descriptor, head, false);
 		break;
-	case HEAD_LARGE:
-		crew_step_aside(server->crew, &thread->member);
+	case PARAMS_LARGE:
+		pool_step_aside(server->crew, &thread->member);
 		serve(thread, descriptor, head, true);
 		break;
-	case HEAD_WAIT:
-		idle_park(server->idle, descriptor, head);
+	case PARAMS_WAIT:
+		conn_park(server->idle, descriptor, head);
 		break;
-	case HEAD_END:
-		head_free(head);
-		idle_leave(server->idle, descriptor, false);
+	case PARAMS_END:
+		params_free(head);
+		conn_leave(server->idle, descriptor, false);
 		break;
 	}
 }
@@ -142,7 +142,7 @@ make_room(struct server * server)
 
 	if (log_allowed(&limit, 10, &suppressed))
 		log_warning("out of descriptors: raise RLIMIT_NOFILE");
-	if (!idle_close_oldest(server->idle))
+	if (!conn_close_oldest(server->idle))
 		poll(NULL, 0, 10);
 }
 
@@ -153,7 +153,7 @@ accept_connection(struct thread * thread, int listening)
 	int descriptor = accept4(listening, NULL, NULL, SOCK_CLOEXEC);
 
 	if (descriptor != -1) {
-		idle_register(server->idle, descriptor);
+		conn_register(server->idle, descriptor);
 		serve_or_park(thread, descriptor, NULL);
 	} else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS ||
 	    errno == ENOMEM)
@@ -177,15 +177,15 @@ poll_once(struct thread * thread)
 {
 	struct server * server = thread->server;
 	struct epoll_event event;
-	struct head * head;
+	struct params * head;
 	int count = epoll_wait(server->epoll, &event, 1, -1);
 
-	crew_polled(server->crew, &thread->member);
+	pool_polled(server->crew, &thread->member);
 	if (count != 1 || event.data.fd == server->stop)
 		return;
 	if (is_listening(server, event.data.fd))
 		accept_connection(thread, event.data.fd);
-	else if (idle_claim(server->idle, event.data.fd, &head))
+	else if (conn_claim(server->idle, event.data.fd, &head))
 		serve_or_park(thread, event.data.fd, head);
 }
 
@@ -204,7 +204,7 @@ step_aside(void * context)
 {
 	struct thread * thread = context;
 
-	crew_step_aside(thread->server->crew, &thread->member);
+	pool_step_aside(thread->server->crew, &thread->member);
 }
 
 static void *
@@ -214,9 +214,9 @@ run(void * context)
 	struct server * server = thread->server;
 	enum duty duty;
 
-	yield_set(step_aside, thread);
-	crew_join(server->crew, &thread->member);
-	while ((duty = crew_next(server->crew, &thread->member)) !=
+	blocking_set(step_aside, thread);
+	pool_join(server->crew, &thread->member);
+	while ((duty = pool_next(server->crew, &thread->member)) !=
 	    DUTY_END) {
 		if (duty == DUTY_CONCLUDE)
 			conclude(thread);
@@ -243,14 +243,14 @@ create(const struct service * service, const struct listen * listen,
 	server->listen = listen;
 	server->limits = *limits;
 	server->epoll = epoll_create1(EPOLL_CLOEXEC);
-	server->idle = idle_create(server->epoll);
+	server->idle = conn_create(server->epoll);
 	server->stop = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	pthread_mutex_init(&server->lock, NULL);
 	pthread_condattr_init(&attributes);
 	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
 	pthread_cond_init(&server->ended, &attributes);
 	pthread_condattr_destroy(&attributes);
-	server->crew = crew_create(limits->threads);
+	server->crew = pool_create(limits->threads);
 	return (server);
 }
 
@@ -258,8 +258,8 @@ static void
 destroy(struct server * server)
 {
 
-	crew_free(server->crew);
-	idle_free(server->idle);
+	pool_free(server->crew);
+	conn_free(server->idle);
 	if (server->epoll != -1)
 		close(server->epoll);
 	if (server->stop != -1)
@@ -337,7 +337,7 @@ server_start(const struct service * service, const struct listen * listen,
 		destroy(server);
 		return (NULL);
 	}
-	commit_on_answer(service->committer, crew_take_back, server->crew);
+	commit_on_answer(service->committer, pool_take_back, server->crew);
 	error = start_threads(server, limits->threads);
 	if (error == 0)
 		return (server);
@@ -353,7 +353,7 @@ is_pressed(const struct server * server)
 {
 	struct pollfd work = { .fd = server->epoll, .events = POLLIN };
 
-	return (crew_is_held(server->crew) && poll(&work, 1, 0) == 1);
+	return (pool_is_held(server->crew) && poll(&work, 1, 0) == 1);
 }
 
 void
@@ -362,11 +362,11 @@ server_tick(struct server * server)
 	int64_t now = clock_monotonic();
 	bool pressed = is_pressed(server);
 
-	crew_relieve(server->crew, now);
-	crew_break_off(server->crew, now, pressed && server->pressed ?
+	pool_relieve(server->crew, now);
+	pool_break_off(server->crew, now, pressed && server->pressed ?
 	    PRESSED_TIME_MAX : INT64_MAX / 2);
 	server->pressed = pressed;
-	idle_expire(server->idle, server->limits.time_max);
+	conn_expire(server->idle, server->limits.time_max);
 }
 
 /* Wait until all threads have ended, but not beyond ${deadline}. */
@@ -419,9 +419,9 @@ is_quiet(struct server * server)
 	size_t before, after;
 
 	/* Who is not at the door any more may be on the way inside. */
-	return (crew_is_quiet(server->crew, &before) &&
-	    !is_at_the_door(server) && !idle_expects(server->idle) &&
-	    crew_is_quiet(server->crew, &after) && before == after);
+	return (pool_is_quiet(server->crew, &before) &&
+	    !is_at_the_door(server) && !conn_expects(server->idle) &&
+	    pool_is_quiet(server->crew, &after) && before == after);
 }
 
 /*
@@ -451,13 +451,13 @@ server_stop(struct server * server, int64_t deadline)
 
 	drain(server, now + SERVER_DRAIN < deadline ? now + SERVER_DRAIN :
 	    deadline);
-	crew_stop(server->crew);
-	idle_stop(server->idle);
+	pool_stop(server->crew);
+	conn_stop(server->idle);
 	/* All threads see it: nobody ever reads it. */
 	while (write(server->stop, &one, sizeof(one)) == -1 && errno == EINTR)
 		continue;
 	if (!wait_for_threads(server, grace < deadline ? grace : deadline)) {
-		crew_break_off(server->crew, clock_monotonic(), 0);
+		pool_break_off(server->crew, clock_monotonic(), 0);
 		if (!wait_for_threads(server, deadline))
 			return (false);
 	}

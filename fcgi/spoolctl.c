@@ -22,7 +22,7 @@ complain(const char * before, const char * text, const char * behind)
 {
 
 	fputs(before, stderr);
-	quote_print(stderr, text);
+	escape_print(stderr, text);
 	fputs(behind, stderr);
 }
 
@@ -47,14 +47,14 @@ become_owner(const struct stat * file)
 }
 
 int
-manage_ready(const char * path)
+spoolctl_ready(const char * path)
 {
 	struct stat file;
 
 	if (path[0] == '\0') {
 		fputs("flagtally: there is no spool: spool is empty in the "
 		    "configuration\n", stderr);
-		return (MANAGE_FAILED);
+		return (SPOOLCTL_FAILED);
 	}
 	if (stat(path, &file) != 0) {
 		int error = errno;
@@ -62,7 +62,7 @@ manage_ready(const char * path)
 		complain("flagtally: ", path, error == ENOENT ?
 		    ": there is no spool yet, and nothing waits" : ": ");
 		complain("", error == ENOENT ? "" : strerror(error), "\n");
-		return (error == ENOENT ? 0 : MANAGE_FAILED);
+		return (error == ENOENT ? 0 : SPOOLCTL_FAILED);
 	}
 	if (geteuid() == 0 && file.st_uid != 0 && !become_owner(&file)) {
 		int error = errno;
@@ -70,7 +70,7 @@ manage_ready(const char * path)
 		complain("flagtally: ", path, " belongs to the user with the ");
 		fprintf(stderr, "id %ju, whom we cannot become: %s\n",
 		    (uintmax_t)file.st_uid, strerror(error));
-		return (MANAGE_FAILED);
+		return (SPOOLCTL_FAILED);
 	}
 	return (-1);
 }
@@ -88,7 +88,7 @@ show_progress(void * context, uint64_t replayed, uint64_t waiting)
 }
 
 int
-manage_replay(struct sink * sink, struct spool * spool, struct stats * stats)
+spoolctl_replay(struct sink * sink, struct spool * spool, struct stats * stats)
 {
 	enum replay_result result = replay_all(sink, spool, stats,
 	    show_progress, NULL);
@@ -100,16 +100,16 @@ manage_replay(struct sink * sink, struct spool * spool, struct stats * stats)
 		return (0);
 	case REPLAY_BUSY:
 		fputs("flagtally: another process replays\n", stderr);
-		return (MANAGE_LATER);
+		return (SPOOLCTL_LATER);
 	case REPLAY_NO_REDIS:
 		complain("flagtally: Redis does not take it: ",
 		    sink_reason(sink), "\n");
-		return (MANAGE_LATER);
+		return (SPOOLCTL_LATER);
 	case REPLAY_NO_SPOOL:
 		break;
 	}
 	fputs("flagtally: the spool cannot be used\n", stderr);
-	return (MANAGE_FAILED);
+	return (SPOOLCTL_FAILED);
 }
 
 /* Lists */
@@ -138,7 +138,7 @@ list_record(void * context, const struct spool_record * record)
 	format_time(since, record->since);
 	printf("%" PRId64 "\t%s\t%s\t%zu\t", record->id,
 	    kinds[record->kind], since, record->length);
-	quote_print(stdout, record->reason);
+	escape_print(stdout, record->reason);
 	putchar('\n');
 	return (true);
 }
@@ -152,11 +152,11 @@ read_all(struct spool * spool, enum spool_kind kind, spool_take * take,
 	if (spool_read(spool, kind, 0, take, context) == SPOOL_DONE)
 		return (0);
 	fputs("flagtally: the spool cannot be read\n", stderr);
-	return (MANAGE_FAILED);
+	return (SPOOLCTL_FAILED);
 }
 
 int
-manage_list(struct spool * spool)
+spoolctl_list(struct spool * spool)
 {
 	int status;
 
@@ -174,9 +174,9 @@ manage_list(struct spool * spool)
 static void
 print_json(const char * text, size_t length)
 {
-	char * quoted = alloc_bytes(QUOTE_JSON_ROOM(length));
+	char * quoted = alloc_bytes(ESCAPE_JSON_ROOM(length));
 
-	fwrite(quoted, 1, quote_json_ascii(quoted, text, length), stdout);
+	fwrite(quoted, 1, escape_json_ascii(quoted, text, length), stdout);
 	free(quoted);
 }
 
@@ -234,7 +234,7 @@ export_record(void * context, const struct spool_record * record)
 }
 
 int
-manage_export(struct spool * spool)
+spoolctl_export(struct spool * spool)
 {
 
 	return (read_all(spool, SPOOL_ASIDE, export_record, NULL));
@@ -295,7 +295,7 @@ act(struct spool * spool, struct search * search)
 	if (search->why != NULL) {
 		fprintf(stderr, "flagtally: record %" PRId64 " cannot be "
 		    "sent: it holds %s\n", search->found, search->why);
-		return (MANAGE_FAILED);
+		return (SPOOLCTL_FAILED);
 	}
 	if (search->sink != NULL) {
 		sink_readdress(search->sink);
@@ -310,7 +310,7 @@ act(struct spool * spool, struct search * search)
 	if (result == SPOOL_DONE || result == SPOOL_CHANGED)
 		return (0);
 	fputs("flagtally: the spool cannot be changed\n", stderr);
-	return (MANAGE_FAILED);
+	return (SPOOLCTL_FAILED);
 }
 
 static int
@@ -326,29 +326,29 @@ act_on(struct sink * sink, struct spool * spool, const char * which)
 		search.found = 0;
 		if (spool_read(spool, SPOOL_ASIDE, after, search_record,
 		    &search) != SPOOL_DONE)
-			return (MANAGE_FAILED);
+			return (SPOOLCTL_FAILED);
 		if (search.found == 0)
 			break;
 		after = search.found;
 		if (act(spool, &search) != 0)
-			status = MANAGE_FAILED;
+			status = SPOOLCTL_FAILED;
 	}
 	if (search.wanted != 0 && after == 0) {
 		complain("flagtally: no record ", which, " is set aside\n");
-		return (MANAGE_FAILED);
+		return (SPOOLCTL_FAILED);
 	}
 	return (status);
 }
 
 int
-manage_retry(struct sink * sink, struct spool * spool, const char * which)
+spoolctl_retry(struct sink * sink, struct spool * spool, const char * which)
 {
 
 	return (act_on(sink, spool, which));
 }
 
 int
-manage_drop(struct spool * spool, const char * which)
+spoolctl_drop(struct spool * spool, const char * which)
 {
 
 	return (act_on(NULL, spool, which));
@@ -359,12 +359,12 @@ manage_drop(struct spool * spool, const char * which)
  * whoever drops from the spool what has been exported must know.
  */
 int
-manage_end(int status)
+spoolctl_end(int status)
 {
 
 	if (fflush(stdout) == 0 && !ferror(stdout))
 		return (status);
 	fputs("flagtally: not all could be written to standard output\n",
 	    stderr);
-	return (status == 0 ? MANAGE_FAILED : status);
+	return (status == 0 ? SPOOLCTL_FAILED : status);
 }

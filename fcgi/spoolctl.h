@@ -10,55 +10,56 @@
 /*
  * What a person does with the spool from the command line.  Each function
  * writes to standard output, complains on standard error, and returns the
- * status to exit with: 0, MANAGE_FAILED, or MANAGE_LATER if it may work later.
+ * status to exit with: 0, SPOOLCTL_FAILED, or SPOOLCTL_LATER if a later try may
+ * succeed.
  */
-#define MANAGE_FAILED 1
-#define MANAGE_LATER 75
+#define SPOOLCTL_FAILED 1
+#define SPOOLCTL_LATER 75
 
 /**
- * manage_ready(path):
+ * spoolctl_ready(path):
  * Return -1 if the spool ${path} is there to be acted on by who asks, else the
  * status to exit with: 0 if there is none yet, so that nothing waits in it.
  * None is made; and root, who would leave files that its owner cannot use,
  * becomes that one for good.
  */
-int manage_ready(const char * path);
+int spoolctl_ready(const char * path);
 
 /**
- * manage_replay(sink, spool, stats):
+ * spoolctl_replay(sink, spool, stats):
  * Replay all that waits, with the progress on a terminal.
  */
-int manage_replay(struct sink * sink, struct spool * spool,
+int spoolctl_replay(struct sink * sink, struct spool * spool,
     struct stats * stats);
 
 /**
- * manage_list(spool):
+ * spoolctl_list(spool):
  * List what waits and what is set aside, a record a line.
  */
-int manage_list(struct spool * spool);
+int spoolctl_list(struct spool * spool);
 
 /**
- * manage_export(spool):
+ * spoolctl_export(spool):
  * Write what is set aside as JSON, an object a line.
  */
-int manage_export(struct spool * spool);
+int spoolctl_export(struct spool * spool);
 
 /**
- * manage_retry(sink, spool, which):
- * manage_drop(spool, which):
+ * spoolctl_retry(sink, spool, which):
+ * spoolctl_drop(spool, which):
  * Let what is set aside wait to be replayed again, or remove it: the record
  * with the id ${which}, or "all".  All leaves out from a retry what might count
  * twice, because nobody knows whether Redis has applied it.
  */
-int manage_retry(struct sink * sink, struct spool * spool,
+int spoolctl_retry(struct sink * sink, struct spool * spool,
     const char * which);
-int manage_drop(struct spool * spool, const char * which);
+int spoolctl_drop(struct spool * spool, const char * which);
 
 /**
- * manage_end(status):
+ * spoolctl_end(status):
  * See to it that all that was printed is written.  Return the status to exit
  * with: ${status}, or a failure if it could not be.
  */
-int manage_end(int status);
+int spoolctl_end(int status);
 
 #endif

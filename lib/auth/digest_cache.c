@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "lib/base/alloc.h"
 #include "lib/auth/digest_cache.h"
+#include "lib/base/alloc.h"
 #include "lib/base/log.h"
 #include "lib/base/shmfile.h"
 
@@ -28,20 +28,20 @@ struct slot {
 	_Atomic uint64_t words[WORDS];
 };
 
-struct cache {
+struct digest_cache {
 	struct slot * slots;
 	size_t size;
 	bool shared;			/* Else they are from malloc. */
 };
 
-struct cache *
-cache_open(const char * path, size_t size)
+struct digest_cache *
+digest_cache_open(const char * path, size_t size)
 {
-	struct cache * cache = alloc_zeroed(1, sizeof(*cache));
+	struct digest_cache * cache = alloc_zeroed(1, sizeof(*cache));
 
 	cache->size = size;
 	if (path != NULL) {
-		cache->slots = shared_open(path, LAYOUT,
+		cache->slots = shmfile_open(path, LAYOUT,
 		    size * sizeof(*cache->slots));
 		cache->shared = cache->slots != NULL;
 		if (!cache->shared)
@@ -63,7 +63,7 @@ words_of(uint64_t words[WORDS], const unsigned char digest[DIGEST_SIZE])
 }
 
 static struct slot *
-set_of(struct cache * cache, const uint64_t words[WORDS])
+set_of(struct digest_cache * cache, const uint64_t words[WORDS])
 {
 
 	return (&cache->slots[words[0] & (cache->size - 1) &
@@ -84,7 +84,7 @@ holds(const struct slot * slot, const uint64_t words[WORDS])
 
 /* The slot with these words, or NULL. */
 static struct slot *
-find(struct cache * cache, const uint64_t words[WORDS])
+find(struct digest_cache * cache, const uint64_t words[WORDS])
 {
 	struct slot * set = set_of(cache, words);
 	size_t i;
@@ -96,7 +96,8 @@ find(struct cache * cache, const uint64_t words[WORDS])
 }
 
 int64_t
-cache_find(struct cache * cache, const unsigned char digest[DIGEST_SIZE])
+digest_cache_find(struct digest_cache * cache,
+    const unsigned char digest[DIGEST_SIZE])
 {
 	uint64_t words[WORDS];
 	const struct slot * slot;
@@ -112,7 +113,8 @@ cache_find(struct cache * cache, const unsigned char digest[DIGEST_SIZE])
 }
 
 void
-cache_put(struct cache * cache, const unsigned char digest[DIGEST_SIZE],
+digest_cache_put(struct digest_cache * cache,
+    const unsigned char digest[DIGEST_SIZE],
     int64_t when)
 {
 	uint64_t words[WORDS];
@@ -136,7 +138,8 @@ cache_put(struct cache * cache, const unsigned char digest[DIGEST_SIZE],
 }
 
 void
-cache_remove(struct cache * cache, const unsigned char digest[DIGEST_SIZE])
+digest_cache_remove(struct digest_cache * cache,
+    const unsigned char digest[DIGEST_SIZE])
 {
 	uint64_t words[WORDS];
 	struct slot * slot;
@@ -151,13 +154,13 @@ cache_remove(struct cache * cache, const unsigned char digest[DIGEST_SIZE])
 }
 
 void
-cache_close(struct cache * cache)
+digest_cache_close(struct digest_cache * cache)
 {
 
 	if (cache == NULL)
 		return;
 	if (cache->shared)
-		shared_close(cache->slots,
+		shmfile_close(cache->slots,
 		    cache->size * sizeof(*cache->slots));
 	else
 		free(cache->slots);

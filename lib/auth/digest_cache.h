@@ -12,45 +12,46 @@
  * One that is new takes the place of the oldest of its neighbours.  Any thread
  * may call these, and nobody ever waits.
  */
-struct cache;
+struct digest_cache;
 
 /* How many digests there is room for, from 8 on: a power of two. */
-#define CACHE_SHARED_SIZE ((size_t)65536)
+#define DIGEST_CACHE_SHARED_SIZE ((size_t)65536)
 
 /**
- * cache_open(path, size):
+ * digest_cache_open(path, size):
  * Return a cache with room for ${size} digests.  With a ${path} it is the one
  * of all processes that name the same file, which is made if need be; if it
  * cannot be used the log says why, and the cache is one of this process alone,
  * as it is with NULL.  The caller closes it.
  */
-struct cache * cache_open(const char * path, size_t size);
+struct digest_cache * digest_cache_open(const char * path, size_t size);
 
 /**
- * cache_find(cache, digest):
+ * digest_cache_find(cache, digest):
  * Return the time that was put in with a digest, 0 if it is not there.
  */
-int64_t cache_find(struct cache * cache,
+int64_t digest_cache_find(struct digest_cache * cache,
     const unsigned char digest[DIGEST_SIZE]);
 
 /**
- * cache_put(cache, digest, when):
+ * digest_cache_put(cache, digest, when):
  * Put in a digest and a time, which is not 0.
  */
-void cache_put(struct cache * cache, const unsigned char digest[DIGEST_SIZE],
+void digest_cache_put(struct digest_cache * cache,
+    const unsigned char digest[DIGEST_SIZE],
     int64_t when);
 
 /**
- * cache_remove(cache, digest):
+ * digest_cache_remove(cache, digest):
  * Take a digest out, if it is there.
  */
-void cache_remove(struct cache * cache,
+void digest_cache_remove(struct digest_cache * cache,
     const unsigned char digest[DIGEST_SIZE]);
 
 /**
- * cache_close(cache):
+ * digest_cache_close(cache):
  * Free the cache; a file stays.
  */
-void cache_close(struct cache * cache);
+void digest_cache_close(struct digest_cache * cache);
 
 #endif

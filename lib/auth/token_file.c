@@ -8,13 +8,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "lib/auth/token_file.h"
 #include "lib/base/alloc.h"
 #include "lib/base/arena.h"
+#include "lib/base/blocking.h"
 #include "lib/base/clock.h"
 #include "lib/base/digest.h"
 #include "lib/base/log.h"
-#include "lib/auth/token_file.h"
-#include "lib/base/blocking.h"
 
 /*
  * The set is an open hash table over the digests, which are as good as random
@@ -65,7 +65,7 @@ struct set {
 	size_t names_size;
 };
 
-struct token_store {
+struct token_file {
 	char * path;
 	pthread_rwlock_t lock;		/* Guards set. */
 	pthread_mutex_t reading;	/* Guards the rest. */
@@ -164,7 +164,7 @@ struct line {
 };
 
 const char *
-token_environment(const char * token, size_t length, size_t * size)
+token_file_environment(const char * token, size_t length, size_t * size)
 {
 	const char * end = token + length;
 	const char * colon = memchr(token, ':', length);
@@ -184,7 +184,7 @@ parse_token(const char * word, struct line * line)
 {
 	size_t length = strlen(word);
 
-	line->environment = token_environment(word, length,
+	line->environment = token_file_environment(word, length,
 	    &line->environment_length);
 	if (line->environment == NULL)
 		return ("not of the form project:environment.secret, with "
@@ -356,7 +356,7 @@ read_set(int descriptor, const char * path)
 /* Stores */
 
 static void
-replace_set(struct token_store * store, struct set * set)
+replace_set(struct token_file * store, struct set * set)
 {
 	struct set * old;
 
@@ -373,7 +373,7 @@ replace_set(struct token_store * store, struct set * set)
 
 /* The caller holds store->reading, and so it does for what follows. */
 static void
-read_file(struct token_store * store)
+read_file(struct token_file * store)
 {
 	int descriptor = open(store->path, O_RDONLY | O_CLOEXEC);
 	struct set * set;
@@ -395,20 +395,20 @@ read_file(struct token_store * store)
 		replace_set(store, set);
 }
 
-struct token_store *
-token_store_open(const char * path)
+struct token_file *
+token_file_open(const char * path)
 {
-	struct token_store * store = alloc_zeroed(1, sizeof(*store));
+	struct token_file * store = alloc_zeroed(1, sizeof(*store));
 
 	store->path = alloc_string(path);
 	pthread_rwlock_init(&store->lock, NULL);
 	pthread_mutex_init(&store->reading, NULL);
-	token_store_reload(store);
+	token_file_reload(store);
 	return (store);
 }
 
 void
-token_store_reload(struct token_store * store)
+token_file_reload(struct token_file * store)
 {
 
 	pthread_mutex_lock(&store->reading);
@@ -434,7 +434,7 @@ same_file(const struct stat * a, const struct stat * b)
 
 /* Wait while the file is being written, but not for long. */
 static void
-let_settle(struct token_store * store, struct stat * file)
+let_settle(struct token_file * store, struct stat * file)
 {
 	int64_t age;
 	int i;
@@ -453,7 +453,7 @@ let_settle(struct token_store * store, struct stat * file)
 }
 
 static void
-look(struct token_store * store)
+look(struct token_file * store)
 {
 	struct stat file;
 
@@ -465,14 +465,14 @@ look(struct token_store * store)
 		if (store->seen.st_ino != 0)
 			read_file(store);
 	} else if (!same_file(&file, &store->seen)) {
-		yield_thread();
+		blocking_thread();
 		let_settle(store, &file);
 		read_file(store);
 	}
 }
 
 bool
-token_store_refresh(struct token_store * store, bool wait)
+token_file_refresh(struct token_file * store, bool wait)
 {
 
 	if (wait)
@@ -485,7 +485,7 @@ token_store_refresh(struct token_store * store, bool wait)
 }
 
 void
-token_grant(struct token_grant * grant, const char * environment,
+token_file_grant(struct token_grant * grant, const char * environment,
     size_t length)
 {
 
@@ -496,7 +496,7 @@ token_grant(struct token_grant * grant, const char * environment,
 }
 
 enum token_verdict
-token_check(struct token_store * store, const char * token, size_t length,
+token_file_check(struct token_file * store, const char * token, size_t length,
     struct token_grant * grant)
 {
 	enum token_verdict verdict = TOKEN_UNAVAILABLE;
@@ -514,7 +514,7 @@ token_check(struct token_store * store, const char * token, size_t length,
 			    TOKEN_FORBIDDEN : TOKEN_GRANTED;
 		if (verdict == TOKEN_GRANTED) {
 			name = store->set->names[entry->name];
-			token_grant(grant, name, strlen(name));
+			token_file_grant(grant, name, strlen(name));
 		}
 	}
 	pthread_rwlock_unlock(&store->lock);
@@ -522,20 +522,21 @@ token_check(struct token_store * store, const char * token, size_t length,
 }
 
 enum token_verdict
-token_admit(struct token_store * store, const char * token, size_t length,
+token_file_admit(struct token_file * store, const char * token, size_t length,
     struct token_grant * grant)
 {
-	bool looked = token_store_refresh(store, false);
-	enum token_verdict verdict = token_check(store, token, length, grant);
+	bool looked = token_file_refresh(store, false);
+	enum token_verdict verdict = token_file_check(store, token, length,
+	    grant);
 
 	if (verdict == TOKEN_GRANTED || looked)
 		return (verdict);
-	token_store_refresh(store, true);
-	return (token_check(store, token, length, grant));
+	token_file_refresh(store, true);
+	return (token_file_check(store, token, length, grant));
 }
 
 void
-token_store_free(struct token_store * store)
+token_file_free(struct token_file * store)
 {
 
 	if (store == NULL)

@@ -11,7 +11,7 @@
  * digest of such a token, and then attributes `key=value`: `type` is one of
  * client (if it is not said), backend, frontend and admin.  # begins a comment.
  */
-struct token_store;
+struct token_file;
 
 #define TOKEN_ENVIRONMENT_MAX 255
 
@@ -30,63 +30,63 @@ struct token_grant {
 };
 
 /**
- * token_store_open(path):
+ * token_file_open(path):
  * Return a store of the tokens in the file ${path}.  If the file is at fault
  * the log says so, and the store has no tokens until it has been mended.  The
  * caller frees the store.
  */
-struct token_store * token_store_open(const char * path);
+struct token_file * token_file_open(const char * path);
 
 /**
- * token_store_reload(store):
+ * token_file_reload(store):
  * Read the file again.  If it is at fault the log says so and the tokens stay
  * as they were.  Any thread may call this.
  */
-void token_store_reload(struct token_store * store);
+void token_file_reload(struct token_file * store);
 
 /**
- * token_store_refresh(store, wait):
+ * token_file_refresh(store, wait):
  * Read the file again if it has changed.  If another thread is about to, wait
  * for it or return false, as ${wait} says.  Any thread may call this.
  */
-bool token_store_refresh(struct token_store * store, bool wait);
+bool token_file_refresh(struct token_file * store, bool wait);
 
 /**
- * token_check(store, token, length, grant):
+ * token_file_check(store, token, length, grant):
  * Look up a token.  If it is granted, ${grant} says what it may do.  Any
  * thread may call this.
  */
-enum token_verdict token_check(struct token_store * store,
+enum token_verdict token_file_check(struct token_file * store,
     const char * token, size_t length, struct token_grant * grant);
 
 /**
- * token_admit(store, token, length, grant):
- * Do as token_check does, with the file as it is now.
+ * token_file_admit(store, token, length, grant):
+ * Do as token_file_check does, with the file as it is now.
  */
-enum token_verdict token_admit(struct token_store * store,
+enum token_verdict token_file_admit(struct token_file * store,
     const char * token, size_t length, struct token_grant * grant);
 
 /**
- * token_environment(token, length, size):
+ * token_file_environment(token, length, size):
  * Return where in a token of the form `project:environment.secret` the
  * environment stands, and its length in ${size}; NULL if the token is of
  * another form, or the environment longer than TOKEN_ENVIRONMENT_MAX.
  */
-const char * token_environment(const char * token, size_t length,
+const char * token_file_environment(const char * token, size_t length,
     size_t * size);
 
 /**
- * token_grant(grant, environment, length):
+ * token_file_grant(grant, environment, length):
  * Make ${grant} say that this environment, or any if it is `*`, may be
  * reported.
  */
-void token_grant(struct token_grant * grant, const char * environment,
+void token_file_grant(struct token_grant * grant, const char * environment,
     size_t length);
 
 /**
- * token_store_free(store):
+ * token_file_free(store):
  * Free the store.
  */
-void token_store_free(struct token_store * store);
+void token_file_free(struct token_file * store);
 
 #endif

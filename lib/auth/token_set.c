@@ -5,13 +5,13 @@
 #include <string.h>
 #include <time.h>
 
-#include "lib/base/alloc.h"
 #include "lib/auth/digest_cache.h"
+#include "lib/auth/token_set.h"
+#include "lib/base/alloc.h"
+#include "lib/base/blocking.h"
 #include "lib/base/clock.h"
 #include "lib/base/digest.h"
-#include "lib/auth/token_set.h"
 #include "lib/base/log.h"
-#include "lib/base/blocking.h"
 
 /*
  * The set holds digests and nothing else: no secret can be read out of Redis,
@@ -79,12 +79,12 @@ struct lookup {
 	pthread_cond_t wake;
 };
 
-struct issuer {
-	struct issuer_settings settings;
+struct token_set {
+	struct token_set_settings settings;
 	struct redis * redis;
 	struct buffer requests;
-	struct cache * yes;
-	struct cache * no;
+	struct digest_cache * yes;
+	struct digest_cache * no;
 	pthread_t thread;
 
 	pthread_mutex_t lock;		/* Guards what follows. */
@@ -128,7 +128,7 @@ take_reply(void * context, size_t number, const struct redis_reply * reply)
 
 /* SMISMEMBER and EXISTS; without a lookup it asks whether Redis serves. */
 static void
-request(struct issuer * issuer, const struct lookup * lookups)
+request(struct token_set * issuer, const struct lookup * lookups)
 {
 	static const unsigned char nobody[DIGEST_SIZE];
 	struct buffer * requests = &issuer->requests;
@@ -167,7 +167,7 @@ reach(struct redis * redis, int64_t deadline)
 }
 
 static bool
-exchange(struct issuer * issuer, struct replies * replies, int64_t deadline)
+exchange(struct token_set * issuer, struct replies * replies, int64_t deadline)
 {
 	struct redis * redis = issuer->redis;
 	int tries = 2;
@@ -193,7 +193,7 @@ exchange(struct issuer * issuer, struct replies * replies, int64_t deadline)
 }
 
 static void
-complain_of_missing(const struct issuer * issuer)
+complain_of_missing(const struct token_set * issuer)
 {
 	static struct log_limit limit;
 	uint64_t suppressed;
@@ -206,7 +206,7 @@ complain_of_missing(const struct issuer * issuer)
 
 /* Ask for all these.  Return whether Redis could be asked. */
 static bool
-ask(struct issuer * issuer, struct lookup * lookups, int64_t deadline)
+ask(struct token_set * issuer, struct lookup * lookups, int64_t deadline)
 {
 	struct replies replies = { .lookups = lookups };
 	struct lookup * lookup;
@@ -223,10 +223,12 @@ ask(struct issuer * issuer, struct lookup * lookups, int64_t deadline)
 		else if (replies.missing)
 			lookup->answer = ANSWER_MISSING;
 		if (lookup->answer == ANSWER_YES)
-			cache_put(issuer->yes, lookup->digest, lookup->asked);
+			digest_cache_put(issuer->yes, lookup->digest,
+			    lookup->asked);
 		if (lookup->answer == ANSWER_NO) {
-			cache_remove(issuer->yes, lookup->digest);
-			cache_put(issuer->no, lookup->digest, lookup->asked);
+			digest_cache_remove(issuer->yes, lookup->digest);
+			digest_cache_put(issuer->no, lookup->digest,
+			    lookup->asked);
 		}
 	}
 	return (asked);
@@ -261,7 +263,7 @@ settle(struct lookup * lookups)
 
 /* Take lookups off the queue; the caller holds the lock. */
 static struct lookup *
-take(struct issuer * issuer, size_t most)
+take(struct token_set * issuer, size_t most)
 {
 	struct lookup * taken = issuer->first;
 	struct lookup ** end = &issuer->first;
@@ -278,7 +280,7 @@ take(struct issuer * issuer, size_t most)
 
 /* Nobody is to wait until Redis serves again; the caller holds the lock. */
 static void
-give_up(struct issuer * issuer, const char * why)
+give_up(struct token_set * issuer, const char * why)
 {
 
 	if (!issuer->away)
@@ -290,7 +292,7 @@ give_up(struct issuer * issuer, const char * why)
 
 /* The caller holds the lock. */
 static void
-note_state(struct issuer * issuer, bool asked)
+note_state(struct token_set * issuer, bool asked)
 {
 
 	if (!asked) {
@@ -304,7 +306,7 @@ note_state(struct issuer * issuer, bool asked)
 
 /* The caller holds the lock. */
 static void
-wait_for_work(struct issuer * issuer)
+wait_for_work(struct token_set * issuer)
 {
 	int64_t until = redis_next_attempt(issuer->redis);
 	struct timespec limit = clock_timespec(until);
@@ -318,7 +320,7 @@ wait_for_work(struct issuer * issuer)
 static void *
 run(void * context)
 {
-	struct issuer * issuer = context;
+	struct token_set * issuer = context;
 	struct lookup * lookups;
 	bool asked;
 
@@ -332,7 +334,7 @@ run(void * context)
 		lookups = take(issuer, BATCH_MAX);
 		pthread_mutex_unlock(&issuer->lock);
 		asked = ask(issuer, lookups, clock_monotonic() +
-		    ISSUER_TIME_MAX);
+		    TOKEN_SET_TIME_MAX);
 		pthread_mutex_lock(&issuer->lock);
 		settle(lookups);
 		note_state(issuer, asked);
@@ -364,11 +366,12 @@ init_condition(pthread_cond_t * condition)
 
 /* Have the thread ask; ${remembered} says that there is an old answer. */
 static enum answer
-wait_for_answer(struct issuer * issuer, const unsigned char * digest,
+wait_for_answer(struct token_set * issuer, const unsigned char * digest,
     bool remembered)
 {
 	struct lookup * lookup = alloc_zeroed(1, sizeof(*lookup));
-	struct timespec limit = after(remembered ? PATIENCE : ISSUER_TIME_MAX);
+	struct timespec limit = after(remembered ?
+	    PATIENCE : TOKEN_SET_TIME_MAX);
 	enum answer answer = ANSWER_NONE;
 	int error = 0;
 
@@ -380,7 +383,7 @@ wait_for_answer(struct issuer * issuer, const unsigned char * digest,
 		*issuer->end = lookup;
 		issuer->end = &lookup->next;
 		pthread_cond_signal(&issuer->work);
-		yield_thread();
+		blocking_thread();
 		while (!lookup->answered && error == 0)
 			error = pthread_cond_timedwait(&lookup->wake,
 			    &issuer->lock, &limit);
@@ -398,7 +401,7 @@ wait_for_answer(struct issuer * issuer, const unsigned char * digest,
 }
 
 static enum answer
-find_out(struct issuer * issuer, const unsigned char * digest,
+find_out(struct token_set * issuer, const unsigned char * digest,
     bool remembered)
 {
 	struct lookup lookup = { .next = NULL };
@@ -406,12 +409,12 @@ find_out(struct issuer * issuer, const unsigned char * digest,
 	if (!issuer->settings.once)
 		return (wait_for_answer(issuer, digest, remembered));
 	memcpy(lookup.digest, digest, DIGEST_SIZE);
-	ask(issuer, &lookup, clock_monotonic() + ISSUER_TIME_MAX);
+	ask(issuer, &lookup, clock_monotonic() + TOKEN_SET_TIME_MAX);
 	return (lookup.answer);
 }
 
 static enum token_verdict
-counted(const struct issuer * issuer, enum stats_counter counter,
+counted(const struct token_set * issuer, enum stats_counter counter,
     enum token_verdict verdict)
 {
 
@@ -420,11 +423,11 @@ counted(const struct issuer * issuer, enum stats_counter counter,
 }
 
 static enum token_verdict
-check(struct issuer * issuer, const unsigned char * digest)
+check(struct token_set * issuer, const unsigned char * digest)
 {
 	int64_t now = clock_now_ms();
-	int64_t yes = cache_find(issuer->yes, digest);
-	int64_t no = cache_find(issuer->no, digest);
+	int64_t yes = digest_cache_find(issuer->yes, digest);
+	int64_t no = digest_cache_find(issuer->no, digest);
 	bool remembered;
 
 	if (yes != 0 && now >= yes && now - yes < issuer->settings.refresh)
@@ -451,7 +454,7 @@ check(struct issuer * issuer, const unsigned char * digest)
 }
 
 enum token_verdict
-issuer_check(struct issuer * issuer, const char * token, size_t length,
+token_set_check(struct token_set * issuer, const char * token, size_t length,
     struct token_grant * grant)
 {
 	unsigned char digest[DIGEST_SIZE];
@@ -460,42 +463,44 @@ issuer_check(struct issuer * issuer, const char * token, size_t length,
 	size_t size;
 
 	/* What is no token at all is in no set. */
-	environment = token_environment(token, length, &size);
+	environment = token_file_environment(token, length, &size);
 	if (environment == NULL)
 		return (TOKEN_UNKNOWN);
 	digest_sha256(token, length, digest);
 	verdict = check(issuer, digest);
 	if (verdict == TOKEN_GRANTED)
-		token_grant(grant, environment, size);
+		token_file_grant(grant, environment, size);
 	return (verdict);
 }
 
 /* Start and stop */
 
 static void
-destroy(struct issuer * issuer)
+destroy(struct token_set * issuer)
 {
 
 	redis_free(issuer->redis);
 	buffer_free(&issuer->requests);
-	cache_close(issuer->yes);
-	cache_close(issuer->no);
+	digest_cache_close(issuer->yes);
+	digest_cache_close(issuer->no);
 	pthread_mutex_destroy(&issuer->lock);
 	pthread_cond_destroy(&issuer->work);
 	free(issuer);
 }
 
-struct issuer *
-issuer_start(const struct issuer_settings * settings, struct redis * redis)
+struct token_set *
+token_set_start(const struct token_set_settings * settings,
+    struct redis * redis)
 {
-	struct issuer * issuer = alloc_zeroed(1, sizeof(*issuer));
+	struct token_set * issuer = alloc_zeroed(1, sizeof(*issuer));
 	int error;
 
 	issuer->settings = *settings;
 	issuer->redis = redis;
 	issuer->end = &issuer->first;
-	issuer->yes = cache_open(settings->path, CACHE_SHARED_SIZE);
-	issuer->no = cache_open(NULL, NO_SIZE);
+	issuer->yes = digest_cache_open(settings->path,
+	    DIGEST_CACHE_SHARED_SIZE);
+	issuer->no = digest_cache_open(NULL, NO_SIZE);
 	pthread_mutex_init(&issuer->lock, NULL);
 	init_condition(&issuer->work);
 	if (settings->once)
@@ -509,7 +514,7 @@ issuer_start(const struct issuer_settings * settings, struct redis * redis)
 }
 
 static bool
-join(struct issuer * issuer, int64_t deadline)
+join(struct token_set * issuer, int64_t deadline)
 {
 	/* Joining knows the time of day only. */
 	struct timespec limit = clock_timespec(clock_now_ms() +
@@ -523,7 +528,7 @@ join(struct issuer * issuer, int64_t deadline)
 }
 
 bool
-issuer_stop(struct issuer * issuer, int64_t deadline)
+token_set_stop(struct token_set * issuer, int64_t deadline)
 {
 
 	if (issuer == NULL)

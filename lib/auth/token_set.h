@@ -5,21 +5,21 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "lib/auth/token_file.h"
 #include "lib/redis/redis.h"
 #include "lib/stats/stats.h"
-#include "lib/auth/token_file.h"
 
 /*
  * Tokens that another service issues and revokes: a set in Redis whose members
  * are SHA-256 digests of whole tokens, in lower-case hexadecimal digits.  The
  * environment is in the token's own text, which the digest covers.
  */
-struct issuer;
+struct token_set;
 
 /* The longest that a request waits for an answer, in milliseconds. */
-#define ISSUER_TIME_MAX 1000
+#define TOKEN_SET_TIME_MAX 1000
 
-struct issuer_settings {
+struct token_set_settings {
 	const char * key;		/* Of the set. */
 	int64_t refresh;		/* So long, in milliseconds, is an
 					 * answer good, */
@@ -31,29 +31,30 @@ struct issuer_settings {
 };
 
 /**
- * issuer_start(settings, redis):
+ * token_set_start(settings, redis):
  * Return an issuer that asks over ${redis}, which it takes over, in a thread
  * of its own (with once, in the caller's).  ${settings} is copied, what it
  * points to must stay.  Return NULL with errno if there is no thread.
  */
-struct issuer * issuer_start(const struct issuer_settings * settings,
+struct token_set * token_set_start(const struct token_set_settings * settings,
     struct redis * redis);
 
 /**
- * issuer_check(issuer, token, length, grant):
- * Look up a token, as token_check does; it is TOKEN_UNAVAILABLE if that cannot
- * be found out now.  Any thread may call this; it waits for ISSUER_TIME_MAX at
- * most.
+ * token_set_check(issuer, token, length, grant):
+ * Look up a token, as token_file_check does; it is TOKEN_UNAVAILABLE if that
+ * cannot be found out now.  Any thread may call this; it waits for
+ * TOKEN_SET_TIME_MAX at most.
  */
-enum token_verdict issuer_check(struct issuer * issuer, const char * token,
+enum token_verdict token_set_check(struct token_set * issuer,
+    const char * token,
     size_t length, struct token_grant * grant);
 
 /**
- * issuer_stop(issuer, deadline):
+ * token_set_stop(issuer, deadline):
  * Stop asking and free the issuer, which may be NULL, with its connection.  No
- * thread may be in issuer_check.  Return false if its thread did not end by
+ * thread may be in token_set_check.  Return false if its thread did not end by
  * ${deadline}; then it goes on using what it has until the process ends.
  */
-bool issuer_stop(struct issuer * issuer, int64_t deadline);
+bool token_set_stop(struct token_set * issuer, int64_t deadline);
 
 #endif

@@ -2,11 +2,11 @@
 
 #include "lib/base/blocking.h"
 
-static _Thread_local yield_hook * thread_hook;
+static _Thread_local blocking_hook * thread_hook;
 static _Thread_local void * thread_context;
 
 void
-yield_set(yield_hook * hook, void * context)
+blocking_set(blocking_hook * hook, void * context)
 {
 
 	thread_hook = hook;
@@ -14,7 +14,7 @@ yield_set(yield_hook * hook, void * context)
 }
 
 void
-yield_thread(void)
+blocking_thread(void)
 {
 
 	if (thread_hook != NULL)

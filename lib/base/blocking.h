@@ -8,19 +8,19 @@
  */
 
 /* It is called by the thread itself, and must not wait. */
-typedef void yield_hook(void * context);
+typedef void blocking_hook(void * context);
 
 /**
- * yield_set(hook, context):
+ * blocking_set(hook, context):
  * From now on this thread has ${hook} called with ${context} when it is about
  * to wait.
  */
-void yield_set(yield_hook * hook, void * context);
+void blocking_set(blocking_hook * hook, void * context);
 
 /**
- * yield_thread():
+ * blocking_thread():
  * This thread is about to wait, or to do what takes its time.
  */
-void yield_thread(void);
+void blocking_thread(void);
 
 #endif

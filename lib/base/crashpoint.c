@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 void
-crash_point(const char * name)
+crashpoint_reach(const char * name)
 {
 	static _Atomic long seen;
 	const char * wanted = getenv("CRASH_AT");

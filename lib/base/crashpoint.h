@@ -10,12 +10,12 @@
 #ifdef CRASH_POINTS
 
 /**
- * crash_point(name):
+ * crashpoint_reach(name):
  * Die here if that is asked for.
  */
-void crash_point(const char * name);
+void crashpoint_reach(const char * name);
 
-#define CRASH_POINT(name) crash_point(name)
+#define CRASH_POINT(name) crashpoint_reach(name)
 #else
 #define CRASH_POINT(name) ((void)0)
 #endif

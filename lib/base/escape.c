@@ -58,7 +58,7 @@ write_ascii(char * out, unsigned char c)
 }
 
 size_t
-quote_json(char * out, const char * text, size_t length)
+escape_json(char * out, const char * text, size_t length)
 {
 	size_t used = 0;
 	size_t i;
@@ -96,7 +96,7 @@ read_character(const unsigned char * text, size_t length, uint32_t * code)
 }
 
 size_t
-quote_json_ascii(char * out, const char * text, size_t length)
+escape_json_ascii(char * out, const char * text, size_t length)
 {
 	const unsigned char * bytes = (const unsigned char *)text;
 	size_t used = 0;
@@ -129,7 +129,7 @@ quote_json_ascii(char * out, const char * text, size_t length)
 }
 
 size_t
-quote_byte(char out[QUOTE_BYTE_MAX], char byte)
+escape_byte(char out[ESCAPE_BYTE_MAX], char byte)
 {
 	unsigned char c = (unsigned char)byte;
 
@@ -147,13 +147,13 @@ quote_byte(char out[QUOTE_BYTE_MAX], char byte)
 }
 
 void
-quote_print(FILE * file, const char * text)
+escape_print(FILE * file, const char * text)
 {
-	char out[QUOTE_BYTE_MAX];
+	char out[ESCAPE_BYTE_MAX];
 	size_t length;
 
 	for (; *text != '\0'; text++) {
-		length = quote_byte(out, *text);
+		length = escape_byte(out, *text);
 		fwrite(out, 1, length, file);
 	}
 }
@@ -169,7 +169,7 @@ is_unreserved(unsigned char c)
 }
 
 size_t
-quote_percent(char * out, const char * text, size_t length)
+escape_percent(char * out, const char * text, size_t length)
 {
 	static const char hex[] = "0123456789ABCDEF";
 	size_t used = 0;
@@ -188,3 +188,43 @@ quote_percent(char * out, const char * text, size_t length)
 	}
 	return (used);
 }
+
+static int
+hex_digit(char c)
+{
+
+	if (c >= '0' && c <= '9')
+		return (c - '0');
+	if (c >= 'a' && c <= 'f')
+		return (c - 'a' + 10);
+	if (c >= 'A' && c <= 'F')
+		return (c - 'A' + 10);
+	return (-1);
+}
+
+long
+escape_percent_decode(char * text, size_t length)
+{
+	size_t used = 0;
+	size_t i;
+
+	for (i = 0; i < length; i++) {
+		int high, low;
+
+		if (text[i] != '%') {
+			text[used++] = text[i];
+			continue;
+		}
+		if (i + 2 >= length)
+			return (-1);
+		high = hex_digit(text[i + 1]);
+		low = hex_digit(text[i + 2]);
+		if (high < 0 || low < 0)
+			return (-1);
+		text[used++] = (char)(high << 4 | low);
+		i += 2;
+	}
+	return ((long)used);
+}
+
+/* Copy and decode; NULL if that cannot be, or would hide a NUL. */

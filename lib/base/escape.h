@@ -4,51 +4,58 @@
 #include <stddef.h>
 #include <stdio.h>
 
-/* Room that quote_json needs for ${length} bytes. */
-#define QUOTE_JSON_ROOM(length) ((length) * 6 + 2)
+/* Room that escape_json needs for ${length} bytes. */
+#define ESCAPE_JSON_ROOM(length) ((length) * 6 + 2)
 
 /**
- * quote_json(out, text, length):
+ * escape_json(out, text, length):
  * Write the UTF-8 ${text} to ${out} as a JSON string (RFC 8259, section 7),
  * quotes included and with no more escapes than it takes, not NUL-terminated.
  * Return its length.
  */
-size_t quote_json(char * out, const char * text, size_t length);
+size_t escape_json(char * out, const char * text, size_t length);
 
 /**
- * quote_json_ascii(out, text, length):
- * As quote_json, for what people look at: all that is not printable ASCII is
+ * escape_json_ascii(out, text, length):
+ * As escape_json, for what people look at: all that is not printable ASCII is
  * escaped, so that it does nothing to a terminal and looks like what it is.
  * ${text} may be anything; a byte that is not part of a character of UTF-8
  * becomes U+FFFD.
  */
-size_t quote_json_ascii(char * out, const char * text, size_t length);
+size_t escape_json_ascii(char * out, const char * text, size_t length);
 
-/* Room that quote_byte needs. */
-#define QUOTE_BYTE_MAX 4
+/* Room that escape_byte needs. */
+#define ESCAPE_BYTE_MAX 4
 
 /**
- * quote_byte(out, byte):
+ * escape_byte(out, byte):
  * Write a byte to ${out} as it stands in a line for people: what is not
  * printable ASCII as \xHH, a backslash as two.  Return the length.
  */
-size_t quote_byte(char out[QUOTE_BYTE_MAX], char byte);
+size_t escape_byte(char out[ESCAPE_BYTE_MAX], char byte);
 
 /**
- * quote_print(file, text):
+ * escape_print(file, text):
  * Write each byte of the string so.
  */
-void quote_print(FILE * file, const char * text);
+void escape_print(FILE * file, const char * text);
 
-/* Room that quote_percent needs for ${length} bytes. */
-#define QUOTE_PERCENT_ROOM(length) ((length) * 3)
+/* Room that escape_percent needs for ${length} bytes. */
+#define ESCAPE_PERCENT_ROOM(length) ((length) * 3)
 
 /**
- * quote_percent(out, text, length):
+ * escape_percent(out, text, length):
  * Write ${text} to ${out} with every byte but A-Z a-z 0-9 . _ ~ - as %HH, in
  * upper case (RFC 3986, sections 2.1 and 2.3), not NUL-terminated.  Return its
  * length.
  */
-size_t quote_percent(char * out, const char * text, size_t length);
+size_t escape_percent(char * out, const char * text, size_t length);
+
+/**
+ * escape_percent_decode(text, length):
+ * Undo percent-encoding in place.  Return the new length, or -1 if a % is not
+ * followed by two hexadecimal digits.
+ */
+long escape_percent_decode(char * text, size_t length);
 
 #endif

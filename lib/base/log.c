@@ -4,8 +4,8 @@
 #include <unistd.h>
 
 #include "lib/base/clock.h"
-#include "lib/base/log.h"
 #include "lib/base/escape.h"
+#include "lib/base/log.h"
 
 #define TEXT_MAX 2048
 #define LINE_MAX_BYTES 2048
@@ -25,8 +25,8 @@ append_escaped(char * line, size_t used, const char * text)
 {
 
 	/* A newline must follow. */
-	for (; *text != '\0' && used + QUOTE_BYTE_MAX < LINE_MAX_BYTES; text++)
-		used += quote_byte(line + used, *text);
+	for (; *text != '\0' && used + ESCAPE_BYTE_MAX < LINE_MAX_BYTES; text++)
+		used += escape_byte(line + used, *text);
 	line[used++] = '\n';
 	return (used);
 }

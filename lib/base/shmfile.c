@@ -194,7 +194,7 @@ open_file(const char * path, const struct header * header)
 }
 
 void *
-shared_open(const char * path, uint64_t layout, size_t size)
+shmfile_open(const char * path, uint64_t layout, size_t size)
 {
 	struct header header = { .layout = layout, .size = size };
 	int descriptor, error;
@@ -213,7 +213,7 @@ shared_open(const char * path, uint64_t layout, size_t size)
 }
 
 void
-shared_close(void * memory, size_t size)
+shmfile_close(void * memory, size_t size)
 {
 
 	munmap((char *)memory - sizeof(struct header),

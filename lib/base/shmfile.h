@@ -11,7 +11,7 @@
  */
 
 /**
- * shared_open(path, layout, size):
+ * shmfile_open(path, layout, size):
  * Return the ${size} bytes that all share who give the same arguments, at
  * first zero and aligned for numbers of 64 bits.  The file ${path} is made,
  * with mode 0600, if it is not there; its directory must be.  If it is empty,
@@ -20,12 +20,12 @@
  * mapped.  Return NULL with errno if it cannot be used; EEXIST means that it
  * is no file of this kind, and it has been left alone.
  */
-void * shared_open(const char * path, uint64_t layout, size_t size);
+void * shmfile_open(const char * path, uint64_t layout, size_t size);
 
 /**
- * shared_close(memory, size):
+ * shmfile_close(memory, size):
  * Give the memory back; the file stays.
  */
-void shared_close(void * memory, size_t size);
+void shmfile_close(void * memory, size_t size);
 
 #endif

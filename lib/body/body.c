@@ -6,8 +6,8 @@
 struct body {
 	struct arena * arena;
 	struct arena * scratch;
-	struct batch * batch;
-	struct unpack * unpack;		/* NULL for identity. */
+	struct validate * batch;
+	struct decompress * unpack;		/* NULL for identity. */
 	struct fault * fault;
 	const struct body_settings * settings;
 	uint64_t received;		/* Bytes as sent, */
@@ -26,11 +26,12 @@ body_create(struct arena * arena, struct arena * scratch,
 	body->fault = fault;
 	body->arena = arena;
 	body->scratch = scratch;
-	body->batch = batch_create(arena, scratch, &settings->batch, tally,
+	body->batch = validate_create(arena, scratch, &settings->batch, tally,
 	    fault);
 	if (encoding != BODY_IDENTITY)
-		body->unpack = unpack_create(arena,
-		    encoding == BODY_GZIP ? UNPACK_GZIP : UNPACK_DEFLATE);
+		body->unpack = decompress_create(arena,
+		    encoding == BODY_GZIP ?
+		    DECOMPRESS_GZIP : DECOMPRESS_DEFLATE);
 	return (body);
 }
 
@@ -81,7 +82,7 @@ feed_batch(struct body * body, const void * bytes, size_t length)
 {
 	size_t limit = body->settings->batch.element.limit_memory;
 
-	if (!batch_feed(body->batch, bytes, length))
+	if (!validate_feed(body->batch, bytes, length))
 		return (false);
 	if (limit == 0 || arena_held(body->arena) +
 	    arena_held(body->scratch) <= limit)
@@ -121,10 +122,10 @@ feed(struct body * body, const void * bytes, size_t length)
 
 	if (body->unpack == NULL)
 		return (feed_batch(body, bytes, length));
-	why = unpack_feed(body->unpack, bytes, length, take_json, body);
+	why = decompress_feed(body->unpack, bytes, length, take_json, body);
 	if (why != NULL)
 		return (reject(body, FAULT_INVALID,
-		    unpack_position(body->unpack), why));
+		    decompress_position(body->unpack), why));
 	return (body->fault->code == FAULT_NONE);
 }
 
@@ -153,8 +154,8 @@ body_finish(struct body * body, int64_t announced)
 	if (announced >= 0 && body->received > (uint64_t)announced)
 		return (reject(body, FAULT_INVALID, body->received,
 		    "the body is longer than its Content-Length"));
-	if (body->unpack != NULL && !unpack_complete(body->unpack))
+	if (body->unpack != NULL && !decompress_complete(body->unpack))
 		return (reject(body, FAULT_INVALID, body->received,
 		    "the compressed body ends too early"));
-	return (batch_finish(body->batch));
+	return (validate_finish(body->batch));
 }

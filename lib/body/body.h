@@ -5,8 +5,8 @@
 #include <stdint.h>
 
 #include "lib/base/arena.h"
-#include "lib/body/validate.h"
 #include "lib/base/fault.h"
+#include "lib/body/validate.h"
 #include "lib/tally/tally.h"
 
 /*
@@ -22,7 +22,7 @@ enum body_encoding {
 };
 
 struct body_settings {
-	struct batch_settings batch;
+	struct validate_settings batch;
 	uint64_t limit_body;		/* Bytes as sent; 0: no limit. */
 	uint64_t limit_inflated;	/* Bytes of JSON that a packed one may
 					 * come to; 0: no limit. */

@@ -12,9 +12,9 @@
 #define BITS_ZLIB 15
 #define BITS_RAW (-15)
 
-struct unpack {
+struct decompress {
 	z_stream zlib;
-	enum unpack_format format;
+	enum decompress_format format;
 	unsigned char first[2];		/* Until it is known what is sent. */
 	size_t seen;			/* Bytes so far, up to 2. */
 	bool ended;			/* A stream, or member, has ended. */
@@ -39,10 +39,10 @@ zlib_give_back(voidpf arena, voidpf piece)
 	(void)piece;
 }
 
-struct unpack *
-unpack_create(struct arena * arena, enum unpack_format format)
+struct decompress *
+decompress_create(struct arena * arena, enum decompress_format format)
 {
-	struct unpack * unpack = arena_take(arena, sizeof(*unpack));
+	struct decompress * unpack = arena_take(arena, sizeof(*unpack));
 
 	memset(unpack, 0, sizeof(*unpack));
 	unpack->format = format;
@@ -57,12 +57,12 @@ unpack_create(struct arena * arena, enum unpack_format format)
  * says so in its first byte and is a multiple of 31 (RFC 1950, section 2.2).
  */
 static int
-window_bits(const struct unpack * unpack)
+window_bits(const struct decompress * unpack)
 {
 	unsigned int header = (unsigned int)unpack->first[0] << 8 |
 	    unpack->first[1];
 
-	if (unpack->format == UNPACK_GZIP)
+	if (unpack->format == DECOMPRESS_GZIP)
 		return (BITS_GZIP);
 	if ((unpack->first[0] & 0x0f) == 8 && header % 31 == 0)
 		return (BITS_ZLIB);
@@ -71,7 +71,7 @@ window_bits(const struct unpack * unpack)
 
 /* Hand on what has been unpacked, if there is any. */
 static bool
-hand_on(struct unpack * unpack, unpack_take * take, void * context)
+hand_on(struct decompress * unpack, decompress_take * take, void * context)
 {
 	z_stream * zlib = &unpack->zlib;
 	size_t produced = OUTPUT_SIZE - zlib->avail_out;
@@ -89,8 +89,8 @@ hand_on(struct unpack * unpack, unpack_take * take, void * context)
  * there is much, or no more of it.
  */
 static const char *
-unpack_bytes(struct unpack * unpack, const unsigned char * bytes,
-    size_t length, unpack_take * take, void * context)
+unpack_bytes(struct decompress * unpack, const unsigned char * bytes,
+    size_t length, decompress_take * take, void * context)
 {
 	z_stream * zlib = &unpack->zlib;
 	bool damaged, full;
@@ -105,7 +105,7 @@ unpack_bytes(struct unpack * unpack, const unsigned char * bytes,
 		if (unpack->ended) {
 			if (zlib->avail_in == 0)
 				break;
-			if (unpack->format != UNPACK_GZIP)
+			if (unpack->format != DECOMPRESS_GZIP)
 				return (hand_on(unpack, take, context) ?
 				    "something follows the compressed body" :
 				    NULL);
@@ -130,8 +130,8 @@ unpack_bytes(struct unpack * unpack, const unsigned char * bytes,
 }
 
 const char *
-unpack_feed(struct unpack * unpack, const void * bytes, size_t length,
-    unpack_take * take, void * context)
+decompress_feed(struct decompress * unpack, const void * bytes, size_t length,
+    decompress_take * take, void * context)
 {
 	const unsigned char * next = bytes;
 	const char * why;
@@ -156,7 +156,7 @@ unpack_feed(struct unpack * unpack, const void * bytes, size_t length,
 }
 
 uint64_t
-unpack_position(const struct unpack * unpack)
+decompress_position(const struct decompress * unpack)
 {
 	/* inflate says in data_type how many bits it has taken ahead. */
 	uint64_t ahead = (uint64_t)(unpack->zlib.data_type & 63) / 8;
@@ -165,7 +165,7 @@ unpack_position(const struct unpack * unpack)
 }
 
 bool
-unpack_complete(const struct unpack * unpack)
+decompress_complete(const struct decompress * unpack)
 {
 
 	return (unpack->ended);

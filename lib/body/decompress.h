@@ -8,43 +8,43 @@
 #include "lib/base/arena.h"
 
 /* A stream that undoes a Content-Encoding, with zlib. */
-struct unpack;
+struct decompress;
 
-enum unpack_format {
-	UNPACK_GZIP,		/* RFC 1952, of one or more members. */
-	UNPACK_DEFLATE,		/* RFC 1950, or bare RFC 1951 as some send. */
+enum decompress_format {
+	DECOMPRESS_GZIP,		/* RFC 1952, of one or more members. */
+	DECOMPRESS_DEFLATE,	/* RFC 1950, or bare RFC 1951 as some send. */
 };
 
 /* Takes what has been unpacked; returns false to stop. */
-typedef bool unpack_take(void * context, const void * bytes, size_t length);
+typedef bool decompress_take(void * context, const void * bytes, size_t length);
 
 /**
- * unpack_create(arena, format):
+ * decompress_create(arena, format):
  * Return a new stream, whose memory is taken from ${arena} and goes with it.
  */
-struct unpack * unpack_create(struct arena * arena,
-    enum unpack_format format);
+struct decompress * decompress_create(struct arena * arena,
+    enum decompress_format format);
 
 /**
- * unpack_feed(unpack, bytes, length, take, context):
+ * decompress_feed(unpack, bytes, length, take, context):
  * Unpack the next ${length} bytes and hand what comes out to ${take}.  Return
  * NULL if all went well or ${take} returned false, otherwise what is wrong
  * with the stream, as a static text.
  */
-const char * unpack_feed(struct unpack * unpack, const void * bytes,
-    size_t length, unpack_take * take, void * context);
+const char * decompress_feed(struct decompress * unpack, const void * bytes,
+    size_t length, decompress_take * take, void * context);
 
 /**
- * unpack_position(unpack):
+ * decompress_position(unpack):
  * Return how many bytes have been unpacked: where something is wrong, if
  * anything is.
  */
-uint64_t unpack_position(const struct unpack * unpack);
+uint64_t decompress_position(const struct decompress * unpack);
 
 /**
- * unpack_complete(unpack):
+ * decompress_complete(unpack):
  * Return whether the stream has come to its end, checksum included.
  */
-bool unpack_complete(const struct unpack * unpack);
+bool decompress_complete(const struct decompress * unpack);
 
 #endif

@@ -2,8 +2,8 @@
 
 #include "lib/base/date.h"
 #include "lib/base/digest.h"
-#include "lib/body/element.h"
 #include "lib/base/number.h"
+#include "lib/body/element.h"
 
 bool
 element_problem(struct element_problem * problem, enum fault_code code,
@@ -113,7 +113,7 @@ element_begin(struct element * element, enum schema_meaning meaning)
 		element->samples_end = &element->first_sample;
 		break;
 	case MEANS_SAMPLE:
-		impact_sample_begin(element);
+		element_impact_sample_begin(element);
 		list_clear(&element->labels);
 		break;
 	case MEANS_BUCKET:
@@ -276,7 +276,7 @@ element_key(struct element * element, const char * text, size_t length,
 }
 
 static bool
-take_count(struct element * element, const struct schema_rule * rule,
+take_count(struct element * element, const struct json_rule * rule,
     unsigned int type, const char * text, size_t length,
     struct element_problem * problem)
 {
@@ -300,7 +300,7 @@ take_date(struct element * element, const char * text, size_t length,
 }
 
 static bool
-take_nothing(struct element * element, const struct schema_rule * rule,
+take_nothing(struct element * element, const struct json_rule * rule,
     unsigned int type, const char * text, size_t length,
     struct element_problem * problem)
 {
@@ -315,7 +315,7 @@ take_nothing(struct element * element, const struct schema_rule * rule,
 }
 
 static bool
-take_text(struct element * element, const struct schema_rule * rule,
+take_text(struct element * element, const struct json_rule * rule,
     unsigned int type, const char * text, size_t length,
     struct element_problem * problem)
 {
@@ -326,7 +326,7 @@ take_text(struct element * element, const struct schema_rule * rule,
 }
 
 static bool
-take_timestamp(struct element * element, const struct schema_rule * rule,
+take_timestamp(struct element * element, const struct json_rule * rule,
     unsigned int type, const char * text, size_t length,
     struct element_problem * problem)
 {
@@ -349,7 +349,7 @@ take_sdk_type(const char * text, size_t length,
 }
 
 static bool
-take_variant(struct element * element, const struct schema_rule * rule,
+take_variant(struct element * element, const struct json_rule * rule,
     unsigned int type, const char * text, size_t length,
     struct element_problem * problem)
 {
@@ -384,7 +384,7 @@ take_number_text(struct element * element, struct text * kept,
 }
 
 static bool
-take_label(struct element * element, const struct schema_rule * rule,
+take_label(struct element * element, const struct json_rule * rule,
     unsigned int type, const char * text, size_t length,
     struct element_problem * problem)
 {
@@ -409,7 +409,7 @@ take_label(struct element * element, const struct schema_rule * rule,
 }
 
 static bool
-take_number(struct element * element, const struct schema_rule * rule,
+take_number(struct element * element, const struct json_rule * rule,
     unsigned int type, const char * text, size_t length,
     struct element_problem * problem)
 {
@@ -427,7 +427,7 @@ take_number(struct element * element, const struct schema_rule * rule,
 }
 
 static bool
-take_bound(struct element * element, const struct schema_rule * rule,
+take_bound(struct element * element, const struct json_rule * rule,
     unsigned int type, const char * text, size_t length,
     struct element_problem * problem)
 {
@@ -446,7 +446,7 @@ take_bound(struct element * element, const struct schema_rule * rule,
 }
 
 static bool
-take_token(struct element * element, const struct schema_rule * rule,
+take_token(struct element * element, const struct json_rule * rule,
     unsigned int type, const char * text, size_t length,
     struct element_problem * problem)
 {
@@ -465,7 +465,7 @@ take_token(struct element * element, const struct schema_rule * rule,
 
 /* What is kept as its text, and is more than a text. */
 static bool
-take_checked(struct element * element, const struct schema_rule * rule,
+take_checked(struct element * element, const struct json_rule * rule,
     unsigned int type, const char * text, size_t length,
     struct element_problem * problem)
 {
@@ -501,7 +501,7 @@ list_takes(struct element * element, enum schema_list list)
 }
 
 static bool
-take_item(struct element * element, const struct schema_rule * rule,
+take_item(struct element * element, const struct json_rule * rule,
     unsigned int type, const char * text, size_t length,
     struct element_problem * problem)
 {
@@ -521,7 +521,7 @@ take_item(struct element * element, const struct schema_rule * rule,
  * What is done with a value, for each use of it.  All take the same arguments,
  * so that the compiler need only jump from one to the next.
  */
-typedef bool take(struct element * element, const struct schema_rule * rule,
+typedef bool take(struct element * element, const struct json_rule * rule,
     unsigned int type, const char * text, size_t length,
     struct element_problem * problem);
 
@@ -533,7 +533,7 @@ static take * const takes[] = {
 	[USE_DATE_TEXT] = take_checked,
 	[USE_TIMESTAMP] = take_timestamp,
 	[USE_SDK_TYPE] = take_checked,
-	[USE_IMPACT_TYPE] = impact_take_type,
+	[USE_IMPACT_TYPE] = element_impact_take_type,
 	[USE_VARIANT] = take_variant,
 	[USE_LABEL] = take_label,
 	[USE_LIST_ITEM] = take_item,
@@ -543,7 +543,7 @@ static take * const takes[] = {
 };
 
 bool
-element_take(struct element * element, const struct schema_rule * rule,
+element_take(struct element * element, const struct json_rule * rule,
     unsigned int type, const char * text, size_t length,
     struct element_problem * problem)
 {
@@ -571,16 +571,16 @@ element_end(struct element * element, enum schema_meaning meaning,
 
 	switch (meaning) {
 	case MEANS_METRIC:
-		return (metric_count(element, problem));
+		return (element_metric_count(element, problem));
 	case MEANS_APPLICATION:
-		return (registration_count(element, problem));
+		return (element_application_count(element, problem));
 	case MEANS_IMPACT:
-		return (impact_count(element, problem));
+		return (element_impact_count(element, problem));
 	case MEANS_SAMPLE:
-		impact_sample_end(element);
+		element_impact_sample_end(element);
 		return (element_within_limits(element, problem));
 	case MEANS_BUCKET:
-		impact_bucket_end(element);
+		element_impact_bucket_end(element);
 		return (element_within_limits(element, problem));
 	case MEANS_VIA:
 		end_via(element);

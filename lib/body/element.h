@@ -8,9 +8,9 @@
 #include "lib/base/arena.h"
 #include "lib/base/date.h"
 #include "lib/base/fault.h"
+#include "lib/base/text.h"
 #include "lib/body/schema.h"
 #include "lib/tally/tally.h"
-#include "lib/base/text.h"
 
 /*
  * One element of a body's arrays: an application, a metric, an impact metric
@@ -138,7 +138,7 @@ bool element_key(struct element * element, const char * text, size_t length,
  * Take a value of one of the types that ${rule} accepts; ${text} is that of a
  * string or number.  Return false, with the problem, if it is not acceptable.
  */
-bool element_take(struct element * element, const struct schema_rule * rule,
+bool element_take(struct element * element, const struct json_rule * rule,
     unsigned int type, const char * text, size_t length,
     struct element_problem * problem);
 
@@ -207,42 +207,42 @@ bool element_may_report(struct element * element,
     const struct text * environment);
 
 /**
- * metric_count(element, problem):
+ * element_metric_count(element, problem):
  * Count a metric.
  */
-bool metric_count(struct element * element,
+bool element_metric_count(struct element * element,
     struct element_problem * problem);
 
 /**
- * registration_count(element, problem):
+ * element_application_count(element, problem):
  * Count an application: its registration as JSON.
  */
-bool registration_count(struct element * element,
+bool element_application_count(struct element * element,
     struct element_problem * problem);
 
 /**
- * impact_take_type(element, rule, type, text, length, problem):
+ * element_impact_take_type(element, rule, type, text, length, problem):
  * Take the type of an impact metric; see element_take.
  */
-bool impact_take_type(struct element * element,
-    const struct schema_rule * rule, unsigned int type, const char * text,
+bool element_impact_take_type(struct element * element,
+    const struct json_rule * rule, unsigned int type, const char * text,
     size_t length, struct element_problem * problem);
 
 /**
- * impact_sample_begin(element):
- * impact_sample_end(element):
- * impact_bucket_end(element):
+ * element_impact_sample_begin(element):
+ * element_impact_sample_end(element):
+ * element_impact_bucket_end(element):
  * Begin and end a sample, and end a bucket of one.
  */
-void impact_sample_begin(struct element * element);
-void impact_sample_end(struct element * element);
-void impact_bucket_end(struct element * element);
+void element_impact_sample_begin(struct element * element);
+void element_impact_sample_end(struct element * element);
+void element_impact_bucket_end(struct element * element);
 
 /**
- * impact_count(element, problem):
+ * element_impact_count(element, problem):
  * Count an impact metric with all its samples.
  */
-bool impact_count(struct element * element,
+bool element_impact_count(struct element * element,
     struct element_problem * problem);
 
 #endif

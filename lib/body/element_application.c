@@ -1,7 +1,7 @@
 #include <string.h>
 
-#include "lib/body/element.h"
 #include "lib/base/escape.h"
+#include "lib/body/element.h"
 
 /*
  * The registration of an instance as JSON, complete enough to be sent on to
@@ -56,7 +56,7 @@ static void
 write_string(struct writer * writer, const struct text * text)
 {
 
-	writer->used += quote_json(writer->out + writer->used, text->bytes,
+	writer->used += escape_json(writer->out + writer->used, text->bytes,
 	    text->length);
 }
 
@@ -126,12 +126,12 @@ room_for(const struct element * element)
 	size_t i;
 
 	for (i = 0; i < SLOT_COUNT; i++)
-		room += QUOTE_JSON_ROOM(element->text[i].length);
+		room += ESCAPE_JSON_ROOM(element->text[i].length);
 	for (i = 0; i < LIST_COUNT; i++)
 		for (item = element->list[i].first; item != NULL;
 		    item = item->next)
-			room += QUOTE_JSON_ROOM(item->name.length) +
-			    QUOTE_JSON_ROOM(item->value.length) + NAME_ROOM;
+			room += ESCAPE_JSON_ROOM(item->name.length) +
+			    ESCAPE_JSON_ROOM(item->value.length) + NAME_ROOM;
 	return (room);
 }
 
@@ -160,7 +160,7 @@ registration_json(struct element * element, size_t room)
 }
 
 bool
-registration_count(struct element * element,
+element_application_count(struct element * element,
     struct element_problem * problem)
 {
 	const struct element_settings * settings = element->settings;

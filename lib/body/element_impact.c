@@ -1,12 +1,13 @@
 #include <math.h>
 #include <string.h>
 
-#include "lib/body/element.h"
 #include "lib/base/number.h"
+#include "lib/body/element.h"
 #include "lib/body/prometheus.h"
 
 bool
-impact_take_type(struct element * element, const struct schema_rule * rule,
+element_impact_take_type(struct element * element, const struct json_rule *
+    rule,
     unsigned int type, const char * text, size_t length,
     struct element_problem * problem)
 {
@@ -29,7 +30,7 @@ impact_take_type(struct element * element, const struct schema_rule * rule,
 }
 
 void
-impact_sample_begin(struct element * element)
+element_impact_sample_begin(struct element * element)
 {
 	struct element_sample * sample = arena_take(element->scratch,
 	    sizeof(*sample));
@@ -43,7 +44,7 @@ impact_sample_begin(struct element * element)
 }
 
 void
-impact_bucket_end(struct element * element)
+element_impact_bucket_end(struct element * element)
 {
 	struct element_item * item = element_append(element,
 	    &element->sample->bounds);
@@ -53,7 +54,7 @@ impact_bucket_end(struct element * element)
 }
 
 void
-impact_sample_end(struct element * element)
+element_impact_sample_end(struct element * element)
 {
 	struct element_sample * sample = element->sample;
 	const struct element_item * item;
@@ -144,7 +145,7 @@ count_sample(struct element * element, const struct text * name,
 }
 
 bool
-impact_count(struct element * element, struct element_problem * problem)
+element_impact_count(struct element * element, struct element_problem * problem)
 {
 	const struct text * text = &element->text[SLOT_NAME];
 	const struct element_sample * sample = element->first_sample;

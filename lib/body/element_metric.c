@@ -28,7 +28,7 @@ count_variants(struct element * element, struct tally_node * feature,
 }
 
 bool
-metric_count(struct element * element, struct element_problem * problem)
+element_metric_count(struct element * element, struct element_problem * problem)
 {
 	const struct text * text = element->text;
 	uint64_t yes = element->count[COUNT_YES];

@@ -30,36 +30,36 @@
 
 #define SCALARS (JSON_NULL | JSON_BOOLEAN | JSON_NUMBER | JSON_STRING)
 
-const struct schema_shape schema_any = {
-	.kind = SHAPE_ANY, .rules = &schema_nothing, .items = &schema_ignored };
-const struct schema_rule schema_ignored = { .quiet = SCALARS,
+const struct json_shape schema_any = {
+	.kind = SHAPE_ANY, .rules = &json_rule_none, .items = &schema_ignored };
+const struct json_rule schema_ignored = { .quiet = SCALARS,
 	.accepts = SCALARS | JSON_OBJECT | JSON_ARRAY, .shape = &schema_any };
 
 /* connectVia */
 
-static const struct schema_rule via_members[] = {
+static const struct json_rule via_members[] = {
 	{ .name = NAME("appName"), .accepts = JSON_STRING, .use = USE_TEXT,
 	  .slot = SLOT_VIA_APP_NAME },
 	{ .name = NAME("instanceId"), .accepts = JSON_STRING,
 	  .use = USE_TEXT, .slot = SLOT_VIA_INSTANCE_ID },
 	END,
 };
-static const struct schema_shape via_shape =
+static const struct json_shape via_shape =
     OBJECT(MEANS_VIA, via_members, BIT(0) | BIT(1));
-static const struct schema_rule via_item = {
+static const struct json_rule via_item = {
 	.accepts = JSON_OBJECT, .shape = &via_shape };
-static const struct schema_shape via_array = ARRAY_OF(via_item,
+static const struct json_shape via_array = ARRAY_OF(via_item,
     MEANS_CONNECT_VIA);
 
 /* applications */
 
-static const struct schema_rule strategy_item = {
+static const struct json_rule strategy_item = {
 	.accepts = JSON_STRING, .use = USE_LIST_ITEM, .slot = LIST_STRATEGIES };
-static const struct schema_shape strategy_array = ARRAY_OF(strategy_item,
+static const struct json_shape strategy_array = ARRAY_OF(strategy_item,
     MEANS_STRATEGIES);
-static const struct schema_rule project_item = {
+static const struct json_rule project_item = {
 	.accepts = JSON_STRING, .use = USE_LIST_ITEM, .slot = LIST_PROJECTS };
-static const struct schema_shape project_array = ARRAY_OF(project_item,
+static const struct json_shape project_array = ARRAY_OF(project_item,
     MEANS_PROJECTS);
 
 enum {
@@ -73,7 +73,7 @@ enum {
 	APPLICATION_SDK_FLAVOR_VERSION,
 };
 
-static const struct schema_rule application_members[] = {
+static const struct json_rule application_members[] = {
 	[APPLICATION_APP_NAME] = { .name = NAME("appName"),
 	  .accepts = JSON_STRING, .use = USE_TEXT, .slot = SLOT_APP_NAME },
 	[APPLICATION_CONNECT_VIA] = { .name = NAME("connectVia"),
@@ -106,22 +106,22 @@ static const struct schema_rule application_members[] = {
 	    SLOT_SDK_FLAVOR_VERSION),
 	END,
 };
-static const struct schema_shape application_shape =
+static const struct json_shape application_shape =
     OBJECT(MEANS_APPLICATION, application_members,
     BIT(APPLICATION_APP_NAME) | BIT(APPLICATION_INTERVAL) |
     BIT(APPLICATION_STARTED) | BIT(APPLICATION_STRATEGIES));
-static const struct schema_rule application_item = {
+static const struct json_rule application_item = {
 	.accepts = JSON_OBJECT, .element = true,
 	.shape = &application_shape };
-static const struct schema_shape application_array =
+static const struct json_shape application_array =
     ARRAY_OF(application_item,
     MEANS_NOTHING);
 
 /* metrics */
 
-static const struct schema_rule variant_item = {
+static const struct json_rule variant_item = {
 	.accepts = JSON_NUMBER, .use = USE_VARIANT };
-static const struct schema_shape variant_map = MAP_OF(variant_item);
+static const struct json_shape variant_map = MAP_OF(variant_item);
 
 enum {
 	METRIC_FEATURE_NAME, METRIC_APP_NAME, METRIC_ENVIRONMENT,
@@ -131,7 +131,7 @@ enum {
 	METRIC_SDK_FLAVOR_VERSION,
 };
 
-static const struct schema_rule metric_members[] = {
+static const struct json_rule metric_members[] = {
 	[METRIC_FEATURE_NAME] = { .name = NAME("featureName"),
 	  .accepts = JSON_STRING, .use = USE_TEXT,
 	  .slot = SLOT_FEATURE_NAME },
@@ -159,21 +159,21 @@ static const struct schema_rule metric_members[] = {
 	[METRIC_SDK_FLAVOR_VERSION] = UNKEPT("sdkFlavorVersion"),
 	END,
 };
-static const struct schema_shape metric_shape =
+static const struct json_shape metric_shape =
     OBJECT(MEANS_METRIC, metric_members,
     BIT(METRIC_FEATURE_NAME) | BIT(METRIC_APP_NAME) |
     BIT(METRIC_ENVIRONMENT) | BIT(METRIC_TIMESTAMP) | BIT(METRIC_YES) |
     BIT(METRIC_NO) | BIT(METRIC_VARIANTS));
-static const struct schema_rule metric_item = {
+static const struct json_rule metric_item = {
 	.accepts = JSON_OBJECT, .element = true, .shape = &metric_shape };
-static const struct schema_shape metric_array = ARRAY_OF(metric_item,
+static const struct json_shape metric_array = ARRAY_OF(metric_item,
     MEANS_NOTHING);
 
 /* impactMetrics */
 
 enum { BUCKET_LE, BUCKET_COUNT };
 
-static const struct schema_rule bucket_members[] = {
+static const struct json_rule bucket_members[] = {
 	[BUCKET_LE] = { .name = NAME("le"),
 	  .accepts = JSON_NUMBER | JSON_STRING | JSON_NULL,
 	  .use = USE_BOUND },
@@ -181,17 +181,17 @@ static const struct schema_rule bucket_members[] = {
 	  .accepts = JSON_NUMBER, .use = USE_COUNT, .slot = COUNT_BUCKET },
 	END,
 };
-static const struct schema_shape bucket_shape =
+static const struct json_shape bucket_shape =
     OBJECT(MEANS_BUCKET, bucket_members,
     BIT(BUCKET_LE) | BIT(BUCKET_COUNT));
-static const struct schema_rule bucket_item = {
+static const struct json_rule bucket_item = {
 	.accepts = JSON_OBJECT, .shape = &bucket_shape };
-static const struct schema_shape bucket_array = ARRAY_OF(bucket_item,
+static const struct json_shape bucket_array = ARRAY_OF(bucket_item,
     MEANS_NOTHING);
 
-static const struct schema_rule label_item = {
+static const struct json_rule label_item = {
 	.accepts = JSON_STRING | JSON_NUMBER, .use = USE_LABEL };
-static const struct schema_shape label_map = MAP_OF(label_item);
+static const struct json_shape label_map = MAP_OF(label_item);
 
 #define LABELS { .name = NAME("labels"), OR_NULL(JSON_OBJECT),		\
 	.shape = &label_map }
@@ -207,7 +207,7 @@ static const struct schema_shape label_map = MAP_OF(label_item);
 enum { SAMPLE_LABELS, SAMPLE_VALUE, SAMPLE_COUNT, SAMPLE_SUM,
 	SAMPLE_BUCKETS };
 
-static const struct schema_rule sample_members[] = {
+static const struct json_rule sample_members[] = {
 	[SAMPLE_LABELS] = LABELS, [SAMPLE_VALUE] = VALUE,
 	[SAMPLE_COUNT] = COUNT, [SAMPLE_SUM] = SUM,
 	[SAMPLE_BUCKETS] = BUCKETS, END,
@@ -217,23 +217,23 @@ const uint32_t schema_sample_required[ALTERNATIVE_COUNT] = {
 	[HISTOGRAM] = BIT(SAMPLE_COUNT) | BIT(SAMPLE_SUM) |
 	    BIT(SAMPLE_BUCKETS),
 };
-static const struct schema_rule numeric_members[] = { LABELS, VALUE, END };
-static const struct schema_rule histogram_members[] = {
+static const struct json_rule numeric_members[] = { LABELS, VALUE, END };
+static const struct json_rule histogram_members[] = {
 	LABELS, COUNT, SUM, BUCKETS, END };
-const struct schema_shape schema_sample[ALTERNATIVE_COUNT] = {
+const struct json_shape schema_sample[ALTERNATIVE_COUNT] = {
 	[EITHER] = OBJECT(MEANS_SAMPLE, sample_members, 0),
 	[NUMERIC] = OBJECT(MEANS_SAMPLE, numeric_members, BIT(1)),
 	[HISTOGRAM] = OBJECT(MEANS_SAMPLE, histogram_members,
 	    BIT(1) | BIT(2) | BIT(3)),
 };
-static const struct schema_rule sample_item = {
+static const struct json_rule sample_item = {
 	.accepts = JSON_OBJECT, .shape = &schema_sample[EITHER] };
-static const struct schema_shape sample_array = ARRAY_OF(sample_item,
+static const struct json_shape sample_array = ARRAY_OF(sample_item,
     MEANS_NOTHING);
 
 enum { IMPACT_TYPE, IMPACT_NAME, IMPACT_HELP, IMPACT_SAMPLES };
 
-static const struct schema_rule impact_members[] = {
+static const struct json_rule impact_members[] = {
 	[IMPACT_TYPE] = { .name = NAME("type"),
 	  .accepts = JSON_STRING, .use = USE_IMPACT_TYPE },
 	[IMPACT_NAME] = { .name = NAME("name"),
@@ -244,23 +244,23 @@ static const struct schema_rule impact_members[] = {
 	  .accepts = JSON_ARRAY, .shape = &sample_array },
 	END,
 };
-static const struct schema_shape impact_shape =
+static const struct json_shape impact_shape =
     OBJECT(MEANS_IMPACT, impact_members,
     BIT(IMPACT_TYPE) | BIT(IMPACT_NAME) | BIT(IMPACT_HELP) |
     BIT(IMPACT_SAMPLES));
-static const struct schema_rule impact_item = {
+static const struct json_rule impact_item = {
 	.accepts = JSON_OBJECT, .element = true, .shape = &impact_shape };
-static const struct schema_shape impact_array = ARRAY_OF(impact_item,
+static const struct json_shape impact_array = ARRAY_OF(impact_item,
     MEANS_NOTHING);
 
 /* seenTokens, and the body */
 
-static const struct schema_rule token_item = {
+static const struct json_rule token_item = {
 	.accepts = JSON_STRING, .use = USE_TOKEN, .element = true };
-static const struct schema_shape token_array = ARRAY_OF(token_item,
+static const struct json_shape token_array = ARRAY_OF(token_item,
     MEANS_NOTHING);
 
-static const struct schema_rule body_members[] = {
+static const struct json_rule body_members[] = {
 	{ .name = NAME("applications"), .accepts = JSON_ARRAY,
 	  .shape = &application_array },
 	{ .name = NAME("metrics"), .accepts = JSON_ARRAY,
@@ -271,19 +271,19 @@ static const struct schema_rule body_members[] = {
 	  .shape = &token_array },
 	END,
 };
-static const struct schema_shape body_shape =
+static const struct json_shape body_shape =
     OBJECT(MEANS_NOTHING, body_members, BIT(0) | BIT(1));
-const struct schema_rule schema_body = {
+const struct json_rule schema_body = {
 	.accepts = JSON_OBJECT, .shape = &body_shape };
 
 unsigned int
-schema_member(const struct schema_shape * shape, const char * name,
+schema_member(const struct json_shape * shape, const char * name,
     size_t length)
 {
 	unsigned int i;
 
 	for (i = 0; i < shape->count; i++)
-		if (schema_is(&shape->rules[i], name, length))
+		if (json_rule_is(&shape->rules[i], name, length))
 			break;
 	return (i);
 }

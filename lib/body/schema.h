@@ -101,16 +101,16 @@ enum schema_meaning {
 };
 
 /* The rule of the whole body, and what nobody looks at. */
-extern const struct schema_rule schema_body;
-extern const struct schema_rule schema_ignored;
-extern const struct schema_shape schema_any;
+extern const struct json_rule schema_body;
+extern const struct json_rule schema_ignored;
+extern const struct json_shape schema_any;
 
 /*
  * The shapes of a sample.  Where the type of its metric has yet to come
  * (EITHER) it may have the members of both alternatives, and what it requires
  * is settled later (schema_sample_required).
  */
-extern const struct schema_shape schema_sample[ALTERNATIVE_COUNT];
+extern const struct json_shape schema_sample[ALTERNATIVE_COUNT];
 
 /* Members that a sample must have, for each alternative. */
 extern const uint32_t schema_sample_required[ALTERNATIVE_COUNT];
@@ -120,7 +120,7 @@ extern const uint32_t schema_sample_required[ALTERNATIVE_COUNT];
  * Return the index of the member of an object's shape with that name, or
  * shape->count if it has none.
  */
-unsigned int schema_member(const struct schema_shape * shape,
+unsigned int schema_member(const struct json_shape * shape,
     const char * name, size_t length);
 
 /**

@@ -1,8 +1,8 @@
 #include <string.h>
 
-#include "lib/body/validate.h"
 #include "lib/base/log.h"
 #include "lib/body/schema.h"
+#include "lib/body/validate.h"
 
 /*
  * The open objects and arrays of the text are levels, each with the shape
@@ -12,24 +12,24 @@
  * A violation ends in one of three ways (violation()):
  * - In a sample of an impact metric whose type has not come yet, it may turn
  *   out not to matter: it is kept until the type is known.
- * - With BATCH_SKIP, inside an element of the body's arrays, the element is
+ * - With VALIDATE_SKIP, inside an element of the body's arrays, the element is
  *   left out.
  * - Otherwise it is the body's fault, and the reader is stopped.
  */
 #define LEFT_OUT_LOGGED 10
 
 struct level {
-	const struct schema_shape * shape;
+	const struct json_shape * shape;
 	struct json_cursor cursor;	/* While a deeper one is open. */
 };
 
-struct batch {
+struct validate {
 	struct json * json;
 	struct json_cursor * cursor;
 	struct element * element;
 	struct tally * tally;
 	struct fault * fault;
-	enum batch_invalid invalid;
+	enum validate_invalid invalid;
 
 	struct level * levels;
 	size_t depth;
@@ -46,8 +46,8 @@ struct batch {
 };
 
 /* The rule of what comes in a shape before any name has come. */
-static const struct schema_rule *
-next_rule(const struct schema_shape * shape)
+static const struct json_rule *
+next_rule(const struct json_shape * shape)
 {
 
 	return (shape->items != NULL ? shape->items : &schema_ignored);
@@ -55,20 +55,20 @@ next_rule(const struct schema_shape * shape)
 
 /* The members of a shape come, or its items; in a map a name says which. */
 static void
-expect(struct json_cursor * cursor, const struct schema_shape * shape)
+expect(struct json_cursor * cursor, const struct json_shape * shape)
 {
 
 	cursor->rule = next_rule(shape);
 	/* What is right there depends on what has come; see member_key. */
 	cursor->expected = shape == &schema_sample[EITHER] ||
-	    shape->kind != SHAPE_OBJECT ? &schema_nothing : shape->rules;
+	    shape->kind != SHAPE_OBJECT ? &json_rule_none : shape->rules;
 	cursor->bit = 1;
 	cursor->seen = 0;
 }
 
 /* Look no more at anything that is open above the first ${depth} levels. */
 static void
-ignore_above(struct batch * batch, size_t depth)
+ignore_above(struct validate * batch, size_t depth)
 {
 	size_t i;
 
@@ -84,7 +84,7 @@ ignore_above(struct batch * batch, size_t depth)
 
 /* A body may hold millions that are at fault; the log tells of the first. */
 static void
-leave_out(struct batch * batch, const struct fault * fault)
+leave_out(struct validate * batch, const struct fault * fault)
 {
 
 	if (batch->tally->dropped[DROP_INVALID]++ < LEFT_OUT_LOGGED)
@@ -94,7 +94,7 @@ leave_out(struct batch * batch, const struct fault * fault)
 }
 
 static void
-log_left_out(const struct batch * batch)
+log_left_out(const struct validate * batch)
 {
 	uint64_t count = batch->tally->dropped[DROP_INVALID];
 
@@ -105,7 +105,7 @@ log_left_out(const struct batch * batch)
 
 /* Act on a violation.  Return whether to go on reading. */
 static bool
-violation(struct batch * batch, const struct fault * fault)
+violation(struct validate * batch, const struct fault * fault)
 {
 
 	if (fault->code == FAULT_INVALID && batch->trial != EITHER) {
@@ -114,7 +114,7 @@ violation(struct batch * batch, const struct fault * fault)
 		ignore_above(batch, batch->trial_depth);
 		return (true);
 	}
-	if (fault->code == FAULT_INVALID && batch->invalid == BATCH_SKIP &&
+	if (fault->code == FAULT_INVALID && batch->invalid == VALIDATE_SKIP &&
 	    batch->element_depth > 0) {
 		if (!batch->element_bad)
 			leave_out(batch, fault);
@@ -129,7 +129,8 @@ violation(struct batch * batch, const struct fault * fault)
 
 __attribute__((format(printf, 3, 4)))
 static bool
-violates(struct batch * batch, enum fault_code code, const char * format, ...)
+violates(struct validate * batch, enum fault_code code, const char * format,
+    ...)
 {
 	struct fault fault = { .code = FAULT_NONE };
 	va_list arguments;
@@ -144,7 +145,7 @@ violates(struct batch * batch, enum fault_code code, const char * format, ...)
 
 /* What a rule is about, for a message: the member's name, or an item. */
 static const char *
-subject(const struct schema_rule * rule, char out[FAULT_QUOTE_MAX])
+subject(const struct json_rule * rule, char out[FAULT_QUOTE_MAX])
 {
 
 	if (rule == NULL || rule->name.bytes == NULL)
@@ -153,7 +154,7 @@ subject(const struct schema_rule * rule, char out[FAULT_QUOTE_MAX])
 }
 
 static bool
-violates_with(struct batch * batch, const struct schema_rule * rule,
+violates_with(struct validate * batch, const struct json_rule * rule,
     const struct element_problem * problem)
 {
 	char quoted[FAULT_QUOTE_MAX];
@@ -170,7 +171,7 @@ violates_with(struct batch * batch, const struct schema_rule * rule,
  * as long as it takes to find it at fault.
  */
 static bool
-violates_type(struct batch * batch, const struct schema_rule * rule)
+violates_type(struct validate * batch, const struct json_rule * rule)
 {
 	char quoted[FAULT_QUOTE_MAX];
 	bool bare = rule->element && batch->element_depth == 0;
@@ -193,7 +194,7 @@ violates_type(struct batch * batch, const struct schema_rule * rule)
  * samples for an alternative matters if it is this one.
  */
 static bool
-settle_alternative(struct batch * batch)
+settle_alternative(struct validate * batch)
 {
 	enum schema_alternative alternative = batch->element->alternative;
 	struct fault fault = batch->kept[alternative];
@@ -205,10 +206,10 @@ settle_alternative(struct batch * batch)
 }
 
 static bool
-take(struct batch * batch, unsigned int type, const char * text,
+take(struct validate * batch, unsigned int type, const char * text,
     size_t length)
 {
-	const struct schema_rule * rule = batch->cursor->rule;
+	const struct json_rule * rule = batch->cursor->rule;
 
 	if ((rule->accepts & type) == 0)
 		return (violates_type(batch, rule));
@@ -250,7 +251,7 @@ on_string(void * context, const char * text, size_t length)
 }
 
 static bool
-violates_once(struct batch * batch, const struct schema_rule * rule)
+violates_once(struct validate * batch, const struct json_rule * rule)
 {
 	char quoted[FAULT_QUOTE_MAX];
 
@@ -260,12 +261,12 @@ violates_once(struct batch * batch, const struct schema_rule * rule)
 
 /* A member that is known, but did not come where it was expected. */
 static bool
-member_key(struct batch * batch, const struct schema_shape * shape,
+member_key(struct validate * batch, const struct json_shape * shape,
     const char * text, size_t length)
 {
 	struct json_cursor * cursor = batch->cursor;
 	unsigned int member = schema_member(shape, text, length);
-	const struct schema_rule * rule = &shape->rules[member];
+	const struct json_rule * rule = &shape->rules[member];
 	uint32_t bit = (uint32_t)1 << member;
 
 	cursor->rule = &schema_ignored;
@@ -291,8 +292,8 @@ member_key(struct batch * batch, const struct schema_shape * shape,
 static bool
 on_key(void * context, const char * text, size_t length)
 {
-	struct batch * batch = context;
-	const struct schema_shape * shape =
+	struct validate * batch = context;
+	const struct json_shape * shape =
 	    batch->levels[batch->depth - 1].shape;
 
 	switch (shape->kind) {
@@ -313,7 +314,7 @@ on_key(void * context, const char * text, size_t length)
 }
 
 static void
-open_element(struct batch * batch)
+open_element(struct validate * batch)
 {
 	size_t i;
 
@@ -325,10 +326,10 @@ open_element(struct batch * batch)
 }
 
 static bool
-open_level(struct batch * batch, unsigned int type)
+open_level(struct validate * batch, unsigned int type)
 {
-	const struct schema_rule * rule = batch->cursor->rule;
-	const struct schema_shape * shape = &schema_any;
+	const struct json_rule * rule = batch->cursor->rule;
+	const struct json_shape * shape = &schema_any;
 	bool fits = (rule->accepts & type) != 0;
 
 	if (!fits && !violates_type(batch, rule))
@@ -349,7 +350,7 @@ open_level(struct batch * batch, unsigned int type)
 
 /* The level has closed. */
 static void
-leave_level(struct batch * batch)
+leave_level(struct validate * batch)
 {
 
 	if (batch->depth > 0)
@@ -371,12 +372,12 @@ on_array_start(void * context)
 }
 
 static bool
-violates_missing(struct batch * batch, const struct schema_shape * shape,
+violates_missing(struct validate * batch, const struct json_shape * shape,
     uint32_t required)
 {
 	char quoted[FAULT_QUOTE_MAX];
 	uint32_t missing = required & ~batch->cursor->seen;
-	const struct schema_rule * rule = shape->rules;
+	const struct json_rule * rule = shape->rules;
 
 	for (; (missing & 1) == 0; missing >>= 1)
 		rule++;
@@ -386,7 +387,7 @@ violates_missing(struct batch * batch, const struct schema_shape * shape,
 
 /* What a sample lacks depends on its metric's type, which has yet to come. */
 static bool
-check_sample(struct batch * batch, const struct schema_shape * shape)
+check_sample(struct validate * batch, const struct json_shape * shape)
 {
 	enum schema_alternative i;
 
@@ -406,7 +407,7 @@ check_sample(struct batch * batch, const struct schema_shape * shape)
 
 /* The object has ended with the shape it began with: is it complete? */
 static bool
-close_object(struct batch * batch, const struct schema_shape * shape)
+close_object(struct validate * batch, const struct json_shape * shape)
 {
 
 	if ((batch->cursor->seen & shape->required) != shape->required)
@@ -422,8 +423,8 @@ close_object(struct batch * batch, const struct schema_shape * shape)
 static bool
 on_object_end(void * context)
 {
-	struct batch * batch = context;
-	const struct schema_shape * shape =
+	struct validate * batch = context;
+	const struct json_shape * shape =
 	    batch->levels[--batch->depth].shape;
 	bool go_on = true;
 
@@ -442,7 +443,7 @@ on_object_end(void * context)
 static bool
 on_array_end(void * context)
 {
-	struct batch * batch = context;
+	struct validate * batch = context;
 
 	batch->depth--;
 	leave_level(batch);
@@ -461,12 +462,12 @@ static const struct json_handler handler = {
 	.array_end = on_array_end,
 };
 
-struct batch *
-batch_create(struct arena * arena, struct arena * scratch,
-    const struct batch_settings * settings, struct tally * tally,
+struct validate *
+validate_create(struct arena * arena, struct arena * scratch,
+    const struct validate_settings * settings, struct tally * tally,
     struct fault * fault)
 {
-	struct batch * batch = arena_take(arena, sizeof(*batch));
+	struct validate * batch = arena_take(arena, sizeof(*batch));
 
 	memset(batch, 0, sizeof(*batch));
 	batch->tally = tally;
@@ -484,7 +485,7 @@ batch_create(struct arena * arena, struct arena * scratch,
 }
 
 bool
-batch_feed(struct batch * batch, const void * text, size_t length)
+validate_feed(struct validate * batch, const void * text, size_t length)
 {
 	bool valid;
 
@@ -495,7 +496,7 @@ batch_feed(struct batch * batch, const void * text, size_t length)
 }
 
 bool
-batch_finish(struct batch * batch)
+validate_finish(struct validate * batch)
 {
 	bool whole = json_finish(batch->json);
 

@@ -5,8 +5,8 @@
 #include <stdint.h>
 
 #include "lib/base/arena.h"
-#include "lib/body/element.h"
 #include "lib/base/fault.h"
+#include "lib/body/element.h"
 #include "lib/json/json.h"
 #include "lib/tally/tally.h"
 
@@ -14,42 +14,42 @@
  * A batch is the JSON text of a body: it takes the reader's events, holds
  * them against the schema, and hands what is right to the elements.
  */
-struct batch;
+struct validate;
 
 /* What becomes of an element that violates the schema. */
-enum batch_invalid {
-	BATCH_REJECT,		/* The body is rejected. */
-	BATCH_SKIP,		/* The element is left out; the rest counts. */
+enum validate_invalid {
+	VALIDATE_REJECT,		/* The body is rejected. */
+	VALIDATE_SKIP,		/* The element is left out; the rest counts. */
 };
 
-struct batch_settings {
-	enum batch_invalid invalid;
+struct validate_settings {
+	enum validate_invalid invalid;
 	size_t limit_depth;
 	struct element_settings element;
 };
 
 /**
- * batch_create(arena, scratch, settings, tally, fault):
+ * validate_create(arena, scratch, settings, tally, fault):
  * Return a batch in ${arena} that counts in ${tally} and records in ${fault}
  * what is wrong.  ${scratch} is reset with each element.  All stay the
  * caller's and must outlive the batch.
  */
-struct batch * batch_create(struct arena * arena, struct arena * scratch,
-    const struct batch_settings * settings, struct tally * tally,
+struct validate * validate_create(struct arena * arena, struct arena * scratch,
+    const struct validate_settings * settings, struct tally * tally,
     struct fault * fault);
 
 /**
- * batch_feed(batch, text, length):
+ * validate_feed(batch, text, length):
  * Read the next ${length} bytes of the body.  Return false, with the fault
  * recorded, if it is at fault; the batch must not be fed again then.
  */
-bool batch_feed(struct batch * batch, const void * text, size_t length);
+bool validate_feed(struct validate * batch, const void * text, size_t length);
 
 /**
- * batch_finish(batch):
+ * validate_finish(batch):
  * The body has ended.  Return true if it was whole and valid, so that the
  * tally is now complete; otherwise false, with the fault recorded.
  */
-bool batch_finish(struct batch * batch);
+bool validate_finish(struct validate * batch);
 
 #endif

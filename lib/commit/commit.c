@@ -4,13 +4,13 @@
 #include <stdlib.h>
 
 #include "lib/base/alloc.h"
-#include "lib/base/clock.h"
-#include "lib/commit/commit.h"
-#include "lib/redis/footprint.h"
-#include "lib/commit/store.h"
-#include "lib/base/log.h"
-#include "lib/commit/verdict.h"
 #include "lib/base/blocking.h"
+#include "lib/base/clock.h"
+#include "lib/base/log.h"
+#include "lib/commit/commit.h"
+#include "lib/commit/store.h"
+#include "lib/commit/verdict.h"
+#include "lib/redis/footprint.h"
 
 /*
  * A group is closed when the committer is free to take it (take_group): there
@@ -47,7 +47,7 @@ struct committer {
 	commit_done * done;
 	void * context;
 	struct sink * sink;		/* As durable has it. */
-	struct durable durable;
+	struct store durable;
 	struct arena * arena;		/* Of a group that is merged. */
 
 	/* With ack=memory: */
@@ -153,7 +153,7 @@ commit_group(struct committer * committer, struct commit_ticket * group)
 	bool durable;
 
 	/* They stand in the order in which they came. */
-	durable = durable_make(&committer->durable, tally,
+	durable = store_make(&committer->durable, tally,
 	    group->deadline);
 	stats_observe(stats, STATS_COMMIT_TIME,
 	    (uint64_t)(clock_microseconds() - began));
@@ -180,7 +180,7 @@ has_room(struct committer * committer, size_t cost)
 
 	/* What came again and again was counted as often. */
 	if (committer->cost + cost > limit)
-		committer->cost = cost_of(committer->gathered,
+		committer->cost = footprint_of(committer->gathered,
 		    sink_settings_of(committer->sink));
 	if (committer->cost + cost > limit / 2 ||
 	    arena_held(committer->gathering) > limit / 2)
@@ -202,7 +202,7 @@ wait_for_room(struct committer * committer, const struct tally * tally,
 	    !tally_may_merge(committer->gathered, tally)) {
 		committer->next_flush = 0;
 		pthread_cond_signal(&committer->work);
-		yield_thread();
+		blocking_thread();
 		if (pthread_cond_timedwait(&committer->room,
 		    &committer->lock, &until) != 0)
 			return (false);
@@ -263,7 +263,7 @@ flush(struct committer * committer, int64_t deadline)
 	pthread_mutex_lock(&committer->lock);
 	tally = take_gathered(committer);
 	pthread_mutex_unlock(&committer->lock);
-	if (!durable_make(&committer->durable, tally, deadline)) {
+	if (!store_make(&committer->durable, tally, deadline)) {
 		committer->unfinished = committer->durable.left;
 		done = committer->unfinished;
 		sink_detach(committer->sink);
@@ -273,7 +273,7 @@ flush(struct committer * committer, int64_t deadline)
 	else {
 		pthread_mutex_lock(&committer->lock);
 		tally_absorb(committer->gathered, tally);
-		committer->cost = cost_of(committer->gathered,
+		committer->cost = footprint_of(committer->gathered,
 		    sink_settings_of(committer->sink));
 		pthread_mutex_unlock(&committer->lock);
 	}
@@ -417,7 +417,7 @@ commit_start(const struct commit_settings * settings, struct sink * sink,
 	committer->latest = INT64_MAX;
 	committer->settings = *settings;
 	committer->sink = sink;
-	durable_init(&committer->durable, settings->ack == COMMIT_ACK_SPOOL,
+	store_init(&committer->durable, settings->ack == COMMIT_ACK_SPOOL,
 	    sink, spool, replay, settings->stats);
 	committer->arena = arena_create(KEEP_BYTES);
 	if (settings->ack == COMMIT_ACK_MEMORY) {
@@ -450,7 +450,7 @@ commit_submit(struct committer * committer, struct commit_ticket * ticket,
 {
 	bool idle;
 
-	ticket->cost = cost_of(ticket->tally,
+	ticket->cost = footprint_of(ticket->tally,
 	    sink_settings_of(committer->sink));
 	ticket->answered = false;
 	ticket->next = NULL;
@@ -514,7 +514,7 @@ commit_stop(struct committer * committer)
 	pthread_join(committer->thread, NULL);
 	if (committer->settings.once)
 		sink_retire(committer->sink, clock_monotonic() + 100);
-	durable_free(&committer->durable);
+	store_free(&committer->durable);
 	arena_free(committer->arena);
 	arena_free(committer->gathering);
 	arena_free(committer->spare);

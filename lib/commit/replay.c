@@ -8,10 +8,10 @@
 #include "lib/base/arena.h"
 #include "lib/base/clock.h"
 #include "lib/base/crashpoint.h"
-#include "lib/redis/commands.h"
 #include "lib/base/log.h"
-#include "lib/tally/tally_codec.h"
 #include "lib/commit/replay.h"
+#include "lib/redis/commands.h"
+#include "lib/tally/tally_codec.h"
 
 /*
  * Exactly once, from the spool.  A record of the spool is either a tally that
@@ -24,7 +24,7 @@
  * calls by their identity (see sink.c), and does nothing twice.
  *
  * The writer of calls in the spool never makes another call, and Redis forgets
- * it only after GROUP_WRITER_LIFETIME.  Calls that are nearly as old are set
+ * it only after COMMANDS_WRITER_LIFETIME.  Calls that are nearly as old are set
  * aside: nobody could say any more whether they have been applied.
  *
  * One process at a time replays, under a lease that dies with it.  It is not
@@ -171,7 +171,7 @@ take_calls(void * context, const struct spool_record * record)
 	found->why = sink_load(found->worker->sink, record->bytes,
 	    record->length);
 	if (found->why == NULL && clock_now_ms() - record->since >
-	    (GROUP_WRITER_LIFETIME - INT64_C(24) * 3600) * 1000)
+	    (COMMANDS_WRITER_LIFETIME - INT64_C(24) * 3600) * 1000)
 		found->why = REPLAY_TOO_OLD;
 	if (found->why != NULL)
 		keep_refused(found->worker, record->bytes, record->length,
@@ -251,7 +251,8 @@ take_tally(void * context, const struct spool_record * record)
 		return (true);
 	arena_reset(worker->scratch);
 	tally = tally_create(worker->scratch);
-	gathering->why = pack_read(tally, record->bytes, record->length);
+	gathering->why = tally_codec_decode(tally, record->bytes,
+	    record->length);
 	if (gathering->why != NULL) {
 		/* It is set aside, and comes alone. */
 		if (gathering->count == 0)
@@ -384,7 +385,7 @@ merge_some(struct worker * worker)
 		    (gathering.count < 2 || !is_full(worker)))
 			continue;
 		buffer_clear(&worker->bytes);
-		pack_tally(&worker->bytes, gathering.merged);
+		tally_codec_encode(&worker->bytes, gathering.merged);
 		record.since = gathering.since;
 		record.counters = gathering.merged->counters;
 		record.weight = gathering.weight +

@@ -2,8 +2,8 @@
 
 #include "lib/base/clock.h"
 #include "lib/base/crashpoint.h"
-#include "lib/commit/store.h"
 #include "lib/base/log.h"
+#include "lib/commit/store.h"
 #include "lib/tally/tally_codec.h"
 
 /*
@@ -16,7 +16,7 @@
 #define SPOOL_TRIES 3
 
 static bool
-append(struct durable * durable, struct spool_record * record)
+append(struct store * durable, struct spool_record * record)
 {
 	enum spool_result result;
 	int tries = SPOOL_TRIES;
@@ -38,7 +38,7 @@ static bool
 set_aside(void * context, const void * bytes, size_t length,
     const char * reason)
 {
-	struct durable * durable = context;
+	struct store * durable = context;
 	struct spool_record record = { .kind = SPOOL_ASIDE,
 	    .since = clock_now_ms(), .reason = reason, .bytes = bytes,
 	    .length = length };
@@ -48,7 +48,7 @@ set_aside(void * context, const void * bytes, size_t length,
 
 /* Put what waits in durable->bytes into the spool. */
 static bool
-spool_bytes(struct durable * durable, enum spool_kind kind,
+spool_bytes(struct store * durable, enum spool_kind kind,
     uint64_t counters)
 {
 	struct spool_record record = { .kind = kind, .reason = "",
@@ -64,11 +64,11 @@ spool_bytes(struct durable * durable, enum spool_kind kind,
 }
 
 static bool
-spool_tally(struct durable * durable, const struct tally * tally)
+spool_tally(struct store * durable, const struct tally * tally)
 {
 
 	buffer_clear(&durable->bytes);
-	pack_tally(&durable->bytes, tally);
+	tally_codec_encode(&durable->bytes, tally);
 	return (spool_bytes(durable, SPOOL_TALLY, tally->counters));
 }
 
@@ -78,7 +78,7 @@ spool_tally(struct durable * durable, const struct tally * tally)
  * comes after those.
  */
 static bool
-spool_calls(struct durable * durable)
+spool_calls(struct store * durable)
 {
 
 	buffer_clear(&durable->bytes);
@@ -90,7 +90,7 @@ spool_calls(struct durable * durable)
 }
 
 void
-durable_init(struct durable * durable, bool spool_first, struct sink * sink,
+store_init(struct store * durable, bool spool_first, struct sink * sink,
     struct spool * spool, struct replay * replay, struct stats * stats)
 {
 
@@ -104,7 +104,7 @@ durable_init(struct durable * durable, bool spool_first, struct sink * sink,
 }
 
 bool
-durable_make(struct durable * durable, struct tally * tally, int64_t deadline)
+store_make(struct store * durable, struct tally * tally, int64_t deadline)
 {
 	enum sink_result result;
 
@@ -140,7 +140,7 @@ durable_make(struct durable * durable, struct tally * tally, int64_t deadline)
 }
 
 void
-durable_free(struct durable * durable)
+store_free(struct store * durable)
 {
 
 	sink_free(durable->sink);

@@ -12,7 +12,7 @@
 #include "lib/tally/tally.h"
 
 /* Where a tally goes so that it is durable: into Redis, or into the spool. */
-struct durable {
+struct store {
 	bool spool_first;
 	struct sink * sink;
 	struct spool * spool;		/* NULL: there is none. */
@@ -24,27 +24,27 @@ struct durable {
 };
 
 /**
- * durable_init(durable, spool_first, sink, spool, replay, stats):
+ * store_init(durable, spool_first, sink, spool, replay, stats):
  * Take over ${sink} and ${spool}; ${spool} is NULL where there is none, and
  * ${replay} where nobody replays.  With ${spool_first} nothing waits for Redis.
  */
-void durable_init(struct durable * durable, bool spool_first,
+void store_init(struct store * durable, bool spool_first,
     struct sink * sink, struct spool * spool, struct replay * replay,
     struct stats * stats);
 
 /**
- * durable_make(durable, tally, deadline):
+ * store_make(durable, tally, deadline):
  * Make a tally durable by ${deadline}.  Return false if it is not, as far as is
  * known; ${durable}->left then says whether the sink has calls of it left,
  * which Redis may have applied or not.
  */
-bool durable_make(struct durable * durable, struct tally * tally,
+bool store_make(struct store * durable, struct tally * tally,
     int64_t deadline);
 
 /**
- * durable_free(durable):
+ * store_free(durable):
  * Free what it has taken over.
  */
-void durable_free(struct durable * durable);
+void store_free(struct store * durable);
 
 #endif

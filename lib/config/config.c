@@ -9,15 +9,15 @@
 #include <unistd.h>
 
 #include "lib/base/alloc.h"
-#include "lib/config/config.h"
 #include "lib/base/digest.h"
-#include "lib/json/json.h"
-#include "lib/config/config_file.h"
-#include "lib/base/log.h"
-#include "lib/config/units.h"
 #include "lib/base/escape.h"
+#include "lib/base/log.h"
 #include "lib/base/secret.h"
+#include "lib/config/config.h"
+#include "lib/config/config_file.h"
 #include "lib/config/edit_distance.h"
+#include "lib/config/units.h"
+#include "lib/json/json.h"
 #include "lib/redis/redis_url.h"
 
 #ifndef LOCALSTATEDIR
@@ -88,7 +88,7 @@ perhaps(const char * name, char out[80])
 
 	out[0] = '\0';
 	for (i = 0; i < KEY_COUNT; i++) {
-		away = spelling_distance(name, keys[i].name);
+		away = edit_distance_distance(name, keys[i].name);
 		if (away >= best)
 			continue;
 		best = away;
@@ -124,7 +124,7 @@ set_value(struct config * config, const struct key * key, const char * text)
 	case TYPE_QUANTITY:
 		break;
 	}
-	return (quantity_parse(text, key->quantity, key->least, key->most,
+	return (units_parse(text, key->quantity, key->least, key->most,
 	    number));
 }
 
@@ -138,7 +138,7 @@ expected(const struct key * key, char out[EXPECTED_MAX])
 	size_t i;
 
 	if (key->type == TYPE_QUANTITY)
-		return (quantity_range(out, key->quantity, key->least,
+		return (units_range(out, key->quantity, key->least,
 		    key->most));
 	for (i = 0; key->choices[i] != NULL && used < EXPECTED_MAX; i++)
 		used += (size_t)snprintf(out + used, EXPECTED_MAX - used,
@@ -312,8 +312,8 @@ load_variables(struct loading * loading, char * const * environment)
 	for (; *environment != NULL; environment++)
 		if (strncmp(*environment, VARIABLE_PREFIX,
 		    strlen(VARIABLE_PREFIX)) == 0 &&
-		    strncmp(*environment, LOCATE_VARIABLE "=",
-		    strlen(LOCATE_VARIABLE "=")) != 0)
+		    strncmp(*environment, CONFIG_FILE_VARIABLE "=",
+		    strlen(CONFIG_FILE_VARIABLE "=")) != 0)
 			take_variable(loading, *environment);
 }
 
@@ -352,7 +352,7 @@ check_redis(struct loading * loading)
 {
 	struct config * config = loading->config;
 	char * url = config->redis_url;
-	const char * why = url_parse_redis(url, &config->redis);
+	const char * why = redis_url_parse(url, &config->redis);
 
 	if (why != NULL)
 		fail(loading, "redis is not a URL of a Redis server: %s", why);
@@ -397,7 +397,7 @@ config_load(const char * path, const char * program,
 	struct loading loading = { .config = config, .error = error };
 
 	config->origins = alloc_zeroed(KEY_COUNT, sizeof(*config->origins));
-	config->file = locate_config(path, program, environment);
+	config->file = config_file_config(path, program, environment);
 	load_defaults(config);
 	if (config->file != NULL)
 		load_file(&loading);
@@ -417,19 +417,19 @@ print_value(const struct config * config, const struct key * key,
     FILE * file)
 {
 	const char * at = (const char *)config + key->offset;
-	char written[QUANTITY_TEXT_MAX];
+	char written[UNITS_TEXT_MAX];
 	uint64_t number;
 
 	if (key->type == TYPE_TEXT) {
 		const char * text;
 
 		memcpy(&text, at, sizeof(text));
-		quote_print(file, text);
+		escape_print(file, text);
 		return;
 	}
 	memcpy(&number, at, sizeof(number));
 	fputs(key->type == TYPE_CHOICE ? key->choices[number] :
-	    quantity_format(written, key->quantity, number), file);
+	    units_format(written, key->quantity, number), file);
 }
 
 void
@@ -450,7 +450,7 @@ config_print(const struct config * config, FILE * file)
 		print_value(config, &keys[i], file);
 		if (origin->from == FROM_FILE) {
 			fputs(" ; ", file);
-			quote_print(file, config->file);
+			escape_print(file, config->file);
 			fprintf(file, ":%d\n", origin->line);
 		} else
 			fprintf(file, " ; %s\n", origin->from ==

@@ -15,10 +15,11 @@
 static const char *
 variable_of_file(char * const * environment)
 {
-	size_t length = strlen(LOCATE_VARIABLE "=");
+	size_t length = strlen(CONFIG_FILE_VARIABLE "=");
 
 	for (; *environment != NULL; environment++)
-		if (strncmp(*environment, LOCATE_VARIABLE "=", length) == 0)
+		if (strncmp(*environment, CONFIG_FILE_VARIABLE "=",
+		    length) == 0)
 			return (*environment + length);
 	return (NULL);
 }
@@ -38,7 +39,7 @@ if_there(const char * directory, size_t length)
 }
 
 char *
-locate_config(const char * path, const char * program,
+config_file_config(const char * path, const char * program,
     char * const * environment)
 {
 	const char * slash = strrchr(program, '/');

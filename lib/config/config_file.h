@@ -2,15 +2,16 @@
 #define FLAGTALLY_CONFIG_FILE_H
 
 /* The variable that names the configuration file. */
-#define LOCATE_VARIABLE "FLAGTALLY_CONFIG"
+#define CONFIG_FILE_VARIABLE "FLAGTALLY_CONFIG"
 
 /**
- * locate_config(path, program, environment):
- * Return the path of the configuration file: ${path}, else what LOCATE_VARIABLE
- * names, else the one in the directory of the file ${program} or in the
- * system's if it is there, else NULL.  The caller frees it.
+ * config_file_config(path, program, environment):
+ * Return the path of the configuration file: ${path}, else what
+ * CONFIG_FILE_VARIABLE names, else the one in the directory of the file
+ * ${program} or in the system's if it is there, else NULL.  The caller frees
+ * it.
  */
-char * locate_config(const char * path, const char * program,
+char * config_file_config(const char * path, const char * program,
     char * const * environment);
 
 #endif

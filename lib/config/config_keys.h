@@ -5,8 +5,8 @@
 #include <stdint.h>
 
 #include "lib/config/config.h"
-#include "lib/json/json.h"
 #include "lib/config/units.h"
+#include "lib/json/json.h"
 
 /* All keys of the configuration: part of config.c. */
 
@@ -47,54 +47,54 @@ static const char * const log_choices[] = {
 #define CHOICE(key, initial, choices) \
 	{ #key, TYPE_CHOICE, AT(key), initial, choices, 0, 0, 0 }
 
-#define MOST QUANTITY_MAX
+#define MOST UNITS_MAX
 #define DAY_MS ((uint64_t)86400 * 1000)
 
 static const struct key keys[] = {
 	TEXT(listen, ""),
-	NUMBER(listen_mode, QUANTITY_MODE, "0660", 0, 0777),
-	NUMBER(threads, QUANTITY_COUNT, "32", 1, 1024),
+	NUMBER(listen_mode, UNITS_MODE, "0660", 0, 0777),
+	NUMBER(threads, UNITS_COUNT, "32", 1, 1024),
 	{ "redis", TYPE_TEXT, AT(redis_url), "redis://127.0.0.1:6379/0",
 	  NULL, 0, 0, 0 },
 	TEXT(redis_password_file, ""),
-	NUMBER(redis_timeout, QUANTITY_DURATION, "1s", 10, 60000),
+	NUMBER(redis_timeout, UNITS_DURATION, "1s", 10, 60000),
 	TEXT(prefix, "flagtally"),
 	TEXT(tokens, ""),
 	CHOICE(auth, "tokens", auth_choices),
 	TEXT(auth_header, "Authorization"),
 	TEXT(token_set, ""),
-	NUMBER(token_refresh, QUANTITY_DURATION, "5s", 100, DAY_MS),
-	NUMBER(token_grace, QUANTITY_DURATION, "24h", 0, 365 * DAY_MS),
+	NUMBER(token_refresh, UNITS_DURATION, "5s", 100, DAY_MS),
+	NUMBER(token_grace, UNITS_DURATION, "24h", 0, 365 * DAY_MS),
 	CHOICE(invalid, "reject", invalid_choices),
 	CHOICE(ack, "redis", ack_choices),
 	TEXT(spool, LOCALSTATEDIR "/lib/flagtally/spool.db"),
-	NUMBER(spool_limit, QUANTITY_SIZE, "256M", 1 << 18, MOST),
-	NUMBER(flush_interval, QUANTITY_DURATION, "1s", 10, 3600000),
-	NUMBER(retention_hour, QUANTITY_DURATION, "48h", 0, 36500 * DAY_MS),
-	NUMBER(retention_day, QUANTITY_DURATION, "90d", 0, 36500 * DAY_MS),
-	NUMBER(receive_timeout, QUANTITY_DURATION, "30s", 1000, 3600000),
-	NUMBER(limit_params, QUANTITY_SIZE, "128K", 1 << 12, 1 << 24),
-	NUMBER(limit_body, QUANTITY_SIZE, "4M", 0, MOST),
-	NUMBER(limit_inflated, QUANTITY_SIZE, "32M", 0, MOST),
-	NUMBER(limit_ratio, QUANTITY_COUNT, "300", 0, MOST),
-	NUMBER(limit_memory, QUANTITY_SIZE, "32M", 0, MOST),
-	NUMBER(limit_counters, QUANTITY_COUNT, "100000", 0, 10000000),
-	NUMBER(limit_depth, QUANTITY_COUNT, "64", 1, 1024),
-	NUMBER(limit_name, QUANTITY_SIZE, "4K", 1, JSON_STRING_MAX),
-	NUMBER(limit_labels, QUANTITY_COUNT, "64", 0, MOST),
-	NUMBER(limit_strategies, QUANTITY_COUNT, "256", 0, MOST),
-	NUMBER(limit_projects, QUANTITY_COUNT, "512", 0, MOST),
-	NUMBER(limit_hops, QUANTITY_COUNT, "32", 0, MOST),
-	NUMBER(limit_tokens, QUANTITY_COUNT, "10000", 0, MOST),
-	NUMBER(limit_registration, QUANTITY_SIZE, "32K", 0, MOST),
-	NUMBER(limit_features, QUANTITY_COUNT, "10000", 0, MOST),
-	NUMBER(limit_variants, QUANTITY_COUNT, "20000", 0, MOST),
-	NUMBER(limit_late, QUANTITY_COUNT, "1000", 0, MOST),
-	NUMBER(limit_apps, QUANTITY_COUNT, "1000", 0, MOST),
-	NUMBER(limit_environments, QUANTITY_COUNT, "100", 0, MOST),
-	NUMBER(limit_instances, QUANTITY_COUNT, "10000", 0, MOST),
-	NUMBER(limit_series, QUANTITY_COUNT, "10000", 0, MOST),
-	NUMBER(limit_seen_tokens, QUANTITY_COUNT, "100000", 0, MOST),
+	NUMBER(spool_limit, UNITS_SIZE, "256M", 1 << 18, MOST),
+	NUMBER(flush_interval, UNITS_DURATION, "1s", 10, 3600000),
+	NUMBER(retention_hour, UNITS_DURATION, "48h", 0, 36500 * DAY_MS),
+	NUMBER(retention_day, UNITS_DURATION, "90d", 0, 36500 * DAY_MS),
+	NUMBER(receive_timeout, UNITS_DURATION, "30s", 1000, 3600000),
+	NUMBER(limit_params, UNITS_SIZE, "128K", 1 << 12, 1 << 24),
+	NUMBER(limit_body, UNITS_SIZE, "4M", 0, MOST),
+	NUMBER(limit_inflated, UNITS_SIZE, "32M", 0, MOST),
+	NUMBER(limit_ratio, UNITS_COUNT, "300", 0, MOST),
+	NUMBER(limit_memory, UNITS_SIZE, "32M", 0, MOST),
+	NUMBER(limit_counters, UNITS_COUNT, "100000", 0, 10000000),
+	NUMBER(limit_depth, UNITS_COUNT, "64", 1, 1024),
+	NUMBER(limit_name, UNITS_SIZE, "4K", 1, JSON_STRING_MAX),
+	NUMBER(limit_labels, UNITS_COUNT, "64", 0, MOST),
+	NUMBER(limit_strategies, UNITS_COUNT, "256", 0, MOST),
+	NUMBER(limit_projects, UNITS_COUNT, "512", 0, MOST),
+	NUMBER(limit_hops, UNITS_COUNT, "32", 0, MOST),
+	NUMBER(limit_tokens, UNITS_COUNT, "10000", 0, MOST),
+	NUMBER(limit_registration, UNITS_SIZE, "32K", 0, MOST),
+	NUMBER(limit_features, UNITS_COUNT, "10000", 0, MOST),
+	NUMBER(limit_variants, UNITS_COUNT, "20000", 0, MOST),
+	NUMBER(limit_late, UNITS_COUNT, "1000", 0, MOST),
+	NUMBER(limit_apps, UNITS_COUNT, "1000", 0, MOST),
+	NUMBER(limit_environments, UNITS_COUNT, "100", 0, MOST),
+	NUMBER(limit_instances, UNITS_COUNT, "10000", 0, MOST),
+	NUMBER(limit_series, UNITS_COUNT, "10000", 0, MOST),
+	NUMBER(limit_seen_tokens, UNITS_COUNT, "100000", 0, MOST),
 	TEXT(path_prefix, ""),
 	CHOICE(backstage, "local", backstage_choices),
 	CHOICE(log_level, "info", log_choices),

@@ -24,14 +24,14 @@ static const struct unit duration_units[] = {
 };
 
 static const struct unit * const units[] = {
-	[QUANTITY_COUNT] = no_units,
-	[QUANTITY_SIZE] = size_units,
-	[QUANTITY_DURATION] = duration_units,
-	[QUANTITY_MODE] = no_units,
+	[UNITS_COUNT] = no_units,
+	[UNITS_SIZE] = size_units,
+	[UNITS_DURATION] = duration_units,
+	[UNITS_MODE] = no_units,
 };
 
 const char *
-quantity_parse(const char * text, enum quantity kind, uint64_t least,
+units_parse(const char * text, enum quantity kind, uint64_t least,
     uint64_t most, uint64_t * number)
 {
 	const struct unit * unit = units[kind];
@@ -40,12 +40,12 @@ quantity_parse(const char * text, enum quantity kind, uint64_t least,
 	if (!isdigit((unsigned char)text[0]))
 		return ("is not a number");
 	errno = 0;
-	*number = strtoull(text, &end, kind == QUANTITY_MODE ? 8 : 10);
+	*number = strtoull(text, &end, kind == UNITS_MODE ? 8 : 10);
 	while (unit->name != NULL && strcasecmp(unit->name, end) != 0)
 		unit++;
 	if (unit->name == NULL)
 		return ("is not a number with a unit it may have");
-	if (errno != 0 || *number > QUANTITY_MAX / unit->factor ||
+	if (errno != 0 || *number > UNITS_MAX / unit->factor ||
 	    *number * unit->factor < least || *number * unit->factor > most)
 		return ("is out of range");
 	*number *= unit->factor;
@@ -53,14 +53,14 @@ quantity_parse(const char * text, enum quantity kind, uint64_t least,
 }
 
 const char *
-quantity_format(char out[QUANTITY_TEXT_MAX], enum quantity kind,
+units_format(char out[UNITS_TEXT_MAX], enum quantity kind,
     uint64_t number)
 {
 	const struct unit * best = NULL;
 	const struct unit * unit;
 
-	if (kind == QUANTITY_MODE) {
-		snprintf(out, QUANTITY_TEXT_MAX, "%s%" PRIo64,
+	if (kind == UNITS_MODE) {
+		snprintf(out, UNITS_TEXT_MAX, "%s%" PRIo64,
 		    number == 0 ? "" : "0", number);
 		return (out);
 	}
@@ -71,23 +71,23 @@ quantity_format(char out[QUANTITY_TEXT_MAX], enum quantity kind,
 	/* 0 is the same in every unit. */
 	if (best == NULL)
 		best = &no_units[0];
-	snprintf(out, QUANTITY_TEXT_MAX, "%" PRIu64 "%s",
+	snprintf(out, UNITS_TEXT_MAX, "%" PRIu64 "%s",
 	    number / best->factor, best->name);
 	return (out);
 }
 
 const char *
-quantity_range(char out[QUANTITY_TEXT_MAX], enum quantity kind,
+units_range(char out[UNITS_TEXT_MAX], enum quantity kind,
     uint64_t least, uint64_t most)
 {
-	char first[QUANTITY_TEXT_MAX], last[QUANTITY_TEXT_MAX];
+	char first[UNITS_TEXT_MAX], last[UNITS_TEXT_MAX];
 
-	quantity_format(first, kind, least);
-	quantity_format(last, kind, most);
-	if (most == QUANTITY_MAX)
+	units_format(first, kind, least);
+	units_format(last, kind, most);
+	if (most == UNITS_MAX)
 		strcpy(last, "more");
-	if (snprintf(out, QUANTITY_TEXT_MAX, "%s %s %s", first,
-	    most == QUANTITY_MAX ? "or" : "to", last) >= QUANTITY_TEXT_MAX)
+	if (snprintf(out, UNITS_TEXT_MAX, "%s %s %s", first,
+	    most == UNITS_MAX ? "or" : "to", last) >= UNITS_TEXT_MAX)
 		abort();
 	return (out);
 }

@@ -4,10 +4,10 @@
 #include <yajl/yajl_parse.h>
 
 #include "lib/json/json.h"
-#include "lib/json/json_token.h"
+#include "lib/json/json_error.h"
 #include "lib/json/json_path.h"
 #include "lib/json/json_strict.h"
-#include "lib/json/json_error.h"
+#include "lib/json/json_token.h"
 
 /*
  * Where a fault is nobody needs to know while all goes well.  So the reader
@@ -30,11 +30,11 @@ enum member {
 	NAMED_BY_PATH,
 };
 
-const struct schema_rule schema_nothing = { .name = { NULL, SIZE_MAX } };
+const struct json_rule json_rule_none = { .name = { NULL, SIZE_MAX } };
 
 struct json {
 	struct json_cursor cursor;
-	struct path path;
+	struct json_path path;
 	enum member member;
 	bool ascii;			/* What is being read has no others. */
 	const struct json_handler * handler;
@@ -42,13 +42,13 @@ struct json {
 	struct fault * fault;
 	yajl_handle yajl;
 	yajl_alloc_funcs allocator;
-	struct strict strict;
+	struct json_strict strict;
 
 	const char * piece;		/* What is being read, */
 	size_t piece_length;
 	uint64_t base;			/* and where its first byte is. */
 
-	struct lexeme lexeme;		/* The token that the base is within. */
+	struct json_token lexeme;	/* The token that the base is within. */
 	uint64_t mark;			/* Where a bracket opened last. */
 	bool closing;			/* An object or array ends that */
 	uint64_t closing_start;		/* has opened here. */
@@ -107,9 +107,9 @@ consumed(const struct json * json)
 
 /* Find the latest token that begins before ${end}. */
 static void
-find_token(const struct json * json, struct lexeme * lexeme, uint64_t end)
+find_token(const struct json * json, struct json_token * lexeme, uint64_t end)
 {
-	static const struct lexeme none;
+	static const struct json_token none;
 	uint64_t from = json->base;
 
 	*lexeme = json->lexeme;
@@ -120,7 +120,7 @@ find_token(const struct json * json, struct lexeme * lexeme, uint64_t end)
 	if (end > json->base + json->piece_length)
 		end = json->base + json->piece_length;
 	if (end > from)
-		lexeme_read(lexeme, json->piece + (from - json->base), from,
+		json_token_read(lexeme, json->piece + (from - json->base), from,
 		    (size_t)(end - from));
 }
 
@@ -132,7 +132,7 @@ __attribute__((noinline))
 static uint64_t
 token_start(const struct json * json)
 {
-	struct lexeme lexeme;
+	struct json_token lexeme;
 
 	if (json->closing)
 		return (json->closing_start);
@@ -157,9 +157,9 @@ name_path(struct json * json)
 	const struct text * name = &json->cursor.rule->name;
 
 	if (json->member == NAMED_BY_RULE)
-		path_name(&json->path, name->bytes, name->length, true);
+		json_path_name(&json->path, name->bytes, name->length, true);
 	else if (json->member == NOT_NAMED)
-		path_name(&json->path, NULL, 0, true);
+		json_path_name(&json->path, NULL, 0, true);
 	else
 		return;
 	json->member = NAMED_BY_PATH;
@@ -172,7 +172,7 @@ json_describe(struct json * json, struct fault * fault, enum fault_code code,
 	char pointer[FAULT_POINTER_MAX];
 
 	name_path(json);
-	path_write(&json->path, pointer, sizeof(pointer));
+	json_path_write(&json->path, pointer, sizeof(pointer));
 	fault_vset(fault, code, token_start(json), pointer, format, arguments);
 }
 
@@ -183,7 +183,7 @@ reject_text(struct json * json, uint64_t offset, const char * detail)
 	char pointer[FAULT_POINTER_MAX];
 
 	name_path(json);
-	path_write(&json->path, pointer, sizeof(pointer));
+	json_path_write(&json->path, pointer, sizeof(pointer));
 	fault_set(json->fault, FAULT_INVALID, offset, pointer, "%s", detail);
 	return (false);
 }
@@ -233,7 +233,7 @@ static int
 value_done(struct json * json)
 {
 
-	path_next(&json->path);
+	json_path_next(&json->path);
 	json->member = NOT_NAMED;
 	return (1);
 }
@@ -243,7 +243,7 @@ static int
 told_value_done(struct json * json)
 {
 
-	if (path_outermost(&json->path))
+	if (json_path_outermost(&json->path))
 		json->end = consumed(json);
 	return (value_done(json));
 }
@@ -315,7 +315,7 @@ other_key(struct json * json, const char * key, size_t length)
 
 	if (!string_valid(json, key, length))
 		return (0);
-	path_name(&json->path, key, length, in_piece(json, key, length));
+	json_path_name(&json->path, key, length, in_piece(json, key, length));
 	json->member = NAMED_BY_PATH;
 	return (json->handler->key(json->context, key, length));
 }
@@ -325,9 +325,9 @@ on_key(void * context, const unsigned char * text, size_t length)
 {
 	struct json * json = context;
 	struct json_cursor * cursor = &json->cursor;
-	const struct schema_rule * expected = cursor->expected;
+	const struct json_rule * expected = cursor->expected;
 
-	if (!schema_is(expected, (const char *)text, length) ||
+	if (!json_rule_is(expected, (const char *)text, length) ||
 	    (cursor->seen & cursor->bit) != 0)
 		return (other_key(json, (const char *)text, length));
 	cursor->seen |= cursor->bit;
@@ -343,7 +343,7 @@ container_start(struct json * json, bool array)
 {
 
 	json->mark = consumed(json) - 1;
-	if (path_full(&json->path)) {
+	if (json_path_full(&json->path)) {
 		json->fault->limit = FAULT_LIMIT_DEPTH;
 		return (reject_token(json, "nested too deeply"));
 	}
@@ -351,7 +351,7 @@ container_start(struct json * json, bool array)
 	if (array ? !json->handler->array_start(json->context) :
 	    !json->handler->object_start(json->context))
 		return (0);
-	path_open(&json->path, array, json->mark);
+	json_path_open(&json->path, array, json->mark);
 	json->member = NOT_NAMED;
 	return (1);
 }
@@ -361,7 +361,7 @@ container_end(struct json * json, bool array)
 {
 
 	json->closing = true;
-	json->closing_start = path_close(&json->path);
+	json->closing_start = json_path_close(&json->path);
 	json->member = NAMED_BY_PATH;
 	if (array ? !json->handler->array_end(json->context) :
 	    !json->handler->object_end(json->context))
@@ -411,7 +411,7 @@ static const yajl_callbacks callbacks = {
 };
 
 /* Everything is told. */
-static const struct schema_rule heard;
+static const struct json_rule heard;
 
 struct json *
 json_create(struct arena * arena, const struct json_handler * handler,
@@ -424,14 +424,14 @@ json_create(struct arena * arena, const struct json_handler * handler,
 	json->context = context;
 	json->fault = fault;
 	json->cursor.rule = &heard;
-	json->cursor.expected = &schema_nothing;
+	json->cursor.expected = &json_rule_none;
 	json->ascii = true;
-	path_init(&json->path, arena, depth);
+	json_path_init(&json->path, arena, depth);
 	json->allocator.malloc = yajl_take;
 	json->allocator.realloc = yajl_take_again;
 	json->allocator.free = yajl_give_back;
 	json->allocator.ctx = arena;
-	strict_init(&json->strict);
+	json_strict_init(&json->strict);
 	json->yajl = yajl_alloc(&callbacks, &json->allocator, json);
 	/* Strings are checked after decoding, and strictly. */
 	yajl_config(json->yajl, yajl_dont_validate_strings, 1);
@@ -446,7 +446,7 @@ json_cursor(struct json * json)
 }
 
 static bool
-reject_long(struct json * json, const struct lexeme * lexeme)
+reject_long(struct json * json, const struct json_token * lexeme)
 {
 
 	return (reject_text(json, lexeme->start, lexeme->first == '"' ?
@@ -459,21 +459,22 @@ static bool
 reject_syntax(struct json * json)
 {
 	const unsigned char * text = yajl_get_error(json->yajl, 0, NULL, 0);
-	const struct syntax_fault * fault = syntax_fault((const char *)text);
+	const struct json_error_fault * fault =
+	    json_error_fault((const char *)text);
 	uint64_t stopped = consumed(json);
-	struct lexeme lexeme;
+	struct json_token lexeme;
 	uint64_t most;
 
 	/* yajl may have gone back to the token, or nearly. */
-	find_token(json, &lexeme, stopped + (fault->place == SYNTAX_AT));
+	find_token(json, &lexeme, stopped + (fault->place == JSON_ERROR_AT));
 	most = lexeme.start + RAW_STRING_MAX;
 	/* In smaller pieces it would have been too long before it was wrong. */
 	if (stopped > most && (stopped > most + 1 ||
-	    fault->place == SYNTAX_STOPPED || lexeme.first != '"'))
+	    fault->place == JSON_ERROR_STOPPED || lexeme.first != '"'))
 		return (reject_long(json, &lexeme));
-	if (fault->place == SYNTAX_BEFORE)
+	if (fault->place == JSON_ERROR_BEFORE)
 		stopped--;
-	else if (fault->place != SYNTAX_STOPPED)
+	else if (fault->place != JSON_ERROR_STOPPED)
 		stopped = lexeme.start;
 	return (reject_text(json, stopped, fault->detail));
 }
@@ -499,11 +500,11 @@ piece_done(struct json * json)
 	uint64_t end = json->base + json->piece_length;
 
 	find_token(json, &json->lexeme, end);
-	if (lexeme_open(&json->lexeme) &&
+	if (json_token_open(&json->lexeme) &&
 	    end - json->lexeme.start > RAW_STRING_MAX)
 		return (reject_long(json, &json->lexeme));
 	name_path(json);
-	path_keep(&json->path);
+	json_path_keep(&json->path);
 	json->base = end;
 	return (true);
 }
@@ -511,7 +512,7 @@ piece_done(struct json * json)
 static bool
 feed_clean(struct json * json, const char * text, size_t length)
 {
-	bool complete = path_complete(&json->path);
+	bool complete = json_path_complete(&json->path);
 	yajl_status status = yajl_status_ok;
 
 	json->piece = text;
@@ -520,10 +521,10 @@ feed_clean(struct json * json, const char * text, size_t length)
 		return (true);
 	if (!complete) {
 		json->ascii = is_ascii(text, length) &&
-		    (json->ascii || !lexeme_open(&json->lexeme));
+		    (json->ascii || !json_token_open(&json->lexeme));
 		status = yajl_parse(json->yajl, (const unsigned char *)text,
 		    length);
-		complete = path_complete(&json->path);
+		complete = json_path_complete(&json->path);
 	}
 	if (json->fault->code != FAULT_NONE)
 		return (false);
@@ -541,7 +542,7 @@ feed_clean(struct json * json, const char * text, size_t length)
 bool
 json_feed(struct json * json, const void * text, size_t length)
 {
-	size_t clean = strict_scan(&json->strict, text, length);
+	size_t clean = json_strict_scan(&json->strict, text, length);
 
 	if (!feed_clean(json, text, clean))
 		return (false);
@@ -553,14 +554,14 @@ bool
 json_finish(struct json * json)
 {
 
-	if (path_complete(&json->path))
+	if (json_path_complete(&json->path))
 		return (true);
 	/* A number is only complete with the byte after it. */
 	json->piece_length = 0;
 	(void)yajl_complete_parse(json->yajl);
 	if (json->fault->code != FAULT_NONE)
 		return (false);
-	if (path_complete(&json->path))
+	if (json_path_complete(&json->path))
 		return (true);
 	return (reject_text(json, json->base, json->base == 0 ?
 	    "the body is empty" : "the JSON text ends too early"));

@@ -50,8 +50,8 @@ struct json_handler {
  * At first nothing is expected and everything is told.
  */
 struct json_cursor {
-	const struct schema_rule * rule;	/* Of the value that comes. */
-	const struct schema_rule * expected;
+	const struct json_rule * rule;	/* Of the value that comes. */
+	const struct json_rule * expected;
 	uint32_t bit;			/* Of the expected one. */
 	uint32_t seen;			/* Members of the object at hand. */
 };

@@ -2,32 +2,34 @@
 
 #include "lib/json/json_error.h"
 
-static const struct syntax_fault faults[] = {
-	{ "invalid char in", "a byte that cannot stand here", SYNTAX_BEFORE },
+static const struct json_error_fault faults[] = {
+	{ "invalid char in", "a byte that cannot stand here",
+	    JSON_ERROR_BEFORE },
 	{ "inside a string, '\\'", "an unknown escape in a string",
-	    SYNTAX_STOPPED },
+	    JSON_ERROR_STOPPED },
 	{ "invalid character inside", "a control character in a string",
-	    SYNTAX_STOPPED },
+	    JSON_ERROR_STOPPED },
 	{ "invalid (non-hex)", "an escape without four hexadecimal digits",
-	    SYNTAX_STOPPED },
+	    JSON_ERROR_STOPPED },
 	{ "invalid string in", "neither true, false nor null",
-	    SYNTAX_STOPPED },
-	{ "malformed number", "a number that lacks a digit", SYNTAX_STOPPED },
-	{ "probable comment", "a comment is not JSON", SYNTAX_STOPPED },
+	    JSON_ERROR_STOPPED },
+	{ "malformed number", "a number that lacks a digit",
+	    JSON_ERROR_STOPPED },
+	{ "probable comment", "a comment is not JSON", JSON_ERROR_STOPPED },
 	{ "object key and value", "a colon must follow the name",
-	    SYNTAX_TOKEN },
+	    JSON_ERROR_TOKEN },
 	{ "after key and value",
-	    "a comma or a closing brace must stand here", SYNTAX_AT },
+	    "a comma or a closing brace must stand here", JSON_ERROR_AT },
 	{ "after array element",
-	    "a comma or a closing bracket must stand here", SYNTAX_TOKEN },
-	{ "invalid object key", "a name must be a string", SYNTAX_TOKEN },
-	{ "", "not JSON", SYNTAX_TOKEN },
+	    "a comma or a closing bracket must stand here", JSON_ERROR_TOKEN },
+	{ "invalid object key", "a name must be a string", JSON_ERROR_TOKEN },
+	{ "", "not JSON", JSON_ERROR_TOKEN },
 };
 
-const struct syntax_fault *
-syntax_fault(const char * message)
+const struct json_error_fault *
+json_error_fault(const char * message)
 {
-	const struct syntax_fault * fault = faults;
+	const struct json_error_fault * fault = faults;
 
 	while (strstr(message, fault->yajl) == NULL)
 		fault++;

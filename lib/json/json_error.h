@@ -5,22 +5,22 @@
  * What yajl says of a text that it does not understand, in our words, and where
  * the byte at fault is.
  */
-struct syntax_fault {
+struct json_error_fault {
 	const char * yajl;		/* Part of its message. */
 	const char * detail;
 	enum {
-		SYNTAX_STOPPED,		/* Where yajl has stopped, */
-		SYNTAX_BEFORE,		/* the byte before, */
-		SYNTAX_TOKEN,		/* the first of the token that it has */
-		SYNTAX_AT,		/* just read, or to which it has gone
+		JSON_ERROR_STOPPED,		/* Where yajl has stopped, */
+		JSON_ERROR_BEFORE,		/* the byte before, */
+		JSON_ERROR_TOKEN,	/* the first of the token that it has */
+		JSON_ERROR_AT,		/* just read, or to which it has gone
 					 * back, or nearly. */
 	} place;
 };
 
 /**
- * syntax_fault(message):
+ * json_error_fault(message):
  * Return what a message of yajl means.
  */
-const struct syntax_fault * syntax_fault(const char * message);
+const struct json_error_fault * json_error_fault(const char * message);
 
 #endif

@@ -5,7 +5,7 @@
 #include "lib/json/json_path.h"
 
 void
-path_init(struct path * path, struct arena * arena, size_t depth_max)
+json_path_init(struct json_path * path, struct arena * arena, size_t depth_max)
 {
 
 	path->frames = arena_take(arena, (depth_max + 1) *
@@ -17,25 +17,25 @@ path_init(struct path * path, struct arena * arena, size_t depth_max)
 }
 
 void
-path_copy(struct path_frame * frame)
+json_path_copy(struct json_path_frame * frame)
 {
 
 	/* A name too long to keep is never looked at. */
-	if (frame->length <= PATH_NAME_MAX) {
+	if (frame->length <= JSON_PATH_NAME_MAX) {
 		memcpy(frame->kept, frame->name, frame->length);
 		frame->name = frame->kept;
 	}
 }
 
 void
-path_keep(struct path * path)
+json_path_keep(struct json_path * path)
 {
-	struct path_frame * frame;
+	struct json_path_frame * frame;
 
 	for (frame = path->frames + 1; frame <= path->top; frame++)
 		if (!frame->array && frame->name != NULL &&
 		    frame->name != frame->kept)
-			path_copy(frame);
+			json_path_copy(frame);
 }
 
 /*
@@ -61,10 +61,10 @@ append(char * out, size_t size, size_t * used, const char * text,
 }
 
 void
-path_write(const struct path * path, char * out, size_t size)
+json_path_write(const struct json_path * path, char * out, size_t size)
 {
 	char number[24];
-	const struct path_frame * frame;
+	const struct json_path_frame * frame;
 	size_t used = 0;
 	size_t end;
 
@@ -77,7 +77,8 @@ path_write(const struct path * path, char * out, size_t size)
 			length = (size_t)snprintf(number, sizeof(number),
 			    "%" PRIu64, frame->index);
 		}
-		if (text == NULL || length > PATH_NAME_MAX || used + 2 > size)
+		if (text == NULL || length > JSON_PATH_NAME_MAX || used +
+		    2 > size)
 			break;
 		end = used + 1;
 		if (!append(out, size, &end, text, length))

@@ -17,45 +17,45 @@ enum {
 	JSON_ARRAY = 32,
 };
 
-struct schema_shape;
+struct json_shape;
 
-struct schema_rule {
+struct json_rule {
 	struct text name;		/* Of the member; none for items. */
 	unsigned int quiet;		/* Types with which nothing is to do, */
 	unsigned int accepts;		/* of those that it may have. */
-	unsigned int use;		/* The tables' affair, as is all else. */
-	unsigned int slot;		/* A slot, list or count. */
+	unsigned int use;		/* The tables' affair, */
+	unsigned int slot;		/* as are these. */
 	unsigned int alternative;
 	bool element;			/* An element of the body's arrays. */
-	const struct schema_shape * shape;	/* Of an object or array. */
+	const struct json_shape * shape;	/* Of an object or array. */
 };
 
-enum schema_shape_kind {
+enum json_shape_kind {
 	SHAPE_ANY,			/* Anything inside is skipped. */
 	SHAPE_OBJECT,			/* Members by name. */
 	SHAPE_MAP,			/* Any names, all of one rule. */
 	SHAPE_ARRAY,
 };
 
-struct schema_shape {
-	enum schema_shape_kind kind;
+struct json_shape {
+	enum json_shape_kind kind;
 	unsigned int meaning;
-	const struct schema_rule * rules;	/* Of an object's members, and
+	const struct json_rule * rules;	/* Of an object's members, and
 						 * one that is of none. */
 	unsigned int count;
-	const struct schema_rule * items;	/* Of an array or map. */
+	const struct json_rule * items;	/* Of an array or map. */
 	uint32_t required;			/* Members, as bits. */
 };
 
 /* The rule of no member: no name is its. */
-extern const struct schema_rule schema_nothing;
+extern const struct json_rule json_rule_none;
 
 /**
- * schema_is(rule, name, length):
+ * json_rule_is(rule, name, length):
  * Return whether a rule is that of the member with this name.
  */
 static inline bool
-schema_is(const struct schema_rule * rule, const char * name, size_t length)
+json_rule_is(const struct json_rule * rule, const char * name, size_t length)
 {
 
 	return (rule->name.length == length &&

@@ -16,7 +16,7 @@ enum {
 };
 
 void
-strict_init(struct strict * strict)
+json_strict_init(struct json_strict * strict)
 {
 
 	memset(strict, 0, sizeof(*strict));
@@ -49,7 +49,7 @@ next_of_interest(const unsigned char * text, size_t from, size_t length,
 }
 
 static bool
-fault_at(struct strict * strict, uint64_t offset, const char * detail)
+fault_at(struct json_strict * strict, uint64_t offset, const char * detail)
 {
 
 	strict->offset = offset;
@@ -58,7 +58,7 @@ fault_at(struct strict * strict, uint64_t offset, const char * detail)
 }
 
 static bool
-lone_high(struct strict * strict)
+lone_high(struct json_strict * strict)
 {
 
 	return (fault_at(strict, strict->high,
@@ -67,7 +67,7 @@ lone_high(struct strict * strict)
 
 /* A unit is complete. */
 static bool
-check_unit(struct strict * strict)
+check_unit(struct json_strict * strict)
 {
 	bool high = strict->unit >= 0xd800 && strict->unit <= 0xdbff;
 	bool low = strict->unit >= 0xdc00 && strict->unit <= 0xdfff;
@@ -84,7 +84,7 @@ check_unit(struct strict * strict)
 }
 
 static bool
-take_digit(struct strict * strict, unsigned char c)
+take_digit(struct json_strict * strict, unsigned char c)
 {
 
 	if (c >= '0' && c <= '9')
@@ -104,7 +104,7 @@ take_digit(struct strict * strict, unsigned char c)
 }
 
 static void
-begin_escape(struct strict * strict, uint64_t position, unsigned int state)
+begin_escape(struct json_strict * strict, uint64_t position, unsigned int state)
 {
 
 	strict->escape = position;
@@ -113,7 +113,7 @@ begin_escape(struct strict * strict, uint64_t position, unsigned int state)
 
 /* Take one byte.  Return false if the text is at fault. */
 static bool
-take_byte(struct strict * strict, uint64_t position, unsigned char c)
+take_byte(struct json_strict * strict, uint64_t position, unsigned char c)
 {
 
 	switch (strict->state) {
@@ -146,7 +146,7 @@ take_byte(struct strict * strict, uint64_t position, unsigned char c)
 }
 
 static bool
-byte_order_mark(struct strict * strict, unsigned char c)
+byte_order_mark(struct json_strict * strict, unsigned char c)
 {
 
 	/* No JSON text begins with 0xef, 0xfe or 0xff. */
@@ -158,7 +158,8 @@ byte_order_mark(struct strict * strict, unsigned char c)
 }
 
 size_t
-strict_scan(struct strict * strict, const unsigned char * text, size_t length)
+json_strict_scan(struct json_strict * strict, const unsigned char * text,
+    size_t length)
 {
 	size_t space = 0;
 	size_t i = 0;

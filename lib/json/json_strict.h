@@ -15,7 +15,7 @@
  * characters are forbidden inside too, and a backslash outside is an error
  * that yajl finds.
  */
-struct strict {
+struct json_strict {
 	uint64_t position;	/* Bytes passed so far. */
 	unsigned int state;
 	unsigned int digits;	/* Hexadecimal digits seen of this escape. */
@@ -23,25 +23,25 @@ struct strict {
 	bool after_high;	/* The unit before was a high surrogate. */
 	uint64_t escape;	/* Position of the backslash of this escape. */
 	uint64_t high;		/* Likewise, of the high surrogate's. */
-	/* Valid once strict_scan has stopped early: */
+	/* Valid once json_strict_scan has stopped early: */
 	uint64_t offset;	/* Position of the byte at fault. */
 	const char * detail;	/* What is wrong with it. */
 };
 
 /**
- * strict_init(strict):
+ * json_strict_init(strict):
  * Begin a new text.
  */
-void strict_init(struct strict * strict);
+void json_strict_init(struct json_strict * strict);
 
 /**
- * strict_scan(strict, text, length):
+ * json_strict_scan(strict, text, length):
  * Read the next ${length} bytes of the text.  Return how many of them may be
  * handed on: ${length} if nothing is wrong, otherwise the number of bytes
  * before the one at which the fault became certain, with offset and detail
  * set; the scanner is of no further use then.
  */
-size_t strict_scan(struct strict * strict, const unsigned char * text,
+size_t json_strict_scan(struct json_strict * strict, const unsigned char * text,
     size_t length);
 
 #endif

@@ -53,7 +53,7 @@ number_step(unsigned int state, char c)
 
 /* The first byte of a token, or white space. */
 static void
-begin(struct lexeme * lexeme, char c, uint64_t position)
+begin(struct json_token * lexeme, char c, uint64_t position)
 {
 
 	if (c == ' ' || c == '\t' || c == '\n' || c == '\r' ||
@@ -75,7 +75,7 @@ begin(struct lexeme * lexeme, char c, uint64_t position)
 }
 
 static void
-step(struct lexeme * lexeme, char c, uint64_t position)
+step(struct json_token * lexeme, char c, uint64_t position)
 {
 
 	switch (lexeme->state) {
@@ -105,7 +105,8 @@ step(struct lexeme * lexeme, char c, uint64_t position)
 }
 
 void
-lexeme_read(struct lexeme * lexeme, const char * text, uint64_t position,
+json_token_read(struct json_token * lexeme, const char * text,
+    uint64_t position,
     size_t length)
 {
 	size_t i;
@@ -115,7 +116,7 @@ lexeme_read(struct lexeme * lexeme, const char * text, uint64_t position,
 }
 
 bool
-lexeme_open(const struct lexeme * lexeme)
+json_token_open(const struct json_token * lexeme)
 {
 
 	return (lexeme->state != BETWEEN);

@@ -10,7 +10,7 @@
  * so nobody keeps a book on it: the few bytes in question are looked at when
  * somebody asks.
  */
-struct lexeme {
+struct json_token {
 	uint64_t start;			/* Of the latest token. */
 	char first;			/* Its first byte. */
 	unsigned int state;		/* See lexeme.c; 0 between tokens. */
@@ -20,20 +20,21 @@ struct lexeme {
 };
 
 /**
- * lexeme_read(lexeme, text, position, length):
+ * json_token_read(lexeme, text, position, length):
  * Go on over the next ${length} bytes of a text, the first of which stands at
  * ${position} of it; ${lexeme} is zeroed where a token may begin.  Afterwards
  * it is about the latest token that has begun, of which every comma, colon and
  * bracket is one.  The text up to there must be right but for its last token;
  * what follows a value at once where a comma should be is the last.
  */
-void lexeme_read(struct lexeme * lexeme, const char * text, uint64_t position,
+void json_token_read(struct json_token * lexeme, const char * text,
+    uint64_t position,
     size_t length);
 
 /**
- * lexeme_open(lexeme):
+ * json_token_open(lexeme):
  * Return whether the latest token has not ended; a number may always go on.
  */
-bool lexeme_open(const struct lexeme * lexeme);
+bool json_token_open(const struct json_token * lexeme);
 
 #endif

@@ -48,7 +48,7 @@ add_period(struct periods * periods, const struct sink_settings * settings,
 }
 
 void
-period_of(struct periods * periods, const struct sink_settings * settings,
+bucket_of(struct periods * periods, const struct sink_settings * settings,
     int64_t period, int64_t now)
 {
 	int64_t day = period;
@@ -63,7 +63,7 @@ period_of(struct periods * periods, const struct sink_settings * settings,
 }
 
 int64_t
-period_retention(const struct sink_settings * settings)
+bucket_retention(const struct sink_settings * settings)
 {
 
 	return (later(settings->retention_hour, settings->retention_day));

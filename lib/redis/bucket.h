@@ -16,18 +16,18 @@ struct periods {
 };
 
 /**
- * period_of(periods, settings, period, now):
+ * bucket_of(periods, settings, period, now):
  * Fill in the buckets that there are of ${period}, an hour or, where no hours
  * are kept, a day since 1970: their names, when they begin and, if they are
  * written at ${now}, expire, in seconds.
  */
-void period_of(struct periods * periods, const struct sink_settings * settings,
+void bucket_of(struct periods * periods, const struct sink_settings * settings,
     int64_t period, int64_t now);
 
 /**
- * period_retention(settings):
+ * bucket_retention(settings):
  * Return the longer retention.
  */
-int64_t period_retention(const struct sink_settings * settings);
+int64_t bucket_retention(const struct sink_settings * settings);
 
 #endif

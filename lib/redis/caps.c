@@ -1,13 +1,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "lib/redis/caps.h"
-#include "lib/redis/caps.lua.h"
 #include "lib/base/alloc.h"
 #include "lib/base/clock.h"
 #include "lib/base/digest.h"
-#include "lib/redis/commands.h"
 #include "lib/redis/bucket.h"
+#include "lib/redis/caps.h"
+#include "lib/redis/caps.lua.h"
+#include "lib/redis/commands.h"
 
 /*
  * What was admitted is remembered, so that in the long run nobody asks at all:
@@ -32,9 +32,9 @@ enum list {
 	LIST_COUNT,
 };
 
-struct admission {
+struct caps {
 	const struct sink_settings * settings;
-	struct link * link;
+	struct session * link;
 	size_t script;
 	struct buffer text;
 
@@ -63,7 +63,7 @@ static const struct {
 };
 
 static size_t
-limit_of(const struct admission * admission, enum list list)
+limit_of(const struct caps * admission, enum list list)
 {
 	const struct sink_settings * settings = admission->settings;
 
@@ -77,10 +77,10 @@ limit_of(const struct admission * admission, enum list list)
 	}
 }
 
-struct admission *
-admission_create(const struct sink_settings * settings, struct link * link)
+struct caps *
+caps_create(const struct sink_settings * settings, struct session * link)
 {
-	struct admission * admission = alloc_zeroed(1, sizeof(*admission));
+	struct caps * admission = alloc_zeroed(1, sizeof(*admission));
 
 	admission->settings = settings;
 	admission->link = link;
@@ -90,7 +90,7 @@ admission_create(const struct sink_settings * settings, struct link * link)
 }
 
 void
-admission_free(struct admission * admission)
+caps_free(struct caps * admission)
 {
 
 	if (admission == NULL)
@@ -103,10 +103,10 @@ admission_free(struct admission * admission)
 /* What is known */
 
 static void
-forget_old(struct admission * admission)
+forget_old(struct caps * admission)
 {
 	int64_t now = clock_now();
-	int64_t most = period_retention(admission->settings);
+	int64_t most = bucket_retention(admission->settings);
 
 	if (most > KNOWN_TIME_MAX)
 		most = KNOWN_TIME_MAX;
@@ -121,25 +121,25 @@ forget_old(struct admission * admission)
 
 /* Leave in admission->text what stands for a node in its list. */
 static void
-member_of(struct admission * admission, enum list list,
+member_of(struct caps * admission, enum list list,
     const struct tally_node * node)
 {
 	struct buffer * text = &admission->text;
 
 	switch (list) {
 	case LIST_APPLICATIONS:
-		group_member(text, node);
+		commands_member(text, node);
 		break;
 	case LIST_ENVIRONMENTS:
-		group_environment(text, node);
+		commands_environment(text, node);
 		break;
 	default:
-		group_token(text, node);
+		commands_token(text, node);
 	}
 }
 
 static uint64_t
-hash_of(struct admission * admission, enum list list,
+hash_of(struct caps * admission, enum list list,
     const struct tally_node * node)
 {
 
@@ -152,7 +152,7 @@ hash_of(struct admission * admission, enum list list,
 }
 
 static uint64_t *
-place_of(const struct admission * admission, uint64_t hash)
+place_of(const struct caps * admission, uint64_t hash)
 {
 
 	return (&admission->known[(hash >> 1) % KNOWN_COUNT]);
@@ -163,7 +163,7 @@ place_of(const struct admission * admission, uint64_t hash)
 /* What is left out is told as it is for other caps: an application by its
  * buckets and instances, an environment by its series. */
 static void
-drop(struct admission * admission, struct tally_node * node)
+drop(struct caps * admission, struct tally_node * node)
 {
 	uint64_t * dropped =
 	    &admission->tally->dropped[lists[admission->list].drop];
@@ -185,17 +185,17 @@ drop(struct admission * admission, struct tally_node * node)
 static void
 take_admission(void * context, size_t number, const struct redis_reply * reply)
 {
-	struct admission * admission = context;
+	struct caps * admission = context;
 	size_t i;
 
 	(void)number;
 	if (reply->type == REDIS_ERROR) {
-		link_note(admission->link, reply);
+		session_note(admission->link, reply);
 		return;
 	}
 	if (reply->type != REDIS_ARRAY ||
 	    reply->count != admission->asked_count) {
-		link_doubt(admission->link);
+		session_doubt(admission->link);
 		return;
 	}
 	for (i = 0; i < reply->count; i++) {
@@ -212,7 +212,7 @@ take_admission(void * context, size_t number, const struct redis_reply * reply)
 }
 
 static void
-request(struct admission * admission)
+request(struct caps * admission)
 {
 	const struct sink_settings * settings = admission->settings;
 	struct buffer * requests = &admission->link->requests;
@@ -220,7 +220,7 @@ request(struct admission * admission)
 	int64_t now = clock_now();
 	size_t i;
 
-	link_begin(admission->link);
+	session_begin(admission->link);
 	buffer_array(requests, 8 + admission->asked_count);
 	buffer_text(requests, "EVALSHA");
 	buffer_text(requests, redis_script_digest(admission->link->redis,
@@ -232,7 +232,7 @@ request(struct admission * admission)
 	    strlen(lists[admission->list].key));
 	buffer_string(requests, text->bytes, text->length);
 	buffer_integer(requests, now);
-	buffer_integer(requests, now - period_retention(settings));
+	buffer_integer(requests, now - bucket_retention(settings));
 	buffer_integer(requests, (int64_t)limit_of(admission,
 	    admission->list));
 	buffer_text(requests, lists[admission->list].rests);
@@ -243,18 +243,18 @@ request(struct admission * admission)
 }
 
 static bool
-ask(struct admission * admission)
+ask(struct caps * admission)
 {
-	struct link * link = admission->link;
+	struct session * link = admission->link;
 
 	if (admission->asked_count == 0)
 		return (true);
 	do {
 		if (clock_remaining(admission->deadline) == 0 ||
-		    !link_reach(link, admission->deadline))
+		    !session_reach(link, admission->deadline))
 			return (false);
 		request(admission);
-	} while (!link_exchange(link, 1, admission->deadline, take_admission,
+	} while (!session_exchange(link, 1, admission->deadline, take_admission,
 	    admission));
 	admission->asked_count = 0;
 	return (true);
@@ -262,7 +262,7 @@ ask(struct admission * admission)
 
 /* Ask for a node, unless it is known, when enough have gathered. */
 static bool
-consider(struct admission * admission, struct tally_node * node)
+consider(struct caps * admission, struct tally_node * node)
 {
 	uint64_t hash = hash_of(admission, admission->list, node);
 
@@ -284,7 +284,7 @@ has_metrics(const struct tally_node * environment)
 
 /* Consider what a child of the tally's root has for the list at hand. */
 static bool
-consider_root(struct admission * admission, struct tally_node * node)
+consider_root(struct caps * admission, struct tally_node * node)
 {
 	enum list list = admission->list;
 	struct tally_node * child;
@@ -302,7 +302,7 @@ consider_root(struct admission * admission, struct tally_node * node)
 }
 
 bool
-admission_ask(struct admission * admission, struct tally * tally,
+caps_ask(struct caps * admission, struct tally * tally,
     int64_t deadline)
 {
 	struct tally_node * node;

@@ -4,8 +4,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "lib/redis/session.h"
 #include "lib/redis/contract.h"
+#include "lib/redis/session.h"
 #include "lib/tally/tally.h"
 
 /*
@@ -13,28 +13,28 @@
  * were seen, Redis has a list each, and each list has a cap.  What is new to
  * one is asked for before it counts.
  */
-struct admission;
+struct caps;
 
 /**
- * admission_create(settings, link):
+ * caps_create(settings, link):
  * Return an admission that asks over ${link}.  Both must outlive it.
  */
-struct admission * admission_create(const struct sink_settings * settings,
-    struct link * link);
+struct caps * caps_create(const struct sink_settings * settings,
+    struct session * link);
 
 /**
- * admission_ask(admission, tally, deadline):
+ * caps_ask(admission, tally, deadline):
  * Find out what of ${tally} may be on the lists, and mark the rest as dropped
  * and count it in the tally's dropped.  Return false if Redis could not be
  * asked by ${deadline}.
  */
-bool admission_ask(struct admission * admission, struct tally * tally,
+bool caps_ask(struct caps * admission, struct tally * tally,
     int64_t deadline);
 
 /**
- * admission_free(admission):
+ * caps_free(admission):
  * Free an admission.
  */
-void admission_free(struct admission * admission);
+void caps_free(struct caps * admission);
 
 #endif

@@ -4,9 +4,9 @@
 
 #include "lib/base/alloc.h"
 #include "lib/base/digest.h"
-#include "lib/redis/commands.h"
-#include "lib/redis/bucket.h"
 #include "lib/base/escape.h"
+#include "lib/redis/bucket.h"
+#include "lib/redis/commands.h"
 
 #define INSTANCES_MAX 100		/* Registrations in one call. */
 #define MEMBERS_MAX 500			/* Members in one ZADD. */
@@ -23,9 +23,9 @@ append_text(struct buffer * buffer, const char * text)
 static void
 append_name(struct buffer * buffer, const char * name, size_t length)
 {
-	char * room = buffer_room(buffer, QUOTE_PERCENT_ROOM(length));
+	char * room = buffer_room(buffer, ESCAPE_PERCENT_ROOM(length));
 
-	buffer->length += quote_percent(room, name, length);
+	buffer->length += escape_percent(room, name, length);
 }
 
 static void
@@ -39,7 +39,7 @@ append_member(struct buffer * buffer, const struct tally_node * application)
 }
 
 void
-group_member(struct buffer * text, const struct tally_node * application)
+commands_member(struct buffer * text, const struct tally_node * application)
 {
 
 	buffer_clear(text);
@@ -47,7 +47,8 @@ group_member(struct buffer * text, const struct tally_node * application)
 }
 
 void
-group_environment(struct buffer * text, const struct tally_node * environment)
+commands_environment(struct buffer * text,
+    const struct tally_node * environment)
 {
 
 	buffer_clear(text);
@@ -55,7 +56,7 @@ group_environment(struct buffer * text, const struct tally_node * environment)
 }
 
 void
-group_token(struct buffer * text, const struct tally_node * token)
+commands_token(struct buffer * text, const struct tally_node * token)
 {
 	char hex[2 * DIGEST_SIZE + 1];
 
@@ -65,7 +66,7 @@ group_token(struct buffer * text, const struct tally_node * token)
 }
 
 void
-group_tag(struct buffer * text, const struct sink_settings * settings,
+commands_tag(struct buffer * text, const struct sink_settings * settings,
     const struct tally_node * environment,
     const struct tally_node * application)
 {
@@ -82,13 +83,13 @@ group_tag(struct buffer * text, const struct sink_settings * settings,
 
 /* What every script call begins with: who writes, and how often by now. */
 static void
-add_identity(struct calls * calls, struct group_writer * writer,
+add_identity(struct pipeline * calls, struct commands_writer * writer,
     const struct buffer * tag)
 {
 
-	calls_add_identity(calls, tag, writer->id, writer->slot++,
+	pipeline_add_identity(calls, tag, writer->id, writer->slot++,
 	    writer->sequence);
-	calls_add_integer(calls, GROUP_WRITER_LIFETIME);
+	pipeline_add_integer(calls, COMMANDS_WRITER_LIFETIME);
 }
 
 /* Applications */
@@ -129,29 +130,29 @@ enter_bucket(struct cursor * cursor, const struct tally_node * bucket)
 }
 
 static void
-add_instances(struct calls * calls, struct cursor * cursor)
+add_instances(struct pipeline * calls, struct cursor * cursor)
 {
 	const struct tally_node * node = cursor->instance;
 	size_t count;
 
 	for (count = 0; node != NULL && count < INSTANCES_MAX; count++)
 		node = next_of_kind(node->next, TALLY_INSTANCE);
-	calls_add_integer(calls, (int64_t)count);
+	pipeline_add_integer(calls, (int64_t)count);
 	for (node = cursor->instance; node != NULL && count > 0; count--) {
-		calls_add_name(calls, "", node->name, node->length);
-		calls_add_bytes(calls, node->text, node->text_length);
-		calls_add_integer(calls, node->when / 1000);
+		pipeline_add_name(calls, "", node->name, node->length);
+		pipeline_add_bytes(calls, node->text, node->text_length);
+		pipeline_add_integer(calls, node->when / 1000);
 		node = next_of_kind(node->next, TALLY_INSTANCE);
 	}
 	cursor->instance = node;
 }
 
 static void
-add_count(struct calls * calls, const char * end, uint64_t count)
+add_count(struct pipeline * calls, const char * end, uint64_t count)
 {
 
-	calls_add_text(calls, end);
-	calls_add_integer(calls, (int64_t)count);
+	pipeline_add_text(calls, end);
+	pipeline_add_integer(calls, (int64_t)count);
 }
 
 /* Counters that a feature still has, up to ${room}. */
@@ -171,14 +172,14 @@ counters_left(const struct cursor * cursor, size_t room)
 
 /* Add a feature, or as much of it as there is room for. */
 static size_t
-add_feature(struct calls * calls, struct cursor * cursor, size_t room)
+add_feature(struct pipeline * calls, struct cursor * cursor, size_t room)
 {
 	const struct tally_node * feature = cursor->feature;
 	size_t count = counters_left(cursor, room);
 	size_t left = count;
 
-	calls_add_name(calls, "", feature->name, feature->length);
-	calls_add_integer(calls, (int64_t)count);
+	pipeline_add_name(calls, "", feature->name, feature->length);
+	pipeline_add_integer(calls, (int64_t)count);
 	if (!cursor->begun && feature->yes > 0) {
 		add_count(calls, "yes", feature->yes);
 		left--;
@@ -191,9 +192,9 @@ add_feature(struct calls * calls, struct cursor * cursor, size_t room)
 	for (; left > 0; left--) {
 		const struct tally_node * variant = cursor->variant;
 
-		calls_add_name(calls, "variant:", variant->name,
+		pipeline_add_name(calls, "variant:", variant->name,
 		    variant->length);
-		calls_add_integer(calls, (int64_t)variant->count);
+		pipeline_add_integer(calls, (int64_t)variant->count);
 		cursor->variant = variant->next;
 	}
 	if (cursor->variant == NULL)
@@ -203,39 +204,39 @@ add_feature(struct calls * calls, struct cursor * cursor, size_t room)
 
 /* The fixed arguments of apply.lua, up to the instances. */
 static void
-begin_apply(struct calls * calls, struct group_writer * writer,
+begin_apply(struct pipeline * calls, struct commands_writer * writer,
     const struct buffer * tag, const struct tally_node * bucket)
 {
 	const struct sink_settings * settings = writer->settings;
 	struct periods periods = { .count = 0 };
 	size_t i;
 
-	calls_begin(calls);
+	pipeline_begin(calls);
 	add_identity(calls, writer, tag);
-	calls_add_key(calls, tag, ":seen", "", 0);
-	calls_add_key(calls, tag, ":instances", "", 0);
-	calls_add_key(calls, tag, ":instances:seen", "", 0);
-	calls_add_integer(calls, (int64_t)settings->limit_features);
-	calls_add_integer(calls, (int64_t)settings->limit_variants);
-	calls_add_integer(calls, (int64_t)settings->limit_late);
-	calls_add_integer(calls, (int64_t)settings->limit_instances);
-	calls_add_integer(calls, writer->now);
-	calls_add_integer(calls, writer->now - period_retention(settings));
+	pipeline_add_key(calls, tag, ":seen", "", 0);
+	pipeline_add_key(calls, tag, ":instances", "", 0);
+	pipeline_add_key(calls, tag, ":instances:seen", "", 0);
+	pipeline_add_integer(calls, (int64_t)settings->limit_features);
+	pipeline_add_integer(calls, (int64_t)settings->limit_variants);
+	pipeline_add_integer(calls, (int64_t)settings->limit_late);
+	pipeline_add_integer(calls, (int64_t)settings->limit_instances);
+	pipeline_add_integer(calls, writer->now);
+	pipeline_add_integer(calls, writer->now - bucket_retention(settings));
 	if (bucket != NULL)
-		period_of(&periods, settings, bucket->period, writer->now);
+		bucket_of(&periods, settings, bucket->period, writer->now);
 	/* Start of the finest bucket and of the coarsest; 0 for none. */
-	calls_add_integer(calls, bucket == NULL ? 0 : periods.start[0]);
-	calls_add_integer(calls, bucket == NULL ? 0 :
+	pipeline_add_integer(calls, bucket == NULL ? 0 : periods.start[0]);
+	pipeline_add_integer(calls, bucket == NULL ? 0 :
 	    periods.start[periods.count - 1]);
 	for (i = 0; i < periods.count; i++) {
-		calls_add_key(calls, tag, ":", periods.name[i],
+		pipeline_add_key(calls, tag, ":", periods.name[i],
 		    strlen(periods.name[i]));
-		calls_add_integer(calls, periods.expire[i]);
+		pipeline_add_integer(calls, periods.expire[i]);
 	}
 }
 
 static void
-encode_application(struct calls * calls, struct group_writer * writer,
+encode_application(struct pipeline * calls, struct commands_writer * writer,
     const struct buffer * tag, struct tally_node * application)
 {
 	/* There are counts for one of them at least. */
@@ -251,13 +252,13 @@ encode_application(struct calls * calls, struct group_writer * writer,
 	while (cursor.instance != NULL || cursor.bucket != NULL) {
 		begin_apply(calls, writer, tag, cursor.bucket);
 		add_instances(calls, &cursor);
-		room = GROUP_INCREMENTS_MAX / periods;
+		room = COMMANDS_INCREMENTS_MAX / periods;
 		while (cursor.feature != NULL && room > 0) {
 			size_t used = add_feature(calls, &cursor, room);
 
 			room -= used < room ? used : room;
 		}
-		calls_end(calls, SCRIPT_APPLY, application);
+		pipeline_end(calls, SCRIPT_APPLY, application);
 		if (cursor.bucket != NULL && cursor.feature == NULL)
 			enter_bucket(&cursor, next_of_kind(
 			    cursor.bucket->next, TALLY_BUCKET));
@@ -268,12 +269,12 @@ encode_application(struct calls * calls, struct group_writer * writer,
 
 /* The fields of a series are what follows its name in Prometheus's text. */
 static void
-add_field(struct calls * calls, const char * what, const char * suffix,
+add_field(struct pipeline * calls, const char * what, const char * suffix,
     const struct tally_node * series, const struct tally_node * bound)
 {
 	struct buffer * text = &calls->text;
 
-	calls_add_text(calls, what);
+	pipeline_add_text(calls, what);
 	buffer_clear(text);
 	append_text(text, suffix);
 	if (series->length > 0 || bound != NULL)
@@ -286,16 +287,16 @@ add_field(struct calls * calls, const char * what, const char * suffix,
 	}
 	if (series->length > 0 || bound != NULL)
 		append_text(text, "}");
-	calls_add_bytes(calls, text->bytes, text->length);
+	pipeline_add_bytes(calls, text->bytes, text->length);
 }
 
 static void
-add_double(struct calls * calls, double number)
+add_double(struct pipeline * calls, double number)
 {
 	char text[32];
 
 	snprintf(text, sizeof(text), "%.17g", number);
-	calls_add_text(calls, text);
+	pipeline_add_text(calls, text);
 }
 
 /* A histogram's series has _sum, _count, and a _bucket for each bound. */
@@ -311,23 +312,23 @@ series_fields(const struct tally_node * series)
 }
 
 static void
-add_histogram(struct calls * calls, const struct tally_node * series)
+add_histogram(struct pipeline * calls, const struct tally_node * series)
 {
 	const struct tally_node * bound;
 
-	calls_add_integer(calls, (int64_t)series_fields(series));
+	pipeline_add_integer(calls, (int64_t)series_fields(series));
 	for (bound = series->first; bound != NULL; bound = bound->next) {
 		add_field(calls, "count", "_bucket", series, bound);
-		calls_add_integer(calls, (int64_t)bound->count);
+		pipeline_add_integer(calls, (int64_t)bound->count);
 	}
 	add_field(calls, "add", "_sum", series, NULL);
 	add_double(calls, series->value);
 	add_field(calls, "count", "_count", series, NULL);
-	calls_add_integer(calls, (int64_t)series->count);
+	pipeline_add_integer(calls, (int64_t)series->count);
 }
 
 static void
-add_times_key(struct calls * calls, const struct buffer * tag,
+add_times_key(struct pipeline * calls, const struct buffer * tag,
     const struct text * name)
 {
 	struct buffer rest = { NULL, 0, 0 };
@@ -335,7 +336,7 @@ add_times_key(struct calls * calls, const struct buffer * tag,
 	append_text(&rest, ":impact:");
 	buffer_append(&rest, name->bytes, name->length);
 	buffer_append(&rest, "", 1);
-	calls_add_key(calls, tag, rest.bytes, ":when", strlen(":when"));
+	pipeline_add_key(calls, tag, rest.bytes, ":when", strlen(":when"));
 	buffer_free(&rest);
 }
 
@@ -344,7 +345,7 @@ add_times_key(struct calls * calls, const struct buffer * tag,
  * Return the series to go on with, or NULL.
  */
 static const struct tally_node *
-add_metric(struct calls * calls, const struct buffer * tag,
+add_metric(struct pipeline * calls, const struct buffer * tag,
     const struct tally_node * metric, const struct tally_node * series,
     size_t * room)
 {
@@ -362,30 +363,30 @@ add_metric(struct calls * calls, const struct buffer * tag,
 		left -= series_fields(end) < left ? series_fields(end) : left;
 	*room = left;
 	/* It is a Prometheus name: there is nothing to encode in it. */
-	calls_add_bytes(calls, name.bytes, name.length);
-	calls_add_key(calls, tag, ":impact:", name.bytes, name.length);
+	pipeline_add_bytes(calls, name.bytes, name.length);
+	pipeline_add_key(calls, tag, ":impact:", name.bytes, name.length);
 	if (type == TALLY_GAUGE)
 		add_times_key(calls, tag, &name);
-	calls_add_text(calls, types[type]);
-	calls_add_bytes(calls, metric->text, metric->text_length);
-	calls_add_integer(calls, count);
+	pipeline_add_text(calls, types[type]);
+	pipeline_add_bytes(calls, metric->text, metric->text_length);
+	pipeline_add_integer(calls, count);
 	for (; series != end; series = series->next) {
 		if (type == TALLY_HISTOGRAM) {
 			add_histogram(calls, series);
 			continue;
 		}
-		calls_add_integer(calls, 1);
+		pipeline_add_integer(calls, 1);
 		add_field(calls, type == TALLY_GAUGE ? "set" : "add", "",
 		    series, NULL);
 		add_double(calls, series->value);
 		if (type == TALLY_GAUGE)
-			calls_add_integer(calls, series->when);
+			pipeline_add_integer(calls, series->when);
 	}
 	return (end);
 }
 
 static void
-encode_impact(struct calls * calls, struct group_writer * writer,
+encode_impact(struct pipeline * calls, struct commands_writer * writer,
     const struct buffer * tag, struct tally_node * environment)
 {
 	const struct tally_node * metric = next_of_kind(environment->first,
@@ -395,12 +396,12 @@ encode_impact(struct calls * calls, struct group_writer * writer,
 
 	writer->slot = 0;
 	while (metric != NULL) {
-		calls_begin(calls);
+		pipeline_begin(calls);
 		add_identity(calls, writer, tag);
-		calls_add_key(calls, tag, ":impact", "", 0);
-		calls_add_integer(calls,
+		pipeline_add_key(calls, tag, ":impact", "", 0);
+		pipeline_add_integer(calls,
 		    (int64_t)writer->settings->limit_series);
-		room = GROUP_INCREMENTS_MAX;
+		room = COMMANDS_INCREMENTS_MAX;
 		while (metric != NULL && room > 0) {
 			series = add_metric(calls, tag, metric, series,
 			    &room);
@@ -409,7 +410,7 @@ encode_impact(struct calls * calls, struct group_writer * writer,
 			metric = next_of_kind(metric->next, TALLY_METRIC);
 			series = metric == NULL ? NULL : metric->first;
 		}
-		calls_end(calls, SCRIPT_IMPACT, environment);
+		pipeline_end(calls, SCRIPT_IMPACT, environment);
 	}
 }
 
@@ -421,36 +422,37 @@ struct zadd {
 };
 
 static void
-zadd_end(struct calls * calls, struct zadd * zadd)
+zadd_end(struct pipeline * calls, struct zadd * zadd)
 {
 
 	if (zadd->members > 0)
-		calls_end(calls, SCRIPT_NONE, NULL);
+		pipeline_end(calls, SCRIPT_NONE, NULL);
 	zadd->members = 0;
 }
 
 /* Make ready for the next member, which the caller adds. */
 static void
-zadd_next(struct calls * calls, const struct group_writer * writer,
+zadd_next(struct pipeline * calls, const struct commands_writer * writer,
     struct zadd * zadd)
 {
 
 	if (zadd->members == MEMBERS_MAX)
 		zadd_end(calls, zadd);
 	if (zadd->members++ == 0) {
-		calls_begin(calls);
-		calls_add_text(calls, "ZADD");
+		pipeline_begin(calls);
+		pipeline_add_text(calls, "ZADD");
 		buffer_clear(&calls->text);
 		append_text(&calls->text, writer->settings->prefix);
 		append_text(&calls->text, zadd->key);
-		calls_add_bytes(calls, calls->text.bytes, calls->text.length);
-		calls_add_text(calls, "GT");
+		pipeline_add_bytes(calls, calls->text.bytes,
+		    calls->text.length);
+		pipeline_add_text(calls, "GT");
 	}
-	calls_add_integer(calls, writer->now);
+	pipeline_add_integer(calls, writer->now);
 }
 
 static void
-encode_members(struct calls * calls, const struct group_writer * writer,
+encode_members(struct pipeline * calls, const struct commands_writer * writer,
     const struct tally_node * environment, struct zadd * zadd)
 {
 	const struct tally_node * node;
@@ -460,21 +462,22 @@ encode_members(struct calls * calls, const struct group_writer * writer,
 		if (node->fate == FATE_DROPPED)
 			continue;
 		zadd_next(calls, writer, zadd);
-		group_member(&calls->text, node);
-		calls_add_bytes(calls, calls->text.bytes, calls->text.length);
+		commands_member(&calls->text, node);
+		pipeline_add_bytes(calls, calls->text.bytes,
+		    calls->text.length);
 	}
 }
 
 static void
-encode_token(struct calls * calls, const struct group_writer * writer,
+encode_token(struct pipeline * calls, const struct commands_writer * writer,
     const struct tally_node * token, struct zadd * zadd)
 {
 
 	if (token->fate == FATE_DROPPED)
 		return;
 	zadd_next(calls, writer, zadd);
-	group_token(&calls->text, token);
-	calls_add_bytes(calls, calls->text.bytes, calls->text.length);
+	commands_token(&calls->text, token);
+	pipeline_add_bytes(calls, calls->text.bytes, calls->text.length);
 }
 
 /* Whether it has impact metrics that count. */
@@ -487,19 +490,19 @@ has_impact(const struct tally_node * environment)
 }
 
 static void
-encode_listed(struct calls * calls, const struct group_writer * writer,
+encode_listed(struct pipeline * calls, const struct commands_writer * writer,
     const struct tally_node * environment, struct zadd * zadd)
 {
 
 	if (!has_impact(environment))
 		return;
 	zadd_next(calls, writer, zadd);
-	group_environment(&calls->text, environment);
-	calls_add_bytes(calls, calls->text.bytes, calls->text.length);
+	commands_environment(&calls->text, environment);
+	pipeline_add_bytes(calls, calls->text.bytes, calls->text.length);
 }
 
 static void
-encode_environment(struct calls * calls, struct group_writer * writer,
+encode_environment(struct pipeline * calls, struct commands_writer * writer,
     struct tally_node * environment)
 {
 	struct buffer tag = { NULL, 0, 0 };
@@ -509,18 +512,18 @@ encode_environment(struct calls * calls, struct group_writer * writer,
 		if (node->kind != TALLY_APPLICATION ||
 		    node->fate == FATE_DROPPED)
 			continue;
-		group_tag(&tag, writer->settings, environment, node);
+		commands_tag(&tag, writer->settings, environment, node);
 		encode_application(calls, writer, &tag, node);
 	}
 	if (has_impact(environment)) {
-		group_tag(&tag, writer->settings, environment, NULL);
+		commands_tag(&tag, writer->settings, environment, NULL);
 		encode_impact(calls, writer, &tag, environment);
 	}
 	buffer_free(&tag);
 }
 
 void
-group_encode(struct calls * calls, struct group_writer * writer,
+commands_encode(struct pipeline * calls, struct commands_writer * writer,
     const struct tally * tally)
 {
 	struct zadd applications = { ":apps", 0 };
@@ -528,7 +531,7 @@ group_encode(struct calls * calls, struct group_writer * writer,
 	struct zadd tokens = { ":tokens:seen", 0 };
 	struct tally_node * node;
 
-	calls_clear(calls);
+	pipeline_clear(calls);
 	for (node = tally->root->first; node != NULL; node = node->next)
 		if (node->kind == TALLY_ENVIRONMENT)
 			encode_environment(calls, writer, node);

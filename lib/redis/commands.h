@@ -4,8 +4,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "lib/redis/pipeline.h"
 #include "lib/redis/contract.h"
+#include "lib/redis/pipeline.h"
 #include "lib/tally/tally.h"
 
 /*
@@ -13,16 +13,16 @@
  * tag holds, {env:app} or {env}, changes in script calls that carry the
  * writer's id and sequence number, and a slot that no other call of the group
  * has under that tag: a call that has been applied changes nothing when it is
- * repeated.  A call holds about GROUP_INCREMENTS_MAX increments at most, so
+ * repeated.  A call holds about COMMANDS_INCREMENTS_MAX increments at most, so
  * that none keeps Redis long.
  */
-#define GROUP_INCREMENTS_MAX 1000
+#define COMMANDS_INCREMENTS_MAX 1000
 
 /* Seconds that Redis remembers a writer which has not written since. */
-#define GROUP_WRITER_LIFETIME ((int64_t)30 * 24 * 3600)
+#define COMMANDS_WRITER_LIFETIME ((int64_t)30 * 24 * 3600)
 
 /* Who writes, and with what. */
-struct group_writer {
+struct commands_writer {
 	const struct sink_settings * settings;
 	const char * id;
 	int64_t sequence;		/* Of the group. */
@@ -31,34 +31,34 @@ struct group_writer {
 };
 
 /**
- * group_encode(calls, writer, tally):
+ * commands_encode(calls, writer, tally):
  * Replace ${calls} by those for ${tally}, leaving out what is marked as
  * dropped.  The tally must stay as long as the calls are used.
  */
-void group_encode(struct calls * calls, struct group_writer * writer,
+void commands_encode(struct pipeline * calls, struct commands_writer * writer,
     const struct tally * tally);
 
 /**
- * group_tag(text, settings, environment, application):
+ * commands_tag(text, settings, environment, application):
  * Replace what is in the buffer by the key of an application without its last
  * part, `P:{env:app}`, or, with ${application} NULL, of an environment.
  */
-void group_tag(struct buffer * text, const struct sink_settings * settings,
+void commands_tag(struct buffer * text, const struct sink_settings * settings,
     const struct tally_node * environment,
     const struct tally_node * application);
 
 /**
- * group_member(text, application):
- * group_environment(text, environment):
- * group_token(text, token):
+ * commands_member(text, application):
+ * commands_environment(text, environment):
+ * commands_token(text, token):
  * Replace what is in the buffer by what stands for an application in P:apps,
  * `env:app`, for an environment in P:environments, or for a token in
  * P:tokens:seen.
  */
-void group_member(struct buffer * text,
+void commands_member(struct buffer * text,
     const struct tally_node * application);
-void group_environment(struct buffer * text,
+void commands_environment(struct buffer * text,
     const struct tally_node * environment);
-void group_token(struct buffer * text, const struct tally_node * token);
+void commands_token(struct buffer * text, const struct tally_node * token);
 
 #endif

@@ -6,7 +6,7 @@
 
 struct stats;
 
-/* What is kept in Redis under which prefix, for how long, and how much of it. */
+/* What is kept in Redis under which prefix, how long, and how much of it. */
 struct sink_settings {
 	struct stats * stats;		/* NULL: nobody counts. */
 	const char * prefix;		/* Of every key. */

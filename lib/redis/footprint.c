@@ -1,7 +1,7 @@
 #include <string.h>
 
-#include "lib/redis/footprint.h"
 #include "lib/redis/commands.h"
+#include "lib/redis/footprint.h"
 
 /* An argument's length and line ends in RESP, and words of our own. */
 #define ARGUMENT ((size_t)32)
@@ -29,7 +29,7 @@ static size_t
 calls_of(size_t tag, size_t count)
 {
 
-	return ((count / (GROUP_INCREMENTS_MAX / 2) + 1) *
+	return ((count / (COMMANDS_INCREMENTS_MAX / 2) + 1) *
 	    (KEYS * (tag + 2 * ARGUMENT) + CALL));
 }
 
@@ -109,7 +109,7 @@ metric_cost(const struct tally_node * metric, size_t tag)
 
 	for (; series != NULL; series = series->next)
 		cost += series_cost(series, &fields);
-	return (cost + (fields / GROUP_INCREMENTS_MAX + 2) * head);
+	return (cost + (fields / COMMANDS_INCREMENTS_MAX + 2) * head);
 }
 
 static size_t
@@ -126,7 +126,7 @@ environment_cost(const struct tally_node * environment, size_t prefix)
 }
 
 size_t
-cost_of(const struct tally * tally, const struct sink_settings * settings)
+footprint_of(const struct tally * tally, const struct sink_settings * settings)
 {
 	const struct tally_node * node = tally->root->first;
 	size_t prefix = strlen(settings->prefix) + ARGUMENT;

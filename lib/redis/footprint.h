@@ -7,13 +7,13 @@
 #include "lib/tally/tally.h"
 
 /**
- * cost_of(tally, settings):
+ * footprint_of(tally, settings):
  * Return how many bytes ${tally} takes at most on its way to Redis: its nodes
  * once more, as they are merged, and the calls that apply it.  A call repeats
  * the names of its application in each of its keys, so that may be many times
  * what the tally itself takes.
  */
-size_t cost_of(const struct tally * tally,
+size_t footprint_of(const struct tally * tally,
     const struct sink_settings * settings);
 
 #endif

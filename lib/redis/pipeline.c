@@ -3,8 +3,8 @@
 #include <string.h>
 
 #include "lib/base/alloc.h"
-#include "lib/redis/pipeline.h"
 #include "lib/base/escape.h"
+#include "lib/redis/pipeline.h"
 
 /* Of a SHA-1 in hexadecimal, which is how Redis names scripts. */
 #define DIGEST_LENGTH 40
@@ -16,7 +16,7 @@ static const char script_names[SCRIPT_COUNT][DIGEST_LENGTH + 1] = {
 };
 
 void
-calls_clear(struct calls * calls)
+pipeline_clear(struct pipeline * calls)
 {
 
 	buffer_clear(&calls->requests);
@@ -24,7 +24,7 @@ calls_clear(struct calls * calls)
 }
 
 void
-calls_begin(struct calls * calls)
+pipeline_begin(struct pipeline * calls)
 {
 
 	buffer_clear(&calls->keys);
@@ -34,7 +34,7 @@ calls_begin(struct calls * calls)
 }
 
 void
-calls_add_bytes(struct calls * calls, const void * bytes, size_t length)
+pipeline_add_bytes(struct pipeline * calls, const void * bytes, size_t length)
 {
 
 	buffer_string(&calls->arguments, bytes, length);
@@ -42,14 +42,14 @@ calls_add_bytes(struct calls * calls, const void * bytes, size_t length)
 }
 
 void
-calls_add_text(struct calls * calls, const char * text)
+pipeline_add_text(struct pipeline * calls, const char * text)
 {
 
-	calls_add_bytes(calls, text, strlen(text));
+	pipeline_add_bytes(calls, text, strlen(text));
 }
 
 void
-calls_add_integer(struct calls * calls, int64_t integer)
+pipeline_add_integer(struct pipeline * calls, int64_t integer)
 {
 
 	buffer_integer(&calls->arguments, integer);
@@ -57,33 +57,34 @@ calls_add_integer(struct calls * calls, int64_t integer)
 }
 
 void
-calls_add_identity(struct calls * calls, const struct buffer * tag,
+pipeline_add_identity(struct pipeline * calls, const struct buffer * tag,
     const char * writer, unsigned int slot, int64_t sequence)
 {
-	char id[CALLS_WRITER_LENGTH + CALLS_SLOT_LENGTH + 1];
+	char id[PIPELINE_WRITER_LENGTH + PIPELINE_SLOT_LENGTH + 1];
 
 	/* A slot that comes twice would lose counts. */
-	if (slot > CALLS_SLOT_MAX)
+	if (slot > PIPELINE_SLOT_MAX)
 		abort();
-	snprintf(id, sizeof(id), "%.*s%04x", CALLS_WRITER_LENGTH, writer,
+	snprintf(id, sizeof(id), "%.*s%04x", PIPELINE_WRITER_LENGTH, writer,
 	    slot);
-	calls_add_key(calls, tag, ":writer:", id, strlen(id));
-	calls_add_integer(calls, sequence);
+	pipeline_add_key(calls, tag, ":writer:", id, strlen(id));
+	pipeline_add_integer(calls, sequence);
 }
 
 void
-calls_readdress(struct calls * calls, const struct call * call,
+pipeline_readdress(struct pipeline * calls, const struct call * call,
     const char * writer)
 {
 
 	memcpy(calls->requests.bytes + call->writer, writer,
-	    CALLS_WRITER_LENGTH);
+	    PIPELINE_WRITER_LENGTH);
 }
 
 struct text
-calls_writer_key(const struct calls * calls, const struct call * call)
+pipeline_writer_key(const struct pipeline * calls, const struct call * call)
 {
-	size_t end = call->writer + CALLS_WRITER_LENGTH + CALLS_SLOT_LENGTH;
+	size_t end = call->writer + PIPELINE_WRITER_LENGTH +
+	    PIPELINE_SLOT_LENGTH;
 	size_t start = call->writer;
 	struct text key;
 
@@ -96,7 +97,8 @@ calls_writer_key(const struct calls * calls, const struct call * call)
 }
 
 void
-calls_add_name(struct calls * calls, const char * before, const char * name,
+pipeline_add_name(struct pipeline * calls, const char * before,
+    const char * name,
     size_t length)
 {
 	struct buffer * text = &calls->text;
@@ -104,13 +106,13 @@ calls_add_name(struct calls * calls, const char * before, const char * name,
 
 	buffer_clear(text);
 	buffer_append(text, before, strlen(before));
-	room = buffer_room(text, QUOTE_PERCENT_ROOM(length));
-	text->length += quote_percent(room, name, length);
-	calls_add_bytes(calls, text->bytes, text->length);
+	room = buffer_room(text, ESCAPE_PERCENT_ROOM(length));
+	text->length += escape_percent(room, name, length);
+	pipeline_add_bytes(calls, text->bytes, text->length);
 }
 
 void
-calls_add_key(struct calls * calls, const struct buffer * tag,
+pipeline_add_key(struct pipeline * calls, const struct buffer * tag,
     const char * rest, const char * name, size_t length)
 {
 	struct buffer * text = &calls->text;
@@ -126,7 +128,7 @@ calls_add_key(struct calls * calls, const struct buffer * tag,
 }
 
 static struct call *
-append(struct calls * calls)
+append(struct pipeline * calls)
 {
 
 	if (calls->count == calls->size) {
@@ -138,7 +140,7 @@ append(struct calls * calls)
 }
 
 void
-calls_end(struct calls * calls, enum call_script script,
+pipeline_end(struct pipeline * calls, enum call_script script,
     struct tally_node * node)
 {
 	struct buffer * requests = &calls->requests;
@@ -158,7 +160,7 @@ calls_end(struct calls * calls, enum call_script script,
 		call->digest = requests->length - DIGEST_LENGTH - 2;
 		buffer_integer(requests, (int64_t)calls->key_count);
 		call->writer = requests->length + calls->writer_end -
-		    CALLS_WRITER_LENGTH - CALLS_SLOT_LENGTH;
+		    PIPELINE_WRITER_LENGTH - PIPELINE_SLOT_LENGTH;
 	}
 	buffer_append(requests, calls->keys.bytes, calls->keys.length);
 	buffer_append(requests, calls->arguments.bytes,
@@ -167,7 +169,7 @@ calls_end(struct calls * calls, enum call_script script,
 }
 
 void
-calls_request(const struct calls * calls, const struct call * call,
+pipeline_request(const struct pipeline * calls, const struct call * call,
     const char * digest, struct buffer * requests)
 {
 	size_t at = requests->length;
@@ -254,13 +256,13 @@ read_script(struct reader * reader, struct call * call, size_t count)
 	for (i = 0; i < key_count; i++) {
 		if (!read_string(reader, &key))
 			return (false);
-		if (i == 0 && key.length < CALLS_WRITER_LENGTH +
-		    CALLS_SLOT_LENGTH)
+		if (i == 0 && key.length < PIPELINE_WRITER_LENGTH +
+		    PIPELINE_SLOT_LENGTH)
 			return (false);
 		if (i == 0)
 			call->writer = (size_t)(key.bytes - reader->bytes) +
-			    key.length - CALLS_WRITER_LENGTH -
-			    CALLS_SLOT_LENGTH;
+			    key.length - PIPELINE_WRITER_LENGTH -
+			    PIPELINE_SLOT_LENGTH;
 	}
 	call->digest = (size_t)(name.bytes - reader->bytes);
 	return (true);
@@ -292,19 +294,19 @@ read_call(struct reader * reader, struct call * call)
 }
 
 const char *
-calls_load(struct calls * calls, const void * bytes, size_t length)
+pipeline_load(struct pipeline * calls, const void * bytes, size_t length)
 {
 	struct reader reader;
 	struct call call;
 
-	calls_clear(calls);
+	pipeline_clear(calls);
 	buffer_append(&calls->requests, bytes, length);
 	reader.bytes = calls->requests.bytes;
 	reader.length = length;
 	reader.at = 0;
 	while (reader.at < length) {
 		if (!read_call(&reader, &call)) {
-			calls_clear(calls);
+			pipeline_clear(calls);
 			return ("no calls of scripts");
 		}
 		*append(calls) = call;
@@ -313,7 +315,7 @@ calls_load(struct calls * calls, const void * bytes, size_t length)
 }
 
 void
-calls_free(struct calls * calls)
+pipeline_free(struct pipeline * calls)
 {
 
 	buffer_free(&calls->requests);

@@ -3,55 +3,17 @@
 #include <string.h>
 
 #include "lib/base/alloc.h"
+#include "lib/base/escape.h"
 #include "lib/redis/redis.h"
 #include "lib/redis/redis_url.h"
 
 #define PORT_DEFAULT 6379
 
-static int
-hex_digit(char c)
-{
-
-	if (c >= '0' && c <= '9')
-		return (c - '0');
-	if (c >= 'a' && c <= 'f')
-		return (c - 'a' + 10);
-	if (c >= 'A' && c <= 'F')
-		return (c - 'A' + 10);
-	return (-1);
-}
-
-long
-url_decode(char * text, size_t length)
-{
-	size_t used = 0;
-	size_t i;
-
-	for (i = 0; i < length; i++) {
-		int high, low;
-
-		if (text[i] != '%') {
-			text[used++] = text[i];
-			continue;
-		}
-		if (i + 2 >= length)
-			return (-1);
-		high = hex_digit(text[i + 1]);
-		low = hex_digit(text[i + 2]);
-		if (high < 0 || low < 0)
-			return (-1);
-		text[used++] = (char)(high << 4 | low);
-		i += 2;
-	}
-	return ((long)used);
-}
-
-/* Copy and decode; NULL if that cannot be, or would hide a NUL. */
 static char *
 decoded(const char * text, size_t length)
 {
 	char * copy = alloc_copy(text, length);
-	long used = url_decode(copy, length);
+	long used = escape_percent_decode(copy, length);
 
 	if (used < 0 || memchr(copy, '\0', (size_t)used) != NULL) {
 		free(copy);
@@ -181,7 +143,7 @@ parse_unix(const char * rest, struct redis_address * redis)
 }
 
 const char *
-url_parse_redis(const char * url, struct redis_address * redis)
+redis_url_parse(const char * url, struct redis_address * redis)
 {
 
 	if (strncmp(url, "redis://", 8) == 0)

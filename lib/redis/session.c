@@ -2,11 +2,11 @@
 #include <string.h>
 
 #include "lib/base/clock.h"
-#include "lib/redis/session.h"
 #include "lib/base/log.h"
+#include "lib/redis/session.h"
 
 void
-link_init(struct link * link, struct redis * redis, struct stats * stats)
+session_init(struct session * link, struct redis * redis, struct stats * stats)
 {
 
 	memset(link, 0, sizeof(*link));
@@ -15,7 +15,7 @@ link_init(struct link * link, struct redis * redis, struct stats * stats)
 }
 
 static void
-count_failure(struct link * link)
+count_failure(struct session * link)
 {
 
 	stats_add(link->stats, redis_timed_out(link->redis) ?
@@ -24,7 +24,7 @@ count_failure(struct link * link)
 }
 
 bool
-link_reach(struct link * link, int64_t deadline)
+session_reach(struct session * link, int64_t deadline)
 {
 
 	while (redis_connect(link->redis, deadline) != 0) {
@@ -37,7 +37,7 @@ link_reach(struct link * link, int64_t deadline)
 }
 
 void
-link_begin(struct link * link)
+session_begin(struct session * link)
 {
 
 	link->forgotten = false;
@@ -46,7 +46,7 @@ link_begin(struct link * link)
 }
 
 bool
-link_exchange(struct link * link, size_t count, int64_t deadline,
+session_exchange(struct session * link, size_t count, int64_t deadline,
     redis_take * take, void * context)
 {
 
@@ -83,7 +83,7 @@ begins_with(const struct redis_reply * reply, const char * word)
 }
 
 void
-link_note(struct link * link, const struct redis_reply * reply)
+session_note(struct session * link, const struct redis_reply * reply)
 {
 	size_t length = reply->length < sizeof(link->trouble) ?
 	    reply->length : sizeof(link->trouble) - 1;
@@ -97,7 +97,7 @@ link_note(struct link * link, const struct redis_reply * reply)
 }
 
 void
-link_doubt(struct link * link)
+session_doubt(struct session * link)
 {
 
 	snprintf(link->trouble, sizeof(link->trouble),
@@ -105,7 +105,7 @@ link_doubt(struct link * link)
 }
 
 bool
-link_refuses(const struct redis_reply * reply)
+session_refuses(const struct redis_reply * reply)
 {
 
 	return (begins_with(reply, "REFUSED") ||
@@ -113,7 +113,7 @@ link_refuses(const struct redis_reply * reply)
 }
 
 void
-link_free(struct link * link)
+session_free(struct session * link)
 {
 
 	redis_free(link->redis);

@@ -2,16 +2,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "lib/redis/caps.h"
 #include "lib/base/alloc.h"
-#include "lib/redis/apply.lua.h"
 #include "lib/base/clock.h"
 #include "lib/base/crashpoint.h"
 #include "lib/base/digest.h"
+#include "lib/base/log.h"
+#include "lib/redis/apply.lua.h"
+#include "lib/redis/caps.h"
 #include "lib/redis/commands.h"
 #include "lib/redis/impact.lua.h"
 #include "lib/redis/session.h"
-#include "lib/base/log.h"
 #include "lib/redis/sink.h"
 
 /*
@@ -39,7 +39,7 @@
  * A call that is refused with an error has changed nothing: the scripts see to
  * it.
  */
-#define ID_BYTES (CALLS_WRITER_LENGTH / 2)
+#define ID_BYTES (PIPELINE_WRITER_LENGTH / 2)
 
 /* Seconds that a writer is remembered of whose calls none will come again.  A
  * copy of one may still be in some buffer of the network for minutes. */
@@ -47,16 +47,16 @@
 
 struct sink {
 	const struct sink_settings * settings;
-	struct link link;
+	struct session link;
 	size_t script[SCRIPT_COUNT];
-	char id[CALLS_WRITER_LENGTH + 1];
+	char id[PIPELINE_WRITER_LENGTH + 1];
 	int64_t sequence;		/* Of the latest group. */
 
 	sink_refused * refused;		/* What is refused goes there. */
 	void * context;
 
-	struct admission * admission;
-	struct calls calls;
+	struct caps * admission;
+	struct pipeline calls;
 	struct buffer text;
 	size_t * pending;		/* Calls to be sent, in order. */
 	size_t pending_count, pending_size;
@@ -101,11 +101,11 @@ sink_create(const struct sink_settings * settings, struct redis * redis)
 	struct sink * sink = alloc_zeroed(1, sizeof(*sink));
 
 	sink->settings = settings;
-	link_init(&sink->link, redis, settings->stats);
+	session_init(&sink->link, redis, settings->stats);
 	sink->script[SCRIPT_APPLY] = redis_script(redis, apply_lua);
 	sink->script[SCRIPT_IMPACT] = redis_script(redis, impact_lua);
 	sink->refused = lose;
-	sink->admission = admission_create(settings, &sink->link);
+	sink->admission = caps_create(settings, &sink->link);
 	sink_new_writer(sink);
 	return (sink);
 }
@@ -128,10 +128,10 @@ take_probe(void * context, size_t number, const struct redis_reply * reply)
 
 	(void)number;
 	if (reply->type == REDIS_ERROR) {
-		if (!link_refuses(reply))
-			link_note(&sink->link, reply);
+		if (!session_refuses(reply))
+			session_note(&sink->link, reply);
 	} else if (reply->type != REDIS_INTEGER)
-		link_doubt(&sink->link);
+		session_doubt(&sink->link);
 }
 
 /* A command that changes nothing, but that only a server which may write
@@ -141,9 +141,9 @@ sink_probe(struct sink * sink, int64_t deadline)
 {
 	struct buffer * requests = &sink->link.requests;
 
-	if (!link_reach(&sink->link, deadline))
+	if (!session_reach(&sink->link, deadline))
 		return (false);
-	link_begin(&sink->link);
+	session_begin(&sink->link);
 	buffer_array(requests, 6);
 	buffer_text(requests, "ZADD");
 	apps_key(sink);
@@ -152,7 +152,7 @@ sink_probe(struct sink * sink, int64_t deadline)
 	buffer_text(requests, "GT");
 	buffer_integer(requests, 0);
 	buffer_text(requests, "");
-	return (link_exchange(&sink->link, 1, deadline, take_probe, sink));
+	return (session_exchange(&sink->link, 1, deadline, take_probe, sink));
 }
 
 static void
@@ -168,20 +168,20 @@ take_nothing(void * context, size_t number, const struct redis_reply * reply)
 static void
 end_writer(struct sink * sink, int64_t when, int64_t deadline)
 {
-	const struct calls * calls = &sink->calls;
+	const struct pipeline * calls = &sink->calls;
 	struct buffer * requests = &sink->link.requests;
 	size_t count = 0;
 	size_t i;
 
 	if (sink->pending_count > 0 || !redis_is_connected(sink->link.redis))
 		return;
-	link_begin(&sink->link);
+	session_begin(&sink->link);
 	for (i = 0; i < calls->count; i++) {
 		struct text key;
 
 		if (calls->list[i].script == SCRIPT_NONE)
 			continue;
-		key = calls_writer_key(calls, &calls->list[i]);
+		key = pipeline_writer_key(calls, &calls->list[i]);
 		buffer_array(requests, when == 0 ? 2 : 3);
 		buffer_text(requests, when == 0 ? "UNLINK" : "EXPIREAT");
 		buffer_string(requests, key.bytes, key.length);
@@ -190,7 +190,8 @@ end_writer(struct sink * sink, int64_t when, int64_t deadline)
 		count++;
 	}
 	if (count > 0)
-		link_exchange(&sink->link, count, deadline, take_nothing, sink);
+		session_exchange(&sink->link, count, deadline, take_nothing,
+		    sink);
 }
 
 void
@@ -239,7 +240,7 @@ static void
 settle_refused(struct sink * sink, struct call * call,
     const struct redis_reply * reply)
 {
-	char reason[LINK_REASON_MAX];
+	char reason[SESSION_REASON_MAX];
 	bool kept;
 
 	snprintf(reason, sizeof(reason), "%.*s", (int)reply->length,
@@ -300,15 +301,15 @@ take_call(void * context, size_t number, const struct redis_reply * reply)
 
 	if (reply->type != REDIS_ERROR) {
 		if (!says_applied(call->script, reply)) {
-			link_doubt(&sink->link);
+			session_doubt(&sink->link);
 			return;
 		}
 		settle(call, FATE_APPLIED);
 		count_drops(sink->tally, call->script, reply);
-	} else if (link_refuses(reply)) {
+	} else if (session_refuses(reply)) {
 		settle_refused(sink, call, reply);
 	} else
-		link_note(&sink->link, reply);
+		session_note(&sink->link, reply);
 }
 
 /* All calls are pending. */
@@ -345,7 +346,7 @@ request_pending(struct sink * sink)
 {
 	size_t i;
 
-	link_begin(&sink->link);
+	session_begin(&sink->link);
 	for (i = 0; i < sink->pending_count; i++) {
 		const struct call * call =
 		    &sink->calls.list[sink->pending[i]];
@@ -353,18 +354,19 @@ request_pending(struct sink * sink)
 		    redis_script_digest(sink->link.redis,
 		    sink->script[call->script]);
 
-		calls_request(&sink->calls, call, digest, &sink->link.requests);
+		pipeline_request(&sink->calls, call, digest,
+		    &sink->link.requests);
 	}
 }
 
 static void
 encode(struct sink * sink, struct tally * tally)
 {
-	struct group_writer writer = { .settings = sink->settings,
+	struct commands_writer writer = { .settings = sink->settings,
 	    .id = sink->id, .sequence = ++sink->sequence,
 	    .now = clock_now() };
 
-	group_encode(&sink->calls, &writer, tally);
+	commands_encode(&sink->calls, &writer, tally);
 	sink->tally = tally;
 	begin_pending(sink);
 }
@@ -374,7 +376,7 @@ sink_prepare(struct sink * sink, struct tally * tally, int64_t deadline)
 {
 
 	sink_new_writer(sink);
-	if (!admission_ask(sink->admission, tally, deadline))
+	if (!caps_ask(sink->admission, tally, deadline))
 		return (false);
 	encode(sink, tally);
 	sink->tally = NULL;
@@ -384,7 +386,7 @@ sink_prepare(struct sink * sink, struct tally * tally, int64_t deadline)
 const char *
 sink_load(struct sink * sink, const void * bytes, size_t length)
 {
-	const char * why = calls_load(&sink->calls, bytes, length);
+	const char * why = pipeline_load(&sink->calls, bytes, length);
 
 	sink->tally = NULL;
 	begin_pending(sink);
@@ -394,13 +396,13 @@ sink_load(struct sink * sink, const void * bytes, size_t length)
 void
 sink_readdress(struct sink * sink)
 {
-	struct calls * calls = &sink->calls;
+	struct pipeline * calls = &sink->calls;
 	size_t i;
 
 	sink_new_writer(sink);
 	for (i = 0; i < calls->count; i++)
 		if (calls->list[i].script != SCRIPT_NONE)
-			calls_readdress(calls, &calls->list[i], sink->id);
+			pipeline_readdress(calls, &calls->list[i], sink->id);
 }
 
 void
@@ -419,11 +421,11 @@ sink_send(struct sink * sink, int64_t deadline)
 
 	if (sink->pending_count == 0)
 		return (SINK_APPLIED);
-	if (!link_reach(&sink->link, deadline))
+	if (!session_reach(&sink->link, deadline))
 		return (SINK_UNKNOWN);
 	request_pending(sink);
 	CRASH_POINT("sink-send");
-	link_exchange(&sink->link, sink->pending_count, deadline, take_call,
+	session_exchange(&sink->link, sink->pending_count, deadline, take_call,
 	    sink);
 	CRASH_POINT("sink-sent");
 	update_pending(sink);
@@ -433,7 +435,7 @@ sink_send(struct sink * sink, int64_t deadline)
 size_t
 sink_left(const struct sink * sink, struct buffer * bytes)
 {
-	const struct calls * calls = &sink->calls;
+	const struct pipeline * calls = &sink->calls;
 	size_t i;
 
 	for (i = 0; i < sink->pending_count; i++) {
@@ -451,14 +453,14 @@ sink_commit(struct sink * sink, struct tally * tally, int64_t deadline)
 	enum sink_result result;
 
 	if (clock_remaining(deadline) == 0 ||
-	    !link_reach(&sink->link, deadline) ||
-	    !admission_ask(sink->admission, tally, deadline))
+	    !session_reach(&sink->link, deadline) ||
+	    !caps_ask(sink->admission, tally, deadline))
 		return (SINK_UNSENT);
 	encode(sink, tally);
 	do
 		result = sink_send(sink, deadline);
 	while (result != SINK_APPLIED && clock_remaining(deadline) > 0 &&
-	    link_reach(&sink->link, deadline));
+	    session_reach(&sink->link, deadline));
 	return (result);
 }
 
@@ -468,9 +470,9 @@ sink_free(struct sink * sink)
 
 	if (sink == NULL)
 		return;
-	admission_free(sink->admission);
-	calls_free(&sink->calls);
-	link_free(&sink->link);
+	caps_free(sink->admission);
+	pipeline_free(&sink->calls);
+	session_free(&sink->link);
 	buffer_free(&sink->text);
 	free(sink->pending);
 	free(sink);

@@ -10,8 +10,8 @@
 #include "lib/base/alloc.h"
 #include "lib/base/clock.h"
 #include "lib/base/log.h"
-#include "lib/spool/spool_file.h"
 #include "lib/spool/spool.h"
+#include "lib/spool/spool_file.h"
 #include "lib/spool/spool_sql.h"
 
 /*
@@ -114,7 +114,7 @@ static int
 lock(struct spool * spool, int * descriptor)
 {
 
-	*descriptor = place_lock(spool->path, ".lock", spool->deadline);
+	*descriptor = spool_file_lock(spool->path, ".lock", spool->deadline);
 	return (*descriptor == -1 ? fail(spool, ".lock") : SQLITE_OK);
 }
 
@@ -129,7 +129,7 @@ close_file(struct spool * spool)
 		sqlite3_finalize(spool->statements[i]);
 		spool->statements[i] = NULL;
 	}
-	if (spool->db != NULL && !place_has(spool->path, &spool->file))
+	if (spool->db != NULL && !spool_file_has(spool->path, &spool->file))
 		sqlite3_db_config(spool->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE,
 		    1, NULL);
 	sqlite3_close(spool->db);
@@ -143,8 +143,8 @@ put_aside(struct spool * spool)
 	int descriptor;
 	int code = lock(spool, &descriptor);
 
-	if (code == SQLITE_OK && place_has(spool->path, &spool->file))
-		place_put_aside(spool->path, spool->why);
+	if (code == SQLITE_OK && spool_file_has(spool->path, &spool->file))
+		spool_file_put_aside(spool->path, spool->why);
 	close_file(spool);
 	if (code == SQLITE_OK)
 		close(descriptor);
@@ -204,7 +204,8 @@ open_with(struct spool * spool, const char * mode)
 	if (sqlite3_db_readonly(spool->db, "main") == 1)
 		return (SQLITE_READONLY);
 	/* SQLite would take it for a new database and delete the WAL. */
-	if (spool->file.st_size == 0 && place_size(spool->path, "-wal") > 0)
+	if (spool->file.st_size == 0 &&
+	    spool_file_size(spool->path, "-wal") > 0)
 		return (SQLITE_CORRUPT);
 	return (execute(spool, mode));
 }
@@ -212,7 +213,7 @@ open_with(struct spool * spool, const char * mode)
 static int
 open_database(struct spool * spool)
 {
-	bool wal = !place_is_remote(spool->path);
+	bool wal = !spool_file_is_remote(spool->path);
 	int code = open_with(spool, wal ? SPOOL_SQL_WAL : SPOOL_SQL_JOURNAL);
 	size_t i;
 
@@ -238,7 +239,7 @@ open_file(struct spool * spool)
 
 	if (code != SQLITE_OK)
 		return (code);
-	if (place_find(spool->path, &spool->file) != 0)
+	if (spool_file_find(spool->path, &spool->file) != 0)
 		code = fail(spool, "");
 	else
 		code = open_database(spool);
@@ -291,8 +292,8 @@ get_ready(struct spool * spool)
 {
 	int code;
 
-	if (spool->db != NULL && place_has(spool->path, &spool->file)) {
-		if (place_size(spool->path, "") == 0)
+	if (spool->db != NULL && spool_file_has(spool->path, &spool->file)) {
+		if (spool_file_size(spool->path, "") == 0)
 			return (settle(spool, SQLITE_CORRUPT));
 		return (SQLITE_OK);
 	}
@@ -496,7 +497,8 @@ perform(struct spool * spool, const struct use * use)
 		if (is_damage(code))
 			put_aside(spool);
 		else if ((code == SQLITE_OK && use->step != write_records) ||
-		    spool->db == NULL || place_has(spool->path, &spool->file))
+		    spool->db == NULL || spool_file_has(spool->path,
+		    &spool->file))
 			break;
 		else {
 			close_file(spool);
@@ -569,7 +571,7 @@ spool_lock(struct spool * spool)
 	    file.st_nlink > 0)
 		return (true);
 	spool_unlock(spool);
-	spool->lease = place_lock(spool->path, ".lease", 0);
+	spool->lease = spool_file_lock(spool->path, ".lease", 0);
 	if (spool->lease == -1 && errno != EWOULDBLOCK &&
 	    log_allowed(&spool->failed, LOG_INTERVAL, &more))
 		log_error("%s.lease: %s", spool->path, strerror(errno));

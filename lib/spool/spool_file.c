@@ -45,7 +45,7 @@ make_file(const char * path)
 }
 
 int
-place_find(const char * path, struct stat * file)
+spool_file_find(const char * path, struct stat * file)
 {
 	int descriptor;
 
@@ -62,7 +62,7 @@ place_find(const char * path, struct stat * file)
 }
 
 bool
-place_has(const char * path, const struct stat * file)
+spool_file_has(const char * path, const struct stat * file)
 {
 	struct stat now;
 
@@ -71,7 +71,7 @@ place_has(const char * path, const struct stat * file)
 }
 
 uint64_t
-place_size(const char * path, const char * suffix)
+spool_file_size(const char * path, const char * suffix)
 {
 	char name[PATH_MAX];
 	struct stat file;
@@ -97,7 +97,7 @@ try_lock(const char * path)
 	}
 	if (flock(descriptor, LOCK_EX | LOCK_NB) != 0)
 		error = errno;
-	else if (fstat(descriptor, &file) == 0 && place_has(path, &file))
+	else if (fstat(descriptor, &file) == 0 && spool_file_has(path, &file))
 		return (descriptor);
 	close(descriptor);
 	errno = error;
@@ -105,7 +105,7 @@ try_lock(const char * path)
 }
 
 int
-place_lock(const char * path, const char * suffix, int64_t deadline)
+spool_file_lock(const char * path, const char * suffix, int64_t deadline)
 {
 	static const struct timespec moment = { .tv_nsec = 1000000 };
 	char name[PATH_MAX];
@@ -119,7 +119,7 @@ place_lock(const char * path, const char * suffix, int64_t deadline)
 }
 
 void
-place_put_aside(const char * path, const char * why)
+spool_file_put_aside(const char * path, const char * why)
 {
 	static const char * const parts[] = { "", "-wal", "-shm", "-journal" };
 	int64_t now = clock_now_ms();
@@ -146,7 +146,7 @@ place_put_aside(const char * path, const char * why)
 }
 
 bool
-place_is_remote(const char * path)
+spool_file_is_remote(const char * path)
 {
 	/* NFS, SMB, CIFS, SMB2, 9p, NCP, AFS, kAFS, */
 	/* Ceph, FUSE, Coda, Lustre, GFS2, OCFS2, GPFS, VirtualBox */

@@ -12,46 +12,46 @@
  */
 
 /**
- * place_find(path, file):
+ * spool_file_find(path, file):
  * Fill ${file} with what is at ${path}; if there is nothing, make an empty
  * file.  Return 0, or -1 with errno.  The caller holds a lock that all have
  * to hold who call this: whoever has a database open in the process that makes
  * it would lose its locks.
  */
-int place_find(const char * path, struct stat * file);
+int spool_file_find(const char * path, struct stat * file);
 
 /**
- * place_has(path, file):
+ * spool_file_has(path, file):
  * Return whether ${file} is still what is at ${path}.
  */
-bool place_has(const char * path, const struct stat * file);
+bool spool_file_has(const char * path, const struct stat * file);
 
 /**
- * place_size(path, suffix):
+ * spool_file_size(path, suffix):
  * Return the size of the file ${path}${suffix}, 0 if there is none.
  */
-uint64_t place_size(const char * path, const char * suffix);
+uint64_t spool_file_size(const char * path, const char * suffix);
 
 /**
- * place_lock(path, suffix, deadline):
+ * spool_file_lock(path, suffix, deadline):
  * Make the file ${path}${suffix}, and its directory, if need be, and lock it,
  * until ${deadline} if another has it.  Return a descriptor, whose end is the
  * end of the lock, or -1 with errno; EWOULDBLOCK means that another has it.
  */
-int place_lock(const char * path, const char * suffix, int64_t deadline);
+int spool_file_lock(const char * path, const char * suffix, int64_t deadline);
 
 /**
- * place_put_aside(path, why):
+ * spool_file_put_aside(path, why):
  * Rename the database and what is beside it to ${path}.damaged-TIME..., and
  * say so and ${why} in the log.  The caller holds the lock.
  */
-void place_put_aside(const char * path, const char * why);
+void spool_file_put_aside(const char * path, const char * why);
 
 /**
- * place_is_remote(path):
+ * spool_file_is_remote(path):
  * Return whether other hosts, or the far side of FUSE, may use the file, so
  * that memory cannot be shared through it.
  */
-bool place_is_remote(const char * path);
+bool spool_file_is_remote(const char * path);
 
 #endif

@@ -200,7 +200,7 @@ stats_open(const char * path)
 	struct stats * stats = alloc_zeroed(1, sizeof(*stats));
 
 	if (path != NULL && *path != '\0') {
-		stats->page = shared_open(path, layout_of(),
+		stats->page = shmfile_open(path, layout_of(),
 		    sizeof(*stats->page));
 		stats->shared = stats->page != NULL;
 		if (!stats->shared)
@@ -221,7 +221,7 @@ stats_free(struct stats * stats)
 	if (stats == NULL)
 		return;
 	if (stats->shared)
-		shared_close(stats->page, sizeof(*stats->page));
+		shmfile_close(stats->page, sizeof(*stats->page));
 	else
 		free(stats->page);
 	free(stats);

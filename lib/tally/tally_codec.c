@@ -113,7 +113,7 @@ put_children(struct buffer * bytes, const struct tally_node * parent)
 }
 
 void
-pack_tally(struct buffer * bytes, const struct tally * tally)
+tally_codec_encode(struct buffer * bytes, const struct tally * tally)
 {
 	size_t start = bytes->length;
 
@@ -339,7 +339,7 @@ get_children(struct reader * reader, struct tally_node * parent,
 }
 
 const char *
-pack_read(struct tally * tally, const void * bytes, size_t length)
+tally_codec_decode(struct tally * tally, const void * bytes, size_t length)
 {
 	struct reader reader = { .tally = tally, .next = bytes };
 	struct reader checksum = { .tally = tally };

@@ -13,20 +13,20 @@
  */
 
 /**
- * pack_tally(bytes, tally):
+ * tally_codec_encode(bytes, tally):
  * Append ${tally} to ${bytes}: its nodes with their values, and when it was
  * reported, but not what was dropped.
  */
-void pack_tally(struct buffer * bytes, const struct tally * tally);
+void tally_codec_encode(struct buffer * bytes, const struct tally * tally);
 
 /**
- * pack_read(tally, bytes, length):
+ * tally_codec_decode(tally, bytes, length):
  * Read a packed tally into ${tally}, which must be empty.  Names are copied.
  * Return NULL, or a static text that says what is wrong with the bytes, and
  * then ${tally} is of no further use.  No bytes, however they came about, do
  * more harm than that.
  */
-const char * pack_read(struct tally * tally, const void * bytes,
+const char * tally_codec_decode(struct tally * tally, const void * bytes,
     size_t length);
 
 #endif

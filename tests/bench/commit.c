@@ -134,7 +134,7 @@ fill_spool(const struct plan * plan, const char * path)
 	int64_t spent = -cpu_time();
 	unsigned int i;
 
-	pack_tally(&bytes, tally);
+	tally_codec_encode(&bytes, tally);
 	record.bytes = bytes.bytes;
 	record.length = bytes.length;
 	for (i = 0; i < plan->tallies; i++)

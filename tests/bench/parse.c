@@ -268,7 +268,7 @@ int
 main(int argc, char ** argv)
 {
 	struct workplace workplace = {
-		.settings.batch.invalid = BATCH_REJECT,
+		.settings.batch.invalid = VALIDATE_REJECT,
 		.settings.batch.limit_depth = 64,
 		.settings.batch.element.limit_name = 4096,
 		.settings.batch.element.any_environment = true,

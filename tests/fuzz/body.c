@@ -77,7 +77,7 @@ wrap(struct buffer * out, struct fuzz * fuzz, enum wrapping wrapping)
 static void
 make_plan(struct plan * plan, struct fuzz * fuzz, enum wrapping * wrapping)
 {
-	struct batch_settings * batch = &plan->settings.batch;
+	struct validate_settings * batch = &plan->settings.batch;
 	unsigned int choices = fuzz_byte(fuzz);
 	unsigned int limits = fuzz_byte(fuzz);
 
@@ -85,7 +85,7 @@ make_plan(struct plan * plan, struct fuzz * fuzz, enum wrapping * wrapping)
 	*wrapping = fuzz_byte(fuzz) % WRAPPING_COUNT;
 	plan->piece = 1 + fuzz_byte(fuzz) % 64;
 	plan->step = choices >> 5;
-	batch->invalid = (choices & 1) != 0 ? BATCH_SKIP : BATCH_REJECT;
+	batch->invalid = (choices & 1) != 0 ? VALIDATE_SKIP : VALIDATE_REJECT;
 	batch->limit_depth = (limits & 1) != 0 ? 7 : 64;
 	batch->element.any_environment = (choices & 2) == 0;
 	batch->element.environment = text_of("production");
@@ -134,7 +134,7 @@ read_body(struct result * result, const struct plan * plan,
 	result->valid = feed(body, bytes, piece, plan->step) &&
 	    body_finish(body, plan->announced);
 	if (result->valid)
-		pack_tally(&result->packed, result->tally);
+		tally_codec_encode(&result->packed, result->tally);
 	arena_reset(scratch);
 }
 
@@ -215,9 +215,9 @@ check_packed(const struct buffer * packed)
 	struct tally * tally = tally_create(arena);
 	struct buffer again = { NULL, 0, 0 };
 
-	must(pack_read(tally, bytes, packed->length) == NULL);
+	must(tally_codec_decode(tally, bytes, packed->length) == NULL);
 	free(bytes);
-	pack_tally(&again, tally);
+	tally_codec_encode(&again, tally);
 	must(again.length == packed->length &&
 	    memcmp(again.bytes, packed->bytes, again.length) == 0);
 	buffer_free(&again);

@@ -162,13 +162,13 @@ check_quantity(const char * text, unsigned int kind)
 	uint64_t number = 0, again = 0;
 	char digits[40];
 
-	if (quantity_parse(text, kind, 3, QUANTITY_MAX, &number) != NULL)
+	if (units_parse(text, kind, 3, UNITS_MAX, &number) != NULL)
 		return;
-	must(number >= 3 && number <= QUANTITY_MAX);
-	snprintf(digits, sizeof(digits), kind == QUANTITY_MODE ?
+	must(number >= 3 && number <= UNITS_MAX);
+	snprintf(digits, sizeof(digits), kind == UNITS_MODE ?
 	    "%" PRIo64 : "%" PRIu64 "%s", number,
-	    kind == QUANTITY_DURATION ? "ms" : "");
-	must(quantity_parse(digits, kind, 0, QUANTITY_MAX, &again) == NULL);
+	    kind == UNITS_DURATION ? "ms" : "");
+	must(units_parse(digits, kind, 0, UNITS_MAX, &again) == NULL);
 	must(again == number);
 }
 

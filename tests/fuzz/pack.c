@@ -21,16 +21,16 @@ encode(struct tally * tally)
 		.retention_day = 7776000, .limit_features = 10,
 		.limit_instances = 10, .limit_series = 10,
 	};
-	struct group_writer writer = { .settings = &settings,
+	struct commands_writer writer = { .settings = &settings,
 	    .id = "0123456789abcdef0123456789ab", .sequence = 1,
 	    .now = 1700000000 };
-	struct calls calls, loaded;
+	struct pipeline calls, loaded;
 	size_t i;
 
 	memset(&calls, 0, sizeof(calls));
 	memset(&loaded, 0, sizeof(loaded));
-	group_encode(&calls, &writer, tally);
-	must(calls_load(&loaded, calls.requests.bytes,
+	commands_encode(&calls, &writer, tally);
+	must(pipeline_load(&loaded, calls.requests.bytes,
 	    calls.requests.length) == NULL);
 	must(loaded.count == calls.count);
 	for (i = 0; i < calls.count; i++) {
@@ -41,8 +41,8 @@ encode(struct tally * tally)
 		must(a->script == SCRIPT_NONE || (a->digest == b->digest &&
 		    a->writer == b->writer));
 	}
-	calls_free(&calls);
-	calls_free(&loaded);
+	pipeline_free(&calls);
+	pipeline_free(&loaded);
 }
 
 static void
@@ -62,8 +62,8 @@ check_tally(struct arena * arena, struct fuzz * fuzz, bool sum)
 		memcpy(bytes, fuzz->bytes, length);
 	for (i = 0; sum && i < CHECKSUM_SIZE; i++)
 		bytes[length++] = (uint8_t)(checksum >> (8 * i));
-	if (pack_read(tally, bytes, length) == NULL) {
-		pack_tally(&again, tally);
+	if (tally_codec_decode(tally, bytes, length) == NULL) {
+		tally_codec_encode(&again, tally);
 		must(again.length == length &&
 		    memcmp(again.bytes, bytes, length) == 0);
 		buffer_free(&again);
@@ -84,28 +84,28 @@ check_calls(const struct fuzz * fuzz)
 	static const char digest[] =
 	    "0123456789012345678901234567890123456789";
 	struct buffer requests = { NULL, 0, 0 };
-	struct calls calls;
+	struct pipeline calls;
 	size_t i, total = 0;
 
 	memset(&calls, 0, sizeof(calls));
-	if (calls_load(&calls, fuzz->bytes, fuzz->length) != NULL)
+	if (pipeline_load(&calls, fuzz->bytes, fuzz->length) != NULL)
 		must(calls.count == 0);
 	for (i = 0; i < calls.count; i++) {
 		const struct call * call = &calls.list[i];
 
 		must(call->offset == total);
 		total += call->length;
-		calls_request(&calls, call, digest, &requests);
+		pipeline_request(&calls, call, digest, &requests);
 		if (call->script == SCRIPT_NONE)
 			continue;
-		must(calls_writer_key(&calls, call).length >=
-		    CALLS_WRITER_LENGTH + CALLS_SLOT_LENGTH);
-		calls_readdress(&calls, call, "0123456789abcdef0123456789ab");
+		must(pipeline_writer_key(&calls, call).length >=
+		    PIPELINE_WRITER_LENGTH + PIPELINE_SLOT_LENGTH);
+		pipeline_readdress(&calls, call, "0123456789abcdef0123456789ab");
 	}
 	must(calls.count == 0 || total == fuzz->length);
 	must(requests.length == total);
 	buffer_free(&requests);
-	calls_free(&calls);
+	pipeline_free(&calls);
 }
 
 int

@@ -165,8 +165,8 @@ service(void)
 	setenv("LIBFCGI_OS_CLOSE_POLL_TIMEOUT", "0", 1);
 	must(FCGX_Init() == 0);
 	memory_file(TOKENS_NUMBER, tokens, sizeof(tokens) - 1);
-	service.callers.tokens = token_store_open("/proc/self/fd/903");
-	service.callers.variable = caller_variable("Authorization");
+	service.callers.tokens = token_file_open("/proc/self/fd/903");
+	service.callers.variable = auth_variable("Authorization");
 	return (&service);
 }
 
@@ -187,26 +187,26 @@ status_of(const char * bytes, size_t length)
  * Let the head arrive as the server does, a piece after the other.  All that
  * was sent has been sent when this returns.
  */
-static enum head_status
-receive_head(struct head ** head, const int pair[2],
+static enum params_status
+receive_head(struct params ** head, const int pair[2],
     const struct buffer * records, size_t piece)
 {
-	enum head_status status = HEAD_WAIT;
+	enum params_status status = PARAMS_WAIT;
 	size_t at = 0, length;
 	unsigned int visits = 0;
 
-	while (at < records->length || status == HEAD_WAIT) {
+	while (at < records->length || status == PARAMS_WAIT) {
 		/* Nobody reads in between once the head is there. */
 		length = records->length - at < piece ||
-		    status != HEAD_WAIT ? records->length - at : piece;
+		    status != PARAMS_WAIT ? records->length - at : piece;
 		must(length == 0 || send(pair[0], records->bytes + at, length,
 		    MSG_DONTWAIT | MSG_NOSIGNAL) == (ssize_t)length);
 		at += length;
 		if (at == records->length)
 			shutdown(pair[0], SHUT_WR);
-		if (status == HEAD_WAIT)
-			status = head_read(head, pair[1], PARAMS_LIMIT);
-		must(head_size(*head) <= HEAD_BOUND);
+		if (status == PARAMS_WAIT)
+			status = params_read(head, pair[1], PARAMS_LIMIT);
+		must(params_size(*head) <= HEAD_BOUND);
 		/* With the end of all, it comes to one. */
 		must(++visits < 2 * records->length + 100);
 	}
@@ -215,10 +215,10 @@ receive_head(struct head ** head, const int pair[2],
 
 /* Return the status that was answered, 0 for none. */
 static int
-serve(int descriptor, struct head * head, bool large, bool * failed)
+serve(int descriptor, struct params * head, bool large, bool * failed)
 {
 	static struct job job;
-	struct exchange * exchange = &job.request.exchange;
+	struct cgi * exchange = &job.request.exchange;
 	bool collected = head != NULL;
 
 	if (job.fcgi == NULL)
@@ -245,8 +245,8 @@ serve(int descriptor, struct head * head, bool large, bool * failed)
 static int
 try_records(const struct buffer * records, size_t piece)
 {
-	struct head * head = NULL;
-	enum head_status status;
+	struct params * head = NULL;
+	enum params_status status;
 	char answer[32768];
 	bool failed = false;
 	int answered = 0;
@@ -255,11 +255,11 @@ try_records(const struct buffer * records, size_t piece)
 
 	must(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) == 0);
 	status = receive_head(&head, pair, records, piece);
-	if (status == HEAD_END) {
+	if (status == PARAMS_END) {
 		close(pair[1]);
-		head_free(head);
+		params_free(head);
 	} else
-		answered = serve(pair[1], head, status == HEAD_LARGE, &failed);
+		answered = serve(pair[1], head, status == PARAMS_LARGE, &failed);
 	count = recv(pair[0], answer, sizeof(answer), MSG_DONTWAIT);
 	if (answered != 0 && !failed)
 		must(count > 0 && status_of(answer, (size_t)count) ==

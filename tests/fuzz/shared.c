@@ -35,14 +35,14 @@ check_shared(const uint8_t * bytes, size_t length)
 	size_t i;
 
 	write_file(path, bytes, length);
-	memory = shared_open(path, 7, SIZE);
+	memory = shmfile_open(path, 7, SIZE);
 	if (memory == NULL) {
 		must(errno == EEXIST);
 		return;
 	}
 	for (i = 0; i < SIZE; i++)
 		memory[i] ^= 0xff;
-	shared_close(memory, SIZE);
+	shmfile_close(memory, SIZE);
 }
 
 /* Any numbers in a file that fits. */

@@ -21,14 +21,14 @@ is_bare(char c)
 static void
 check_percent(const char * text, size_t length)
 {
-	char * out = malloc(QUOTE_PERCENT_ROOM(length) + 1);
-	size_t used = quote_percent(out, text, length);
+	char * out = malloc(ESCAPE_PERCENT_ROOM(length) + 1);
+	size_t used = escape_percent(out, text, length);
 	size_t i;
 
-	must(used <= QUOTE_PERCENT_ROOM(length));
+	must(used <= ESCAPE_PERCENT_ROOM(length));
 	for (i = 0; i < used; i++)
 		must(is_bare(out[i]) || out[i] == '%');
-	must(url_decode(out, used) == (long)length);
+	must(escape_percent_decode(out, used) == (long)length);
 	must(length == 0 || memcmp(out, text, length) == 0);
 	free(out);
 }
@@ -37,7 +37,7 @@ static void
 check_decode(const char * text, size_t length)
 {
 	char * copy = fuzz_exact(text, length);
-	long used = url_decode(copy, length);
+	long used = escape_percent_decode(copy, length);
 
 	must(used >= -1 && used <= (long)length);
 	free(copy);
@@ -46,12 +46,12 @@ check_decode(const char * text, size_t length)
 static void
 check_json(const char * text, size_t length)
 {
-	char * out = malloc(QUOTE_JSON_ROOM(length));
+	char * out = malloc(ESCAPE_JSON_ROOM(length));
 	size_t used, i;
 
 	must(out != NULL);
-	used = quote_json(out, text, length);
-	must(used >= 2 && used <= QUOTE_JSON_ROOM(length));
+	used = escape_json(out, text, length);
+	must(used >= 2 && used <= ESCAPE_JSON_ROOM(length));
 	must(out[0] == '"' && out[used - 1] == '"');
 	for (i = 1; i < used - 1; i++) {
 		must((uint8_t)out[i] >= 0x20);
@@ -66,12 +66,12 @@ check_json(const char * text, size_t length)
 static void
 check_json_ascii(const char * text, size_t length)
 {
-	char * out = malloc(QUOTE_JSON_ROOM(length));
+	char * out = malloc(ESCAPE_JSON_ROOM(length));
 	size_t used, i;
 
 	must(out != NULL);
-	used = quote_json_ascii(out, text, length);
-	must(used >= 2 && used <= QUOTE_JSON_ROOM(length));
+	used = escape_json_ascii(out, text, length);
+	must(used >= 2 && used <= ESCAPE_JSON_ROOM(length));
 	must(out[0] == '"' && out[used - 1] == '"');
 	for (i = 1; i < used - 1; i++) {
 		must(out[i] >= 0x20 && out[i] < 0x7f && out[i] != '"');
@@ -98,7 +98,7 @@ static void
 check_url(const char * text)
 {
 	struct redis_address redis = { .tls = false };
-	const char * why = url_parse_redis(text, &redis);
+	const char * why = redis_url_parse(text, &redis);
 
 	if (why == NULL) {
 		must((redis.unix_path == NULL) != (redis.host == NULL));

@@ -57,7 +57,7 @@ are_tokens(const char * text)
 }
 
 static void
-check_line(struct token_store * store, const char * line, size_t length,
+check_line(struct token_file * store, const char * line, size_t length,
     bool all)
 {
 	char * token = fuzz_exact(line, length);
@@ -66,7 +66,7 @@ check_line(struct token_store * store, const char * line, size_t length,
 	size_t size;
 
 	memset(&grant, 0, sizeof(grant));
-	if (token_check(store, token, length, &grant) == TOKEN_GRANTED) {
+	if (token_file_check(store, token, length, &grant) == TOKEN_GRANTED) {
 		must(grant.environment_length <= TOKEN_ENVIRONMENT_MAX);
 		must(strlen(grant.environment) == grant.environment_length);
 		must(grant.any_environment ==
@@ -84,22 +84,22 @@ LLVMFuzzerTestOneInput(const uint8_t * bytes, size_t length)
 {
 	char * text = fuzz_copy(bytes, length);
 	bool all = strlen(text) == length && are_tokens(text);
-	struct token_store * store;
+	struct token_file * store;
 	struct token_grant grant;
 	const char * line;
 	size_t size;
 
 	must(digest_init() == 0);
 	memory_file(FILE_NUMBER, text, length);
-	store = token_store_open(PATH_OF_FILE);
+	store = token_file_open(PATH_OF_FILE);
 	for (line = text; *line != '\0'; line += size + (line[size] == '\n')) {
 		size = strcspn(line, "\n");
 		check_line(store, line, size, all);
 	}
-	must(token_check(store, "", 0, &grant) != TOKEN_GRANTED);
-	must(token_check(store, "*:*", 3, &grant) != TOKEN_GRANTED);
-	token_store_reload(store);
-	token_store_free(store);
+	must(token_file_check(store, "", 0, &grant) != TOKEN_GRANTED);
+	must(token_file_check(store, "*:*", 3, &grant) != TOKEN_GRANTED);
+	token_file_reload(store);
+	token_file_free(store);
 	free(text);
 	return (0);
 }

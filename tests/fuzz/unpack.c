@@ -26,11 +26,11 @@ keep(void * context, const void * bytes, size_t length)
 
 /* Return what is wrong, or NULL, with what came out in ${out}. */
 static const char *
-unpack_all(struct arena * arena, enum unpack_format format,
+unpack_all(struct arena * arena, enum decompress_format format,
     const uint8_t * bytes, size_t length, size_t piece, struct buffer * out,
     bool * complete)
 {
-	struct unpack * unpack = unpack_create(arena, format);
+	struct decompress * unpack = decompress_create(arena, format);
 	const char * why = NULL;
 	size_t at, size;
 
@@ -39,19 +39,19 @@ unpack_all(struct arena * arena, enum unpack_format format,
 
 		size = length - at < piece ? length - at : piece;
 		copy = fuzz_exact(bytes + at, size);
-		why = unpack_feed(unpack, copy, size, keep, out);
+		why = decompress_feed(unpack, copy, size, keep, out);
 		free(copy);
-		must(unpack_position(unpack) <= at + size);
+		must(decompress_position(unpack) <= at + size);
 		if (out->length >= OUT_MAX)
 			break;
 	}
-	*complete = why == NULL && unpack_complete(unpack);
+	*complete = why == NULL && decompress_complete(unpack);
 	arena_reset(arena);
 	return (why);
 }
 
 static void
-try_both(struct arena * arena, enum unpack_format format,
+try_both(struct arena * arena, enum decompress_format format,
     const uint8_t * bytes, size_t length, size_t piece,
     const struct fuzz * wanted)
 {
@@ -102,9 +102,9 @@ try_own(struct arena * arena, const struct fuzz * fuzz, unsigned int choices,
 	zlib.next_out = out;
 	zlib.avail_out = (unsigned int)room;
 	must(deflate(&zlib, Z_FINISH) == Z_STREAM_END);
-	try_both(arena, which == 0 ? UNPACK_GZIP : UNPACK_DEFLATE, out,
+	try_both(arena, which == 0 ? DECOMPRESS_GZIP : DECOMPRESS_DEFLATE, out,
 	    zlib.total_out, piece, fuzz);
-	try_both(arena, which == 0 ? UNPACK_GZIP : UNPACK_DEFLATE, out,
+	try_both(arena, which == 0 ? DECOMPRESS_GZIP : DECOMPRESS_DEFLATE, out,
 	    zlib.total_out - 1, piece, NULL);
 	deflateEnd(&zlib);
 	free(out);
@@ -123,7 +123,7 @@ LLVMFuzzerTestOneInput(const uint8_t * bytes, size_t length)
 	if ((choices & 1) != 0)
 		try_own(arena, &fuzz, choices, piece);
 	else
-		try_both(arena, (choices & 2) != 0 ? UNPACK_GZIP :
-		    UNPACK_DEFLATE, fuzz.bytes, fuzz.length, piece, NULL);
+		try_both(arena, (choices & 2) != 0 ? DECOMPRESS_GZIP :
+		    DECOMPRESS_DEFLATE, fuzz.bytes, fuzz.length, piece, NULL);
 	return (0);
 }

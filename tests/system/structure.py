@@ -20,8 +20,21 @@ OWNERS = {
     r"seccomp\.h": r"lib/sandbox/sandbox\.c",
 }
 
-# Files of lib/ that have their contracts in another file's header.
-PARTS = {"registration": "element", "impact": "element", "metric": "element"}
+# The rooms of lib/, and which others each may use; fcgi/ may use all.
+ROOMS = {
+    "lib/base": set(),
+    "lib/json": {"lib/base"},
+    "lib/tally": {"lib/base"},
+    "lib/spool": {"lib/base"},
+    "lib/sandbox": {"lib/base"},
+    "lib/stats": {"lib/base", "lib/spool", "lib/tally"},
+    "lib/body": {"lib/base", "lib/json", "lib/tally"},
+    "lib/redis": {"lib/base", "lib/stats", "lib/tally"},
+    "lib/auth": {"lib/base", "lib/redis", "lib/stats"},
+    "lib/commit": {"lib/base", "lib/redis", "lib/spool", "lib/stats",
+                   "lib/tally"},
+    "lib/config": {"lib/base", "lib/json", "lib/redis"},
+}
 
 
 def read(name):
@@ -58,6 +71,38 @@ def includes():
         check(not wrong, f"{name} includes what it may", *wrong)
 
 
+def arrows():
+    """{file: the files of the tree that it includes}"""
+    return {name: re.findall(r'^#include "((?:lib|fcgi)/[^"]*[^a]\.h)"',
+                             read(name), flags=re.M)
+            for name in sources("lib", "fcgi")}
+
+
+def rooms():
+    """A room uses only those below it, and no header includes itself."""
+    for name, headers in arrows().items():
+        room = os.path.dirname(name)
+        allowed = ROOMS.get(room, set(ROOMS) | {"fcgi"}) | {room}
+        wrong = [header for header in headers
+                 if os.path.dirname(header) not in allowed]
+        check(not wrong, f"{name} uses what its room may", *wrong)
+    for room in ROOMS:
+        below, seen = set(ROOMS[room]), set()
+        while below - seen:
+            one = (below - seen).pop()
+            seen.add(one)
+            below |= ROOMS[one]
+        check(room not in below, f"{room} is below nothing that it uses")
+    reached = {name: set(headers) for name, headers in arrows().items()
+               if name.endswith(".h")}
+    for _ in reached:
+        for name, headers in reached.items():
+            for header in list(headers):
+                headers |= reached.get(header, set())
+    circles = [name for name, headers in reached.items() if name in headers]
+    equal(circles, [], "no header includes itself by way of others")
+
+
 def prefixes():
     """x.h declares x_* and nothing else, and what it declares is in x.c."""
     for name in sources("lib", "fcgi"):
@@ -67,12 +112,8 @@ def prefixes():
         functions = re.findall(r"^(?!#|\s|static|typedef)[^=\n{]*?\b(\w+)\(",
                                re.sub(r"__attribute__\(\(.*?\)\)\)?", "",
                                       code(name)), flags=re.M)
-        allowed = [module, *(part for part, whole in PARTS.items()
-                             if whole == module),
-                   *(["token_store"] if module == "token" else []),
-                   *(["workspace"] if module == "request" else [])]
-        wrong = [function for function in functions if not any(
-            function.startswith(prefix + "_") for prefix in allowed)]
+        wrong = [function for function in functions
+                 if not function.startswith(module + "_")]
         check(not wrong, f"{name} declares only {module}_*", *wrong)
 
 
@@ -115,11 +156,11 @@ def the_map():
 def sizes():
     for name in sources("lib", "fcgi"):
         lines = read(name).splitlines()
-        check(len(lines) <= 600, f"{name} is no longer than 600 lines",
-              len(lines))
+        if len(lines) > 900:
+            print(f"# {name} has {len(lines)} lines: can it be divided?")
         long = [number + 1 for number, line in enumerate(lines)
                 if len(line.expandtabs(8)) > 80]
         check(not long, f"{name} has no line over 80 columns", long)
 
 
-run([includes, prefixes, no_exit, headers, the_map, sizes])
+run([includes, rooms, prefixes, no_exit, headers, the_map, sizes])

@@ -558,11 +558,11 @@ static void
 set_option(struct options * options, int option, const char * value)
 {
 	struct body_settings * settings = &options->settings;
-	struct batch_settings * batch = &settings->batch;
+	struct validate_settings * batch = &settings->batch;
 
 	switch (option) {
 	case 's':
-		batch->invalid = BATCH_SKIP;
+		batch->invalid = VALIDATE_SKIP;
 		break;
 	case 'e':
 		batch->element.any_environment = false;
@@ -634,7 +634,7 @@ read_options(struct options * options, int argc, char ** argv)
 static const struct options defaults = {
 	.settings = {
 		.batch = {
-			.invalid = BATCH_REJECT,
+			.invalid = VALIDATE_REJECT,
 			.limit_depth = 64,
 			.element = {
 				.limit_name = 4 * 1024,

@@ -75,7 +75,7 @@ test_routes(void)
 		{ "/flagsinternal-backstage/health", NULL, NULL, "/flags",
 		  ROUTE_NONE },
 	};
-	struct exchange exchange = { .fcgi = NULL };
+	struct cgi exchange = { .fcgi = NULL };
 	size_t i;
 
 	for (i = 0; i < COUNT_OF(rows); i++) {
@@ -94,7 +94,7 @@ test_routes(void)
 /* Answers */
 
 /* What has been written to standard output. */
-struct answer {
+struct response {
 	char text[16384];
 	size_t length;
 	const char * body;		/* After the head's empty line. */
@@ -118,7 +118,7 @@ catch_output(void)
 }
 
 static void
-caught_output(struct answer * answer)
+caught_output(struct response * answer)
 {
 	ssize_t length = pread(STDOUT_FILENO, answer->text,
 	    sizeof(answer->text) - 1, 0);
@@ -134,7 +134,7 @@ caught_output(struct answer * answer)
 }
 
 static bool
-has_header(const struct answer * answer, const char * line)
+has_header(const struct response * answer, const char * line)
 {
 	char wanted[200];
 	const char * found;
@@ -149,33 +149,33 @@ static void
 test_answers(void)
 {
 	static const struct {
-		enum answer_kind kind;
+		enum response_kind kind;
 		int status;
 		const char * start;
 		const char * header;
 	} rows[] = {
-		{ ANSWER_ACCEPTED, 202, "Status: 202 Accepted\r\n",
+		{ RESPONSE_ACCEPTED, 202, "Status: 202 Accepted\r\n",
 		  "Content-Type: application/json" },
-		{ ANSWER_INVALID, 400, "Status: 400 Bad Request\r\n",
+		{ RESPONSE_INVALID, 400, "Status: 400 Bad Request\r\n",
 		  "Content-Type: application/problem+json" },
-		{ ANSWER_NO_ACCESS, 403, "Status: 403 Forbidden\r\n",
+		{ RESPONSE_NO_ACCESS, 403, "Status: 403 Forbidden\r\n",
 		  "Cache-Control: no-store" },
-		{ ANSWER_NOT_FOUND, 404, "Status: 404 Not Found\r\n",
+		{ RESPONSE_NOT_FOUND, 404, "Status: 404 Not Found\r\n",
 		  "Content-Type: application/problem+json" },
-		{ ANSWER_WRONG_METHOD, 405,
+		{ RESPONSE_WRONG_METHOD, 405,
 		  "Status: 405 Method Not Allowed\r\n", "Allow: POST" },
-		{ ANSWER_READ_ONLY, 405,
+		{ RESPONSE_READ_ONLY, 405,
 		  "Status: 405 Method Not Allowed\r\n", "Allow: GET, HEAD" },
-		{ ANSWER_TOO_LARGE, 413, "Status: 413 Content Too Large\r\n",
+		{ RESPONSE_TOO_LARGE, 413, "Status: 413 Content Too Large\r\n",
 		  "Content-Type: application/problem+json" },
-		{ ANSWER_WRONG_TYPE, 415,
+		{ RESPONSE_WRONG_TYPE, 415,
 		  "Status: 415 Unsupported Media Type\r\n",
 		  "Content-Type: application/problem+json" },
-		{ ANSWER_UNAVAILABLE, 503,
+		{ RESPONSE_UNAVAILABLE, 503,
 		  "Status: 503 Service Unavailable\r\n", "Retry-After: 10" },
 	};
-	struct exchange exchange = { .fcgi = NULL };
-	struct answer answer;
+	struct cgi exchange = { .fcgi = NULL };
+	struct response answer;
 	char header[64];
 	size_t i;
 
@@ -184,7 +184,7 @@ test_answers(void)
 
 		set("REQUEST_METHOD", method);
 		catch_output();
-		answer_send(&exchange, rows[i / 2].kind, "detail");
+		response_send(&exchange, rows[i / 2].kind, "detail");
 		caught_output(&answer);
 		is_integer(exchange.status, rows[i / 2].status, "the status is told");
 		ok(strncmp(answer.text, rows[i / 2].start,
@@ -209,21 +209,21 @@ test_answers(void)
 static void
 test_fault(void)
 {
-	struct exchange exchange = { .fcgi = NULL };
+	struct cgi exchange = { .fcgi = NULL };
 	struct fault fault = { .code = FAULT_NONE };
-	struct answer answer;
+	struct response answer;
 
 	set("REQUEST_METHOD", "POST");
 	fault_set(&fault, FAULT_INVALID, 7, "/metrics", "wrong");
 	catch_output();
-	answer_fault(&exchange, &fault);
+	response_fault(&exchange, &fault);
 	caught_output(&answer);
 	is_integer(exchange.status, 400, "the status of a fault is told");
 	ok(strstr(answer.body, "\"pointer\":\"/metrics\",\"offset\":7,") !=
 	    NULL, "with its place, got %s", answer.body);
 	fault.code = FAULT_TOO_LARGE;
 	catch_output();
-	answer_fault(&exchange, &fault);
+	response_fault(&exchange, &fault);
 	caught_output(&answer);
 	is_integer(exchange.status, 413, "that of a body that is too large too");
 }
@@ -240,9 +240,9 @@ look(void * context, struct backstage_state * state)
 /* Ask as from the same host; return whether there was an answer. */
 static bool
 ask(const struct backstage * backstage, enum route route,
-    const char * method, struct answer * answer)
+    const char * method, struct response * answer)
 {
-	struct exchange exchange = { .fcgi = NULL };
+	struct cgi exchange = { .fcgi = NULL };
 	bool served;
 
 	set("REQUEST_METHOD", method);
@@ -355,7 +355,7 @@ test_access(void)
 	struct backstage_state state = { .redis_down = false };
 	struct backstage backstage = { .version = "1", .look = look,
 	    .context = &state };
-	struct answer answer;
+	struct response answer;
 	enum route route;
 	size_t i;
 
@@ -391,7 +391,7 @@ test_methods(void)
 	struct backstage_state state = { .redis_down = false };
 	struct backstage backstage = { .version = "1", .look = look,
 	    .context = &state };
-	struct answer answer, head;
+	struct response answer, head;
 	const enum route routes[] = {
 		ROUTE_HEALTH, ROUTE_READY, ROUTE_METRICS,
 	};
@@ -425,7 +425,7 @@ test_health(void)
 	    .spool = BACKSTAGE_SPOOL_FAILED };
 	struct backstage backstage = { .version = "1", .look = look,
 	    .context = &state };
-	struct answer answer;
+	struct response answer;
 
 	visit_from("127.0.0.1");
 	ask(&backstage, ROUTE_HEALTH, "GET", &answer);
@@ -471,7 +471,7 @@ test_ready(void)
 	struct backstage_state state = { .redis_down = false };
 	struct backstage backstage = { .version = "1", .look = look,
 	    .context = &state };
-	struct answer answer;
+	struct response answer;
 	size_t i;
 
 	visit_from("127.0.0.1");
@@ -491,7 +491,7 @@ test_ready(void)
 
 /* Return whether the body has this line, and not as the end of another. */
 static bool
-has_line(const struct answer * answer, const char * line)
+has_line(const struct response * answer, const char * line)
 {
 	char wanted[200];
 
@@ -501,7 +501,7 @@ has_line(const struct answer * answer, const char * line)
 
 /* The number after a text, or -1. */
 static double
-number_after(const struct answer * answer, const char * text)
+number_after(const struct response * answer, const char * text)
 {
 	const char * found = strstr(answer->body, text);
 
@@ -534,7 +534,7 @@ test_metrics(void)
 	struct backstage_state state = { .spool = BACKSTAGE_SPOOL_FULL };
 	struct backstage backstage = { .version = "1.2\"\\\n", .look = look,
 	    .context = &state, .stats = stats_open(NULL) };
-	struct answer answer;
+	struct response answer;
 	double age;
 	size_t i;
 
@@ -570,7 +570,7 @@ test_metrics_without(void)
 	struct backstage_state state = { .redis_down = false };
 	struct backstage backstage = { .version = "1.2.3", .look = look,
 	    .context = &state };
-	struct answer answer;
+	struct response answer;
 	size_t i;
 
 	visit_from("127.0.0.1");

@@ -19,25 +19,25 @@ digest_of(unsigned char digest[DIGEST_SIZE], unsigned int number)
 }
 
 static int64_t
-find(struct cache * cache, unsigned int number)
+find(struct digest_cache * cache, unsigned int number)
 {
 	unsigned char digest[DIGEST_SIZE];
 
-	return (cache_find(cache, digest_of(digest, number)));
+	return (digest_cache_find(cache, digest_of(digest, number)));
 }
 
 static void
-put(struct cache * cache, unsigned int number, int64_t when)
+put(struct digest_cache * cache, unsigned int number, int64_t when)
 {
 	unsigned char digest[DIGEST_SIZE];
 
-	cache_put(cache, digest_of(digest, number), when);
+	digest_cache_put(cache, digest_of(digest, number), when);
 }
 
 static void
 test_one(const char * name)
 {
-	struct cache * cache = cache_open(name, SIZE);
+	struct digest_cache * cache = digest_cache_open(name, SIZE);
 	unsigned char digest[DIGEST_SIZE];
 
 	is_integer(find(cache, 1), 0, "it is empty at first");
@@ -48,19 +48,19 @@ test_one(const char * name)
 	is_integer(find(cache, 1), 2000, "a later time");
 	digest_of(digest, 1);
 	digest[DIGEST_SIZE - 1] ^= 1;
-	is_integer(cache_find(cache, digest), 0, "every bit counts");
-	cache_remove(cache, digest);
+	is_integer(digest_cache_find(cache, digest), 0, "every bit counts");
+	digest_cache_remove(cache, digest);
 	is_integer(find(cache, 1), 2000, "another is removed");
-	cache_remove(cache, digest_of(digest, 1));
+	digest_cache_remove(cache, digest_of(digest, 1));
 	is_integer(find(cache, 1), 0, "it is removed");
-	cache_close(cache);
+	digest_cache_close(cache);
 }
 
 /* The newest stay, however many come. */
 static void
 test_full(void)
 {
-	struct cache * cache = cache_open(NULL, SIZE);
+	struct digest_cache * cache = digest_cache_open(NULL, SIZE);
 	unsigned int number, found = 0, recent = 0;
 
 	for (number = 0; number < 10000; number++)
@@ -77,32 +77,32 @@ test_full(void)
 			break;
 	put(cache, number, 20000);
 	is_integer(find(cache, number), 20000, "what is there keeps its room");
-	cache_close(cache);
+	digest_cache_close(cache);
 }
 
 /* It outlives the process, and others see it at once. */
 static void
 test_shared(void)
 {
-	struct cache * cache = cache_open(path, SIZE);
-	struct cache * other = cache_open(path, SIZE);
+	struct digest_cache * cache = digest_cache_open(path, SIZE);
+	struct digest_cache * other = digest_cache_open(path, SIZE);
 
 	put(cache, 7, 70);
 	is_integer(find(other, 7), 70, "what one has put in");
-	cache_close(cache);
-	cache_close(other);
-	cache = cache_open(path, SIZE);
+	digest_cache_close(cache);
+	digest_cache_close(other);
+	cache = digest_cache_open(path, SIZE);
 	is_integer(find(cache, 7), 70, "is still there later");
-	cache_close(cache);
+	digest_cache_close(cache);
 	temporary_write(path, "precious", 8);
-	cache = cache_open(path, SIZE);
+	cache = digest_cache_open(path, SIZE);
 	put(cache, 8, 80);
 	is_integer(find(cache, 8), 80, "without the file it works all the "
 	    "same");
-	cache_close(cache);
+	digest_cache_close(cache);
 }
 
-static struct cache * busy;
+static struct digest_cache * busy;
 static _Atomic int wrong;
 
 /* Digest n has times that are n modulo 100: parts never mix. */
@@ -121,7 +121,7 @@ stir(void * context)
 		if (when != 0 && when % 100 != (int64_t)number)
 			wrong++;
 		if (i % 5 == 0)
-			cache_remove(busy, digest_of(digest, number));
+			digest_cache_remove(busy, digest_of(digest, number));
 		else
 			put(busy, number, 100 * (int64_t)(i + 1) + number);
 	}
@@ -135,14 +135,14 @@ test_threads(void)
 	pthread_t threads[4];
 	int i;
 
-	busy = cache_open(NULL, 8);
+	busy = digest_cache_open(NULL, 8);
 	for (i = 0; i < 4; i++)
 		pthread_create(&threads[i], NULL, stir, &seeds[i]);
 	for (i = 0; i < 4; i++)
 		pthread_join(threads[i], NULL);
 	/* Two who meet may give one the time of the other: see cache.c. */
 	ok(wrong < 80000 / 100, "times stay with their digests: %d", wrong);
-	cache_close(busy);
+	digest_cache_close(busy);
 }
 
 int
@@ -159,6 +159,6 @@ main(void)
 	test_full();
 	test_shared();
 	test_threads();
-	cache_close(NULL);
+	digest_cache_close(NULL);
 	return (tap_done());
 }

@@ -9,22 +9,22 @@ static const char digest[] = "da39a3ee5e6b4b0d3255bfef95601890afd80709";
 
 /* A call of a script, and a plain command. */
 static void
-build(struct calls * calls, unsigned int slot)
+build(struct pipeline * calls, unsigned int slot)
 {
 	struct buffer tag = { NULL, 0, 0 };
 
 	buffer_append(&tag, "p:{e:a}", 7);
-	calls_begin(calls);
-	calls_add_identity(calls, &tag, writer, slot, 7);
-	calls_add_key(calls, &tag, ":seen", "", 0);
-	calls_add_text(calls, "text");
-	calls_add_name(calls, "variant:", "a b\0c", 5);
-	calls_end(calls, SCRIPT_APPLY, NULL);
-	calls_begin(calls);
-	calls_add_text(calls, "ZADD");
-	calls_add_text(calls, "p:apps");
-	calls_add_integer(calls, -1);
-	calls_end(calls, SCRIPT_NONE, NULL);
+	pipeline_begin(calls);
+	pipeline_add_identity(calls, &tag, writer, slot, 7);
+	pipeline_add_key(calls, &tag, ":seen", "", 0);
+	pipeline_add_text(calls, "text");
+	pipeline_add_name(calls, "variant:", "a b\0c", 5);
+	pipeline_end(calls, SCRIPT_APPLY, NULL);
+	pipeline_begin(calls);
+	pipeline_add_text(calls, "ZADD");
+	pipeline_add_text(calls, "p:apps");
+	pipeline_add_integer(calls, -1);
+	pipeline_end(calls, SCRIPT_NONE, NULL);
 	buffer_free(&tag);
 }
 
@@ -39,35 +39,35 @@ test_requests(void)
 	    "$12\r\np:{e:a}:seen\r\n$1\r\n7\r\n$4\r\ntext\r\n"
 	    "$17\r\nvariant:a%20b%00c\r\n"
 	    "*3\r\n$4\r\nZADD\r\n$6\r\np:apps\r\n$2\r\n-1\r\n";
-	struct calls calls = { .count = 0 };
+	struct pipeline calls = { .count = 0 };
 	struct buffer requests = { NULL, 0, 0 };
 	struct text key;
 
 	build(&calls, 0xff);
 	is_integer(calls.count, 2, "there are two calls");
-	calls_request(&calls, &calls.list[0], digest, &requests);
-	calls_request(&calls, &calls.list[1], NULL, &requests);
+	pipeline_request(&calls, &calls.list[0], digest, &requests);
+	pipeline_request(&calls, &calls.list[1], NULL, &requests);
 	is_bytes(requests.bytes, requests.length, wanted,
 	    sizeof(wanted) - 1, "they are what Redis is sent");
-	key = calls_writer_key(&calls, &calls.list[0]);
+	key = pipeline_writer_key(&calls, &calls.list[0]);
 	is_bytes(key.bytes, key.length,
 	    "p:{e:a}:writer:0123456789abcdef0123456789ab00ff", 47,
 	    "the key of the writer is found");
 	buffer_free(&requests);
-	calls_free(&calls);
+	pipeline_free(&calls);
 }
 
 static void
 test_load(void)
 {
-	struct calls calls = { .count = 0 };
-	struct calls loaded = { .count = 0 };
+	struct pipeline calls = { .count = 0 };
+	struct pipeline loaded = { .count = 0 };
 	struct text key;
 	size_t i, wrong = 0;
 
 	build(&calls, 1);
 	build(&calls, 2);
-	ok(calls_load(&loaded, calls.requests.bytes,
+	ok(pipeline_load(&loaded, calls.requests.bytes,
 	    calls.requests.length) == NULL, "calls can be loaded");
 	is_integer(loaded.count, 4, "all of them");
 	for (i = 0; i < loaded.count; i++)
@@ -78,27 +78,27 @@ test_load(void)
 		    loaded.list[i].writer != calls.list[i].writer ||
 		    loaded.list[i].settled;
 	is_integer(wrong, 0, "they are as they were");
-	calls_readdress(&loaded, &loaded.list[2], other);
-	key = calls_writer_key(&loaded, &loaded.list[2]);
+	pipeline_readdress(&loaded, &loaded.list[2], other);
+	key = pipeline_writer_key(&loaded, &loaded.list[2]);
 	is_bytes(key.bytes, key.length,
 	    "p:{e:a}:writer:ffffffffffffffffffffffffffff0002", 47,
 	    "another writer keeps the slot");
-	key = calls_writer_key(&loaded, &loaded.list[0]);
+	key = pipeline_writer_key(&loaded, &loaded.list[0]);
 	is_bytes(key.bytes, key.length,
 	    "p:{e:a}:writer:0123456789abcdef0123456789ab0001", 47,
 	    "and the other calls are as they were");
-	ok(calls_load(&loaded, "", 0) == NULL && loaded.count == 0,
+	ok(pipeline_load(&loaded, "", 0) == NULL && loaded.count == 0,
 	    "no bytes are no calls");
-	calls_free(&calls);
-	calls_free(&loaded);
+	pipeline_free(&calls);
+	pipeline_free(&loaded);
 }
 
 /* Bytes that are not calls are refused, and do no harm. */
 static void
 test_damage(void)
 {
-	struct calls calls = { .count = 0 };
-	struct calls loaded = { .count = 0 };
+	struct pipeline calls = { .count = 0 };
+	struct pipeline loaded = { .count = 0 };
 	size_t first, i, wrong = 0;
 	int round;
 
@@ -107,7 +107,7 @@ test_damage(void)
 	first = calls.list[0].length;
 	for (i = 1; i < calls.requests.length; i++) {
 		char * cut = tap_copy(calls.requests.bytes, i);
-		bool fine = calls_load(&loaded, cut, i) == NULL;
+		bool fine = pipeline_load(&loaded, cut, i) == NULL;
 
 		wrong += fine != (i == first);
 		wrong += !fine && loaded.count != 0;
@@ -123,16 +123,16 @@ test_damage(void)
 		for (i = 0; i < changes; i++)
 			bytes[(size_t)random() % calls.requests.length] =
 			    "*$0129\r\nx"[random() % 9];
-		if (calls_load(&loaded, bytes, calls.requests.length) == NULL)
+		if (pipeline_load(&loaded, bytes, calls.requests.length) == NULL)
 			for (i = 0; i < loaded.count; i++)
 				if (loaded.list[i].script != SCRIPT_NONE)
-					calls_readdress(&loaded,
+					pipeline_readdress(&loaded,
 					    &loaded.list[i], other);
 		free(bytes);
 	}
 	ok(true, "20,000 damaged ones do no harm");
-	calls_free(&calls);
-	calls_free(&loaded);
+	pipeline_free(&calls);
+	pipeline_free(&loaded);
 }
 
 int

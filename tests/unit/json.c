@@ -1014,7 +1014,7 @@ test_mutations(void)
  * With a cursor: members of which the handler need not be told, whatever the
  * pieces.  The places of what it is told of stay the same.
  */
-static const struct schema_rule cursor_rules[] = {
+static const struct json_rule cursor_rules[] = {
 	{ .name = { "a", 1 }, .quiet = JSON_NULL | JSON_STRING },
 	{ .name = { "four", 4 }, .quiet = JSON_NUMBER },
 	{ .name = { "member-of-16-byt", 16 }, .quiet = JSON_BOOLEAN },

@@ -71,7 +71,7 @@ static const char *
 read_copy(struct tally * tally, const void * bytes, size_t length)
 {
 	char * copy = tap_copy(bytes, length);
-	const char * why = pack_read(tally, copy, length);
+	const char * why = tally_codec_decode(tally, copy, length);
 
 	memset(copy, '!', length);
 	free(copy);
@@ -99,7 +99,7 @@ packs_to(const struct tally * tally, const void * bytes, size_t length)
 	struct buffer again = { NULL, 0, 0 };
 	bool same;
 
-	pack_tally(&again, tally);
+	tally_codec_encode(&again, tally);
 	same = again.length == length &&
 	    memcmp(again.bytes, bytes, length) == 0;
 	buffer_free(&again);
@@ -235,7 +235,7 @@ round_trip(struct arena * arena, struct tally * tally)
 	struct buffer bytes = { NULL, 0, 0 };
 	const char * why;
 
-	pack_tally(&bytes, tally);
+	tally_codec_encode(&bytes, tally);
 	why = read_copy(read, bytes.bytes, bytes.length);
 	if (why == NULL && !packs_to(read, bytes.bytes, bytes.length))
 		why = "other bytes when it is packed again";
@@ -477,7 +477,7 @@ test_made(struct arena * arena)
 	is_text(round_trip(arena, tally), NULL, "and one with a time");
 	make_all(tally);
 	is_text(round_trip(arena, tally), NULL, "a tally of every kind");
-	pack_tally(&bytes, tally);
+	tally_codec_encode(&bytes, tally);
 	is_text(read_copy(read, bytes.bytes, bytes.length), NULL, "read");
 	/* f's yes and no, two variants, an instance, three series, two
 	 * bounds, a token. */
@@ -496,7 +496,7 @@ test_append(struct arena * arena)
 
 	make_all(tally);
 	buffer_append(&bytes, "before", 6);
-	pack_tally(&bytes, tally);
+	tally_codec_encode(&bytes, tally);
 	is_bytes(bytes.bytes, 6, "before", 6, "what was there is left");
 	ok(packs_to(tally, bytes.bytes + 6, bytes.length - 6),
 	    "what follows it is the same as alone");
@@ -710,7 +710,7 @@ test_merge(struct arena * arena)
 			struct tally * read = tally_create(arena);
 
 			buffer_clear(&bytes);
-			pack_tally(&bytes, tally);
+			tally_codec_encode(&bytes, tally);
 			why = read_copy(read, bytes.bytes, bytes.length);
 			wrong += !tally_may_merge(reads, read);
 			tally_merge(originals, tally);
@@ -954,7 +954,7 @@ test_versions(struct arena * arena)
 	unsigned int version, wrong = 0;
 	const char * why;
 
-	pack_tally(&bytes, tally_create(arena));
+	tally_codec_encode(&bytes, tally_create(arena));
 	is_integer(bytes.bytes[0], 1, "our version");
 	for (version = 0; version < 256; version++) {
 		bytes.length -= CHECKSUM_SIZE;
@@ -983,8 +983,8 @@ test_truncated(struct arena * arena)
 	size_t i;
 
 	make_all(tally);
-	pack_tally(&bytes, tally);
-	is_text(pack_read(tally_create(arena), NULL, 0),
+	tally_codec_encode(&bytes, tally);
+	is_text(tally_codec_decode(tally_create(arena), NULL, 0),
 	    "a packed tally that is cut short", "nothing");
 	for (i = 0; i < bytes.length; i++)
 		plain += read_copy(tally_create(arena), bytes.bytes, i) !=
@@ -1010,7 +1010,7 @@ test_changed(struct arena * arena)
 	size_t i;
 
 	make_all(tally);
-	pack_tally(&bytes, tally);
+	tally_codec_encode(&bytes, tally);
 	for (i = 0; i < bytes.length; i++) {
 		for (change = 1; change < 256; change++) {
 			bytes.bytes[i] = (char)(bytes.bytes[i] ^ (int)change);
@@ -1118,7 +1118,7 @@ test_mutations(struct arena * arena)
 		if (i % 100 == 0) {
 			buffer_clear(&original);
 			make_all(tally);
-			pack_tally(&original, i % 200 == 0 ? tally :
+			tally_codec_encode(&original, i % 200 == 0 ? tally :
 			    random_tally(arena, EXTREME));
 			tally = tally_create(arena);
 			used = arena_used(arena);

@@ -87,10 +87,10 @@ static void
 test_room(void)
 {
 
-	is_integer(QUOTE_JSON_ROOM(0), 2, "room for an empty JSON string");
-	is_integer(QUOTE_JSON_ROOM(2 + 3), 32, "room for a JSON string");
-	is_integer(QUOTE_PERCENT_ROOM(0), 0, "room for no bytes in percent");
-	is_integer(QUOTE_PERCENT_ROOM(2 + 3), 15, "room for bytes in percent");
+	is_integer(ESCAPE_JSON_ROOM(0), 2, "room for an empty JSON string");
+	is_integer(ESCAPE_JSON_ROOM(2 + 3), 32, "room for a JSON string");
+	is_integer(ESCAPE_PERCENT_ROOM(0), 0, "room for no bytes in percent");
+	is_integer(ESCAPE_PERCENT_ROOM(2 + 3), 15, "room for bytes in percent");
 }
 
 /* Each byte alone, in room that ends where its memory does. */
@@ -106,8 +106,8 @@ test_every_byte(void)
 
 	for (c = 0; c < 256; c++) {
 		char byte = (char)c;
-		char * out = malloc(QUOTE_JSON_ROOM(1));
-		size_t length = quote_json(out, &byte, 1);
+		char * out = malloc(ESCAPE_JSON_ROOM(1));
+		size_t length = escape_json(out, &byte, 1);
 		size_t expected = c != 0 && strchr(shorts, c) != NULL ? 4 :
 		    c < 0x20 ? 8 : 3;
 
@@ -115,8 +115,8 @@ test_every_byte(void)
 		    (length == 3 && out[1] != byte) ||
 		    (length > 3 && out[1] != '\\');
 		free(out);
-		out = malloc(QUOTE_PERCENT_ROOM(1));
-		length = quote_percent(out, &byte, 1);
+		out = malloc(ESCAPE_PERCENT_ROOM(1));
+		length = escape_percent(out, &byte, 1);
 		if (c != 0 && strchr(unreserved, c) != NULL)
 			snprintf(wanted, sizeof(wanted), "%c", c);
 		else
@@ -133,7 +133,7 @@ test_every_byte(void)
 static void
 test_every_character(void)
 {
-	char text[4], out[QUOTE_JSON_ROOM(4)], wanted[32];
+	char text[4], out[ESCAPE_JSON_ROOM(4)], wanted[32];
 	uint32_t code;
 	size_t wrong = 0, length;
 
@@ -159,7 +159,7 @@ test_every_character(void)
 		else
 			snprintf(wanted, sizeof(wanted), "\"\\u%04x\\u%04x\"",
 			    0xd7c0 + (code >> 10), 0xdc00 | (code & 0x3ff));
-		length = quote_json_ascii(out, text, length);
+		length = escape_json_ascii(out, text, length);
 		if (length != strlen(wanted))
 			wrong++;
 		else
@@ -171,14 +171,14 @@ test_every_character(void)
 static void
 test_lines(void)
 {
-	char out[QUOTE_BYTE_MAX], wanted[8];
+	char out[ESCAPE_BYTE_MAX], wanted[8];
 	char * text;
 	size_t size, wrong = 0;
 	FILE * file;
 	int c;
 
 	for (c = 0; c < 256; c++) {
-		size_t length = quote_byte(out, (char)c);
+		size_t length = escape_byte(out, (char)c);
 
 		if (c == '\\')
 			strcpy(wanted, "\\\\");
@@ -190,7 +190,7 @@ test_lines(void)
 	}
 	is_integer(wrong, 0, "each byte in a line");
 	file = open_memstream(&text, &size);
-	quote_print(file, "a\n\x1b[2J\\x0a\xc3\xa9");
+	escape_print(file, "a\n\x1b[2J\\x0a\xc3\xa9");
 	fclose(file);
 	is_text(text, "a\\x0a\\x1b[2J\\\\x0a\\xc3\\xa9", "a line");
 	free(text);
@@ -201,14 +201,14 @@ test_long(void)
 {
 	enum { LENGTH = 70000 };
 	char * text = malloc(LENGTH);
-	char * out = malloc(QUOTE_JSON_ROOM((size_t)LENGTH));
+	char * out = malloc(ESCAPE_JSON_ROOM((size_t)LENGTH));
 
 	memset(text, 0x1f, LENGTH);
-	is_integer(quote_json(out, text, LENGTH), 6 * LENGTH + 2,
+	is_integer(escape_json(out, text, LENGTH), 6 * LENGTH + 2,
 	    "70000 control characters in a JSON string");
 	ok(out[0] == '"' && memcmp(out + 6 * LENGTH - 5, "\\u001f\"", 7) == 0,
 	    "and the last of them");
-	is_integer(quote_percent(out, text, LENGTH), 3 * LENGTH,
+	is_integer(escape_percent(out, text, LENGTH), 3 * LENGTH,
 	    "70000 control characters in percent-encoding");
 	ok(memcmp(out + 3 * LENGTH - 3, "%1F", 3) == 0,
 	    "and the last of them");
@@ -220,11 +220,11 @@ int
 main(void)
 {
 
-	test_rows("JSON", quote_json, 6, 2, json_rows,
+	test_rows("JSON", escape_json, 6, 2, json_rows,
 	    sizeof(json_rows) / sizeof(json_rows[0]));
-	test_rows("ASCII", quote_json_ascii, 6, 2, ascii_rows,
+	test_rows("ASCII", escape_json_ascii, 6, 2, ascii_rows,
 	    sizeof(ascii_rows) / sizeof(ascii_rows[0]));
-	test_rows("percent", quote_percent, 3, 0, percent_rows,
+	test_rows("percent", escape_percent, 3, 0, percent_rows,
 	    sizeof(percent_rows) / sizeof(percent_rows[0]));
 	test_room();
 	test_every_byte();

@@ -26,7 +26,7 @@ set(const char * name, const char * value)
 static enum route
 route(const struct row * row)
 {
-	struct exchange exchange = { .fcgi = NULL };
+	struct cgi exchange = { .fcgi = NULL };
 
 	set("REQUEST_URI", row->uri);
 	set("SCRIPT_NAME", row->script);

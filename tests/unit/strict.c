@@ -68,17 +68,17 @@ static const struct row rows[] = {
 
 /* Scan in pieces.  Return the bytes that may be handed on. */
 static size_t
-scan(struct strict * strict, const struct row * row, size_t piece)
+scan(struct json_strict * strict, const struct row * row, size_t piece)
 {
 	size_t done = 0;
 
-	strict_init(strict);
+	json_strict_init(strict);
 	strict->detail = NULL;
 	while (done < row->length) {
 		size_t length = row->length - done < piece ?
 		    row->length - done : piece;
 		char * bytes = tap_copy(row->text + done, length);
-		size_t passed = strict_scan(strict,
+		size_t passed = json_strict_scan(strict,
 		    (const unsigned char *)bytes, length);
 
 		free(bytes);
@@ -93,7 +93,7 @@ static void
 test_row(size_t number)
 {
 	const struct row * row = &rows[number];
-	struct strict strict;
+	struct json_strict strict;
 	size_t whole = scan(&strict, row, row->length + 1);
 	size_t piece;
 
@@ -128,7 +128,7 @@ test_positions(void)
 		1, 7, 8, 15, 16, 31, 32, 63, 64, 4095, 4096, 4097, 8191, 8192,
 	};
 	static const char faults[] = "\f\v";
-	struct strict strict;
+	struct json_strict strict;
 	size_t i, wrong = 0;
 
 	for (i = 0; i < 2 * sizeof(places) / sizeof(places[0]); i++) {
@@ -150,16 +150,16 @@ test_empty_pieces(void)
 {
 	static const unsigned char mark[] = { 0xef, 0xbb, 0xbf };
 	static const unsigned char text[] = "\"\\ud800";
-	struct strict strict;
+	struct json_strict strict;
 
-	strict_init(&strict);
-	is_integer(strict_scan(&strict, mark, 0), 0, "an empty piece passes");
-	is_integer(strict_scan(&strict, mark, 3), 0,
+	json_strict_init(&strict);
+	is_integer(json_strict_scan(&strict, mark, 0), 0, "an empty piece passes");
+	is_integer(json_strict_scan(&strict, mark, 3), 0,
 	    "a byte-order mark after an empty piece does not");
-	strict_init(&strict);
-	is_integer(strict_scan(&strict, text, 7), 7, "a high surrogate");
-	is_integer(strict_scan(&strict, text, 0), 0, "an empty piece");
-	is_integer(strict_scan(&strict, (const unsigned char *)"x", 1), 0,
+	json_strict_init(&strict);
+	is_integer(json_strict_scan(&strict, text, 7), 7, "a high surrogate");
+	is_integer(json_strict_scan(&strict, text, 0), 0, "an empty piece");
+	is_integer(json_strict_scan(&strict, (const unsigned char *)"x", 1), 0,
 	    "and no low one");
 	is_integer(strict.offset, 1, "is found at the high one");
 }
@@ -214,7 +214,7 @@ test_random(void)
 	for (i = 0; i < 50000; i++) {
 		char text[100] = "\"";
 		struct row row = { text, 0, 0, 0, 0 };
-		struct strict strict;
+		struct json_strict strict;
 		size_t passed;
 
 		for (j = (int)(random() % 8); j >= 0; j--)

@@ -20,20 +20,20 @@ write_tokens(const char * text)
 	temporary_write(path, text, strlen(text));
 }
 
-static struct token_store *
+static struct token_file *
 open_tokens(const char * text)
 {
 
 	write_tokens(text);
-	return (token_store_open(path));
+	return (token_file_open(path));
 }
 
 static enum token_verdict
-verdict(struct token_store * store, const char * token)
+verdict(struct token_file * store, const char * token)
 {
 	struct token_grant grant;
 	char * copy = tap_copy(token, strlen(token));
-	enum token_verdict result = token_check(store, copy, strlen(token),
+	enum token_verdict result = token_file_check(store, copy, strlen(token),
 	    &grant);
 
 	free(copy);
@@ -44,10 +44,10 @@ verdict(struct token_store * store, const char * token)
 static enum token_verdict
 verdict_of_file(const char * text, const char * token)
 {
-	struct token_store * store = open_tokens(text);
+	struct token_file * store = open_tokens(text);
 	enum token_verdict result = verdict(store, token);
 
-	token_store_free(store);
+	token_file_free(store);
 	return (result);
 }
 
@@ -114,11 +114,11 @@ test_rows(void)
 	size_t i;
 
 	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		struct token_store * store = open_tokens(rows[i].lines);
+		struct token_file * store = open_tokens(rows[i].lines);
 		const char * environment = rows[i].environment;
 		struct token_grant grant;
 
-		is_integer(token_check(store, rows[i].token,
+		is_integer(token_file_check(store, rows[i].token,
 		    strlen(rows[i].token), &grant), rows[i].verdict,
 		    "\"%s\" and \"%s\"", rows[i].lines, rows[i].token);
 		if (environment != NULL) {
@@ -130,7 +130,7 @@ test_rows(void)
 			    strcmp(environment, "*") == 0,
 			    "whether it is any");
 		}
-		token_store_free(store);
+		token_file_free(store);
 	}
 }
 
@@ -167,13 +167,13 @@ test_digests(void)
 		const char * from = digests[i].format;
 		const char * at = strchr(from, '%');
 		size_t most = at[1] == '.' ? (size_t)atoi(at + 2) : 64;
-		struct token_store * store;
+		struct token_file * store;
 		struct token_grant grant;
 
 		snprintf(text, sizeof(text), "%.*s%.*s%s", (int)(at - from),
 		    from, (int)most, hex, strchr(at, 's') + 1);
 		store = open_tokens(text);
-		is_integer(token_check(store, FIRST, strlen(FIRST), &grant),
+		is_integer(token_file_check(store, FIRST, strlen(FIRST), &grant),
 		    digests[i].verdict, "%s", from);
 		if (digests[i].environment != NULL)
 			is_text(grant.environment, digests[i].environment,
@@ -181,7 +181,7 @@ test_digests(void)
 		is_integer(verdict(store, hex), digests[i].verdict ==
 		    TOKEN_UNAVAILABLE ? TOKEN_UNAVAILABLE : TOKEN_UNKNOWN,
 		    "the digest itself is no token");
-		token_store_free(store);
+		token_file_free(store);
 	}
 }
 
@@ -189,7 +189,7 @@ static void
 test_upper_case_digest(void)
 {
 	char hex[2 * DIGEST_SIZE + 1], text[300];
-	struct token_store * store;
+	struct token_file * store;
 	size_t i;
 
 	hex_of(hex, FIRST);
@@ -200,7 +200,7 @@ test_upper_case_digest(void)
 	store = open_tokens(text);
 	is_integer(verdict(store, FIRST), TOKEN_GRANTED,
 	    "a digest in upper case");
-	token_store_free(store);
+	token_file_free(store);
 }
 
 /* Lines that are at fault; the second line is, and the log says so. */
@@ -222,7 +222,7 @@ test_broken(void)
 
 	snprintf(place, sizeof(place), "%s:2", path);
 	for (i = 0; i < sizeof(broken) / sizeof(broken[0]); i++) {
-		struct token_store * store;
+		struct token_file * store;
 
 		snprintf(text, sizeof(text), "p:e.hunter0\n%s\np:e.third\n",
 		    broken[i]);
@@ -234,7 +234,7 @@ test_broken(void)
 		ok(strstr(errors, place) != NULL, "the log says which line");
 		ok(strstr(errors, "hunter") == NULL,
 		    "and gives no token away");
-		token_store_free(store);
+		token_file_free(store);
 	}
 }
 
@@ -254,7 +254,7 @@ test_environment_length(void)
 
 	for (i = 0; i < 2 * sizeof(lengths) / sizeof(lengths[0]); i++) {
 		size_t length = lengths[i / 2].length;
-		struct token_store * store;
+		struct token_file * store;
 		struct token_grant grant;
 
 		memset(token, 'e', sizeof(token));
@@ -266,13 +266,13 @@ test_environment_length(void)
 			snprintf(text, sizeof(text), "sha256:%s %.*s",
 			    hex_of(hex, token), (int)length, token + 2);
 		store = open_tokens(text);
-		is_integer(token_check(store, token, strlen(token), &grant),
+		is_integer(token_file_check(store, token, strlen(token), &grant),
 		    lengths[i / 2].verdict, "an environment of %zu bytes",
 		    length);
 		if (lengths[i / 2].verdict == TOKEN_GRANTED)
 			is_bytes(grant.environment, grant.environment_length,
 			    token + 2, length, "is granted");
-		token_store_free(store);
+		token_file_free(store);
 	}
 }
 
@@ -281,7 +281,7 @@ static void
 test_long_line(void)
 {
 	static char text[100100];
-	struct token_store * store;
+	struct token_file * store;
 
 	memset(text, 's', sizeof(text));
 	memcpy(text, "p:e.", 4);
@@ -289,7 +289,7 @@ test_long_line(void)
 	store = open_tokens(text);
 	is_integer(verdict(store, FIRST), TOKEN_UNAVAILABLE,
 	    "a line of 100000 bytes is too long");
-	token_store_free(store);
+	token_file_free(store);
 	memset(text, 's', sizeof(text));
 	memcpy(text, "p:e.", 4);
 	strcpy(text + 2000, "\n");
@@ -297,25 +297,25 @@ test_long_line(void)
 	text[2000] = '\0';
 	is_integer(verdict(store, text), TOKEN_GRANTED,
 	    "a token of 2000 bytes is not");
-	token_store_free(store);
+	token_file_free(store);
 }
 
 static void
 test_nul(void)
 {
 	static const char token[] = FIRST "\0x";
-	struct token_store * store = open_tokens(FIRST);
+	struct token_file * store = open_tokens(FIRST);
 	struct token_grant grant;
 
-	is_integer(token_check(store, token, sizeof(token) - 1, &grant),
+	is_integer(token_file_check(store, token, sizeof(token) - 1, &grant),
 	    TOKEN_UNKNOWN, "a token and what follows a NUL");
-	is_integer(token_check(store, token, sizeof(token) - 2, &grant),
+	is_integer(token_file_check(store, token, sizeof(token) - 2, &grant),
 	    TOKEN_UNKNOWN, "a token and a NUL");
-	is_integer(token_check(store, token, sizeof(token) - 3, &grant),
+	is_integer(token_file_check(store, token, sizeof(token) - 3, &grant),
 	    TOKEN_GRANTED, "a token");
-	is_integer(token_check(store, token, 0, &grant), TOKEN_UNKNOWN,
+	is_integer(token_file_check(store, token, 0, &grant), TOKEN_UNKNOWN,
 	    "no token");
-	token_store_free(store);
+	token_file_free(store);
 }
 
 /* A NUL would hide the rest of its line. */
@@ -323,18 +323,18 @@ static void
 test_nul_in_file(void)
 {
 	static const char text[] = "p:e.a\np:e.b\0p:e.c\np:e.d\n";
-	struct token_store * store;
+	struct token_file * store;
 
 	temporary_write(path, text, sizeof(text) - 1);
 	temporary_errors(errors, sizeof(errors));
-	store = token_store_open(path);
+	store = token_file_open(path);
 	temporary_errors(errors, sizeof(errors));
 	ok(strstr(errors, "tokens:2: ") != NULL &&
 	    strstr(errors, "NUL") != NULL, "a NUL is told with its line: %s",
 	    errors);
 	is_integer(verdict(store, "p:e.a"), TOKEN_UNAVAILABLE,
 	    "and nothing of the file counts");
-	token_store_free(store);
+	token_file_free(store);
 }
 
 /* Lines of each length around the end of what is read at once. */
@@ -348,7 +348,7 @@ test_pieces(void)
 	unsigned int wrong = 0;
 
 	for (first = 4040; first < 4096; first++) {
-		struct token_store * store;
+		struct token_file * store;
 
 		used = 0;
 		for (i = 0; i < LINES; i++) {
@@ -365,7 +365,7 @@ test_pieces(void)
 			    100 * i + 7) - 4, i);
 			wrong += verdict(store, token) != TOKEN_GRANTED;
 		}
-		token_store_free(store);
+		token_file_free(store);
 	}
 	is_integer(wrong, 0, "lines of all lengths are read whole");
 	memset(text, 'x', 4096);
@@ -416,11 +416,11 @@ test_environment(void)
 	size_t size, i;
 
 	for (i = 0; i < sizeof(forms) / sizeof(forms[0]); i++) {
-		const char * found = token_environment(forms[i].token,
+		const char * found = token_file_environment(forms[i].token,
 		    strlen(forms[i].token), &size);
 
 		if (found != NULL)
-			token_grant(&grant, found, size);
+			token_file_grant(&grant, found, size);
 		is_text(found == NULL ? NULL : grant.environment,
 		    forms[i].environment, "the environment of \"%s\"",
 		    forms[i].token);
@@ -431,7 +431,7 @@ test_environment(void)
 static void
 test_admit(void)
 {
-	struct token_store * store = open_tokens("p:e.a\n");
+	struct token_file * store = open_tokens("p:e.a\n");
 	struct token_grant grant;
 	char next[PATH_MAX];
 	unsigned int wrong = 0;
@@ -443,48 +443,48 @@ test_admit(void)
 		snprintf(token, sizeof(token), "p:e.%d\n", i);
 		temporary_write(next, token, strlen(token));
 		rename(next, path);
-		wrong += token_admit(store, token, strlen(token) - 1,
+		wrong += token_file_admit(store, token, strlen(token) - 1,
 		    &grant) != TOKEN_GRANTED;
-		wrong += token_admit(store, "p:e.a", 5, &grant) !=
+		wrong += token_file_admit(store, "p:e.a", 5, &grant) !=
 		    TOKEN_UNKNOWN;
 	}
 	is_integer(wrong, 0, "200 files, each of which counts at once");
-	token_store_free(store);
+	token_file_free(store);
 }
 
 static void
 test_reload(void)
 {
-	struct token_store * store = open_tokens(FIRST "\np:e.b\n");
+	struct token_file * store = open_tokens(FIRST "\np:e.b\n");
 
 	is_integer(verdict(store, "p:e.b"), TOKEN_GRANTED, "as opened");
 	write_tokens("p:e.c\n" FIRST " type=frontend\n");
 	is_integer(verdict(store, "p:e.b"), TOKEN_GRANTED,
 	    "a change alone does nothing");
-	token_store_reload(store);
+	token_file_reload(store);
 	is_integer(verdict(store, "p:e.b"), TOKEN_UNKNOWN, "a token has gone");
 	is_integer(verdict(store, "p:e.c"), TOKEN_GRANTED, "one has come");
 	is_integer(verdict(store, FIRST), TOKEN_FORBIDDEN, "one has changed");
 	write_tokens("p:e.d\nbroken\n");
-	token_store_reload(store);
+	token_file_reload(store);
 	is_integer(verdict(store, "p:e.c"), TOKEN_GRANTED,
 	    "a broken file changes nothing");
 	is_integer(verdict(store, "p:e.d"), TOKEN_UNKNOWN,
 	    "not even by what is right in it");
 	unlink(path);
-	token_store_reload(store);
+	token_file_reload(store);
 	is_integer(verdict(store, "p:e.c"), TOKEN_GRANTED,
 	    "nor does a file that has gone");
 	mkdir(path, 0700);
-	token_store_reload(store);
+	token_file_reload(store);
 	is_integer(verdict(store, "p:e.c"), TOKEN_GRANTED,
 	    "nor a directory in its place");
 	rmdir(path);
 	write_tokens("");
-	token_store_reload(store);
+	token_file_reload(store);
 	is_integer(verdict(store, "p:e.c"), TOKEN_UNKNOWN,
 	    "an empty file takes all tokens away");
-	token_store_free(store);
+	token_file_free(store);
 }
 
 /* A store whose file is bad at first, and then mended. */
@@ -495,7 +495,7 @@ test_mended(void)
 	size_t i;
 
 	for (i = 0; i < sizeof(first) / sizeof(first[0]); i++) {
-		struct token_store * store;
+		struct token_file * store;
 
 		unlink(path);
 		if (i == 1)
@@ -503,7 +503,7 @@ test_mended(void)
 		if (i == 2)
 			mkdir(path, 0700);
 		temporary_errors(errors, sizeof(errors));
-		store = token_store_open(path);
+		store = token_file_open(path);
 		temporary_errors(errors, sizeof(errors));
 		ok(strstr(errors, path) != NULL &&
 		    strstr(errors, "error: ") != NULL,
@@ -514,59 +514,59 @@ test_mended(void)
 		    "whatever the token");
 		rmdir(path);
 		write_tokens(FIRST "\n");
-		token_store_reload(store);
+		token_file_reload(store);
 		is_integer(verdict(store, FIRST), TOKEN_GRANTED,
 		    "until it has been mended");
-		token_store_free(store);
+		token_file_free(store);
 	}
 }
 
 static void
 test_refresh(void)
 {
-	struct token_store * store = open_tokens(FIRST "\n");
+	struct token_file * store = open_tokens(FIRST "\n");
 
 	write_tokens("p:e.second\n");
-	ok(token_store_refresh(store, false), "nobody else reads it");
+	ok(token_file_refresh(store, false), "nobody else reads it");
 	is_integer(verdict(store, "p:e.second"), TOKEN_GRANTED,
 	    "a changed file is read again");
 	is_integer(verdict(store, FIRST), TOKEN_UNKNOWN,
 	    "and what was in it is forgotten");
 	write_tokens("p:e.third\n");
-	ok(token_store_refresh(store, true), "whoever waits has looked");
+	ok(token_file_refresh(store, true), "whoever waits has looked");
 	is_integer(verdict(store, "p:e.third"), TOKEN_GRANTED,
 	    "it is looked at each time");
-	token_store_free(store);
+	token_file_free(store);
 }
 
 /* An unchanged file is not read again: the log says when it is. */
 static void
 test_refresh_unchanged(void)
 {
-	struct token_store * store = open_tokens(FIRST "\n");
+	struct token_file * store = open_tokens(FIRST "\n");
 
 	ok(temporary_errors(errors, sizeof(errors)) > 0,
 	    "the log says that a file is read");
-	token_store_refresh(store, true);
+	token_file_refresh(store, true);
 	is_integer(temporary_errors(errors, sizeof(errors)), 0,
 	    "a file that has not changed is not read again");
-	token_store_free(store);
+	token_file_free(store);
 }
 
 static void
 test_twice(void)
 {
-	struct token_store * store = open_tokens(FIRST "\np:e.x\n"
+	struct token_file * store = open_tokens(FIRST "\np:e.x\n"
 	    FIRST " type=frontend\n");
 
 	is_integer(verdict(store, FIRST), TOKEN_FORBIDDEN,
 	    "of a token that stands twice the last line counts");
 	is_integer(verdict(store, "p:e.x"), TOKEN_GRANTED, "others count too");
-	token_store_free(store);
+	token_file_free(store);
 	store = open_tokens(FIRST " type=frontend\n" FIRST "\n");
 	is_integer(verdict(store, FIRST), TOKEN_GRANTED,
 	    "in whichever order");
-	token_store_free(store);
+	token_file_free(store);
 }
 
 /* More tokens than there is room for at first. */
@@ -576,7 +576,7 @@ test_many(void)
 	enum { MANY = 5000 };
 	static char text[MANY * 40];
 	size_t used = 0;
-	struct token_store * store;
+	struct token_file * store;
 	struct token_grant grant;
 	unsigned int wrong = 0;
 	char token[40], environment[20];
@@ -592,7 +592,7 @@ test_many(void)
 
 		snprintf(token, sizeof(token), "p:env%d.s%d", i / 3, i);
 		snprintf(environment, sizeof(environment), "env%d", i / 3);
-		wrong += token_check(store, token, strlen(token), &grant) !=
+		wrong += token_file_check(store, token, strlen(token), &grant) !=
 		    wanted;
 		wrong += wanted == TOKEN_GRANTED &&
 		    strcmp(grant.environment, environment) != 0;
@@ -600,10 +600,10 @@ test_many(void)
 		wrong += verdict(store, token) != TOKEN_UNKNOWN;
 	}
 	is_integer(wrong, 0, "5000 tokens");
-	token_store_free(store);
+	token_file_free(store);
 }
 
-static struct token_store * shared;
+static struct token_file * shared;
 static _Atomic int misses;
 
 static void *
@@ -636,13 +636,13 @@ test_threads(void)
 		temporary_write(next, i % 2 == 0 ? FIRST "\np:e.1\n" :
 		    "p:e.2\n" FIRST "\n", sizeof(FIRST "\np:e.1\n") - 1);
 		rename(next, path);
-		token_store_reload(shared);
-		token_store_refresh(shared, true);
+		token_file_reload(shared);
+		token_file_refresh(shared, true);
 	}
 	for (i = 0; i < 4; i++)
 		pthread_join(threads[i], NULL);
 	is_integer(misses, 0, "tokens can be looked up while they are read");
-	token_store_free(shared);
+	token_file_free(shared);
 }
 
 int
@@ -673,6 +673,6 @@ main(void)
 	test_twice();
 	test_many();
 	test_threads();
-	token_store_free(NULL);
+	token_file_free(NULL);
 	return (tap_done());
 }

@@ -73,11 +73,11 @@ struct result {
 
 /* Unpack in pieces of one size, each in memory of its own. */
 static struct result
-unpack(struct bytes * out, enum unpack_format format,
+unpack(struct bytes * out, enum decompress_format format,
     const unsigned char * packed, size_t length, size_t piece)
 {
 	struct arena * arena = arena_create(0);
-	struct unpack * stream = unpack_create(arena, format);
+	struct decompress * stream = decompress_create(arena, format);
 	struct result result = { NULL, false };
 	size_t done = 0;
 
@@ -88,11 +88,11 @@ unpack(struct bytes * out, enum unpack_format format,
 		size_t size = length - done < piece ? length - done : piece;
 		char * copy = tap_copy(packed + done, size);
 
-		result.why = unpack_feed(stream, copy, size, take, out);
+		result.why = decompress_feed(stream, copy, size, take, out);
 		free(copy);
 		done += size;
 	}
-	result.complete = unpack_complete(stream);
+	result.complete = decompress_complete(stream);
 	arena_free(arena);
 	return (result);
 }
@@ -109,7 +109,7 @@ next_size(size_t piece, size_t length)
 
 /* At all piece sizes a stream must unpack to the text and be complete. */
 static void
-check(const char * name, enum unpack_format format,
+check(const char * name, enum decompress_format format,
     const struct bytes * packed, const void * text, size_t length)
 {
 	struct bytes out = { NULL, 0, 0, 0 };
@@ -161,15 +161,15 @@ test_formats(void)
 {
 	static const struct {
 		const char * name;
-		enum unpack_format format;
+		enum decompress_format format;
 		int bits;
 		bool full_header;
 	} formats[] = {
-		{ "gzip", UNPACK_GZIP, BITS_GZIP, false },
-		{ "gzip with all of a header", UNPACK_GZIP, BITS_GZIP, true },
-		{ "zlib", UNPACK_DEFLATE, BITS_ZLIB, false },
-		{ "zlib with a small window", UNPACK_DEFLATE, 9, false },
-		{ "bare deflate", UNPACK_DEFLATE, BITS_RAW, false },
+		{ "gzip", DECOMPRESS_GZIP, BITS_GZIP, false },
+		{ "gzip with all of a header", DECOMPRESS_GZIP, BITS_GZIP, true },
+		{ "zlib", DECOMPRESS_DEFLATE, BITS_ZLIB, false },
+		{ "zlib with a small window", DECOMPRESS_DEFLATE, 9, false },
+		{ "bare deflate", DECOMPRESS_DEFLATE, BITS_RAW, false },
 	};
 	static const int levels[] = { 0, 1, 6, 9 };
 	char name[80];
@@ -216,7 +216,7 @@ test_members(void)
 		for (member = 0; rows[i].members[member] != NULL; member++)
 			pack(&packed, BITS_GZIP, 6, rows[i].members[member],
 			    strlen(rows[i].members[member]), member % 2);
-		check(rows[i].name, UNPACK_GZIP, &packed, rows[i].text,
+		check(rows[i].name, DECOMPRESS_GZIP, &packed, rows[i].text,
 		    strlen(rows[i].text));
 		free(packed.bytes);
 	}
@@ -224,7 +224,7 @@ test_members(void)
 
 /* All that can be wrong with what was sent: it must be told or not complete. */
 static bool
-is_refused(enum unpack_format format, const unsigned char * packed,
+is_refused(enum decompress_format format, const unsigned char * packed,
     size_t length, size_t piece)
 {
 	struct bytes out = { NULL, 0, 0, 0 };
@@ -235,7 +235,7 @@ is_refused(enum unpack_format format, const unsigned char * packed,
 }
 
 static size_t
-count_accepted(enum unpack_format format, const unsigned char * packed,
+count_accepted(enum decompress_format format, const unsigned char * packed,
     size_t length)
 {
 	static const size_t pieces[] = { 1, 2, 3, 7, SIZE_MAX };
@@ -249,12 +249,12 @@ count_accepted(enum unpack_format format, const unsigned char * packed,
 
 static const struct {
 	const char * name;
-	enum unpack_format format;
+	enum decompress_format format;
 	int bits;
 } kinds[] = {
-	{ "gzip", UNPACK_GZIP, BITS_GZIP },
-	{ "zlib", UNPACK_DEFLATE, BITS_ZLIB },
-	{ "bare deflate", UNPACK_DEFLATE, BITS_RAW },
+	{ "gzip", DECOMPRESS_GZIP, BITS_GZIP },
+	{ "zlib", DECOMPRESS_DEFLATE, BITS_ZLIB },
+	{ "bare deflate", DECOMPRESS_DEFLATE, BITS_RAW },
 };
 
 static void
@@ -290,10 +290,10 @@ test_truncated_member(void)
 	pack(&packed, BITS_GZIP, 6, "first", 5, false);
 	first = packed.length;
 	pack(&packed, BITS_GZIP, 6, "second", 6, true);
-	ok(!is_refused(UNPACK_GZIP, packed.bytes, first, 3),
+	ok(!is_refused(DECOMPRESS_GZIP, packed.bytes, first, 3),
 	    "the first member alone is whole");
 	for (length = first + 1; length < packed.length; length++)
-		accepted += count_accepted(UNPACK_GZIP, packed.bytes, length);
+		accepted += count_accepted(DECOMPRESS_GZIP, packed.bytes, length);
 	is_integer(accepted, 0, "a second member that is cut short anywhere");
 	free(packed.bytes);
 }
@@ -390,28 +390,28 @@ test_other_formats(void)
 {
 	static const struct {
 		const char * name;
-		enum unpack_format format;
+		enum decompress_format format;
 		const char * bytes;
 		size_t length;
 	} rows[] = {
-		{ "JSON as gzip", UNPACK_GZIP, "{\"a\":1}", 7 },
-		{ "JSON as deflate", UNPACK_DEFLATE, "{\"a\":1}", 7 },
-		{ "zlib as gzip", UNPACK_GZIP, "\x78\x9c\x03\0\0\0\0\x01", 8 },
-		{ "bare deflate as gzip", UNPACK_GZIP, "\x03\0", 2 },
-		{ "gzip as deflate", UNPACK_DEFLATE,
+		{ "JSON as gzip", DECOMPRESS_GZIP, "{\"a\":1}", 7 },
+		{ "JSON as deflate", DECOMPRESS_DEFLATE, "{\"a\":1}", 7 },
+		{ "zlib as gzip", DECOMPRESS_GZIP, "\x78\x9c\x03\0\0\0\0\x01", 8 },
+		{ "bare deflate as gzip", DECOMPRESS_GZIP, "\x03\0", 2 },
+		{ "gzip as deflate", DECOMPRESS_DEFLATE,
 		  "\x1f\x8b\x08\0\0\0\0\0\0\x03\x03\0\0\0\0\0\0\0\0\0", 20 },
-		{ "gzip of another method", UNPACK_GZIP,
+		{ "gzip of another method", DECOMPRESS_GZIP,
 		  "\x1f\x8b\x07\0\0\0\0\0\0\x03\x03\0\0\0\0\0\0\0\0\0", 20 },
-		{ "gzip with reserved flags", UNPACK_GZIP,
+		{ "gzip with reserved flags", DECOMPRESS_GZIP,
 		  "\x1f\x8b\x08\x20\0\0\0\0\0\x03\x03\0\0\0\0\0\0\0\0\0", 20 },
-		{ "zlib that needs a dictionary", UNPACK_DEFLATE,
+		{ "zlib that needs a dictionary", DECOMPRESS_DEFLATE,
 		  "\x78\xbb\0\0\0\x01\x03\0\0\0\0\x01", 12 },
-		{ "zlib of another method", UNPACK_DEFLATE,
+		{ "zlib of another method", DECOMPRESS_DEFLATE,
 		  "\x77\x85\x03\0\0\0\0\x01", 8 },
-		{ "nothing as gzip", UNPACK_GZIP, "", 0 },
-		{ "nothing as deflate", UNPACK_DEFLATE, "", 0 },
-		{ "a byte as gzip", UNPACK_GZIP, "\x1f", 1 },
-		{ "a byte as deflate", UNPACK_DEFLATE, "\x78", 1 },
+		{ "nothing as gzip", DECOMPRESS_GZIP, "", 0 },
+		{ "nothing as deflate", DECOMPRESS_DEFLATE, "", 0 },
+		{ "a byte as gzip", DECOMPRESS_GZIP, "\x1f", 1 },
+		{ "a byte as deflate", DECOMPRESS_DEFLATE, "\x78", 1 },
 	};
 	size_t i;
 
@@ -471,14 +471,14 @@ test_many_members(void)
 		pack(&packed, BITS_GZIP, 6, &byte, 1, false);
 		append(&text, &byte, 1);
 	}
-	result = unpack(&out, UNPACK_GZIP, packed.bytes, packed.length,
+	result = unpack(&out, DECOMPRESS_GZIP, packed.bytes, packed.length,
 	    SIZE_MAX);
 	ok(result.why == NULL && result.complete && out.length == text.length &&
 	    memcmp(out.bytes, text.bytes, text.length) == 0,
 	    "20,000 members of a byte each");
 	ok(out.calls <= 3, "they are handed on in %d pieces", out.calls);
 	out.stop_at = 1;
-	result = unpack(&out, UNPACK_GZIP, packed.bytes, packed.length,
+	result = unpack(&out, DECOMPRESS_GZIP, packed.bytes, packed.length,
 	    SIZE_MAX);
 	ok(result.why == NULL && out.calls == 1 && out.length < text.length,
 	    "the taker can stop among them, after %zu", out.length);
@@ -493,21 +493,21 @@ test_empty_feeds(void)
 	struct arena * arena = arena_create(0);
 	struct bytes packed = { NULL, 0, 0, 0 };
 	struct bytes out = { NULL, 0, 0, 0 };
-	struct unpack * stream = unpack_create(arena, UNPACK_GZIP);
+	struct decompress * stream = decompress_create(arena, DECOMPRESS_GZIP);
 	size_t i, faults = 0;
 
 	pack(&packed, BITS_GZIP, 6, "text", 4, false);
-	ok(!unpack_complete(stream), "a new stream is not complete");
+	ok(!decompress_complete(stream), "a new stream is not complete");
 	for (i = 0; i < packed.length; i++) {
-		faults += unpack_feed(stream, packed.bytes + i, 0, take,
+		faults += decompress_feed(stream, packed.bytes + i, 0, take,
 		    &out) != NULL;
-		faults += unpack_complete(stream);
-		faults += unpack_feed(stream, packed.bytes + i, 1, take,
+		faults += decompress_complete(stream);
+		faults += decompress_feed(stream, packed.bytes + i, 1, take,
 		    &out) != NULL;
 	}
 	is_integer(faults, 0, "empty pieces between all bytes");
-	ok(unpack_feed(stream, packed.bytes, 0, take, &out) == NULL &&
-	    unpack_complete(stream), "and one at the end");
+	ok(decompress_feed(stream, packed.bytes, 0, take, &out) == NULL &&
+	    decompress_complete(stream), "and one at the end");
 	is_bytes(out.bytes, out.length, "text", 4, "what came out");
 	arena_free(arena);
 	free(packed.bytes);
@@ -516,12 +516,12 @@ test_empty_feeds(void)
 
 /* Where a fault is in what was sent, found in pieces of one size; or -1. */
 static int64_t
-fault_position(enum unpack_format format, const struct bytes * packed,
+fault_position(enum decompress_format format, const struct bytes * packed,
     size_t piece)
 {
 	struct arena * arena = arena_create(0);
 	struct bytes out = { NULL, 0, 0, 0 };
-	struct unpack * stream = unpack_create(arena, format);
+	struct decompress * stream = decompress_create(arena, format);
 	const char * why = NULL;
 	int64_t position = -1;
 	size_t done = 0, size;
@@ -529,11 +529,11 @@ fault_position(enum unpack_format format, const struct bytes * packed,
 	for (; done < packed->length && why == NULL; done += size) {
 		size = packed->length - done < piece ?
 		    packed->length - done : piece;
-		why = unpack_feed(stream, packed->bytes + done, size, take,
+		why = decompress_feed(stream, packed->bytes + done, size, take,
 		    &out);
 	}
 	if (why != NULL)
-		position = (int64_t)unpack_position(stream);
+		position = (int64_t)decompress_position(stream);
 	arena_free(arena);
 	free(out.bytes);
 	return (position);
@@ -579,18 +579,18 @@ test_position(void)
 	struct arena * arena = arena_create(0);
 	struct bytes packed = { NULL, 0, 0, 0 };
 	struct bytes out = { NULL, 0, 0, 0 };
-	struct unpack * stream = unpack_create(arena, UNPACK_GZIP);
+	struct decompress * stream = decompress_create(arena, DECOMPRESS_GZIP);
 	int64_t position;
 
 	pack(&packed, BITS_GZIP, 6, texts[3].bytes, texts[3].length, false);
 	pack(&packed, BITS_GZIP, 6, "more", 4, false);
-	is_integer(unpack_position(stream), 0, "a new stream is at 0");
-	ok(unpack_feed(stream, packed.bytes, packed.length, take, &out) ==
-	    NULL && unpack_complete(stream), "two members are unpacked");
-	is_integer(unpack_position(stream), packed.length,
+	is_integer(decompress_position(stream), 0, "a new stream is at 0");
+	ok(decompress_feed(stream, packed.bytes, packed.length, take, &out) ==
+	    NULL && decompress_complete(stream), "two members are unpacked");
+	is_integer(decompress_position(stream), packed.length,
 	    "a complete stream is at its end");
 	append(&packed, "garbage", 7);
-	position = fault_position(UNPACK_GZIP, &packed, SIZE_MAX);
+	position = fault_position(DECOMPRESS_GZIP, &packed, SIZE_MAX);
 	ok(position >= (int64_t)packed.length - 7 &&
 	    position <= (int64_t)packed.length - 5,
 	    "garbage behind two members is found where it begins");

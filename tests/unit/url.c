@@ -1,4 +1,5 @@
 #include "lib/config/config.h"
+#include "lib/base/escape.h"
 #include "lib/redis/redis_url.h"
 #include "tests/unit/tap.h"
 
@@ -37,7 +38,7 @@ test_decode(void)
 
 	for (i = 0; i < sizeof(encoded) / sizeof(encoded[0]); i++) {
 		char * text = tap_copy(encoded[i].text, encoded[i].length);
-		long length = url_decode(text, encoded[i].length);
+		long length = escape_percent_decode(text, encoded[i].length);
 
 		if (encoded[i].decoded == NULL)
 			is_integer(length, -1, "\"%s\" is not decoded",
@@ -119,7 +120,7 @@ test_valid(void)
 		struct redis_address redis = { .tls = false };
 		const char * url = valid[i].url;
 
-		is_text(url_parse_redis(url, &redis), NULL, "%s", url);
+		is_text(redis_url_parse(url, &redis), NULL, "%s", url);
 		is_integer(redis.tls, valid[i].tls, "%s: TLS", url);
 		is_text(redis.unix_path, valid[i].unix_path, "%s: path", url);
 		is_text(redis.host, valid[i].host, "%s: host", url);
@@ -177,7 +178,7 @@ test_invalid(void)
 
 	for (i = 0; i < sizeof(invalid) / sizeof(invalid[0]); i++) {
 		struct redis_address redis = { .tls = false };
-		const char * why = url_parse_redis(invalid[i], &redis);
+		const char * why = redis_url_parse(invalid[i], &redis);
 
 		ok(why != NULL && why[0] != '\0', "\"%s\" is refused",
 		    invalid[i]);
@@ -197,7 +198,7 @@ test_long(void)
 	for (i = 0; i < LENGTH; i++)
 		memcpy(url + 9 + 3 * i, "%78", 3);
 	strcpy(url + 9 + 3 * LENGTH, "@h");
-	is_text(url_parse_redis(url, &redis), NULL, "a long password");
+	is_text(redis_url_parse(url, &redis), NULL, "a long password");
 	ok(redis.password != NULL && strlen(redis.password) == LENGTH &&
 	    strspn(redis.password, "x") == LENGTH, "is read whole");
 	free_redis(&redis);
