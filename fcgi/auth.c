@@ -56,7 +56,7 @@ redirected(char name[NAME_SIZE], const char * variable, int redirects)
 
 /* The token, or "" if there is none. */
 static const char *
-find_token(const struct callers * callers, const struct cgi * exchange)
+find_token(const struct callers * callers, const struct cgi * cgi)
 {
 	char name[NAME_SIZE];
 	const char * token = NULL;
@@ -64,7 +64,7 @@ find_token(const struct callers * callers, const struct cgi * exchange)
 
 	for (i = 0; (token == NULL || *token == '\0') &&
 	    redirected(name, callers->variable, i); i++)
-		token = cgi_parameter(exchange, name);
+		token = cgi_parameter(cgi, name);
 	if (token == NULL)
 		return ("");
 	if (strncasecmp(token, "Bearer ", 7) == 0)
@@ -76,13 +76,13 @@ find_token(const struct callers * callers, const struct cgi * exchange)
 
 /* A core dump, or whoever may see the environment, is to find no token. */
 static void
-wipe(const struct cgi * exchange, const char * variable)
+wipe(const struct cgi * cgi, const char * variable)
 {
 	char name[NAME_SIZE];
 	int i;
 
 	for (i = 0; redirected(name, variable, i); i++)
-		cgi_wipe(exchange, name);
+		cgi_wipe(cgi, name);
 }
 
 static enum token_verdict
@@ -124,11 +124,11 @@ reason(const struct callers * callers, enum token_verdict verdict,
 }
 
 static void
-complain(const struct cgi * exchange, enum token_verdict verdict,
+complain(const struct cgi * cgi, enum token_verdict verdict,
     bool missing, const char * why)
 {
 	static struct log_limit limits[2 * (TOKEN_UNAVAILABLE + 1)];
-	const char * address = cgi_parameter(exchange, "REMOTE_ADDR");
+	const char * address = cgi_parameter(cgi, "REMOTE_ADDR");
 	uint64_t suppressed;
 
 	if (log_allowed(&limits[2 * (int)verdict + missing],
@@ -142,19 +142,19 @@ complain(const struct cgi * exchange, enum token_verdict verdict,
 
 void
 auth_forget(const struct callers * callers,
-    const struct cgi * exchange)
+    const struct cgi * cgi)
 {
 
-	wipe(exchange, callers->variable);
+	wipe(cgi, callers->variable);
 	/* Whatever the header is called, the token may be here, too. */
-	wipe(exchange, "HTTP_AUTHORIZATION");
+	wipe(cgi, "HTTP_AUTHORIZATION");
 }
 
 bool
-auth_admit(const struct callers * callers, struct cgi * exchange,
+auth_admit(const struct callers * callers, struct cgi * cgi,
     struct token_grant * grant)
 {
-	const char * token = find_token(callers, exchange);
+	const char * token = find_token(callers, cgi);
 	bool missing = *token == '\0';
 	enum token_verdict verdict = TOKEN_GRANTED;
 
@@ -162,24 +162,24 @@ auth_admit(const struct callers * callers, struct cgi * exchange,
 		token_file_grant(grant, "*", 1);
 	else
 		verdict = verdict_of(callers, token, grant);
-	auth_forget(callers, exchange);
+	auth_forget(callers, cgi);
 	switch (verdict) {
 	case TOKEN_GRANTED:
 		return (true);
 	case TOKEN_FORBIDDEN:
-		response_send(exchange, RESPONSE_NO_ACCESS,
+		response_send(cgi, RESPONSE_NO_ACCESS,
 		    "a token of this type may not report metrics");
 		break;
 	case TOKEN_UNAVAILABLE:
-		response_send(exchange, RESPONSE_UNAVAILABLE,
+		response_send(cgi, RESPONSE_UNAVAILABLE,
 		    "the tokens cannot be read at the moment");
 		break;
 	case TOKEN_UNKNOWN:
-		response_send(exchange, RESPONSE_NO_ACCESS,
+		response_send(cgi, RESPONSE_NO_ACCESS,
 		    "no token that may report metrics was sent");
 		break;
 	}
-	complain(exchange, verdict, missing,
+	complain(cgi, verdict, missing,
 	    reason(callers, verdict, missing));
 	return (false);
 }

@@ -16,20 +16,20 @@ struct callers {
 };
 
 /**
- * auth_admit(callers, exchange, grant):
+ * auth_admit(callers, cgi, grant):
  * Return whether who sent the request may come in; ${grant} says what for.
  * Otherwise it has been answered, and the log says so now and then.  In either
  * case the token is nowhere in the request any more.
  */
-bool auth_admit(const struct callers * callers, struct cgi * exchange,
+bool auth_admit(const struct callers * callers, struct cgi * cgi,
     struct token_grant * grant);
 
 /**
- * auth_forget(callers, exchange):
+ * auth_forget(callers, cgi):
  * Wipe the token of a request that nobody is going to ask for it.
  */
 void auth_forget(const struct callers * callers,
-    const struct cgi * exchange);
+    const struct cgi * cgi);
 
 /**
  * auth_variable(header):

@@ -32,9 +32,9 @@ is_loopback(const char * address)
  * nginx does, tells "unix:".  Where there is a port there was an address.
  */
 static bool
-is_unix(const struct cgi * exchange, const char * address)
+is_unix(const struct cgi * cgi, const char * address)
 {
-	const char * port = cgi_parameter(exchange, "REMOTE_PORT");
+	const char * port = cgi_parameter(cgi, "REMOTE_PORT");
 
 	if (address != NULL && *address != '\0')
 		return (strncmp(address, "unix:", strlen("unix:")) == 0);
@@ -46,38 +46,38 @@ is_unix(const struct cgi * exchange, const char * address)
  * What the header says of the client does not count: anybody can send it.
  */
 static bool
-is_local(const struct cgi * exchange)
+is_local(const struct cgi * cgi)
 {
 	static const char * const proxied[] = {
 		"HTTP_X_FORWARDED_FOR", "HTTP_X_REAL_IP", "HTTP_FORWARDED",
 		"HTTP_VIA",
 	};
-	const char * address = cgi_parameter(exchange, "REMOTE_ADDR");
+	const char * address = cgi_parameter(cgi, "REMOTE_ADDR");
 	size_t i;
 
 	for (i = 0; i < COUNT_OF(proxied); i++)
-		if (cgi_parameter(exchange, proxied[i]) != NULL)
+		if (cgi_parameter(cgi, proxied[i]) != NULL)
 			return (false);
-	return (is_unix(exchange, address) ||
+	return (is_unix(cgi, address) ||
 	    (address != NULL && is_loopback(address)));
 }
 
 static bool
-may_see(const struct backstage * backstage, const struct cgi * exchange)
+may_see(const struct backstage * backstage, const struct cgi * cgi)
 {
 
 	return (backstage->access == BACKSTAGE_ALL ||
-	    (backstage->access == BACKSTAGE_LOCAL && is_local(exchange)));
+	    (backstage->access == BACKSTAGE_LOCAL && is_local(cgi)));
 }
 
 /* Readiness */
 
 static void
-send_health(struct cgi * exchange)
+send_health(struct cgi * cgi)
 {
 	static const char text[] = "{\"status\":\"ok\"}";
 
-	response_content(exchange, RESPONSE_OK, "application/json", text,
+	response_content(cgi, RESPONSE_OK, "application/json", text,
 	    strlen(text));
 }
 
@@ -87,7 +87,7 @@ send_health(struct cgi * exchange)
  * turns away what would be counted.
  */
 static void
-send_ready(const struct backstage * backstage, struct cgi * exchange)
+send_ready(const struct backstage * backstage, struct cgi * cgi)
 {
 	static const char * const spools[] = {
 		[BACKSTAGE_SPOOL_OK] = "ok",
@@ -100,7 +100,7 @@ send_ready(const struct backstage * backstage, struct cgi * exchange)
 	char text[100];
 	bool takes;
 
-	backstage->look(backstage->context, &state);
+	backstage->probe(backstage->context, &state);
 	takes = !state.redis_down || state.spool == BACKSTAGE_SPOOL_OK;
 	if (!takes)
 		status = "unavailable";
@@ -112,7 +112,7 @@ send_ready(const struct backstage * backstage, struct cgi * exchange)
 	    state.redis_down ? "down" : "up", spools[state.spool]) >=
 	    (int)sizeof(text))
 		abort();
-	response_content(exchange, takes ? RESPONSE_OK : RESPONSE_UNAVAILABLE,
+	response_content(cgi, takes ? RESPONSE_OK : RESPONSE_UNAVAILABLE,
 	    "application/json", text, strlen(text));
 }
 
@@ -163,12 +163,12 @@ write_spool(struct buffer * text, const struct backstage_state * state)
 }
 
 static void
-send_metrics(const struct backstage * backstage, struct cgi * exchange)
+send_metrics(const struct backstage * backstage, struct cgi * cgi)
 {
 	struct backstage_state state = { .redis_down = false };
 	struct buffer text = { NULL, 0, 0 };
 
-	backstage->look(backstage->context, &state);
+	backstage->probe(backstage->context, &state);
 	stats_write_metric(&text, "flagtally_build_info", "gauge",
 	    "The version that answers, in a constant 1.");
 	stats_write_sample(&text, "flagtally_build_info", "version",
@@ -178,7 +178,7 @@ send_metrics(const struct backstage * backstage, struct cgi * exchange)
 	if (state.spool == BACKSTAGE_SPOOL_OK ||
 	    state.spool == BACKSTAGE_SPOOL_FULL)
 		write_spool(&text, &state);
-	response_content(exchange, RESPONSE_OK,
+	response_content(cgi, RESPONSE_OK,
 	    "text/plain; version=0.0.4; charset=utf-8", text.bytes,
 	    text.length);
 	buffer_free(&text);
@@ -186,21 +186,21 @@ send_metrics(const struct backstage * backstage, struct cgi * exchange)
 
 bool
 backstage_serve(const struct backstage * backstage,
-    struct cgi * exchange, enum route route)
+    struct cgi * cgi, enum route route)
 {
-	const char * method = cgi_parameter(exchange, "REQUEST_METHOD");
+	const char * method = cgi_parameter(cgi, "REQUEST_METHOD");
 
-	if (!may_see(backstage, exchange))
+	if (!may_see(backstage, cgi))
 		return (false);
 	if (method == NULL ||
 	    (strcmp(method, "GET") != 0 && strcmp(method, "HEAD") != 0))
-		response_send(exchange, RESPONSE_READ_ONLY,
+		response_send(cgi, RESPONSE_READ_ONLY,
 		    "this can only be read, with GET or HEAD");
 	else if (route == ROUTE_HEALTH)
-		send_health(exchange);
+		send_health(cgi);
 	else if (route == ROUTE_READY)
-		send_ready(backstage, exchange);
+		send_ready(backstage, cgi);
 	else
-		send_metrics(backstage, exchange);
+		send_metrics(backstage, cgi);
 	return (true);
 }

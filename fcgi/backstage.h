@@ -37,17 +37,17 @@ struct backstage {
 	enum backstage_access access;
 	struct stats * stats;		/* May be NULL. */
 	const char * version;
-	backstage_look * look;
+	backstage_look * probe;
 	void * context;
 };
 
 /**
- * backstage_serve(backstage, exchange, route):
+ * backstage_serve(backstage, cgi, route):
  * Answer a request for ROUTE_HEALTH, ROUTE_READY or ROUTE_METRICS.  Return
  * false if it has not been answered, because who asks may not see these: to
  * him nothing is there.
  */
 bool backstage_serve(const struct backstage * backstage,
-    struct cgi * exchange, enum route route);
+    struct cgi * cgi, enum route route);
 
 #endif

@@ -17,12 +17,12 @@
 #define BUFFER_MAX (64 * 1024)
 
 const char *
-cgi_parameter(const struct cgi * exchange, const char * name)
+cgi_parameter(const struct cgi * cgi, const char * name)
 {
 
-	if (exchange->fcgi == NULL)
+	if (cgi->fcgi == NULL)
 		return (getenv(name));
-	return (FCGX_GetParam(name, exchange->fcgi->envp));
+	return (FCGX_GetParam(name, cgi->fcgi->envp));
 }
 
 /*
@@ -55,16 +55,16 @@ wipe_buffer(const FCGX_Stream * in)
 }
 
 void
-cgi_wipe(const struct cgi * exchange, const char * name)
+cgi_wipe(const struct cgi * cgi, const char * name)
 {
-	char * value = exchange->fcgi == NULL ? getenv(name) :
-	    FCGX_GetParam(name, exchange->fcgi->envp);
+	char * value = cgi->fcgi == NULL ? getenv(name) :
+	    FCGX_GetParam(name, cgi->fcgi->envp);
 
 	if (value == NULL || *value == '\0')
 		return;
 	digest_wipe(value, strlen(value));
-	if (exchange->fcgi != NULL)
-		wipe_buffer(exchange->fcgi->in);
+	if (cgi->fcgi != NULL)
+		wipe_buffer(cgi->fcgi->in);
 }
 
 /*
@@ -72,30 +72,30 @@ cgi_wipe(const struct cgi * exchange, const char * name)
  * tells them apart.
  */
 static enum cgi_status
-read_fcgi(struct cgi * exchange, void * bytes, size_t size,
+read_fcgi(struct cgi * cgi, void * bytes, size_t size,
     size_t * length)
 {
-	FCGX_Stream * in = exchange->fcgi->in;
+	FCGX_Stream * in = cgi->fcgi->in;
 	int count = FCGX_GetStr(bytes, (int)size, in);
 	int error = FCGX_GetError(in);
 
 	*length = count < 0 ? 0 : (size_t)count;
 	if (error != 0) {
-		exchange->failed = true;
+		cgi->failed = true;
 		return (error == EAGAIN ?
 		    CGI_LATE : CGI_BROKEN);
 	}
 	if (*length < size)
-		exchange->ended = true;
+		cgi->ended = true;
 	return (*length > 0 ? CGI_MORE : CGI_END);
 }
 
 int64_t
-cgi_deadline(const struct cgi * exchange)
+cgi_deadline(const struct cgi * cgi)
 {
 
-	return (exchange->began + exchange->time_max +
-	    exchange->received / CGI_BYTES_PER_MS);
+	return (cgi->began + cgi->time_max +
+	    cgi->received / CGI_BYTES_PER_MS);
 }
 
 /*
@@ -121,17 +121,17 @@ wait_for_input(int64_t until)
  * ours.
  */
 static enum cgi_status
-read_cgi(struct cgi * exchange, char * bytes, size_t size,
+read_cgi(struct cgi * cgi, char * bytes, size_t size,
     size_t * length)
 {
 	ssize_t count;
 
-	if (exchange->unread >= 0 && (uint64_t)exchange->unread < size)
-		size = (size_t)exchange->unread;
+	if (cgi->unread >= 0 && (uint64_t)cgi->unread < size)
+		size = (size_t)cgi->unread;
 	for (count = 1; *length < size && count != 0;
 	    *length += (size_t)count) {
-		if (!wait_for_input(cgi_deadline(exchange))) {
-			exchange->failed = true;
+		if (!wait_for_input(cgi_deadline(cgi))) {
+			cgi->failed = true;
 			return (CGI_LATE);
 		}
 		do
@@ -139,36 +139,36 @@ read_cgi(struct cgi * exchange, char * bytes, size_t size,
 			    size - *length);
 		while (count == -1 && errno == EINTR);
 		if (count == -1) {
-			exchange->failed = true;
+			cgi->failed = true;
 			return (CGI_BROKEN);
 		}
-		if (exchange->unread >= 0)
-			exchange->unread -= count;
+		if (cgi->unread >= 0)
+			cgi->unread -= count;
 	}
-	exchange->ended = count == 0 || size == 0;
+	cgi->ended = count == 0 || size == 0;
 	return (*length > 0 ? CGI_MORE : CGI_END);
 }
 
 enum cgi_status
-cgi_read(struct cgi * exchange, void * bytes, size_t size,
+cgi_read(struct cgi * cgi, void * bytes, size_t size,
     size_t * length)
 {
 	enum cgi_status status;
 
 	*length = 0;
-	if (exchange->ended)
+	if (cgi->ended)
 		return (CGI_END);
 	/* A peer that sends a byte now and then never runs into a time-out. */
-	if (clock_remaining(cgi_deadline(exchange)) == 0) {
-		exchange->failed = true;
+	if (clock_remaining(cgi_deadline(cgi)) == 0) {
+		cgi->failed = true;
 		return (CGI_LATE);
 	}
-	exchange->reading = true;
-	status = exchange->fcgi == NULL ?
-	    read_cgi(exchange, bytes, size, length) :
-	    read_fcgi(exchange, bytes, size, length);
-	exchange->reading = false;
-	exchange->received += (int64_t)*length;
+	cgi->reading = true;
+	status = cgi->fcgi == NULL ?
+	    read_cgi(cgi, bytes, size, length) :
+	    read_fcgi(cgi, bytes, size, length);
+	cgi->reading = false;
+	cgi->received += (int64_t)*length;
 	return (status);
 }
 
@@ -190,25 +190,25 @@ write_cgi(const char * bytes, size_t length)
 }
 
 int
-cgi_write(struct cgi * exchange, const void * bytes, size_t length)
+cgi_write(struct cgi * cgi, const void * bytes, size_t length)
 {
 
-	if (exchange->fcgi == NULL)
+	if (cgi->fcgi == NULL)
 		return (write_cgi(bytes, length));
-	exchange->writing = clock_monotonic();
-	if (FCGX_PutStr(bytes, (int)length, exchange->fcgi->out) ==
+	cgi->writing = clock_monotonic();
+	if (FCGX_PutStr(bytes, (int)length, cgi->fcgi->out) ==
 	    (int)length)
 		return (0);
-	exchange->failed = true;
+	cgi->failed = true;
 	return (-1);
 }
 
 void
-cgi_end_answer(const struct cgi * exchange)
+cgi_end_answer(const struct cgi * cgi)
 {
 	int null;
 
-	if (exchange->fcgi != NULL)
+	if (cgi->fcgi != NULL)
 		return;
 	/* A socket may be standard input too, so closing it says nothing. */
 	shutdown(STDOUT_FILENO, SHUT_WR);

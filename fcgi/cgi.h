@@ -35,25 +35,25 @@ struct cgi {
 };
 
 /**
- * cgi_parameter(exchange, name):
+ * cgi_parameter(cgi, name):
  * Return a CGI meta-variable, or NULL if there is none.
  */
-const char * cgi_parameter(const struct cgi * exchange,
+const char * cgi_parameter(const struct cgi * cgi,
     const char * name);
 
 /**
- * cgi_deadline(exchange):
+ * cgi_deadline(cgi):
  * Return by when what has not arrived yet of the request must go on arriving.
  * Any thread may call this.
  */
-int64_t cgi_deadline(const struct cgi * exchange);
+int64_t cgi_deadline(const struct cgi * cgi);
 
 /**
- * cgi_wipe(exchange, name):
+ * cgi_wipe(cgi, name):
  * Overwrite a meta-variable, so that it is empty, and what its bytes may have
  * left in memory on their way.
  */
-void cgi_wipe(const struct cgi * exchange, const char * name);
+void cgi_wipe(const struct cgi * cgi, const char * name);
 
 enum cgi_status {
 	CGI_MORE,		/* There are bytes. */
@@ -63,24 +63,24 @@ enum cgi_status {
 };
 
 /**
- * cgi_read(exchange, bytes, size, length):
+ * cgi_read(cgi, bytes, size, length):
  * Read up to ${size} bytes of the body; ${length} is how many they are.
  */
-enum cgi_status cgi_read(struct cgi * exchange, void * bytes,
+enum cgi_status cgi_read(struct cgi * cgi, void * bytes,
     size_t size, size_t * length);
 
 /**
- * cgi_write(exchange, bytes, length):
+ * cgi_write(cgi, bytes, length):
  * Send bytes of the answer.  Return 0, or -1 if the peer has gone.
  */
-int cgi_write(struct cgi * exchange, const void * bytes,
+int cgi_write(struct cgi * cgi, const void * bytes,
     size_t length);
 
 /**
- * cgi_end_answer(exchange):
+ * cgi_end_answer(cgi):
  * Let the web server of a CGI program see that the answer has ended, although
  * the program goes on.
  */
-void cgi_end_answer(const struct cgi * exchange);
+void cgi_end_answer(const struct cgi * cgi);
 
 #endif

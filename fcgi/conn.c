@@ -29,14 +29,14 @@
 
 /* What is known of a descriptor that is a connection. */
 struct connection {
-	bool idle;			/* No request is under way. */
+	bool conn;			/* No request is under way. */
 	bool watched;			/* The epoll instance knows it. */
 	bool kept;			/* It had a request before. */
 	bool leaving;			/* It is only to be closed: */
 	size_t discarded;		/* bytes that came since. */
 	int older, newer;		/* While it is idle: its neighbours, */
 	int64_t since;			/* since when, */
-	struct params * head;		/* and what has been collected. */
+	struct params * params;		/* and what has been collected. */
 };
 
 struct conn {
@@ -54,12 +54,12 @@ struct conn {
 struct conn *
 conn_create(int epoll)
 {
-	struct conn * idle = alloc_zeroed(1, sizeof(*idle));
+	struct conn * conn = alloc_zeroed(1, sizeof(*conn));
 
-	idle->epoll = epoll;
-	idle->oldest = idle->newest = NONE;
-	pthread_mutex_init(&idle->lock, NULL);
-	return (idle);
+	conn->epoll = epoll;
+	conn->oldest = conn->newest = NONE;
+	pthread_mutex_init(&conn->lock, NULL);
+	return (conn);
 }
 
 /* The caller of these holds the lock. */
@@ -69,153 +69,154 @@ is_expected(const struct connection * connection)
 {
 
 	return (!connection->leaving &&
-	    (!connection->kept || connection->head != NULL));
+	    (!connection->kept || connection->params != NULL));
 }
 
 static void
-take_out(struct conn * idle, int descriptor)
+take_out(struct conn * conn, int descriptor)
 {
-	struct connection * all = idle->connections;
+	struct connection * all = conn->connections;
 	struct connection * connection = &all[descriptor];
 
 	if (connection->older != NONE)
 		all[connection->older].newer = connection->newer;
 	else
-		idle->oldest = connection->newer;
+		conn->oldest = connection->newer;
 	if (connection->newer != NONE)
 		all[connection->newer].older = connection->older;
 	else
-		idle->newest = connection->older;
-	connection->idle = false;
-	idle->count--;
-	idle->expected -= is_expected(connection);
-	idle->heads -= params_size(connection->head);
+		conn->newest = connection->older;
+	connection->conn = false;
+	conn->count--;
+	conn->expected -= is_expected(connection);
+	conn->heads -= params_size(connection->params);
 }
 
 static void
-put_in(struct conn * idle, int descriptor, struct params * head, int64_t since)
+put_in(struct conn * conn, int descriptor, struct params * params,
+    int64_t since)
 {
-	struct connection * all = idle->connections;
+	struct connection * all = conn->connections;
 	struct connection * connection = &all[descriptor];
 
-	connection->idle = true;
+	connection->conn = true;
 	connection->since = since;
-	connection->head = head;
-	connection->older = idle->newest;
+	connection->params = params;
+	connection->older = conn->newest;
 	connection->newer = NONE;
-	if (idle->newest != NONE)
-		all[idle->newest].newer = descriptor;
+	if (conn->newest != NONE)
+		all[conn->newest].newer = descriptor;
 	else
-		idle->oldest = descriptor;
-	idle->newest = descriptor;
-	idle->count++;
-	idle->expected += is_expected(connection);
-	idle->heads += params_size(head);
+		conn->oldest = descriptor;
+	conn->newest = descriptor;
+	conn->count++;
+	conn->expected += is_expected(connection);
+	conn->heads += params_size(params);
 }
 
 static void
-close_one(struct conn * idle, int descriptor)
+close_one(struct conn * conn, int descriptor)
 {
-	struct connection * connection = &idle->connections[descriptor];
+	struct connection * connection = &conn->connections[descriptor];
 
-	take_out(idle, descriptor);
-	params_free(connection->head);
-	connection->head = NULL;
+	take_out(conn, descriptor);
+	params_free(connection->params);
+	connection->params = NULL;
 	connection->watched = false;
 	close(descriptor);
 }
 
 /* Close the one that has waited longest of those that keep a head. */
 static void
-close_oldest_head(struct conn * idle)
+close_oldest_head(struct conn * conn)
 {
-	int descriptor = idle->oldest;
+	int descriptor = conn->oldest;
 
 	while (descriptor != NONE &&
-	    idle->connections[descriptor].head == NULL)
-		descriptor = idle->connections[descriptor].newer;
+	    conn->connections[descriptor].params == NULL)
+		descriptor = conn->connections[descriptor].newer;
 	if (descriptor != NONE)
-		close_one(idle, descriptor);
+		close_one(conn, descriptor);
 }
 
 static void
-make_room(struct conn * idle, const struct params * head)
+make_room(struct conn * conn, const struct params * params)
 {
 
-	if (idle->count >= CONN_MAX)
-		close_one(idle, idle->oldest);
-	while (idle->heads > 0 &&
-	    idle->heads + params_size(head) > CONN_HEADS_MAX)
-		close_oldest_head(idle);
+	if (conn->count >= CONN_MAX)
+		close_one(conn, conn->oldest);
+	while (conn->heads > 0 &&
+	    conn->heads + params_size(params) > CONN_HEADS_MAX)
+		close_oldest_head(conn);
 }
 
 static void
-wait_for(struct conn * idle, int descriptor)
+wait_for(struct conn * conn, int descriptor)
 {
-	struct connection * connection = &idle->connections[descriptor];
+	struct connection * connection = &conn->connections[descriptor];
 	struct epoll_event event = { .events = EPOLLIN | EPOLLONESHOT,
 	    .data = { .fd = descriptor } };
 
 	/* Of the threads that wait, one gets the event. */
-	if (!idle->stopping && epoll_ctl(idle->epoll, connection->watched ?
+	if (!conn->stopping && epoll_ctl(conn->epoll, connection->watched ?
 	    EPOLL_CTL_MOD : EPOLL_CTL_ADD, descriptor, &event) == 0)
 		connection->watched = true;
 	else
-		close_one(idle, descriptor);
+		close_one(conn, descriptor);
 }
 
 /* The functions for everybody */
 
 void
-conn_register(struct conn * idle, int descriptor)
+conn_register(struct conn * conn, int descriptor)
 {
 	size_t size;
 
-	pthread_mutex_lock(&idle->lock);
-	size = idle->size;
+	pthread_mutex_lock(&conn->lock);
+	size = conn->size;
 	if ((size_t)descriptor >= size) {
-		idle->size = ((size_t)descriptor + 1) * 2;
-		idle->connections = alloc_resize(idle->connections,
-		    idle->size, sizeof(*idle->connections));
+		conn->size = ((size_t)descriptor + 1) * 2;
+		conn->connections = alloc_resize(conn->connections,
+		    conn->size, sizeof(*conn->connections));
 	}
-	for (; size < idle->size; size++)
-		idle->connections[size] = (struct connection){ .idle = false };
-	idle->connections[descriptor] = (struct connection){ .idle = false };
-	pthread_mutex_unlock(&idle->lock);
+	for (; size < conn->size; size++)
+		conn->connections[size] = (struct connection){ .conn = false };
+	conn->connections[descriptor] = (struct connection){ .conn = false };
+	pthread_mutex_unlock(&conn->lock);
 }
 
 void
-conn_park(struct conn * idle, int descriptor, struct params * head)
+conn_park(struct conn * conn, int descriptor, struct params * params)
 {
 
-	pthread_mutex_lock(&idle->lock);
-	make_room(idle, head);
-	put_in(idle, descriptor, head, head == NULL ? clock_monotonic() :
-	    params_since(head));
-	wait_for(idle, descriptor);
-	pthread_mutex_unlock(&idle->lock);
+	pthread_mutex_lock(&conn->lock);
+	make_room(conn, params);
+	put_in(conn, descriptor, params, params == NULL ? clock_monotonic() :
+	    params_since(params));
+	wait_for(conn, descriptor);
+	pthread_mutex_unlock(&conn->lock);
 }
 
 void
-conn_keep(struct conn * idle, int descriptor)
+conn_keep(struct conn * conn, int descriptor)
 {
 
-	pthread_mutex_lock(&idle->lock);
-	idle->connections[descriptor].kept = true;
-	make_room(idle, NULL);
-	put_in(idle, descriptor, NULL, clock_monotonic());
-	wait_for(idle, descriptor);
-	pthread_mutex_unlock(&idle->lock);
+	pthread_mutex_lock(&conn->lock);
+	conn->connections[descriptor].kept = true;
+	make_room(conn, NULL);
+	put_in(conn, descriptor, NULL, clock_monotonic());
+	wait_for(conn, descriptor);
+	pthread_mutex_unlock(&conn->lock);
 }
 
 bool
-conn_expects(struct conn * idle)
+conn_expects(struct conn * conn)
 {
 	bool expects;
 
-	pthread_mutex_lock(&idle->lock);
-	expects = idle->expected > 0;
-	pthread_mutex_unlock(&idle->lock);
+	pthread_mutex_lock(&conn->lock);
+	expects = conn->expected > 0;
+	pthread_mutex_unlock(&conn->lock);
 	return (expects);
 }
 
@@ -243,22 +244,22 @@ discard(int descriptor)
 
 /* Go on leaving a connection that is ours, since ${since}. */
 static void
-go_on_leaving(struct conn * idle, int descriptor, int64_t since)
+go_on_leaving(struct conn * conn, int descriptor, int64_t since)
 {
 	ssize_t count = discard(descriptor);
 	struct connection * connection;
 
-	pthread_mutex_lock(&idle->lock);
-	make_room(idle, NULL);
-	connection = &idle->connections[descriptor];
+	pthread_mutex_lock(&conn->lock);
+	make_room(conn, NULL);
+	connection = &conn->connections[descriptor];
 	connection->leaving = true;
-	put_in(idle, descriptor, NULL, since);
+	put_in(conn, descriptor, NULL, since);
 	connection->discarded += count > 0 ? (size_t)count : 0;
 	if (count < 0 || connection->discarded > DISCARD_MAX)
-		close_one(idle, descriptor);
+		close_one(conn, descriptor);
 	else
-		wait_for(idle, descriptor);
-	pthread_mutex_unlock(&idle->lock);
+		wait_for(conn, descriptor);
+	pthread_mutex_unlock(&conn->lock);
 }
 
 /* Closing resets the connection if anything is there that was not read. */
@@ -272,92 +273,92 @@ is_drained(int descriptor)
 }
 
 void
-conn_leave(struct conn * idle, int descriptor, bool whole)
+conn_leave(struct conn * conn, int descriptor, bool whole)
 {
 
 	if (!(whole && is_drained(descriptor)) &&
 	    shutdown(descriptor, SHUT_WR) == 0)
-		go_on_leaving(idle, descriptor, clock_monotonic());
+		go_on_leaving(conn, descriptor, clock_monotonic());
 	else
 		close(descriptor);
 }
 
 bool
-conn_claim(struct conn * idle, int descriptor, struct params ** head)
+conn_claim(struct conn * conn, int descriptor, struct params ** params)
 {
 	struct connection * connection;
 	bool claimed, leaving = false;
 	int64_t since = 0;
 
-	pthread_mutex_lock(&idle->lock);
-	claimed = (size_t)descriptor < idle->size &&
-	    idle->connections[descriptor].idle;
+	pthread_mutex_lock(&conn->lock);
+	claimed = (size_t)descriptor < conn->size &&
+	    conn->connections[descriptor].conn;
 	if (claimed) {
-		take_out(idle, descriptor);
-		connection = &idle->connections[descriptor];
-		*head = connection->head;
-		connection->head = NULL;
+		take_out(conn, descriptor);
+		connection = &conn->connections[descriptor];
+		*params = connection->params;
+		connection->params = NULL;
 		leaving = connection->leaving;
 		since = connection->since;
 	}
-	pthread_mutex_unlock(&idle->lock);
+	pthread_mutex_unlock(&conn->lock);
 	if (leaving)
-		go_on_leaving(idle, descriptor, since);
+		go_on_leaving(conn, descriptor, since);
 	return (claimed && !leaving);
 }
 
 bool
-conn_close_oldest(struct conn * idle)
+conn_close_oldest(struct conn * conn)
 {
 	bool any;
 
-	pthread_mutex_lock(&idle->lock);
-	any = idle->count > 0;
+	pthread_mutex_lock(&conn->lock);
+	any = conn->count > 0;
 	if (any)
-		close_one(idle, idle->oldest);
-	pthread_mutex_unlock(&idle->lock);
+		close_one(conn, conn->oldest);
+	pthread_mutex_unlock(&conn->lock);
 	return (any);
 }
 
 void
-conn_expire(struct conn * idle, int64_t time_max)
+conn_expire(struct conn * conn, int64_t time_max)
 {
 	int64_t now = clock_monotonic();
 	int descriptor, newer;
 
-	pthread_mutex_lock(&idle->lock);
-	for (descriptor = idle->oldest; descriptor != NONE;
+	pthread_mutex_lock(&conn->lock);
+	for (descriptor = conn->oldest; descriptor != NONE;
 	    descriptor = newer) {
 		const struct connection * connection =
-		    &idle->connections[descriptor];
+		    &conn->connections[descriptor];
 		int64_t age = now - connection->since;
 
 		newer = connection->newer;
-		if ((connection->head != NULL && age > time_max) ||
+		if ((connection->params != NULL && age > time_max) ||
 		    (connection->leaving && age > CONN_LINGER_MAX))
-			close_one(idle, descriptor);
+			close_one(conn, descriptor);
 	}
-	pthread_mutex_unlock(&idle->lock);
+	pthread_mutex_unlock(&conn->lock);
 }
 
 void
-conn_stop(struct conn * idle)
+conn_stop(struct conn * conn)
 {
 
-	pthread_mutex_lock(&idle->lock);
-	idle->stopping = true;
-	pthread_mutex_unlock(&idle->lock);
+	pthread_mutex_lock(&conn->lock);
+	conn->stopping = true;
+	pthread_mutex_unlock(&conn->lock);
 }
 
 void
-conn_free(struct conn * idle)
+conn_free(struct conn * conn)
 {
 
-	if (idle == NULL)
+	if (conn == NULL)
 		return;
-	while (conn_close_oldest(idle))
+	while (conn_close_oldest(conn))
 		continue;
-	pthread_mutex_destroy(&idle->lock);
-	free(idle->connections);
-	free(idle);
+	pthread_mutex_destroy(&conn->lock);
+	free(conn->connections);
+	free(conn);
 }

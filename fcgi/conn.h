@@ -32,71 +32,71 @@ struct conn;
 struct conn * conn_create(int epoll);
 
 /**
- * conn_register(idle, descriptor):
+ * conn_register(conn, descriptor):
  * This descriptor is a new connection, whatever it was before.
  */
-void conn_register(struct conn * idle, int descriptor);
+void conn_register(struct conn * conn, int descriptor);
 
 /**
- * conn_park(idle, descriptor, head):
- * Let a connection wait for its next request, of which ${head}, or NULL, has
+ * conn_park(conn, descriptor, params):
+ * Let a connection wait for its next request, of which ${params}, or NULL, has
  * been collected.  The set takes both over.
  */
-void conn_park(struct conn * idle, int descriptor, struct params * head);
+void conn_park(struct conn * conn, int descriptor, struct params * params);
 
 /**
- * conn_keep(idle, descriptor):
+ * conn_keep(conn, descriptor):
  * Likewise, after a request: its peer keeps it, and perhaps for nothing.
  */
-void conn_keep(struct conn * idle, int descriptor);
+void conn_keep(struct conn * conn, int descriptor);
 
 /**
- * conn_expects(idle):
+ * conn_expects(conn):
  * Return whether a request is on its way: a connection waits that is new, or
  * whose head has begun.
  */
-bool conn_expects(struct conn * idle);
+bool conn_expects(struct conn * conn);
 
 /**
- * conn_leave(idle, descriptor, whole):
+ * conn_leave(conn, descriptor, whole):
  * Close our end of a connection, let what we have sent arrive, and close the
  * rest when the peer has closed its end, or after CONN_LINGER_MAX; at once, if
  * the request was ${whole}, so that nothing more of it can come.
  */
-void conn_leave(struct conn * idle, int descriptor, bool whole);
+void conn_leave(struct conn * conn, int descriptor, bool whole);
 
 /**
- * conn_claim(idle, descriptor, head):
+ * conn_claim(conn, descriptor, params):
  * The epoll instance has told of this descriptor.  Return true if it waits for
- * a request; it is the caller's then, with its ${head}.  Otherwise it is of no
- * use, or another thread's by now.
+ * a request; it is the caller's then, with its ${params}.  Otherwise it is of
+ * no use, or another thread's by now.
  */
-bool conn_claim(struct conn * idle, int descriptor, struct params ** head);
+bool conn_claim(struct conn * conn, int descriptor, struct params ** params);
 
 /**
- * conn_close_oldest(idle):
+ * conn_close_oldest(conn):
  * Close the connection that has waited longest.  Return false if there is
  * none.
  */
-bool conn_close_oldest(struct conn * idle);
+bool conn_close_oldest(struct conn * conn);
 
 /**
- * conn_expire(idle, time_max):
+ * conn_expire(conn, time_max):
  * Close connections whose head has been arriving for longer than ${time_max}
  * milliseconds, and those that had their time to close.
  */
-void conn_expire(struct conn * idle, int64_t time_max);
+void conn_expire(struct conn * conn, int64_t time_max);
 
 /**
- * conn_stop(idle):
+ * conn_stop(conn):
  * Close whatever is to wait from now on.
  */
-void conn_stop(struct conn * idle);
+void conn_stop(struct conn * conn);
 
 /**
- * conn_free(idle):
+ * conn_free(conn):
  * Close all connections that wait, and free the set.
  */
-void conn_free(struct conn * idle);
+void conn_free(struct conn * conn);
 
 #endif

@@ -75,15 +75,15 @@ static void
 begin_exchange(struct job * job, int descriptor, int64_t since,
     int64_t time_max)
 {
-	struct cgi * exchange = &job->request.exchange;
+	struct cgi * cgi = &job->request.cgi;
 
 	pthread_mutex_lock(&job->lock);
-	memset(exchange, 0, sizeof(*exchange));
-	exchange->fcgi = job->fcgi;
-	exchange->began = since;
-	exchange->time_max = time_max;
-	exchange->unread = -1;
-	exchange->reading = true;
+	memset(cgi, 0, sizeof(*cgi));
+	cgi->fcgi = job->fcgi;
+	cgi->began = since;
+	cgi->time_max = time_max;
+	cgi->unread = -1;
+	cgi->reading = true;
 	job->moved = clock_monotonic();
 	job->received = 0;
 	job->broken_off = false;
@@ -93,21 +93,21 @@ begin_exchange(struct job * job, int descriptor, int64_t since,
 
 /* Have libfcgi read the head.  Return false if it cannot. */
 static bool
-accept_request(struct job * job, int descriptor, const struct params * head,
+accept_request(struct job * job, int descriptor, const struct params * params,
     bool large)
 {
 	int file = JOB_NONE;
 	bool accepted;
 
-	if (head != NULL) {
-		file = params_file(head, large);
+	if (params != NULL) {
+		file = params_file(params, large);
 		if (file == JOB_NONE)
 			return (false);
 	}
 	job->fcgi->ipcFd = file == JOB_NONE ? descriptor : file;
 	job->fcgi->keepConnection = 1;
 	accepted = FCGX_Accept_r(job->fcgi) == 0;
-	job->request.exchange.reading = false;
+	job->request.cgi.reading = false;
 	if (accepted && file != JOB_NONE)
 		close(file);
 	/* What it could not make sense of it has closed. */
@@ -116,15 +116,15 @@ accept_request(struct job * job, int descriptor, const struct params * head,
 }
 
 bool
-job_begin(struct job * job, int descriptor, struct params * head, bool large,
+job_begin(struct job * job, int descriptor, struct params * params, bool large,
     int64_t time_max)
 {
 	bool accepted;
 
-	begin_exchange(job, descriptor, head == NULL ? clock_monotonic() :
-	    params_since(head), time_max);
-	accepted = accept_request(job, descriptor, head, large);
-	params_free(head);
+	begin_exchange(job, descriptor, params == NULL ? clock_monotonic() :
+	    params_since(params), time_max);
+	accepted = accept_request(job, descriptor, params, large);
+	params_free(params);
 	if (!accepted)
 		set_descriptor(job, JOB_NONE);
 	return (accepted);
@@ -134,11 +134,11 @@ job_begin(struct job * job, int descriptor, struct params * head, bool large,
 bool
 job_end(struct job * job)
 {
-	struct cgi * exchange = &job->request.exchange;
+	struct cgi * cgi = &job->request.cgi;
 	FCGX_Request * fcgi = job->fcgi;
-	bool usable = fcgi->keepConnection && !exchange->failed;
+	bool usable = fcgi->keepConnection && !cgi->failed;
 
-	exchange->writing = clock_monotonic();
+	cgi->writing = clock_monotonic();
 	usable = FCGX_FClose(fcgi->err) == 0 && usable;
 	usable = FCGX_FClose(fcgi->out) == 0 && usable;
 	usable = FCGX_GetError(fcgi->in) == 0 && usable;
@@ -152,7 +152,7 @@ job_end(struct job * job)
 static bool
 is_silent(struct job * job, int64_t now)
 {
-	int64_t received = job->request.exchange.received;
+	int64_t received = job->request.cgi.received;
 
 	if (received != job->received) {
 		job->received = received;
@@ -164,10 +164,10 @@ is_silent(struct job * job, int64_t now)
 static bool
 is_late(struct job * job, int64_t now, int64_t time_max)
 {
-	const struct cgi * exchange = &job->request.exchange;
+	const struct cgi * cgi = &job->request.cgi;
 
-	return (exchange->reading && (exchange->began + time_max <= now ||
-	    cgi_deadline(exchange) <= now || is_silent(job, now)));
+	return (cgi->reading && (cgi->began + time_max <= now ||
+	    cgi_deadline(cgi) <= now || is_silent(job, now)));
 }
 
 void
@@ -176,7 +176,7 @@ job_break_off(struct job * job, int64_t now, int64_t time_max)
 	int64_t writing;
 
 	pthread_mutex_lock(&job->lock);
-	writing = job->request.exchange.writing;
+	writing = job->request.cgi.writing;
 	if (job->descriptor == JOB_NONE)
 		;
 	else if (writing != 0 && now - writing >= JOB_SEND_TIMEOUT)

@@ -49,13 +49,13 @@ void job_init(struct job * job);
 void job_free(struct job * job);
 
 /**
- * job_begin(job, descriptor, head, time_max):
+ * job_begin(job, descriptor, params, time_max):
  * Take up the request that arrives over ${descriptor}, in ${time_max}
- * milliseconds at most beside those for its body; its ${head} is NULL if it is
- * still to be read, and freed.  With ${large}, it is read no further.
+ * milliseconds at most beside those for its body; its ${params} is NULL if it
+ * is still to be read, and freed.  With ${large}, it is read no further.
  * Return false if there is no request; the connection is of no more use then.
  */
-bool job_begin(struct job * job, int descriptor, struct params * head,
+bool job_begin(struct job * job, int descriptor, struct params * params,
     bool large, int64_t time_max);
 
 /**

@@ -60,7 +60,7 @@ struct program {
 	struct config * config;
 	struct sink_settings sink;
 	struct service service;
-	struct probe look;
+	struct probe probe;
 	struct listen listen;
 	struct replay * replay;		/* NULL: there is no spool. */
 	int64_t deadline;		/* By when it has to end. */
@@ -202,13 +202,13 @@ settle(struct program * program)
 {
 	const struct config * config = program->config;
 	struct service * service = &program->service;
-	struct element_settings * element = &service->body.batch.element;
+	struct element_settings * element = &service->body.validate.element;
 	/* First, as it makes the directory for both. */
 	struct spool * spool = make_spool(program);
 
-	probe_init(&program->look, spool, config->spool_limit,
+	probe_init(&program->probe, spool, config->spool_limit,
 	    make_stats(config));
-	service->stats = program->look.stats;
+	service->stats = program->probe.stats;
 
 	program->sink = (struct sink_settings){
 		.stats = service->stats,
@@ -231,8 +231,8 @@ settle(struct program * program)
 	service->body.limit_body = config->limit_body;
 	service->body.limit_inflated = config->limit_inflated;
 	service->body.limit_ratio = config->limit_ratio;
-	service->body.batch.limit_depth = config->limit_depth;
-	service->body.batch.invalid = config->invalid ==
+	service->body.validate.limit_depth = config->limit_depth;
+	service->body.validate.invalid = config->invalid ==
 	    CONFIG_INVALID_SKIP ? VALIDATE_SKIP : VALIDATE_REJECT;
 	element->limit_name = config->limit_name;
 	element->limit_counters = config->limit_counters;
@@ -248,8 +248,8 @@ settle(struct program * program)
 	    (enum backstage_access)config->backstage;
 	service->backstage.stats = service->stats;
 	service->backstage.version = PACKAGE_VERSION;
-	service->backstage.look = probe_state;
-	service->backstage.context = &program->look;
+	service->backstage.probe = probe_state;
+	service->backstage.context = &program->probe;
 }
 
 /* Have no more in the log than up to a level, if that is not less already. */
@@ -394,7 +394,7 @@ finish(struct program * program)
 	if (!token_set_stop(program->service.callers.issuer, deadline) ||
 	    !replay_stop(program->replay, deadline))
 		return;
-	probe_free(&program->look);
+	probe_free(&program->probe);
 	token_file_free(program->service.callers.tokens);
 	free(program->service.callers.variable);
 	config_free(program->config);
@@ -408,7 +408,7 @@ run_cgi(struct program * program)
 	struct request request;
 
 	request_init(&request);
-	request.exchange = (struct cgi){ .began = clock_monotonic(),
+	request.cgi = (struct cgi){ .began = clock_monotonic(),
 	    .time_max = (int64_t)program->config->receive_timeout,
 	    .unread = -1 };
 	if (!request_serve(service, &request)) {

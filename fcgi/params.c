@@ -212,17 +212,17 @@ pass_pairs(struct pairs * pairs, const unsigned char * bytes, size_t length,
 
 /* Take a record out of what is collected. */
 static void
-take_out(struct params * head, size_t total)
+take_out(struct params * params, size_t total)
 {
 
-	head->length -= total;
-	memmove(head->bytes + head->parsed, head->bytes + head->parsed +
-	    total, head->length - head->parsed);
+	params->length -= total;
+	memmove(params->bytes + params->parsed, params->bytes + params->parsed +
+	    total, params->length - params->parsed);
 }
 
 /* A request begins. */
 static enum params_status
-look_at_begin(struct params * head, int descriptor,
+look_at_begin(struct params * params, int descriptor,
     const struct record * record)
 {
 	static const unsigned char unknown[8] = {
@@ -231,20 +231,20 @@ look_at_begin(struct params * head, int descriptor,
 
 	if (record->length != BEGIN_SIZE)
 		return (PARAMS_END);
-	if (head->length - head->parsed < record->total)
+	if (params->length - params->parsed < record->total)
 		return (PARAMS_WAIT);
 	role = (unsigned int)record->content[0] << 8 | record->content[1];
 	if (role == ROLE_RESPONDER) {
-		head->begun = true;
-		head->request = record->request;
-		head->parsed += record->total;
+		params->begun = true;
+		params->request = record->request;
+		params->parsed += record->total;
 		return (PARAMS_WAIT);
 	}
 	/* What follows of it then belongs to no request. */
 	if (!reply(descriptor, RECORD_END_REQUEST, record->request, unknown,
 	    sizeof(unknown)) || (record->content[2] & KEEP_CONNECTION) == 0)
 		return (PARAMS_END);
-	take_out(head, record->total);
+	take_out(params, record->total);
 	return (PARAMS_WAIT);
 }
 
@@ -254,73 +254,73 @@ look_at_begin(struct params * head, int descriptor,
  * changed.
  */
 static enum params_status
-look_at_record(struct params * head, int descriptor, size_t limit)
+look_at_record(struct params * params, int descriptor, size_t limit)
 {
-	size_t there = head->length - head->parsed;
+	size_t there = params->length - params->parsed;
 	struct record record;
 
-	read_header(&record, head->bytes + head->parsed);
+	read_header(&record, params->bytes + params->parsed);
 	if (record.request == 0) {
 		if (there < record.total)
 			return (PARAMS_WAIT);
 		if (!answer_management(descriptor, &record))
 			return (PARAMS_END);
-		take_out(head, record.total);
+		take_out(params, record.total);
 		return (PARAMS_WAIT);
 	}
-	if (!head->begun && record.type != RECORD_BEGIN_REQUEST) {
+	if (!params->begun && record.type != RECORD_BEGIN_REQUEST) {
 		/* Of a request that has ended, or of none. */
 		if (there >= record.total)
-			take_out(head, record.total);
+			take_out(params, record.total);
 		return (PARAMS_WAIT);
 	}
-	if (!head->begun)
-		return (look_at_begin(head, descriptor, &record));
-	if (record.request == head->request) {
+	if (!params->begun)
+		return (look_at_begin(params, descriptor, &record));
+	if (record.request == params->request) {
 		/* libfcgi knows what to make of what is out of order. */
 		if (record.type != RECORD_PARAMS)
 			return (PARAMS_READY);
 		if (record.length == 0 && there < record.total)
 			return (PARAMS_WAIT);
 		if (record.length == 0) {
-			head->ended = true;
-			head->parsed += record.total;
+			params->ended = true;
+			params->parsed += record.total;
 			return (PARAMS_READY);
 		}
-		if (record.length > limit - head->parameters)
+		if (record.length > limit - params->parameters)
 			return (PARAMS_LARGE);
 	}
 	if (there < record.total)
 		return (PARAMS_WAIT);
-	if (record.type == RECORD_PARAMS && record.request == head->request) {
-		if (!pass_pairs(&head->pairs, record.content, record.length,
+	if (record.type == RECORD_PARAMS && record.request == params->request) {
+		if (!pass_pairs(&params->pairs, record.content, record.length,
 		    limit))
 			return (PARAMS_LARGE);
-		head->parameters += record.length;
+		params->parameters += record.length;
 	}
-	head->parsed += record.total;
+	params->parsed += record.total;
 	/* Of parameters in small pieces, and records of other requests. */
-	if (head->parsed / FRAMING_MAX > limit + RECORD_MAX)
+	if (params->parsed / FRAMING_MAX > limit + RECORD_MAX)
 		return (PARAMS_LARGE);
 	return (PARAMS_WAIT);
 }
 
 static enum params_status
-look(struct params * head, int descriptor, size_t limit)
+probe(struct params * params, int descriptor, size_t limit)
 {
 	enum params_status status = PARAMS_WAIT;
 	size_t parsed, length;
 
 	do {
-		parsed = head->parsed;
-		length = head->length;
-		if (length > parsed && head->bytes[parsed] != VERSION)
+		parsed = params->parsed;
+		length = params->length;
+		if (length > parsed && params->bytes[parsed] != VERSION)
 			return (PARAMS_END);
 		if (length - parsed < HEADER_SIZE)
 			return (PARAMS_WAIT);
-		status = look_at_record(head, descriptor, limit);
-	} while (status == PARAMS_WAIT && (head->parsed != parsed ||
-	    head->length != length));
+		status = look_at_record(params, descriptor, limit);
+	} while (status == PARAMS_WAIT && (params->parsed != parsed ||
+	    params->length != length));
 	return (status);
 }
 
@@ -348,17 +348,17 @@ take(int descriptor, size_t length)
 
 /* Is all of the request there, to the end of its body? */
 static bool
-is_whole(const struct params * head)
+is_whole(const struct params * params)
 {
-	size_t at = head->parsed;
+	size_t at = params->parsed;
 	struct record record;
 
-	while (head->ended && head->length - at >= HEADER_SIZE) {
-		read_header(&record, head->bytes + at);
-		if (record.total > head->length - at)
+	while (params->ended && params->length - at >= HEADER_SIZE) {
+		read_header(&record, params->bytes + at);
+		if (record.total > params->length - at)
 			break;
 		if (record.type == RECORD_STDIN && record.length == 0 &&
-		    record.request == head->request)
+		    record.request == params->request)
 			return (true);
 		at += record.total;
 	}
@@ -373,32 +373,32 @@ static enum params_status
 look_at(unsigned char * bytes, ssize_t count, struct params ** kept,
     int descriptor, size_t limit, bool * drained)
 {
-	struct params head = { .since = clock_monotonic(), .bytes = bytes };
+	struct params params = { .since = clock_monotonic(), .bytes = bytes };
 	enum params_status status;
 	size_t taken;
 
 	*drained = count == -1;
 	if (count <= 0)
 		return (count == 0 ? PARAMS_END : PARAMS_WAIT);
-	head.length = (size_t)count;
-	status = look(&head, descriptor, limit);
-	taken = (size_t)count - head.length;
+	params.length = (size_t)count;
+	status = probe(&params, descriptor, limit);
+	taken = (size_t)count - params.length;
 	if (status == PARAMS_READY && taken == 0)
-		return (is_whole(&head) ? PARAMS_WHOLE : PARAMS_READY);
+		return (is_whole(&params) ? PARAMS_WHOLE : PARAMS_READY);
 	if (status == PARAMS_END)
 		return (status);
 	/* What is kept is taken from the socket, and nothing after a head. */
 	if (status == PARAMS_READY)
-		head.length = head.parsed;
-	if (!take(descriptor, taken + head.length))
+		params.length = params.parsed;
+	if (!take(descriptor, taken + params.length))
 		return (PARAMS_END);
-	if (head.length == 0)
+	if (params.length == 0)
 		return (PARAMS_WAIT);
 	*kept = alloc_bytes(sizeof(**kept));
-	**kept = head;
-	(*kept)->size = head.length;
-	(*kept)->bytes = alloc_bytes(head.length);
-	memcpy((*kept)->bytes, bytes, head.length);
+	**kept = params;
+	(*kept)->size = params.length;
+	(*kept)->bytes = alloc_bytes(params.length);
+	memcpy((*kept)->bytes, bytes, params.length);
 	*drained = false;
 	return (status);
 }
@@ -420,16 +420,16 @@ look_first(struct params ** kept, int descriptor, size_t limit, bool * drained)
 
 /* Make room for ${length} more bytes, and leave none where they were. */
 static void
-grow(struct params * head, size_t length)
+grow(struct params * params, size_t length)
 {
-	unsigned char * old = head->bytes;
+	unsigned char * old = params->bytes;
 
-	if (head->size - head->length >= length)
+	if (params->size - params->length >= length)
 		return;
-	head->size = head->length + length + head->length / 2;
-	head->bytes = alloc_bytes(head->size);
-	memcpy(head->bytes, old, head->length);
-	digest_wipe(old, head->length);
+	params->size = params->length + length + params->length / 2;
+	params->bytes = alloc_bytes(params->size);
+	memcpy(params->bytes, old, params->length);
+	digest_wipe(old, params->length);
 	free(old);
 }
 
@@ -438,66 +438,66 @@ grow(struct params * head, size_t length)
  * that nothing is taken that comes after the head.
  */
 static size_t
-wanted(const struct params * head)
+wanted(const struct params * params)
 {
-	size_t there = head->length - head->parsed;
+	size_t there = params->length - params->parsed;
 	struct record record;
 
 	if (there < HEADER_SIZE)
 		return (HEADER_SIZE - there);
-	read_header(&record, head->bytes + head->parsed);
+	read_header(&record, params->bytes + params->parsed);
 	return (record.total - there);
 }
 
 static enum params_status
-read_more(struct params * head, int descriptor, size_t limit, bool * drained)
+read_more(struct params * params, int descriptor, size_t limit, bool * drained)
 {
-	size_t length = wanted(head);
+	size_t length = wanted(params);
 	ssize_t count;
 
 	/* What has been announced may never come. */
 	if (length > PEEK_SIZE)
 		length = PEEK_SIZE;
-	grow(head, length);
-	count = receive(descriptor, head->bytes + head->length, length, 0);
+	grow(params, length);
+	count = receive(descriptor, params->bytes + params->length, length, 0);
 	*drained = count == -1;
 	if (count <= 0)
 		return (count == 0 ? PARAMS_END : PARAMS_WAIT);
-	head->length += (size_t)count;
-	return (look(head, descriptor, limit));
+	params->length += (size_t)count;
+	return (probe(params, descriptor, limit));
 }
 
 enum params_status
-params_read(struct params ** head, int descriptor, size_t limit)
+params_read(struct params ** params, int descriptor, size_t limit)
 {
 	enum params_status status;
 	bool drained;
 	int rounds = 0;
 
 	do {
-		status = *head == NULL ?
-		    look_first(head, descriptor, limit, &drained) :
-		    read_more(*head, descriptor, limit, &drained);
-		if (*head != NULL && (*head)->length == 0) {
-			params_free(*head);
-			*head = NULL;
+		status = *params == NULL ?
+		    look_first(params, descriptor, limit, &drained) :
+		    read_more(*params, descriptor, limit, &drained);
+		if (*params != NULL && (*params)->length == 0) {
+			params_free(*params);
+			*params = NULL;
 		}
 	} while (status == PARAMS_WAIT && !drained && ++rounds < ROUNDS_MAX);
 	return (status);
 }
 
 int64_t
-params_since(const struct params * head)
+params_since(const struct params * params)
 {
 
-	return (head->since);
+	return (params->since);
 }
 
 size_t
-params_size(const struct params * head)
+params_size(const struct params * params)
 {
 
-	return (head == NULL ? 0 : sizeof(*head) + head->size);
+	return (params == NULL ? 0 : sizeof(*params) + params->size);
 }
 
 /* Fill in a head that is valid and says nothing. */
@@ -518,12 +518,12 @@ write_empty(unsigned char bytes[3 * HEADER_SIZE], unsigned int request)
 }
 
 int
-params_file(const struct params * head, bool large)
+params_file(const struct params * params, bool large)
 {
 	unsigned char empty[3 * HEADER_SIZE];
-	const unsigned char * bytes = large ? empty : head->bytes;
-	size_t length = large ? write_empty(empty, head->request) :
-	    head->length;
+	const unsigned char * bytes = large ? empty : params->bytes;
+	size_t length = large ? write_empty(empty, params->request) :
+	    params->length;
 	int descriptor = memfd_create("head", MFD_CLOEXEC);
 
 	if (descriptor == -1)
@@ -535,12 +535,12 @@ params_file(const struct params * head, bool large)
 }
 
 void
-params_free(struct params * head)
+params_free(struct params * params)
 {
 
-	if (head == NULL)
+	if (params == NULL)
 		return;
-	digest_wipe(head->bytes, head->size);
-	free(head->bytes);
-	free(head);
+	digest_wipe(params->bytes, params->size);
+	free(params->bytes);
+	free(params);
 }

@@ -24,41 +24,41 @@ enum params_status {
 };
 
 /**
- * params_read(head, descriptor, limit):
+ * params_read(params, descriptor, limit):
  * Look at what has arrived at ${descriptor}, without waiting.  ${*head} is NULL
  * at a request's beginning, and becomes what has been collected if anything had
  * to be.  Management records, and others that belong to no request, are taken
  * and answered.  Parameters of more than ${limit} bytes are too large.
  */
-enum params_status params_read(struct params ** head, int descriptor,
+enum params_status params_read(struct params ** params, int descriptor,
     size_t limit);
 
 /**
- * params_since(head):
+ * params_since(params):
  * Return when the first byte of what is collected was seen, on the clock of
  * deadlines.
  */
-int64_t params_since(const struct params * head);
+int64_t params_since(const struct params * params);
 
 /**
- * params_size(head):
+ * params_size(params):
  * Return how much memory a head takes; 0 for NULL.
  */
-size_t params_size(const struct params * head);
+size_t params_size(const struct params * params);
 
 /**
- * params_file(head, large):
+ * params_file(params, large):
  * Return a descriptor from which the bytes that were collected can be read, or,
  * with ${large}, a head without parameters that stands for one that was too
  * large.  Return -1 with errno if there is none to be had.  The caller closes
  * it.
  */
-int params_file(const struct params * head, bool large);
+int params_file(const struct params * params, bool large);
 
 /**
- * params_free(head):
+ * params_free(params):
  * Free what was collected.
  */
-void params_free(struct params * head);
+void params_free(struct params * params);
 
 #endif

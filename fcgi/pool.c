@@ -58,165 +58,165 @@ active_max(void)
 struct pool *
 pool_create(size_t count)
 {
-	struct pool * crew = alloc_zeroed(1, sizeof(*crew));
+	struct pool * pool = alloc_zeroed(1, sizeof(*pool));
 	size_t i;
 
-	pthread_mutex_init(&crew->lock, NULL);
-	pthread_cond_init(&crew->changed, NULL);
-	crew->answered_end = &crew->answered;
-	crew->active_max = active_max();
-	crew->count = count;
-	crew->jobs = alloc_zeroed(count, sizeof(*crew->jobs));
+	pthread_mutex_init(&pool->lock, NULL);
+	pthread_cond_init(&pool->changed, NULL);
+	pool->answered_end = &pool->answered;
+	pool->active_max = active_max();
+	pool->count = count;
+	pool->jobs = alloc_zeroed(count, sizeof(*pool->jobs));
 	for (i = 0; i < count; i++) {
-		job_init(&crew->jobs[i]);
-		crew->jobs[i].next = crew->free;
-		crew->free = &crew->jobs[i];
+		job_init(&pool->jobs[i]);
+		pool->jobs[i].next = pool->free;
+		pool->free = &pool->jobs[i];
 	}
-	return (crew);
+	return (pool);
 }
 
 /* The caller of these holds the lock. */
 
 /* Have one more thread look for something to do. */
 static void
-wake_one(struct pool * crew)
+wake_one(struct pool * pool)
 {
 
-	if (crew->waiting > 0)
-		pthread_cond_signal(&crew->changed);
+	if (pool->waiting > 0)
+		pthread_cond_signal(&pool->changed);
 }
 
 static void
-make_passive(struct pool * crew, struct member * member)
+make_passive(struct pool * pool, struct member * member)
 {
 
 	if (!member->active)
 		return;
 	member->active = false;
-	crew->active--;
+	pool->active--;
 }
 
 /* What comes next may take its time: another thread is to poll meanwhile. */
 static void
-replace_member(struct pool * crew, struct member * member)
+replace_member(struct pool * pool, struct member * member)
 {
 
-	make_passive(crew, member);
-	if (crew->free != NULL && crew->active < crew->active_max)
-		wake_one(crew);
+	make_passive(pool, member);
+	if (pool->free != NULL && pool->active < pool->active_max)
+		wake_one(pool);
 }
 
 static void
-give_back(struct pool * crew, struct member * member)
+give_back(struct pool * pool, struct member * member)
 {
 
 	if (member->job != NULL) {
-		member->job->next = crew->free;
-		crew->free = member->job;
+		member->job->next = pool->free;
+		pool->free = member->job;
 		member->job = NULL;
 	} else if (member->lent)
-		crew->committing++;
+		pool->committing++;
 	member->lent = false;
-	make_passive(crew, member);
+	make_passive(pool, member);
 }
 
 static struct job *
-take_answered(struct pool * crew)
+take_answered(struct pool * pool)
 {
-	struct commit_ticket * ticket = crew->answered;
+	struct commit_ticket * ticket = pool->answered;
 
-	crew->answered = ticket->next;
-	if (crew->answered == NULL)
-		crew->answered_end = &crew->answered;
-	crew->answered_count--;
-	crew->committing--;
-	if (crew->answered_count >= CONCLUDE_MANY)
-		wake_one(crew);
+	pool->answered = ticket->next;
+	if (pool->answered == NULL)
+		pool->answered_end = &pool->answered;
+	pool->answered_count--;
+	pool->committing--;
+	if (pool->answered_count >= CONCLUDE_MANY)
+		wake_one(pool);
 	/* Then there is nothing left to wait for. */
-	if (crew->stopping && crew->committing <= 0)
-		pthread_cond_broadcast(&crew->changed);
+	if (pool->stopping && pool->committing <= 0)
+		pthread_cond_broadcast(&pool->changed);
 	return (ticket->owner);
 }
 
 static struct job *
-take_free(struct pool * crew)
+take_free(struct pool * pool)
 {
-	struct job * job = crew->free;
+	struct job * job = pool->free;
 
-	crew->free = job->next;
+	pool->free = job->next;
 	return (job);
 }
 
 static enum duty
-find_duty(struct pool * crew, struct member * member)
+find_duty(struct pool * pool, struct member * member)
 {
 
-	if (crew->answered != NULL) {
-		member->job = take_answered(crew);
+	if (pool->answered != NULL) {
+		member->job = take_answered(pool);
 		/* It may have to wait for its peer. */
-		if (crew->active == 0 && crew->free != NULL)
-			wake_one(crew);
+		if (pool->active == 0 && pool->free != NULL)
+			wake_one(pool);
 		return (DUTY_CONCLUDE);
 	}
-	if (crew->stopping)
-		return (crew->committing <= 0 ? DUTY_END : DUTY_NONE);
-	if (crew->free == NULL || crew->active == crew->active_max)
+	if (pool->stopping)
+		return (pool->committing <= 0 ? DUTY_END : DUTY_NONE);
+	if (pool->free == NULL || pool->active == pool->active_max)
 		return (DUTY_NONE);
-	member->job = take_free(crew);
+	member->job = take_free(pool);
 	member->active = true;
 	member->since = 0;
-	crew->active++;
-	crew->polling++;
+	pool->active++;
+	pool->polling++;
 	return (DUTY_POLL);
 }
 
 /* Everybody may call these. */
 
 void
-pool_join(struct pool * crew, struct member * member)
+pool_join(struct pool * pool, struct member * member)
 {
 
-	pthread_mutex_lock(&crew->lock);
-	member->next = crew->members;
-	crew->members = member;
-	pthread_mutex_unlock(&crew->lock);
+	pthread_mutex_lock(&pool->lock);
+	member->next = pool->members;
+	pool->members = member;
+	pthread_mutex_unlock(&pool->lock);
 }
 
 enum duty
-pool_next(struct pool * crew, struct member * member)
+pool_next(struct pool * pool, struct member * member)
 {
 	enum duty duty;
 
-	pthread_mutex_lock(&crew->lock);
-	give_back(crew, member);
-	while ((duty = find_duty(crew, member)) == DUTY_NONE) {
-		crew->waiting++;
-		pthread_cond_wait(&crew->changed, &crew->lock);
-		crew->waiting--;
+	pthread_mutex_lock(&pool->lock);
+	give_back(pool, member);
+	while ((duty = find_duty(pool, member)) == DUTY_NONE) {
+		pool->waiting++;
+		pthread_cond_wait(&pool->changed, &pool->lock);
+		pool->waiting--;
 	}
-	pthread_mutex_unlock(&crew->lock);
+	pthread_mutex_unlock(&pool->lock);
 	return (duty);
 }
 
 void
-pool_polled(struct pool * crew, struct member * member)
+pool_polled(struct pool * pool, struct member * member)
 {
 	int64_t now = clock_monotonic();
 
-	pthread_mutex_lock(&crew->lock);
-	crew->polling--;
-	crew->events++;
+	pthread_mutex_lock(&pool->lock);
+	pool->polling--;
+	pool->events++;
 	member->since = now;
-	pthread_mutex_unlock(&crew->lock);
+	pthread_mutex_unlock(&pool->lock);
 }
 
 void
-pool_step_aside(struct pool * crew, struct member * member)
+pool_step_aside(struct pool * pool, struct member * member)
 {
 
-	pthread_mutex_lock(&crew->lock);
-	replace_member(crew, member);
-	pthread_mutex_unlock(&crew->lock);
+	pthread_mutex_lock(&pool->lock);
+	replace_member(pool, member);
+	pthread_mutex_unlock(&pool->lock);
 }
 
 void
@@ -230,91 +230,91 @@ pool_lend(struct member * member)
 void
 pool_take_back(void * context, struct commit_ticket * tickets)
 {
-	struct pool * crew = context;
+	struct pool * pool = context;
 
-	pthread_mutex_lock(&crew->lock);
-	*crew->answered_end = tickets;
+	pthread_mutex_lock(&pool->lock);
+	*pool->answered_end = tickets;
 	for (; tickets != NULL; tickets = tickets->next) {
-		crew->answered_end = &tickets->next;
-		crew->answered_count++;
+		pool->answered_end = &tickets->next;
+		pool->answered_count++;
 	}
 	/* An active thread that does not poll looks here next. */
-	if (crew->active == crew->polling)
-		wake_one(crew);
-	pthread_mutex_unlock(&crew->lock);
+	if (pool->active == pool->polling)
+		wake_one(pool);
+	pthread_mutex_unlock(&pool->lock);
 }
 
 bool
-pool_is_held(struct pool * crew)
+pool_is_held(struct pool * pool)
 {
 	bool held;
 
-	pthread_mutex_lock(&crew->lock);
-	held = crew->polling == 0 &&
-	    (crew->free == NULL || crew->waiting == 0);
-	pthread_mutex_unlock(&crew->lock);
+	pthread_mutex_lock(&pool->lock);
+	held = pool->polling == 0 &&
+	    (pool->free == NULL || pool->waiting == 0);
+	pthread_mutex_unlock(&pool->lock);
 	return (held);
 }
 
 bool
-pool_is_quiet(struct pool * crew, size_t * events)
+pool_is_quiet(struct pool * pool, size_t * events)
 {
 	bool quiet;
 
-	pthread_mutex_lock(&crew->lock);
-	quiet = crew->answered == NULL && crew->committing <= 0 &&
-	    crew->waiting + crew->polling == crew->count;
-	*events = crew->events;
-	pthread_mutex_unlock(&crew->lock);
+	pthread_mutex_lock(&pool->lock);
+	quiet = pool->answered == NULL && pool->committing <= 0 &&
+	    pool->waiting + pool->polling == pool->count;
+	*events = pool->events;
+	pthread_mutex_unlock(&pool->lock);
 	return (quiet);
 }
 
 void
-pool_relieve(struct pool * crew, int64_t now)
+pool_relieve(struct pool * pool, int64_t now)
 {
 	struct member * member;
 
-	pthread_mutex_lock(&crew->lock);
-	for (member = crew->members; member != NULL; member = member->next)
+	pthread_mutex_lock(&pool->lock);
+	for (member = pool->members; member != NULL; member = member->next)
 		if (member->active && member->since != 0 &&
 		    now - member->since >= ACTIVE_TIME_MAX)
-			replace_member(crew, member);
+			replace_member(pool, member);
 	/* Whoever was to look there may be held up. */
-	if (crew->answered != NULL)
-		wake_one(crew);
-	pthread_mutex_unlock(&crew->lock);
+	if (pool->answered != NULL)
+		wake_one(pool);
+	pthread_mutex_unlock(&pool->lock);
 }
 
 void
-pool_break_off(struct pool * crew, int64_t now, int64_t time_max)
+pool_break_off(struct pool * pool, int64_t now, int64_t time_max)
 {
 	size_t i;
 
-	for (i = 0; i < crew->count; i++)
-		job_break_off(&crew->jobs[i], now, time_max);
+	for (i = 0; i < pool->count; i++)
+		job_break_off(&pool->jobs[i], now, time_max);
 }
 
 void
-pool_stop(struct pool * crew)
+pool_stop(struct pool * pool)
 {
 
-	pthread_mutex_lock(&crew->lock);
-	crew->stopping = true;
-	pthread_cond_broadcast(&crew->changed);
-	pthread_mutex_unlock(&crew->lock);
+	pthread_mutex_lock(&pool->lock);
+	pool->stopping = true;
+	pthread_cond_broadcast(&pool->changed);
+	pthread_mutex_unlock(&pool->lock);
 }
 
 void
-pool_free(struct pool * crew)
+pool_free(struct pool * pool)
 {
 	size_t i;
 
-	if (crew == NULL)
+	if (pool == NULL)
 		return;
-	for (i = 0; i < crew->count; i++)
-		job_free(&crew->jobs[i]);
-	free(crew->jobs);
-	pthread_mutex_destroy(&crew->lock);
-	pthread_cond_destroy(&crew->changed);
-	free(crew);
+	for (i = 0; i < pool->count; i++)
+		job_free(&pool->jobs[i]);
+	free(pool->jobs);
+	pthread_mutex_destroy(&pool->lock);
+	pthread_cond_destroy(&pool->changed);
+	free(pool);
 }

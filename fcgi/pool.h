@@ -40,29 +40,29 @@ enum duty {
 struct pool * pool_create(size_t count);
 
 /**
- * pool_join(crew, member):
+ * pool_join(pool, member):
  * Here is a thread; ${member} is all zero and must outlive the crew.
  */
-void pool_join(struct pool * crew, struct member * member);
+void pool_join(struct pool * pool, struct member * member);
 
 /**
- * pool_next(crew, member):
+ * pool_next(pool, member):
  * Give back the member's job, if it has one, and wait for its next duty, never
  * DUTY_NONE.  It has a job for it, unless that is DUTY_END.
  */
-enum duty pool_next(struct pool * crew, struct member * member);
+enum duty pool_next(struct pool * pool, struct member * member);
 
 /**
- * pool_polled(crew, member):
+ * pool_polled(pool, member):
  * An event has come to the member, and only what takes no time follows.
  */
-void pool_polled(struct pool * crew, struct member * member);
+void pool_polled(struct pool * pool, struct member * member);
 
 /**
- * pool_step_aside(crew, member):
+ * pool_step_aside(pool, member):
  * What follows may take its time.
  */
-void pool_step_aside(struct pool * crew, struct member * member);
+void pool_step_aside(struct pool * pool, struct member * member);
 
 /**
  * pool_lend(member):
@@ -71,48 +71,48 @@ void pool_step_aside(struct pool * crew, struct member * member);
 void pool_lend(struct member * member);
 
 /**
- * pool_take_back(crew, tickets):
+ * pool_take_back(pool, tickets):
  * The committer hands back jobs, the owners of ${tickets}.
  */
-void pool_take_back(void * crew, struct commit_ticket * tickets);
+void pool_take_back(void * pool, struct commit_ticket * tickets);
 
 /**
- * pool_is_held(crew):
+ * pool_is_held(pool):
  * Return whether no thread could serve a request now.
  */
-bool pool_is_held(struct pool * crew);
+bool pool_is_held(struct pool * pool);
 
 /**
- * pool_is_quiet(crew, events):
+ * pool_is_quiet(pool, events):
  * Return whether no request is in hand, and in ${events} how many events have
  * come so far.  If it is so twice with the same number, none came in between.
  */
-bool pool_is_quiet(struct pool * crew, size_t * events);
+bool pool_is_quiet(struct pool * pool, size_t * events);
 
 /**
- * pool_relieve(crew, now):
+ * pool_relieve(pool, now):
  * To be called about once a second: let others go on where a thread takes
  * longer than it was thought to.
  */
-void pool_relieve(struct pool * crew, int64_t now);
+void pool_relieve(struct pool * pool, int64_t now);
 
 /**
- * pool_break_off(crew, now, time_max):
+ * pool_break_off(pool, now, time_max):
  * Do job_break_off for all jobs.
  */
-void pool_break_off(struct pool * crew, int64_t now, int64_t time_max);
+void pool_break_off(struct pool * pool, int64_t now, int64_t time_max);
 
 /**
- * pool_stop(crew):
+ * pool_stop(pool):
  * From now on the duty is to conclude what has been handed to the committer,
  * and then to end.
  */
-void pool_stop(struct pool * crew);
+void pool_stop(struct pool * pool);
 
 /**
- * pool_free(crew):
+ * pool_free(pool):
  * Free the crew, and its jobs, when all threads have ended.
  */
-void pool_free(struct pool * crew);
+void pool_free(struct pool * pool);
 
 #endif

@@ -17,11 +17,11 @@ struct probe {
 };
 
 /**
- * probe_init(look, spool, limit, stats):
+ * probe_init(probe, spool, limit, stats):
  * Make ready to look at ${spool}, which may grow to ${limit} bytes, and at
  * ${stats}; it takes over both.
  */
-void probe_init(struct probe * look, struct spool * spool, uint64_t limit,
+void probe_init(struct probe * probe, struct spool * spool, uint64_t limit,
     struct stats * stats);
 
 /**
@@ -31,9 +31,9 @@ void probe_init(struct probe * look, struct spool * spool, uint64_t limit,
 void probe_state(void * context, struct backstage_state * state);
 
 /**
- * probe_free(look):
+ * probe_free(probe):
  * Free what it holds.
  */
-void probe_free(struct probe * look);
+void probe_free(struct probe * probe);
 
 #endif

@@ -109,7 +109,7 @@ read_length(const char * text, int64_t * length)
 
 /* It is the body's fault, however it is found. */
 static void
-reject_length(const struct service * service, struct cgi * exchange,
+reject_length(const struct service * service, struct cgi * cgi,
     enum fault_limit limit, uint64_t offset, const char * detail)
 {
 	struct fault fault = { .limit = limit };
@@ -117,29 +117,29 @@ reject_length(const struct service * service, struct cgi * exchange,
 	fault_set(&fault, limit == FAULT_LIMIT_NONE ? FAULT_INVALID :
 	    FAULT_TOO_LARGE, offset, "", "%s", detail);
 	stats_limited(service->stats, limit);
-	response_fault(exchange, &fault);
+	response_fault(cgi, &fault);
 }
 
 /* Return whether the body may be read; otherwise the request is answered. */
 static bool
-accept_body(const struct service * service, struct cgi * exchange,
+accept_body(const struct service * service, struct cgi * cgi,
     enum body_encoding * encoding, int64_t * length)
 {
 	uint64_t limit = service->body.limit_body;
 
-	if (!is_json_type(cgi_parameter(exchange, "CONTENT_TYPE")))
-		response_send(exchange, RESPONSE_WRONG_TYPE,
+	if (!is_json_type(cgi_parameter(cgi, "CONTENT_TYPE")))
+		response_send(cgi, RESPONSE_WRONG_TYPE,
 		    "the Content-Type must be application/json");
-	else if (!read_encoding(cgi_parameter(exchange,
+	else if (!read_encoding(cgi_parameter(cgi,
 	    "HTTP_CONTENT_ENCODING"), encoding))
-		response_send(exchange, RESPONSE_WRONG_TYPE, "the "
+		response_send(cgi, RESPONSE_WRONG_TYPE, "the "
 		    "Content-Encoding must be identity, gzip or deflate");
-	else if (!read_length(cgi_parameter(exchange,
+	else if (!read_length(cgi_parameter(cgi,
 	    "CONTENT_LENGTH"), length))
-		reject_length(service, exchange, FAULT_LIMIT_NONE, 0,
+		reject_length(service, cgi, FAULT_LIMIT_NONE, 0,
 		    "the Content-Length is not a number");
 	else if (limit > 0 && *length >= 0 && (uint64_t)*length > limit)
-		reject_length(service, exchange, FAULT_LIMIT_BODY, limit,
+		reject_length(service, cgi, FAULT_LIMIT_BODY, limit,
 		    "the body is larger than limit_body");
 	else
 		return (true);
@@ -148,14 +148,14 @@ accept_body(const struct service * service, struct cgi * exchange,
 
 /* Feed the body to its stream.  Return whether it arrived whole and valid. */
 static bool
-read_body(struct cgi * exchange, struct body * body, int64_t length,
+read_body(struct cgi * cgi, struct body * body, int64_t length,
     struct fault * fault)
 {
 	char piece[PIECE_SIZE];
 	size_t count;
 
 	for (;;) {
-		switch (cgi_read(exchange, piece, sizeof(piece),
+		switch (cgi_read(cgi, piece, sizeof(piece),
 		    &count)) {
 		case CGI_MORE:
 			if (!body_feed(body, piece, count))
@@ -165,7 +165,7 @@ read_body(struct cgi * exchange, struct body * body, int64_t length,
 			return (body_finish(body, length));
 		case CGI_BROKEN:
 			/* Perhaps by us, so its sender must not be blamed. */
-			if (clock_remaining(cgi_deadline(exchange)) == 0)
+			if (clock_remaining(cgi_deadline(cgi)) == 0)
 				fault->limit = FAULT_LIMIT_TIME;
 			fault_set(fault, FAULT_INCOMPLETE, 0, "",
 			    "the body was broken off");
@@ -180,21 +180,21 @@ read_body(struct cgi * exchange, struct body * body, int64_t length,
 }
 
 static void
-answer_commit(const struct service * service, struct cgi * exchange,
+answer_commit(const struct service * service, struct cgi * cgi,
     enum commit_result result)
 {
 
 	switch (result) {
 	case COMMIT_DURABLE:
-		response_send(exchange, RESPONSE_ACCEPTED, NULL);
+		response_send(cgi, RESPONSE_ACCEPTED, NULL);
 		break;
 	case COMMIT_UNAVAILABLE:
-		response_send(exchange, RESPONSE_UNAVAILABLE,
+		response_send(cgi, RESPONSE_UNAVAILABLE,
 		    "Redis cannot take the counts at the moment");
 		break;
 	case COMMIT_TOO_LARGE:
 		stats_limited(service->stats, FAULT_LIMIT_MEMORY);
-		response_send(exchange, RESPONSE_TOO_LARGE,
+		response_send(cgi, RESPONSE_TOO_LARGE,
 		    "what the body counts "
 		    "takes more memory than it may (limit_memory)");
 		break;
@@ -203,13 +203,13 @@ answer_commit(const struct service * service, struct cgi * exchange,
 
 /* Answer a body that is not counted. */
 static void
-answer_rejected(struct cgi * exchange, const struct fault * fault)
+answer_rejected(struct cgi * cgi, const struct fault * fault)
 {
 
 	if (fault->code == FAULT_INCOMPLETE)
-		response_send(exchange, RESPONSE_UNAVAILABLE, fault->detail);
+		response_send(cgi, RESPONSE_UNAVAILABLE, fault->detail);
 	else
-		response_fault(exchange, fault);
+		response_fault(cgi, fault);
 	log_debug("rejected a body: %s at %s, byte %llu", fault->detail,
 	    fault->pointer, (unsigned long long)fault->offset);
 }
@@ -219,9 +219,9 @@ static bool
 serve_body(const struct service * service, struct request * request,
     const struct token_grant * grant, int64_t spent)
 {
-	struct cgi * exchange = &request->exchange;
+	struct cgi * cgi = &request->cgi;
 	struct body_settings settings = service->body;
-	struct element_settings * element = &settings.batch.element;
+	struct element_settings * element = &settings.validate.element;
 	struct fault fault = { .code = FAULT_NONE };
 	enum body_encoding encoding;
 	struct tally * tally;
@@ -230,9 +230,9 @@ serve_body(const struct service * service, struct request * request,
 	int64_t length;
 	bool arrived;
 
-	if (!accept_body(service, exchange, &encoding, &length))
+	if (!accept_body(service, cgi, &encoding, &length))
 		return (false);
-	exchange->unread = length;
+	cgi->unread = length;
 	element->any_environment = grant->any_environment;
 	element->environment.bytes = grant->environment;
 	element->environment.length = grant->environment_length;
@@ -240,24 +240,24 @@ serve_body(const struct service * service, struct request * request,
 	tally->when = clock_now_ms();
 	body = body_create(request->arena, request->element, &settings,
 	    encoding, tally, &fault);
-	arrived = read_body(exchange, body, length, &fault);
+	arrived = read_body(cgi, body, length, &fault);
 	stats_observe(service->stats, STATS_PARSE_TIME,
 	    (uint64_t)(clock_microseconds() - began));
 	if (!arrived) {
 		stats_limited(service->stats, fault.limit);
-		answer_rejected(exchange, &fault);
+		answer_rejected(cgi, &fault);
 		return (false);
 	}
 	if (tally_empty(tally)) {
 		stats_dropped(service->stats, tally->dropped);
-		response_send(exchange, RESPONSE_ACCEPTED, NULL);
+		response_send(cgi, RESPONSE_ACCEPTED, NULL);
 		return (false);
 	}
 	arena_reset(request->element);
 	request->ticket.tally = tally;
 	if (commit_submit(service->committer, &request->ticket, spent))
 		return (true);
-	answer_commit(service, exchange, request->ticket.result);
+	answer_commit(service, cgi, request->ticket.result);
 	return (false);
 }
 
@@ -266,13 +266,13 @@ serve_body(const struct service * service, struct request * request,
  * length, or word of chunks, there is none, and standard input may never end.
  */
 static bool
-has_rest(struct cgi * exchange)
+has_rest(struct cgi * cgi)
 {
 
-	return (exchange->unread >= 0 ||
-	    (read_length(cgi_parameter(exchange, "CONTENT_LENGTH"),
-	    &exchange->unread) && exchange->unread >= 0) ||
-	    cgi_parameter(exchange, "HTTP_TRANSFER_ENCODING") != NULL);
+	return (cgi->unread >= 0 ||
+	    (read_length(cgi_parameter(cgi, "CONTENT_LENGTH"),
+	    &cgi->unread) && cgi->unread >= 0) ||
+	    cgi_parameter(cgi, "HTTP_TRANSFER_ENCODING") != NULL);
 }
 
 /*
@@ -281,30 +281,30 @@ has_rest(struct cgi * exchange)
  * throws away the answer of a program that ends before it has read everything.
  */
 static void
-drain(struct cgi * exchange)
+drain(struct cgi * cgi)
 {
-	bool cgi = exchange->fcgi == NULL;
+	bool is_process = cgi->fcgi == NULL;
 	char piece[PIECE_SIZE];
 	size_t drained = 0;
 	size_t count;
 
-	if (cgi && !exchange->ended && !exchange->failed) {
-		if (!has_rest(exchange))
+	if (is_process && !cgi->ended && !cgi->failed) {
+		if (!has_rest(cgi))
 			return;
-		cgi_end_answer(exchange);
+		cgi_end_answer(cgi);
 	}
-	while (!exchange->ended && !exchange->failed) {
-		if (cgi_read(exchange, piece, sizeof(piece), &count) !=
+	while (!cgi->ended && !cgi->failed) {
+		if (cgi_read(cgi, piece, sizeof(piece), &count) !=
 		    CGI_MORE)
 			break;
 		drained += count;
 		if (drained > DRAIN_MAX && !cgi)
-			exchange->failed = true;
+			cgi->failed = true;
 	}
 }
 
 static void
-serve_other(const struct service * service, struct cgi * exchange,
+serve_other(const struct service * service, struct cgi * cgi,
     enum route route)
 {
 
@@ -312,20 +312,20 @@ serve_other(const struct service * service, struct cgi * exchange,
 	if (route != ROUTE_NONE)
 		blocking_thread();
 	if (route == ROUTE_NONE ||
-	    !backstage_serve(&service->backstage, exchange, route))
-		response_send(exchange, RESPONSE_NOT_FOUND,
+	    !backstage_serve(&service->backstage, cgi, route))
+		response_send(cgi, RESPONSE_NOT_FOUND,
 		    "metrics go to /api/client/metrics/bulk");
 }
 
 void
-request_refuse(const struct service * service, struct cgi * exchange,
+request_refuse(const struct service * service, struct cgi * cgi,
     const char * detail)
 {
 
-	response_send(exchange, RESPONSE_TOO_LARGE, detail);
+	response_send(cgi, RESPONSE_TOO_LARGE, detail);
 	stats_limited(service->stats, FAULT_LIMIT_PARAMS);
-	stats_answered(service->stats, exchange->status);
-	exchange->failed = true;
+	stats_answered(service->stats, cgi->status);
+	cgi->failed = true;
 }
 
 /* What asking for a token took of the time for an answer. */
@@ -342,13 +342,13 @@ time_spent(int64_t since)
 static void
 finish(const struct service * service, struct request * request, bool counts)
 {
-	struct cgi * exchange = &request->exchange;
+	struct cgi * cgi = &request->cgi;
 
-	drain(exchange);
+	drain(cgi);
 	if (counts)
-		stats_answered(service->stats, exchange->status);
+		stats_answered(service->stats, cgi->status);
 	stats_add(service->stats, STATS_BODY_BYTES,
-	    (uint64_t)exchange->received);
+	    (uint64_t)cgi->received);
 	arena_reset(request->arena);
 	arena_reset(request->element);
 }
@@ -356,25 +356,25 @@ finish(const struct service * service, struct request * request, bool counts)
 bool
 request_serve(const struct service * service, struct request * request)
 {
-	struct cgi * exchange = &request->exchange;
-	const char * method = cgi_parameter(exchange, "REQUEST_METHOD");
-	enum route route = route_of(exchange, service->path_prefix);
+	struct cgi * cgi = &request->cgi;
+	const char * method = cgi_parameter(cgi, "REQUEST_METHOD");
+	enum route route = route_of(cgi, service->path_prefix);
 	struct token_grant grant;
 	int64_t asked = clock_monotonic();
 
 	if (route != ROUTE_BULK || method == NULL ||
 	    strcmp(method, "POST") != 0)
-		auth_forget(&service->callers, exchange);
+		auth_forget(&service->callers, cgi);
 	if (route != ROUTE_BULK)
-		serve_other(service, exchange, route);
+		serve_other(service, cgi, route);
 	else if (method == NULL || strcmp(method, "POST") != 0)
-		response_send(exchange, RESPONSE_WRONG_METHOD,
+		response_send(cgi, RESPONSE_WRONG_METHOD,
 		    "metrics are sent with POST");
-	else if (auth_admit(&service->callers, exchange, &grant) &&
+	else if (auth_admit(&service->callers, cgi, &grant) &&
 	    serve_body(service, request, &grant, time_spent(asked)))
 		return (false);
 	finish(service, request, route == ROUTE_BULK ||
-	    exchange->status == 404);
+	    cgi->status == 404);
 	return (true);
 }
 
@@ -382,6 +382,6 @@ void
 request_conclude(const struct service * service, struct request * request)
 {
 
-	answer_commit(service, &request->exchange, request->ticket.result);
+	answer_commit(service, &request->cgi, request->ticket.result);
 	finish(service, request, true);
 }

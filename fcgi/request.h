@@ -25,7 +25,7 @@ struct service {
  * one.
  */
 struct request {
-	struct cgi exchange;
+	struct cgi cgi;
 	struct commit_ticket ticket;
 	struct arena * arena;		/* For the tally and all else. */
 	struct arena * element;		/* For one element of the body. */
@@ -56,11 +56,11 @@ void request_conclude(const struct service * service,
     struct request * request);
 
 /**
- * request_refuse(service, exchange, detail):
+ * request_refuse(service, cgi, detail):
  * Answer a request that is too large to be read; its connection is of no more
  * use.
  */
 void request_refuse(const struct service * service,
-    struct cgi * exchange, const char * detail);
+    struct cgi * cgi, const char * detail);
 
 #endif

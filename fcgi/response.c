@@ -43,19 +43,19 @@ response_status(enum response_kind kind)
 
 /* RFC 3875, section 4.3.3: the head tells the length of what is left out. */
 static bool
-wants_head_alone(const struct cgi * exchange)
+wants_head_alone(const struct cgi * cgi)
 {
-	const char * method = cgi_parameter(exchange, "REQUEST_METHOD");
+	const char * method = cgi_parameter(cgi, "REQUEST_METHOD");
 
 	return (method != NULL && strcmp(method, "HEAD") == 0);
 }
 
 void
-response_content(struct cgi * exchange, enum response_kind kind,
+response_content(struct cgi * cgi, enum response_kind kind,
     const char * type, const void * content, size_t length)
 {
-	char head[512];
-	int used = snprintf(head, sizeof(head),
+	char params[512];
+	int used = snprintf(params, sizeof(params),
 	    "Status: %d %s\r\n"
 	    "Content-Type: %s\r\n"
 	    "Content-Length: %zu\r\n"
@@ -64,12 +64,12 @@ response_content(struct cgi * exchange, enum response_kind kind,
 	    answers[kind].status, answers[kind].reason, type, length,
 	    answers[kind].header);
 
-	if (used < 0 || (size_t)used >= sizeof(head))
+	if (used < 0 || (size_t)used >= sizeof(params))
 		abort();
-	exchange->status = answers[kind].status;
-	if (cgi_write(exchange, head, (size_t)used) == 0 &&
-	    !wants_head_alone(exchange))
-		cgi_write(exchange, content, length);
+	cgi->status = answers[kind].status;
+	if (cgi_write(cgi, params, (size_t)used) == 0 &&
+	    !wants_head_alone(cgi))
+		cgi_write(cgi, content, length);
 }
 
 /* A problem's body as it is being written. */
@@ -118,7 +118,7 @@ make_id(char out[37])
  * Unleash Edge reads from a 400 and logs: id, name, message, details.
  */
 static void
-send_problem(struct cgi * exchange, enum response_kind kind,
+send_problem(struct cgi * cgi, enum response_kind kind,
     const char * detail, const struct fault * place)
 {
 	struct problem problem = { .used = 0 };
@@ -152,25 +152,25 @@ send_problem(struct cgi * exchange, enum response_kind kind,
 	write_raw(&problem, ",");
 	write_member(&problem, "path", place == NULL ? "" : place->pointer);
 	write_raw(&problem, "}]}");
-	response_content(exchange, kind, "application/problem+json",
+	response_content(cgi, kind, "application/problem+json",
 	    problem.text, problem.used);
 }
 
 void
-response_send(struct cgi * exchange, enum response_kind kind,
+response_send(struct cgi * cgi, enum response_kind kind,
     const char * detail)
 {
 
 	if (kind == RESPONSE_ACCEPTED)
-		response_content(exchange, kind, "application/json", "{}", 2);
+		response_content(cgi, kind, "application/json", "{}", 2);
 	else
-		send_problem(exchange, kind, detail, NULL);
+		send_problem(cgi, kind, detail, NULL);
 }
 
 void
-response_fault(struct cgi * exchange, const struct fault * fault)
+response_fault(struct cgi * cgi, const struct fault * fault)
 {
 
-	send_problem(exchange, fault->code == FAULT_TOO_LARGE ?
+	send_problem(cgi, fault->code == FAULT_TOO_LARGE ?
 	    RESPONSE_TOO_LARGE : RESPONSE_INVALID, fault->detail, fault);
 }

@@ -28,24 +28,24 @@ enum response_kind {
  */
 
 /**
- * response_send(exchange, kind, detail):
+ * response_send(cgi, kind, detail):
  * Answer a request, though not with RESPONSE_OK; ${detail} says why to a
  * person, unless it was accepted.
  */
-void response_send(struct cgi * exchange, enum response_kind kind,
+void response_send(struct cgi * cgi, enum response_kind kind,
     const char * detail);
 
 /**
- * response_fault(exchange, fault):
+ * response_fault(cgi, fault):
  * Answer a request whose body is at fault, and say where.
  */
-void response_fault(struct cgi * exchange, const struct fault * fault);
+void response_fault(struct cgi * cgi, const struct fault * fault);
 
 /**
- * response_content(exchange, kind, type, content, length):
+ * response_content(cgi, kind, type, content, length):
  * Answer with ${length} bytes of the media type ${type}.
  */
-void response_content(struct cgi * exchange, enum response_kind kind,
+void response_content(struct cgi * cgi, enum response_kind kind,
     const char * type, const void * content, size_t length);
 
 /**

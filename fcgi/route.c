@@ -102,11 +102,11 @@ route_of_parts(const char * script, const char * info, const char * prefix)
 }
 
 enum route
-route_of(const struct cgi * exchange, const char * prefix)
+route_of(const struct cgi * cgi, const char * prefix)
 {
-	const char * uri = cgi_parameter(exchange, "REQUEST_URI");
-	const char * script = cgi_parameter(exchange, "SCRIPT_NAME");
-	const char * info = cgi_parameter(exchange, "PATH_INFO");
+	const char * uri = cgi_parameter(cgi, "REQUEST_URI");
+	const char * script = cgi_parameter(cgi, "SCRIPT_NAME");
+	const char * info = cgi_parameter(cgi, "PATH_INFO");
 	enum route route = ROUTE_NONE;
 
 	if (script == NULL)

@@ -14,13 +14,13 @@ enum route {
 };
 
 /**
- * route_of(exchange, prefix):
+ * route_of(cgi, prefix):
  * Return what a request's path leads to.  The path is that of REQUEST_URI, or
  * of SCRIPT_NAME and PATH_INFO, which differ after internal redirects, and
  * stands under ${prefix}; PATH_INFO alone, which is the path below the program
  * in a cgi-bin, may also stand without it.  Doubled slashes and one at the end
  * are tolerated.
  */
-enum route route_of(const struct cgi * exchange, const char * prefix);
+enum route route_of(const struct cgi * cgi, const char * prefix);
 
 #endif

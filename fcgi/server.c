@@ -54,8 +54,8 @@ struct server {
 	int stop;			/* An eventfd: readable for good. */
 	_Atomic bool draining;		/* No connection is kept any more. */
 	bool pressed;			/* So it was when last we looked. */
-	struct conn * idle;
-	struct pool * crew;
+	struct conn * conn;
+	struct pool * pool;
 
 	pthread_mutex_t lock;		/* Guards what follows. */
 	pthread_cond_t ended;
@@ -71,29 +71,30 @@ static void
 end_job(struct server * server, struct job * job)
 {
 	int descriptor = job->descriptor;
-	bool whole = job->request.exchange.ended;
+	bool whole = job->request.cgi.ended;
 
 	if (job_end(job) && !server->draining)
-		conn_keep(server->idle, descriptor);
+		conn_keep(server->conn, descriptor);
 	else
-		conn_leave(server->idle, descriptor, whole);
+		conn_leave(server->conn, descriptor, whole);
 }
 
 static void
-serve(struct thread * thread, int descriptor, struct params * head, bool large)
+serve(struct thread * thread, int descriptor, struct params * params,
+    bool large)
 {
 	struct server * server = thread->server;
 	struct job * job = thread->member.job;
-	bool collected = head != NULL;
+	bool collected = params != NULL;
 
-	if (!job_begin(job, descriptor, head, large,
+	if (!job_begin(job, descriptor, params, large,
 	    server->limits.time_max)) {
 		if (collected)
-			conn_leave(server->idle, descriptor, false);
+			conn_leave(server->conn, descriptor, false);
 		return;
 	}
 	if (large)
-		request_refuse(server->service, &job->request.exchange,
+		request_refuse(server->service, &job->request.cgi,
 		    "the parameters of the request are larger than "
 		    "limit_params");
 	else if (!request_serve(server->service, &job->request)) {
@@ -105,28 +106,28 @@ serve(struct thread * thread, int descriptor, struct params * head, bool large)
 
 /* Serve the connection if a request's head is there; else let it wait. */
 static void
-serve_or_park(struct thread * thread, int descriptor, struct params * head)
+serve_or_park(struct thread * thread, int descriptor, struct params * params)
 {
 	struct server * server = thread->server;
 
-	switch (params_read(&head, descriptor, server->limits.parameters)) {
+	switch (params_read(&params, descriptor, server->limits.parameters)) {
 	case PARAMS_WHOLE:
-		serve(thread, descriptor, head, false);
+		serve(thread, descriptor, params, false);
 		break;
 	case PARAMS_READY:
-		pool_step_aside(server->crew, &thread->member);
-		serve(thread, descriptor, head, false);
+		pool_step_aside(server->pool, &thread->member);
+		serve(thread, descriptor, params, false);
 		break;
 	case PARAMS_LARGE:
-		pool_step_aside(server->crew, &thread->member);
-		serve(thread, descriptor, head, true);
+		pool_step_aside(server->pool, &thread->member);
+		serve(thread, descriptor, params, true);
 		break;
 	case PARAMS_WAIT:
-		conn_park(server->idle, descriptor, head);
+		conn_park(server->conn, descriptor, params);
 		break;
 	case PARAMS_END:
-		params_free(head);
-		conn_leave(server->idle, descriptor, false);
+		params_free(params);
+		conn_leave(server->conn, descriptor, false);
 		break;
 	}
 }
@@ -142,7 +143,7 @@ make_room(struct server * server)
 
 	if (log_allowed(&limit, 10, &suppressed))
 		log_warning("out of descriptors: raise RLIMIT_NOFILE");
-	if (!conn_close_oldest(server->idle))
+	if (!conn_close_oldest(server->conn))
 		poll(NULL, 0, 10);
 }
 
@@ -153,7 +154,7 @@ accept_connection(struct thread * thread, int listening)
 	int descriptor = accept4(listening, NULL, NULL, SOCK_CLOEXEC);
 
 	if (descriptor != -1) {
-		conn_register(server->idle, descriptor);
+		conn_register(server->conn, descriptor);
 		serve_or_park(thread, descriptor, NULL);
 	} else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS ||
 	    errno == ENOMEM)
@@ -177,16 +178,16 @@ poll_once(struct thread * thread)
 {
 	struct server * server = thread->server;
 	struct epoll_event event;
-	struct params * head;
+	struct params * params;
 	int count = epoll_wait(server->epoll, &event, 1, -1);
 
-	pool_polled(server->crew, &thread->member);
+	pool_polled(server->pool, &thread->member);
 	if (count != 1 || event.data.fd == server->stop)
 		return;
 	if (is_listening(server, event.data.fd))
 		accept_connection(thread, event.data.fd);
-	else if (conn_claim(server->idle, event.data.fd, &head))
-		serve_or_park(thread, event.data.fd, head);
+	else if (conn_claim(server->conn, event.data.fd, &params))
+		serve_or_park(thread, event.data.fd, params);
 }
 
 static void
@@ -204,7 +205,7 @@ step_aside(void * context)
 {
 	struct thread * thread = context;
 
-	pool_step_aside(thread->server->crew, &thread->member);
+	pool_step_aside(thread->server->pool, &thread->member);
 }
 
 static void *
@@ -215,8 +216,8 @@ run(void * context)
 	enum duty duty;
 
 	blocking_set(step_aside, thread);
-	pool_join(server->crew, &thread->member);
-	while ((duty = pool_next(server->crew, &thread->member)) !=
+	pool_join(server->pool, &thread->member);
+	while ((duty = pool_next(server->pool, &thread->member)) !=
 	    DUTY_END) {
 		if (duty == DUTY_CONCLUDE)
 			conclude(thread);
@@ -243,14 +244,14 @@ create(const struct service * service, const struct listen * listen,
 	server->listen = listen;
 	server->limits = *limits;
 	server->epoll = epoll_create1(EPOLL_CLOEXEC);
-	server->idle = conn_create(server->epoll);
+	server->conn = conn_create(server->epoll);
 	server->stop = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	pthread_mutex_init(&server->lock, NULL);
 	pthread_condattr_init(&attributes);
 	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
 	pthread_cond_init(&server->ended, &attributes);
 	pthread_condattr_destroy(&attributes);
-	server->crew = pool_create(limits->threads);
+	server->pool = pool_create(limits->threads);
 	return (server);
 }
 
@@ -258,8 +259,8 @@ static void
 destroy(struct server * server)
 {
 
-	pool_free(server->crew);
-	conn_free(server->idle);
+	pool_free(server->pool);
+	conn_free(server->conn);
 	if (server->epoll != -1)
 		close(server->epoll);
 	if (server->stop != -1)
@@ -337,7 +338,7 @@ server_start(const struct service * service, const struct listen * listen,
 		destroy(server);
 		return (NULL);
 	}
-	commit_on_answer(service->committer, pool_take_back, server->crew);
+	commit_on_answer(service->committer, pool_take_back, server->pool);
 	error = start_threads(server, limits->threads);
 	if (error == 0)
 		return (server);
@@ -353,7 +354,7 @@ is_pressed(const struct server * server)
 {
 	struct pollfd work = { .fd = server->epoll, .events = POLLIN };
 
-	return (pool_is_held(server->crew) && poll(&work, 1, 0) == 1);
+	return (pool_is_held(server->pool) && poll(&work, 1, 0) == 1);
 }
 
 void
@@ -362,11 +363,11 @@ server_tick(struct server * server)
 	int64_t now = clock_monotonic();
 	bool pressed = is_pressed(server);
 
-	pool_relieve(server->crew, now);
-	pool_break_off(server->crew, now, pressed && server->pressed ?
+	pool_relieve(server->pool, now);
+	pool_break_off(server->pool, now, pressed && server->pressed ?
 	    PRESSED_TIME_MAX : INT64_MAX / 2);
 	server->pressed = pressed;
-	conn_expire(server->idle, server->limits.time_max);
+	conn_expire(server->conn, server->limits.time_max);
 }
 
 /* Wait until all threads have ended, but not beyond ${deadline}. */
@@ -419,9 +420,9 @@ is_quiet(struct server * server)
 	size_t before, after;
 
 	/* Who is not at the door any more may be on the way inside. */
-	return (pool_is_quiet(server->crew, &before) &&
-	    !is_at_the_door(server) && !conn_expects(server->idle) &&
-	    pool_is_quiet(server->crew, &after) && before == after);
+	return (pool_is_quiet(server->pool, &before) &&
+	    !is_at_the_door(server) && !conn_expects(server->conn) &&
+	    pool_is_quiet(server->pool, &after) && before == after);
 }
 
 /*
@@ -451,13 +452,13 @@ server_stop(struct server * server, int64_t deadline)
 
 	drain(server, now + SERVER_DRAIN < deadline ? now + SERVER_DRAIN :
 	    deadline);
-	pool_stop(server->crew);
-	conn_stop(server->idle);
+	pool_stop(server->pool);
+	conn_stop(server->conn);
 	/* All threads see it: nobody ever reads it. */
 	while (write(server->stop, &one, sizeof(one)) == -1 && errno == EINTR)
 		continue;
 	if (!wait_for_threads(server, grace < deadline ? grace : deadline)) {
-		pool_break_off(server->crew, clock_monotonic(), 0);
+		pool_break_off(server->pool, clock_monotonic(), 0);
 		if (!wait_for_threads(server, deadline))
 			return (false);
 	}

@@ -6,7 +6,7 @@
 struct body {
 	struct arena * arena;
 	struct arena * scratch;
-	struct validate * batch;
+	struct validate * validate;
 	struct decompress * unpack;		/* NULL for identity. */
 	struct fault * fault;
 	const struct body_settings * settings;
@@ -26,7 +26,8 @@ body_create(struct arena * arena, struct arena * scratch,
 	body->fault = fault;
 	body->arena = arena;
 	body->scratch = scratch;
-	body->batch = validate_create(arena, scratch, &settings->batch, tally,
+	body->validate = validate_create(arena, scratch, &settings->validate,
+	    tally,
 	    fault);
 	if (encoding != BODY_IDENTITY)
 		body->unpack = decompress_create(arena,
@@ -80,9 +81,9 @@ ratio_limit(const struct body * body)
 static bool
 feed_batch(struct body * body, const void * bytes, size_t length)
 {
-	size_t limit = body->settings->batch.element.limit_memory;
+	size_t limit = body->settings->validate.element.limit_memory;
 
-	if (!validate_feed(body->batch, bytes, length))
+	if (!validate_feed(body->validate, bytes, length))
 		return (false);
 	if (limit == 0 || arena_held(body->arena) +
 	    arena_held(body->scratch) <= limit)
@@ -157,5 +158,5 @@ body_finish(struct body * body, int64_t announced)
 	if (body->unpack != NULL && !decompress_complete(body->unpack))
 		return (reject(body, FAULT_INVALID, body->received,
 		    "the compressed body ends too early"));
-	return (validate_finish(body->batch));
+	return (validate_finish(body->validate));
 }

@@ -22,7 +22,7 @@ enum body_encoding {
 };
 
 struct body_settings {
-	struct validate_settings batch;
+	struct validate_settings validate;
 	uint64_t limit_body;		/* Bytes as sent; 0: no limit. */
 	uint64_t limit_inflated;	/* Bytes of JSON that a packed one may
 					 * come to; 0: no limit. */

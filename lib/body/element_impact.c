@@ -6,9 +6,9 @@
 #include "lib/body/prometheus.h"
 
 bool
-element_impact_take_type(struct element * element, const struct json_rule *
-    rule,
-    unsigned int type, const char * text, size_t length,
+element_impact_take_type(struct element * element,
+    const struct json_rule * rule, unsigned int type, const char * text,
+    size_t length,
     struct element_problem * problem)
 {
 	struct text name = { text, length };

@@ -68,35 +68,36 @@ expect(struct json_cursor * cursor, const struct json_shape * shape)
 
 /* Look no more at anything that is open above the first ${depth} levels. */
 static void
-ignore_above(struct validate * batch, size_t depth)
+ignore_above(struct validate * validate, size_t depth)
 {
 	size_t i;
 
-	for (i = depth; i < batch->depth; i++) {
-		batch->levels[i].shape = &schema_any;
-		expect(&batch->levels[i].cursor, &schema_any);
+	for (i = depth; i < validate->depth; i++) {
+		validate->levels[i].shape = &schema_any;
+		expect(&validate->levels[i].cursor, &schema_any);
 	}
-	if (depth < batch->depth)
-		expect(batch->cursor, &schema_any);
+	if (depth < validate->depth)
+		expect(validate->cursor, &schema_any);
 	else
-		batch->cursor->rule = next_rule(batch->levels[depth - 1].shape);
+		validate->cursor->rule =
+		    next_rule(validate->levels[depth - 1].shape);
 }
 
 /* A body may hold millions that are at fault; the log tells of the first. */
 static void
-leave_out(struct validate * batch, const struct fault * fault)
+leave_out(struct validate * validate, const struct fault * fault)
 {
 
-	if (batch->tally->dropped[DROP_INVALID]++ < LEFT_OUT_LOGGED)
+	if (validate->tally->dropped[DROP_INVALID]++ < LEFT_OUT_LOGGED)
 		log_info("left out an element at %s, byte %llu: %s",
 		    fault->pointer, (unsigned long long)fault->offset,
 		    fault->detail);
 }
 
 static void
-log_left_out(const struct validate * batch)
+log_left_out(const struct validate * validate)
 {
-	uint64_t count = batch->tally->dropped[DROP_INVALID];
+	uint64_t count = validate->tally->dropped[DROP_INVALID];
 
 	if (count > LEFT_OUT_LOGGED)
 		log_info("left out %llu more elements of the same body",
@@ -105,42 +106,43 @@ log_left_out(const struct validate * batch)
 
 /* Act on a violation.  Return whether to go on reading. */
 static bool
-violation(struct validate * batch, const struct fault * fault)
+violation(struct validate * validate, const struct fault * fault)
 {
 
-	if (fault->code == FAULT_INVALID && batch->trial != EITHER) {
-		if (batch->kept[batch->trial].code == FAULT_NONE)
-			batch->kept[batch->trial] = *fault;
-		ignore_above(batch, batch->trial_depth);
+	if (fault->code == FAULT_INVALID && validate->trial != EITHER) {
+		if (validate->kept[validate->trial].code == FAULT_NONE)
+			validate->kept[validate->trial] = *fault;
+		ignore_above(validate, validate->trial_depth);
 		return (true);
 	}
-	if (fault->code == FAULT_INVALID && batch->invalid == VALIDATE_SKIP &&
-	    batch->element_depth > 0) {
-		if (!batch->element_bad)
-			leave_out(batch, fault);
-		batch->element_bad = true;
-		batch->trial = EITHER;
-		ignore_above(batch, batch->element_depth - 1);
+	if (fault->code == FAULT_INVALID && validate->invalid ==
+	    VALIDATE_SKIP &&
+	    validate->element_depth > 0) {
+		if (!validate->element_bad)
+			leave_out(validate, fault);
+		validate->element_bad = true;
+		validate->trial = EITHER;
+		ignore_above(validate, validate->element_depth - 1);
 		return (true);
 	}
-	*batch->fault = *fault;
+	*validate->fault = *fault;
 	return (false);
 }
 
 __attribute__((format(printf, 3, 4)))
 static bool
-violates(struct validate * batch, enum fault_code code, const char * format,
+violates(struct validate * validate, enum fault_code code, const char * format,
     ...)
 {
 	struct fault fault = { .code = FAULT_NONE };
 	va_list arguments;
 
 	va_start(arguments, format);
-	json_describe(batch->json, &fault, code, format, arguments);
+	json_describe(validate->json, &fault, code, format, arguments);
 	va_end(arguments);
-	fault.limit = batch->beyond;
-	batch->beyond = FAULT_LIMIT_NONE;
-	return (violation(batch, &fault));
+	fault.limit = validate->beyond;
+	validate->beyond = FAULT_LIMIT_NONE;
+	return (violation(validate, &fault));
 }
 
 /* What a rule is about, for a message: the member's name, or an item. */
@@ -154,13 +156,13 @@ subject(const struct json_rule * rule, char out[FAULT_QUOTE_MAX])
 }
 
 static bool
-violates_with(struct validate * batch, const struct json_rule * rule,
+violates_with(struct validate * validate, const struct json_rule * rule,
     const struct element_problem * problem)
 {
 	char quoted[FAULT_QUOTE_MAX];
 
-	batch->beyond = problem->limit;
-	return (violates(batch, problem->code, "%s %s%s%s",
+	validate->beyond = problem->limit;
+	return (violates(validate, problem->code, "%s %s%s%s",
 	    subject(rule, quoted), problem->what,
 	    problem->why == NULL ? "" : ": ",
 	    problem->why == NULL ? "" : problem->why));
@@ -171,20 +173,20 @@ violates_with(struct validate * batch, const struct json_rule * rule,
  * as long as it takes to find it at fault.
  */
 static bool
-violates_type(struct validate * batch, const struct json_rule * rule)
+violates_type(struct validate * validate, const struct json_rule * rule)
 {
 	char quoted[FAULT_QUOTE_MAX];
-	bool bare = rule->element && batch->element_depth == 0;
+	bool bare = rule->element && validate->element_depth == 0;
 	bool go_on;
 
 	if (bare)
-		batch->element_depth = batch->depth + 1;
-	go_on = violates(batch, FAULT_INVALID, "%s must be %s",
+		validate->element_depth = validate->depth + 1;
+	go_on = violates(validate, FAULT_INVALID, "%s must be %s",
 	    rule == &schema_body ? "the body" : subject(rule, quoted),
 	    schema_expected(rule->accepts));
 	if (bare) {
-		batch->element_depth = 0;
-		batch->element_bad = false;
+		validate->element_depth = 0;
+		validate->element_bad = false;
 	}
 	return (go_on);
 }
@@ -194,30 +196,30 @@ violates_type(struct validate * batch, const struct json_rule * rule)
  * samples for an alternative matters if it is this one.
  */
 static bool
-settle_alternative(struct validate * batch)
+settle_alternative(struct validate * validate)
 {
-	enum schema_alternative alternative = batch->element->alternative;
-	struct fault fault = batch->kept[alternative];
+	enum schema_alternative alternative = validate->element->alternative;
+	struct fault fault = validate->kept[alternative];
 
 	if (alternative == EITHER || fault.code == FAULT_NONE)
 		return (true);
-	batch->kept[alternative].code = FAULT_NONE;
-	return (violation(batch, &fault));
+	validate->kept[alternative].code = FAULT_NONE;
+	return (violation(validate, &fault));
 }
 
 static bool
-take(struct validate * batch, unsigned int type, const char * text,
+take(struct validate * validate, unsigned int type, const char * text,
     size_t length)
 {
-	const struct json_rule * rule = batch->cursor->rule;
+	const struct json_rule * rule = validate->cursor->rule;
 
 	if ((rule->accepts & type) == 0)
-		return (violates_type(batch, rule));
-	if (!element_take(batch->element, rule, type, text, length,
-	    &batch->problem))
-		return (violates_with(batch, rule, &batch->problem));
+		return (violates_type(validate, rule));
+	if (!element_take(validate->element, rule, type, text, length,
+	    &validate->problem))
+		return (violates_with(validate, rule, &validate->problem));
 	if (rule->use == USE_IMPACT_TYPE)
-		return (settle_alternative(batch));
+		return (settle_alternative(validate));
 	return (true);
 }
 
@@ -251,35 +253,36 @@ on_string(void * context, const char * text, size_t length)
 }
 
 static bool
-violates_once(struct validate * batch, const struct json_rule * rule)
+violates_once(struct validate * validate, const struct json_rule * rule)
 {
 	char quoted[FAULT_QUOTE_MAX];
 
-	return (violates(batch, FAULT_INVALID, "%s stands twice in one object",
+	return (violates(validate, FAULT_INVALID,
+	    "%s stands twice in one object",
 	    subject(rule, quoted)));
 }
 
 /* A member that is known, but did not come where it was expected. */
 static bool
-member_key(struct validate * batch, const struct json_shape * shape,
+member_key(struct validate * validate, const struct json_shape * shape,
     const char * text, size_t length)
 {
-	struct json_cursor * cursor = batch->cursor;
+	struct json_cursor * cursor = validate->cursor;
 	unsigned int member = schema_member(shape, text, length);
 	const struct json_rule * rule = &shape->rules[member];
 	uint32_t bit = (uint32_t)1 << member;
 
 	cursor->rule = &schema_ignored;
-	if (batch->trial_depth == batch->depth)
-		batch->trial = EITHER;
+	if (validate->trial_depth == validate->depth)
+		validate->trial = EITHER;
 	if (member == shape->count)
 		return (true);
 	if (shape == &schema_sample[EITHER] && rule->alternative != EITHER) {
-		batch->trial = rule->alternative;
-		batch->trial_depth = batch->depth;
+		validate->trial = rule->alternative;
+		validate->trial_depth = validate->depth;
 	}
 	if ((cursor->seen & bit) != 0)
-		return (violates_once(batch, rule));
+		return (violates_once(validate, rule));
 	cursor->seen |= bit;
 	cursor->rule = rule;
 	if (shape != &schema_sample[EITHER]) {
@@ -292,20 +295,20 @@ member_key(struct validate * batch, const struct json_shape * shape,
 static bool
 on_key(void * context, const char * text, size_t length)
 {
-	struct validate * batch = context;
+	struct validate * validate = context;
 	const struct json_shape * shape =
-	    batch->levels[batch->depth - 1].shape;
+	    validate->levels[validate->depth - 1].shape;
 
 	switch (shape->kind) {
 	case SHAPE_OBJECT:
-		return (member_key(batch, shape, text, length));
+		return (member_key(validate, shape, text, length));
 	case SHAPE_MAP:
-		if (element_key(batch->element, text, length,
-		    &batch->problem))
+		if (element_key(validate->element, text, length,
+		    &validate->problem))
 			return (true);
-		batch->beyond = batch->problem.limit;
-		return (violates(batch, batch->problem.code, "a name %s",
-		    batch->problem.what));
+		validate->beyond = validate->problem.limit;
+		return (violates(validate, validate->problem.code, "a name %s",
+		    validate->problem.what));
 	case SHAPE_ARRAY:
 	case SHAPE_ANY:
 		break;
@@ -314,47 +317,49 @@ on_key(void * context, const char * text, size_t length)
 }
 
 static void
-open_element(struct validate * batch)
+open_element(struct validate * validate)
 {
 	size_t i;
 
-	batch->element_depth = batch->depth;
-	batch->element_bad = false;
-	batch->trial = EITHER;
+	validate->element_depth = validate->depth;
+	validate->element_bad = false;
+	validate->trial = EITHER;
 	for (i = 0; i < ALTERNATIVE_COUNT; i++)
-		batch->kept[i].code = FAULT_NONE;
+		validate->kept[i].code = FAULT_NONE;
 }
 
 static bool
-open_level(struct validate * batch, unsigned int type)
+open_level(struct validate * validate, unsigned int type)
 {
-	const struct json_rule * rule = batch->cursor->rule;
+	const struct json_rule * rule = validate->cursor->rule;
 	const struct json_shape * shape = &schema_any;
 	bool fits = (rule->accepts & type) != 0;
 
-	if (!fits && !violates_type(batch, rule))
+	if (!fits && !violates_type(validate, rule))
 		return (false);
 	if (fits)
 		shape = rule->shape;
 	if (shape == &schema_sample[EITHER])
-		shape = &schema_sample[batch->element->alternative];
-	if (batch->depth > 0)
-		batch->levels[batch->depth - 1].cursor = *batch->cursor;
-	batch->levels[batch->depth++].shape = shape;
-	expect(batch->cursor, shape);
+		shape = &schema_sample[validate->element->alternative];
+	if (validate->depth > 0)
+		validate->levels[validate->depth - 1].cursor =
+		    *validate->cursor;
+	validate->levels[validate->depth++].shape = shape;
+	expect(validate->cursor, shape);
 	if (fits && rule->element)
-		open_element(batch);
-	element_begin(batch->element, shape->meaning);
+		open_element(validate);
+	element_begin(validate->element, shape->meaning);
 	return (true);
 }
 
 /* The level has closed. */
 static void
-leave_level(struct validate * batch)
+leave_level(struct validate * validate)
 {
 
-	if (batch->depth > 0)
-		*batch->cursor = batch->levels[batch->depth - 1].cursor;
+	if (validate->depth > 0)
+		*validate->cursor =
+		    validate->levels[validate->depth - 1].cursor;
 }
 
 static bool
@@ -372,81 +377,82 @@ on_array_start(void * context)
 }
 
 static bool
-violates_missing(struct validate * batch, const struct json_shape * shape,
+violates_missing(struct validate * validate, const struct json_shape * shape,
     uint32_t required)
 {
 	char quoted[FAULT_QUOTE_MAX];
-	uint32_t missing = required & ~batch->cursor->seen;
+	uint32_t missing = required & ~validate->cursor->seen;
 	const struct json_rule * rule = shape->rules;
 
 	for (; (missing & 1) == 0; missing >>= 1)
 		rule++;
-	return (violates(batch, FAULT_INVALID, "%s is missing",
+	return (violates(validate, FAULT_INVALID, "%s is missing",
 	    subject(rule, quoted)));
 }
 
 /* What a sample lacks depends on its metric's type, which has yet to come. */
 static bool
-check_sample(struct validate * batch, const struct json_shape * shape)
+check_sample(struct validate * validate, const struct json_shape * shape)
 {
 	enum schema_alternative i;
 
 	for (i = NUMERIC; i < ALTERNATIVE_COUNT; i++) {
 		uint32_t required = schema_sample_required[i];
 
-		if ((batch->cursor->seen & required) == required)
+		if ((validate->cursor->seen & required) == required)
 			continue;
-		batch->trial = i;
-		batch->trial_depth = batch->depth;
-		if (!violates_missing(batch, shape, required))
+		validate->trial = i;
+		validate->trial_depth = validate->depth;
+		if (!violates_missing(validate, shape, required))
 			return (false);
-		batch->trial = EITHER;
+		validate->trial = EITHER;
 	}
 	return (true);
 }
 
 /* The object has ended with the shape it began with: is it complete? */
 static bool
-close_object(struct validate * batch, const struct json_shape * shape)
+close_object(struct validate * validate, const struct json_shape * shape)
 {
 
-	if ((batch->cursor->seen & shape->required) != shape->required)
-		return (violates_missing(batch, shape, shape->required));
-	if (shape == &schema_sample[EITHER] && !check_sample(batch, shape))
+	if ((validate->cursor->seen & shape->required) != shape->required)
+		return (violates_missing(validate, shape, shape->required));
+	if (shape == &schema_sample[EITHER] && !check_sample(validate, shape))
 		return (false);
-	if (batch->element_bad || element_end(batch->element, shape->meaning,
-	    &batch->problem))
+	if (validate->element_bad || element_end(validate->element,
+	    shape->meaning,
+	    &validate->problem))
 		return (true);
-	return (violates_with(batch, NULL, &batch->problem));
+	return (violates_with(validate, NULL, &validate->problem));
 }
 
 static bool
 on_object_end(void * context)
 {
-	struct validate * batch = context;
+	struct validate * validate = context;
 	const struct json_shape * shape =
-	    batch->levels[--batch->depth].shape;
+	    validate->levels[--validate->depth].shape;
 	bool go_on = true;
 
-	if (batch->trial_depth == batch->depth + 1)
-		batch->trial = EITHER;
+	if (validate->trial_depth == validate->depth + 1)
+		validate->trial = EITHER;
 	if (shape->kind == SHAPE_OBJECT)
-		go_on = close_object(batch, shape);
-	if (batch->element_depth == batch->depth + 1) {
-		batch->element_depth = 0;
-		batch->element_bad = false;
+		go_on = close_object(validate, shape);
+	if (validate->element_depth == validate->depth + 1) {
+		validate->element_depth = 0;
+		validate->element_bad = false;
 	}
-	leave_level(batch);
+	leave_level(validate);
 	return (go_on);
 }
 
 static bool
 on_array_end(void * context)
 {
-	struct validate * batch = context;
+	struct validate * validate = context;
 
-	batch->depth--;
-	leave_level(batch);
+	validate->depth--;
+	leave_level(validate);
 	return (true);
 }
 
@@ -467,40 +473,40 @@ validate_create(struct arena * arena, struct arena * scratch,
     const struct validate_settings * settings, struct tally * tally,
     struct fault * fault)
 {
-	struct validate * batch = arena_take(arena, sizeof(*batch));
+	struct validate * validate = arena_take(arena, sizeof(*validate));
 
-	memset(batch, 0, sizeof(*batch));
-	batch->tally = tally;
-	batch->fault = fault;
-	batch->invalid = settings->invalid;
-	batch->levels = arena_take(arena,
-	    settings->limit_depth * sizeof(*batch->levels));
-	batch->element = element_create(arena, scratch, &settings->element,
+	memset(validate, 0, sizeof(*validate));
+	validate->tally = tally;
+	validate->fault = fault;
+	validate->invalid = settings->invalid;
+	validate->levels = arena_take(arena,
+	    settings->limit_depth * sizeof(*validate->levels));
+	validate->element = element_create(arena, scratch, &settings->element,
 	    tally);
-	batch->json = json_create(arena, &handler, batch,
+	validate->json = json_create(arena, &handler, validate,
 	    settings->limit_depth, fault);
-	batch->cursor = json_cursor(batch->json);
-	batch->cursor->rule = &schema_body;
-	return (batch);
+	validate->cursor = json_cursor(validate->json);
+	validate->cursor->rule = &schema_body;
+	return (validate);
 }
 
 bool
-validate_feed(struct validate * batch, const void * text, size_t length)
+validate_feed(struct validate * validate, const void * text, size_t length)
 {
 	bool valid;
 
-	element_piece(batch->element, text, length);
-	valid = json_feed(batch->json, text, length);
-	element_piece_done(batch->element);
+	element_piece(validate->element, text, length);
+	valid = json_feed(validate->json, text, length);
+	element_piece_done(validate->element);
 	return (valid);
 }
 
 bool
-validate_finish(struct validate * batch)
+validate_finish(struct validate * validate)
 {
-	bool whole = json_finish(batch->json);
+	bool whole = json_finish(validate->json);
 
 	if (whole)
-		log_left_out(batch);
+		log_left_out(validate);
 	return (whole);
 }

@@ -39,17 +39,18 @@ struct validate * validate_create(struct arena * arena, struct arena * scratch,
     struct fault * fault);
 
 /**
- * validate_feed(batch, text, length):
+ * validate_feed(validate, text, length):
  * Read the next ${length} bytes of the body.  Return false, with the fault
  * recorded, if it is at fault; the batch must not be fed again then.
  */
-bool validate_feed(struct validate * batch, const void * text, size_t length);
+bool validate_feed(struct validate * validate, const void * text,
+    size_t length);
 
 /**
- * validate_finish(batch):
+ * validate_finish(validate):
  * The body has ended.  Return true if it was whole and valid, so that the
  * tally is now complete; otherwise false, with the fault recorded.
  */
-bool validate_finish(struct validate * batch);
+bool validate_finish(struct validate * validate);
 
 #endif

@@ -48,7 +48,7 @@ struct json {
 	size_t piece_length;
 	uint64_t base;			/* and where its first byte is. */
 
-	struct json_token lexeme;	/* The token that the base is within. */
+	struct json_token token;	/* The token that the base is within. */
 	uint64_t mark;			/* Where a bracket opened last. */
 	bool closing;			/* An object or array ends that */
 	uint64_t closing_start;		/* has opened here. */
@@ -107,20 +107,20 @@ consumed(const struct json * json)
 
 /* Find the latest token that begins before ${end}. */
 static void
-find_token(const struct json * json, struct json_token * lexeme, uint64_t end)
+find_token(const struct json * json, struct json_token * token, uint64_t end)
 {
 	static const struct json_token none;
 	uint64_t from = json->base;
 
-	*lexeme = json->lexeme;
+	*token = json->token;
 	if (json->mark >= json->base) {
-		*lexeme = none;
+		*token = none;
 		from = json->mark;
 	}
 	if (end > json->base + json->piece_length)
 		end = json->base + json->piece_length;
 	if (end > from)
-		json_token_read(lexeme, json->piece + (from - json->base), from,
+		json_token_read(token, json->piece + (from - json->base), from,
 		    (size_t)(end - from));
 }
 
@@ -132,12 +132,12 @@ __attribute__((noinline))
 static uint64_t
 token_start(const struct json * json)
 {
-	struct json_token lexeme;
+	struct json_token token;
 
 	if (json->closing)
 		return (json->closing_start);
-	find_token(json, &lexeme, consumed(json));
-	return (lexeme.start);
+	find_token(json, &token, consumed(json));
+	return (token.start);
 }
 
 static bool
@@ -446,10 +446,10 @@ json_cursor(struct json * json)
 }
 
 static bool
-reject_long(struct json * json, const struct json_token * lexeme)
+reject_long(struct json * json, const struct json_token * token)
 {
 
-	return (reject_text(json, lexeme->start, lexeme->first == '"' ?
+	return (reject_text(json, token->start, token->first == '"' ?
 	    "a string is longer than 64 KiB" :
 	    "a number is longer than 4 KiB"));
 }
@@ -462,20 +462,20 @@ reject_syntax(struct json * json)
 	const struct json_error_fault * fault =
 	    json_error_fault((const char *)text);
 	uint64_t stopped = consumed(json);
-	struct json_token lexeme;
+	struct json_token token;
 	uint64_t most;
 
 	/* yajl may have gone back to the token, or nearly. */
-	find_token(json, &lexeme, stopped + (fault->place == JSON_ERROR_AT));
-	most = lexeme.start + RAW_STRING_MAX;
+	find_token(json, &token, stopped + (fault->place == JSON_ERROR_AT));
+	most = token.start + RAW_STRING_MAX;
 	/* In smaller pieces it would have been too long before it was wrong. */
 	if (stopped > most && (stopped > most + 1 ||
-	    fault->place == JSON_ERROR_STOPPED || lexeme.first != '"'))
-		return (reject_long(json, &lexeme));
+	    fault->place == JSON_ERROR_STOPPED || token.first != '"'))
+		return (reject_long(json, &token));
 	if (fault->place == JSON_ERROR_BEFORE)
 		stopped--;
 	else if (fault->place != JSON_ERROR_STOPPED)
-		stopped = lexeme.start;
+		stopped = token.start;
 	return (reject_text(json, stopped, fault->detail));
 }
 
@@ -499,10 +499,10 @@ piece_done(struct json * json)
 {
 	uint64_t end = json->base + json->piece_length;
 
-	find_token(json, &json->lexeme, end);
-	if (json_token_open(&json->lexeme) &&
-	    end - json->lexeme.start > RAW_STRING_MAX)
-		return (reject_long(json, &json->lexeme));
+	find_token(json, &json->token, end);
+	if (json_token_open(&json->token) &&
+	    end - json->token.start > RAW_STRING_MAX)
+		return (reject_long(json, &json->token));
 	name_path(json);
 	json_path_keep(&json->path);
 	json->base = end;
@@ -521,7 +521,7 @@ feed_clean(struct json * json, const char * text, size_t length)
 		return (true);
 	if (!complete) {
 		json->ascii = is_ascii(text, length) &&
-		    (json->ascii || !json_token_open(&json->lexeme));
+		    (json->ascii || !json_token_open(&json->token));
 		status = yajl_parse(json->yajl, (const unsigned char *)text,
 		    length);
 		complete = json_path_complete(&json->path);

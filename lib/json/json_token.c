@@ -53,71 +53,71 @@ number_step(unsigned int state, char c)
 
 /* The first byte of a token, or white space. */
 static void
-begin(struct json_token * lexeme, char c, uint64_t position)
+begin(struct json_token * token, char c, uint64_t position)
 {
 
 	if (c == ' ' || c == '\t' || c == '\n' || c == '\r' ||
-	    lexeme->misplaced)
+	    token->misplaced)
 		return;
-	lexeme->start = position;
-	lexeme->first = c;
-	lexeme->misplaced = lexeme->value && c != ',' && c != ':' &&
+	token->start = position;
+	token->first = c;
+	token->misplaced = token->value && c != ',' && c != ':' &&
 	    c != ']' && c != '}';
-	lexeme->value = c != ',' && c != ':' && c != '[' && c != '{';
+	token->value = c != ',' && c != ':' && c != '[' && c != '{';
 	if (c == '"')
-		lexeme->state = STRING;
+		token->state = STRING;
 	else if (c == '-' || is_digit(c))
-		lexeme->state = c == '-' ? MINUS : c == '0' ? ZERO : DIGITS;
+		token->state = c == '-' ? MINUS : c == '0' ? ZERO : DIGITS;
 	else if (c == 't' || c == 'f' || c == 'n') {
-		lexeme->state = LITERAL;
-		lexeme->left = c == 'f' ? 4 : 3;
+		token->state = LITERAL;
+		token->left = c == 'f' ? 4 : 3;
 	}
 }
 
 static void
-step(struct json_token * lexeme, char c, uint64_t position)
+step(struct json_token * token, char c, uint64_t position)
 {
 
-	switch (lexeme->state) {
+	switch (token->state) {
 	case STRING:
 		if (c == '\\')
-			lexeme->state = ESCAPE;
+			token->state = ESCAPE;
 		else if (c == '"')
-			lexeme->state = BETWEEN;
+			token->state = BETWEEN;
 		return;
 	case ESCAPE:
-		lexeme->state = STRING;
+		token->state = STRING;
 		return;
 	case LITERAL:
-		if (--lexeme->left == 0)
-			lexeme->state = BETWEEN;
+		if (--token->left == 0)
+			token->state = BETWEEN;
 		return;
 	case BETWEEN:
-		begin(lexeme, c, position);
+		begin(token, c, position);
 		return;
 	default:
-		lexeme->state = number_step(lexeme->state, c);
+		token->state = number_step(token->state, c);
 		/* What has ended it is not part of it. */
-		if (lexeme->state == BETWEEN)
-			begin(lexeme, c, position);
+		if (token->state == BETWEEN)
+			begin(token, c, position);
 		return;
 	}
 }
 
 void
-json_token_read(struct json_token * lexeme, const char * text,
+json_token_read(struct json_token * token, const char * text,
     uint64_t position,
     size_t length)
 {
 	size_t i;
 
 	for (i = 0; i < length; i++)
-		step(lexeme, text[i], position + i);
+		step(token, text[i], position + i);
 }
 
 bool
-json_token_open(const struct json_token * lexeme)
+json_token_open(const struct json_token * token)
 {
 
-	return (lexeme->state != BETWEEN);
+	return (token->state != BETWEEN);
 }

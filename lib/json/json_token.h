@@ -20,21 +20,21 @@ struct json_token {
 };
 
 /**
- * json_token_read(lexeme, text, position, length):
+ * json_token_read(token, text, position, length):
  * Go on over the next ${length} bytes of a text, the first of which stands at
- * ${position} of it; ${lexeme} is zeroed where a token may begin.  Afterwards
+ * ${position} of it; ${token} is zeroed where a token may begin.  Afterwards
  * it is about the latest token that has begun, of which every comma, colon and
  * bracket is one.  The text up to there must be right but for its last token;
  * what follows a value at once where a comma should be is the last.
  */
-void json_token_read(struct json_token * lexeme, const char * text,
+void json_token_read(struct json_token * token, const char * text,
     uint64_t position,
     size_t length);
 
 /**
- * json_token_open(lexeme):
+ * json_token_open(token):
  * Return whether the latest token has not ended; a number may always go on.
  */
-bool json_token_open(const struct json_token * lexeme);
+bool json_token_open(const struct json_token * token);
 
 #endif

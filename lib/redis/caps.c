@@ -34,7 +34,7 @@ enum list {
 
 struct caps {
 	const struct sink_settings * settings;
-	struct session * link;
+	struct session * session;
 	size_t script;
 	struct buffer text;
 
@@ -63,9 +63,9 @@ static const struct {
 };
 
 static size_t
-limit_of(const struct caps * admission, enum list list)
+limit_of(const struct caps * caps, enum list list)
 {
-	const struct sink_settings * settings = admission->settings;
+	const struct sink_settings * settings = caps->settings;
 
 	switch (list) {
 	case LIST_APPLICATIONS:
@@ -78,53 +78,53 @@ limit_of(const struct caps * admission, enum list list)
 }
 
 struct caps *
-caps_create(const struct sink_settings * settings, struct session * link)
+caps_create(const struct sink_settings * settings, struct session * session)
 {
-	struct caps * admission = alloc_zeroed(1, sizeof(*admission));
+	struct caps * caps = alloc_zeroed(1, sizeof(*caps));
 
-	admission->settings = settings;
-	admission->link = link;
-	admission->script = redis_script(link->redis, caps_lua);
-	digest_random(admission->key, sizeof(admission->key));
-	return (admission);
+	caps->settings = settings;
+	caps->session = session;
+	caps->script = redis_script(session->redis, caps_lua);
+	digest_random(caps->key, sizeof(caps->key));
+	return (caps);
 }
 
 void
-caps_free(struct caps * admission)
+caps_free(struct caps * caps)
 {
 
-	if (admission == NULL)
+	if (caps == NULL)
 		return;
-	buffer_free(&admission->text);
-	free(admission->known);
-	free(admission);
+	buffer_free(&caps->text);
+	free(caps->known);
+	free(caps);
 }
 
 /* What is known */
 
 static void
-forget_old(struct caps * admission)
+forget_old(struct caps * caps)
 {
 	int64_t now = clock_now();
-	int64_t most = bucket_retention(admission->settings);
+	int64_t most = bucket_retention(caps->settings);
 
 	if (most > KNOWN_TIME_MAX)
 		most = KNOWN_TIME_MAX;
-	if (admission->known != NULL && now >= admission->since &&
-	    now - admission->since < most)
+	if (caps->known != NULL && now >= caps->since &&
+	    now - caps->since < most)
 		return;
 	/* Fresh memory is none until it is written to. */
-	free(admission->known);
-	admission->known = alloc_zeroed(KNOWN_COUNT, sizeof(uint64_t));
-	admission->since = now;
+	free(caps->known);
+	caps->known = alloc_zeroed(KNOWN_COUNT, sizeof(uint64_t));
+	caps->since = now;
 }
 
 /* Leave in admission->text what stands for a node in its list. */
 static void
-member_of(struct caps * admission, enum list list,
+member_of(struct caps * caps, enum list list,
     const struct tally_node * node)
 {
-	struct buffer * text = &admission->text;
+	struct buffer * text = &caps->text;
 
 	switch (list) {
 	case LIST_APPLICATIONS:
@@ -139,23 +139,23 @@ member_of(struct caps * admission, enum list list,
 }
 
 static uint64_t
-hash_of(struct caps * admission, enum list list,
+hash_of(struct caps * caps, enum list list,
     const struct tally_node * node)
 {
 
-	member_of(admission, list, node);
-	buffer_append(&admission->text, lists[list].key,
+	member_of(caps, list, node);
+	buffer_append(&caps->text, lists[list].key,
 	    strlen(lists[list].key));
 	/* 0 stands for nothing. */
-	return (digest_keyed_hash(admission->key, admission->text.bytes,
-	    admission->text.length) | 1);
+	return (digest_keyed_hash(caps->key, caps->text.bytes,
+	    caps->text.length) | 1);
 }
 
 static uint64_t *
-place_of(const struct caps * admission, uint64_t hash)
+place_of(const struct caps * caps, uint64_t hash)
 {
 
-	return (&admission->known[(hash >> 1) % KNOWN_COUNT]);
+	return (&caps->known[(hash >> 1) % KNOWN_COUNT]);
 }
 
 /* Asking */
@@ -163,17 +163,17 @@ place_of(const struct caps * admission, uint64_t hash)
 /* What is left out is told as it is for other caps: an application by its
  * buckets and instances, an environment by its series. */
 static void
-drop(struct caps * admission, struct tally_node * node)
+drop(struct caps * caps, struct tally_node * node)
 {
 	uint64_t * dropped =
-	    &admission->tally->dropped[lists[admission->list].drop];
+	    &caps->tally->dropped[lists[caps->list].drop];
 	const struct tally_node * child, * series;
 
 	node->fate = FATE_DROPPED;
-	if (admission->list == LIST_TOKENS)
+	if (caps->list == LIST_TOKENS)
 		++*dropped;
 	for (child = node->first; child != NULL; child = child->next) {
-		if (admission->list == LIST_APPLICATIONS)
+		if (caps->list == LIST_APPLICATIONS)
 			++*dropped;
 		else if (child->kind == TALLY_METRIC)
 			for (series = child->first; series != NULL;
@@ -185,91 +185,91 @@ drop(struct caps * admission, struct tally_node * node)
 static void
 take_admission(void * context, size_t number, const struct redis_reply * reply)
 {
-	struct caps * admission = context;
+	struct caps * caps = context;
 	size_t i;
 
 	(void)number;
 	if (reply->type == REDIS_ERROR) {
-		session_note(admission->link, reply);
+		session_note(caps->session, reply);
 		return;
 	}
 	if (reply->type != REDIS_ARRAY ||
-	    reply->count != admission->asked_count) {
-		session_doubt(admission->link);
+	    reply->count != caps->asked_count) {
+		session_doubt(caps->session);
 		return;
 	}
 	for (i = 0; i < reply->count; i++) {
-		struct tally_node * node = admission->asked[i];
+		struct tally_node * node = caps->asked[i];
 		uint64_t hash;
 
 		if (reply->integers[i] != 1) {
-			drop(admission, node);
+			drop(caps, node);
 			continue;
 		}
-		hash = hash_of(admission, admission->list, node);
-		*place_of(admission, hash) = hash;
+		hash = hash_of(caps, caps->list, node);
+		*place_of(caps, hash) = hash;
 	}
 }
 
 static void
-request(struct caps * admission)
+request(struct caps * caps)
 {
-	const struct sink_settings * settings = admission->settings;
-	struct buffer * requests = &admission->link->requests;
-	struct buffer * text = &admission->text;
+	const struct sink_settings * settings = caps->settings;
+	struct buffer * requests = &caps->session->requests;
+	struct buffer * text = &caps->text;
 	int64_t now = clock_now();
 	size_t i;
 
-	session_begin(admission->link);
-	buffer_array(requests, 8 + admission->asked_count);
+	session_begin(caps->session);
+	buffer_array(requests, 8 + caps->asked_count);
 	buffer_text(requests, "EVALSHA");
-	buffer_text(requests, redis_script_digest(admission->link->redis,
-	    admission->script));
+	buffer_text(requests, redis_script_digest(caps->session->redis,
+	    caps->script));
 	buffer_integer(requests, 1);
 	buffer_clear(text);
 	buffer_append(text, settings->prefix, strlen(settings->prefix));
-	buffer_append(text, lists[admission->list].key,
-	    strlen(lists[admission->list].key));
+	buffer_append(text, lists[caps->list].key,
+	    strlen(lists[caps->list].key));
 	buffer_string(requests, text->bytes, text->length);
 	buffer_integer(requests, now);
 	buffer_integer(requests, now - bucket_retention(settings));
-	buffer_integer(requests, (int64_t)limit_of(admission,
-	    admission->list));
-	buffer_text(requests, lists[admission->list].rests);
-	for (i = 0; i < admission->asked_count; i++) {
-		member_of(admission, admission->list, admission->asked[i]);
+	buffer_integer(requests, (int64_t)limit_of(caps,
+	    caps->list));
+	buffer_text(requests, lists[caps->list].rests);
+	for (i = 0; i < caps->asked_count; i++) {
+		member_of(caps, caps->list, caps->asked[i]);
 		buffer_string(requests, text->bytes, text->length);
 	}
 }
 
 static bool
-ask(struct caps * admission)
+ask(struct caps * caps)
 {
-	struct session * link = admission->link;
+	struct session * session = caps->session;
 
-	if (admission->asked_count == 0)
+	if (caps->asked_count == 0)
 		return (true);
 	do {
-		if (clock_remaining(admission->deadline) == 0 ||
-		    !session_reach(link, admission->deadline))
+		if (clock_remaining(caps->deadline) == 0 ||
+		    !session_reach(session, caps->deadline))
 			return (false);
-		request(admission);
-	} while (!session_exchange(link, 1, admission->deadline, take_admission,
-	    admission));
-	admission->asked_count = 0;
+		request(caps);
+	} while (!session_exchange(session, 1, caps->deadline, take_admission,
+	    caps));
+	caps->asked_count = 0;
 	return (true);
 }
 
 /* Ask for a node, unless it is known, when enough have gathered. */
 static bool
-consider(struct caps * admission, struct tally_node * node)
+consider(struct caps * caps, struct tally_node * node)
 {
-	uint64_t hash = hash_of(admission, admission->list, node);
+	uint64_t hash = hash_of(caps, caps->list, node);
 
-	if (*place_of(admission, hash) == hash)
+	if (*place_of(caps, hash) == hash)
 		return (true);
-	admission->asked[admission->asked_count++] = node;
-	return (admission->asked_count < ASKED_MAX || ask(admission));
+	caps->asked[caps->asked_count++] = node;
+	return (caps->asked_count < ASKED_MAX || ask(caps));
 }
 
 static bool
@@ -284,43 +284,43 @@ has_metrics(const struct tally_node * environment)
 
 /* Consider what a child of the tally's root has for the list at hand. */
 static bool
-consider_root(struct caps * admission, struct tally_node * node)
+consider_root(struct caps * caps, struct tally_node * node)
 {
-	enum list list = admission->list;
+	enum list list = caps->list;
 	struct tally_node * child;
 
 	if (node->kind == TALLY_TOKEN)
-		return (list != LIST_TOKENS || consider(admission, node));
+		return (list != LIST_TOKENS || consider(caps, node));
 	if (list == LIST_ENVIRONMENTS)
-		return (!has_metrics(node) || consider(admission, node));
+		return (!has_metrics(node) || consider(caps, node));
 	if (list == LIST_APPLICATIONS)
 		for (child = node->first; child != NULL; child = child->next)
 			if (child->kind == TALLY_APPLICATION &&
-			    !consider(admission, child))
+			    !consider(caps, child))
 				return (false);
 	return (true);
 }
 
 bool
-caps_ask(struct caps * admission, struct tally * tally,
+caps_ask(struct caps * caps, struct tally * tally,
     int64_t deadline)
 {
 	struct tally_node * node;
 	enum list list;
 
-	forget_old(admission);
-	admission->tally = tally;
-	admission->deadline = deadline;
+	forget_old(caps);
+	caps->tally = tally;
+	caps->deadline = deadline;
 	for (list = 0; list < LIST_COUNT; list++) {
-		if (limit_of(admission, list) == 0)
+		if (limit_of(caps, list) == 0)
 			continue;
-		admission->list = list;
-		admission->asked_count = 0;
+		caps->list = list;
+		caps->asked_count = 0;
 		for (node = tally->root->first; node != NULL;
 		    node = node->next)
-			if (!consider_root(admission, node))
+			if (!consider_root(caps, node))
 				return (false);
-		if (!ask(admission))
+		if (!ask(caps))
 			return (false);
 	}
 	return (true);

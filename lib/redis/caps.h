@@ -16,25 +16,25 @@
 struct caps;
 
 /**
- * caps_create(settings, link):
- * Return an admission that asks over ${link}.  Both must outlive it.
+ * caps_create(settings, session):
+ * Return an admission that asks over ${session}.  Both must outlive it.
  */
 struct caps * caps_create(const struct sink_settings * settings,
-    struct session * link);
+    struct session * session);
 
 /**
- * caps_ask(admission, tally, deadline):
+ * caps_ask(caps, tally, deadline):
  * Find out what of ${tally} may be on the lists, and mark the rest as dropped
  * and count it in the tally's dropped.  Return false if Redis could not be
  * asked by ${deadline}.
  */
-bool caps_ask(struct caps * admission, struct tally * tally,
+bool caps_ask(struct caps * caps, struct tally * tally,
     int64_t deadline);
 
 /**
- * caps_free(admission):
+ * caps_free(caps):
  * Free an admission.
  */
-void caps_free(struct caps * admission);
+void caps_free(struct caps * caps);
 
 #endif

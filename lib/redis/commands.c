@@ -83,13 +83,13 @@ commands_tag(struct buffer * text, const struct sink_settings * settings,
 
 /* What every script call begins with: who writes, and how often by now. */
 static void
-add_identity(struct pipeline * calls, struct commands_writer * writer,
+add_identity(struct pipeline * pipeline, struct commands_writer * writer,
     const struct buffer * tag)
 {
 
-	pipeline_add_identity(calls, tag, writer->id, writer->slot++,
+	pipeline_add_identity(pipeline, tag, writer->id, writer->slot++,
 	    writer->sequence);
-	pipeline_add_integer(calls, COMMANDS_WRITER_LIFETIME);
+	pipeline_add_integer(pipeline, COMMANDS_WRITER_LIFETIME);
 }
 
 /* Applications */
@@ -130,29 +130,29 @@ enter_bucket(struct cursor * cursor, const struct tally_node * bucket)
 }
 
 static void
-add_instances(struct pipeline * calls, struct cursor * cursor)
+add_instances(struct pipeline * pipeline, struct cursor * cursor)
 {
 	const struct tally_node * node = cursor->instance;
 	size_t count;
 
 	for (count = 0; node != NULL && count < INSTANCES_MAX; count++)
 		node = next_of_kind(node->next, TALLY_INSTANCE);
-	pipeline_add_integer(calls, (int64_t)count);
+	pipeline_add_integer(pipeline, (int64_t)count);
 	for (node = cursor->instance; node != NULL && count > 0; count--) {
-		pipeline_add_name(calls, "", node->name, node->length);
-		pipeline_add_bytes(calls, node->text, node->text_length);
-		pipeline_add_integer(calls, node->when / 1000);
+		pipeline_add_name(pipeline, "", node->name, node->length);
+		pipeline_add_bytes(pipeline, node->text, node->text_length);
+		pipeline_add_integer(pipeline, node->when / 1000);
 		node = next_of_kind(node->next, TALLY_INSTANCE);
 	}
 	cursor->instance = node;
 }
 
 static void
-add_count(struct pipeline * calls, const char * end, uint64_t count)
+add_count(struct pipeline * pipeline, const char * end, uint64_t count)
 {
 
-	pipeline_add_text(calls, end);
-	pipeline_add_integer(calls, (int64_t)count);
+	pipeline_add_text(pipeline, end);
+	pipeline_add_integer(pipeline, (int64_t)count);
 }
 
 /* Counters that a feature still has, up to ${room}. */
@@ -172,29 +172,29 @@ counters_left(const struct cursor * cursor, size_t room)
 
 /* Add a feature, or as much of it as there is room for. */
 static size_t
-add_feature(struct pipeline * calls, struct cursor * cursor, size_t room)
+add_feature(struct pipeline * pipeline, struct cursor * cursor, size_t room)
 {
 	const struct tally_node * feature = cursor->feature;
 	size_t count = counters_left(cursor, room);
 	size_t left = count;
 
-	pipeline_add_name(calls, "", feature->name, feature->length);
-	pipeline_add_integer(calls, (int64_t)count);
+	pipeline_add_name(pipeline, "", feature->name, feature->length);
+	pipeline_add_integer(pipeline, (int64_t)count);
 	if (!cursor->begun && feature->yes > 0) {
-		add_count(calls, "yes", feature->yes);
+		add_count(pipeline, "yes", feature->yes);
 		left--;
 	}
 	if (!cursor->begun && feature->no > 0) {
-		add_count(calls, "no", feature->no);
+		add_count(pipeline, "no", feature->no);
 		left--;
 	}
 	cursor->begun = true;
 	for (; left > 0; left--) {
 		const struct tally_node * variant = cursor->variant;
 
-		pipeline_add_name(calls, "variant:", variant->name,
+		pipeline_add_name(pipeline, "variant:", variant->name,
 		    variant->length);
-		pipeline_add_integer(calls, (int64_t)variant->count);
+		pipeline_add_integer(pipeline, (int64_t)variant->count);
 		cursor->variant = variant->next;
 	}
 	if (cursor->variant == NULL)
@@ -204,39 +204,40 @@ add_feature(struct pipeline * calls, struct cursor * cursor, size_t room)
 
 /* The fixed arguments of apply.lua, up to the instances. */
 static void
-begin_apply(struct pipeline * calls, struct commands_writer * writer,
+begin_apply(struct pipeline * pipeline, struct commands_writer * writer,
     const struct buffer * tag, const struct tally_node * bucket)
 {
 	const struct sink_settings * settings = writer->settings;
 	struct periods periods = { .count = 0 };
 	size_t i;
 
-	pipeline_begin(calls);
-	add_identity(calls, writer, tag);
-	pipeline_add_key(calls, tag, ":seen", "", 0);
-	pipeline_add_key(calls, tag, ":instances", "", 0);
-	pipeline_add_key(calls, tag, ":instances:seen", "", 0);
-	pipeline_add_integer(calls, (int64_t)settings->limit_features);
-	pipeline_add_integer(calls, (int64_t)settings->limit_variants);
-	pipeline_add_integer(calls, (int64_t)settings->limit_late);
-	pipeline_add_integer(calls, (int64_t)settings->limit_instances);
-	pipeline_add_integer(calls, writer->now);
-	pipeline_add_integer(calls, writer->now - bucket_retention(settings));
+	pipeline_begin(pipeline);
+	add_identity(pipeline, writer, tag);
+	pipeline_add_key(pipeline, tag, ":seen", "", 0);
+	pipeline_add_key(pipeline, tag, ":instances", "", 0);
+	pipeline_add_key(pipeline, tag, ":instances:seen", "", 0);
+	pipeline_add_integer(pipeline, (int64_t)settings->limit_features);
+	pipeline_add_integer(pipeline, (int64_t)settings->limit_variants);
+	pipeline_add_integer(pipeline, (int64_t)settings->limit_late);
+	pipeline_add_integer(pipeline, (int64_t)settings->limit_instances);
+	pipeline_add_integer(pipeline, writer->now);
+	pipeline_add_integer(pipeline,
+	    writer->now - bucket_retention(settings));
 	if (bucket != NULL)
 		bucket_of(&periods, settings, bucket->period, writer->now);
 	/* Start of the finest bucket and of the coarsest; 0 for none. */
-	pipeline_add_integer(calls, bucket == NULL ? 0 : periods.start[0]);
-	pipeline_add_integer(calls, bucket == NULL ? 0 :
+	pipeline_add_integer(pipeline, bucket == NULL ? 0 : periods.start[0]);
+	pipeline_add_integer(pipeline, bucket == NULL ? 0 :
 	    periods.start[periods.count - 1]);
 	for (i = 0; i < periods.count; i++) {
-		pipeline_add_key(calls, tag, ":", periods.name[i],
+		pipeline_add_key(pipeline, tag, ":", periods.name[i],
 		    strlen(periods.name[i]));
-		pipeline_add_integer(calls, periods.expire[i]);
+		pipeline_add_integer(pipeline, periods.expire[i]);
 	}
 }
 
 static void
-encode_application(struct pipeline * calls, struct commands_writer * writer,
+encode_application(struct pipeline * pipeline, struct commands_writer * writer,
     const struct buffer * tag, struct tally_node * application)
 {
 	/* There are counts for one of them at least. */
@@ -250,15 +251,15 @@ encode_application(struct pipeline * calls, struct commands_writer * writer,
 	enter_bucket(&cursor, next_of_kind(application->first,
 	    TALLY_BUCKET));
 	while (cursor.instance != NULL || cursor.bucket != NULL) {
-		begin_apply(calls, writer, tag, cursor.bucket);
-		add_instances(calls, &cursor);
+		begin_apply(pipeline, writer, tag, cursor.bucket);
+		add_instances(pipeline, &cursor);
 		room = COMMANDS_INCREMENTS_MAX / periods;
 		while (cursor.feature != NULL && room > 0) {
-			size_t used = add_feature(calls, &cursor, room);
+			size_t used = add_feature(pipeline, &cursor, room);
 
 			room -= used < room ? used : room;
 		}
-		pipeline_end(calls, SCRIPT_APPLY, application);
+		pipeline_end(pipeline, SCRIPT_APPLY, application);
 		if (cursor.bucket != NULL && cursor.feature == NULL)
 			enter_bucket(&cursor, next_of_kind(
 			    cursor.bucket->next, TALLY_BUCKET));
@@ -269,12 +270,12 @@ encode_application(struct pipeline * calls, struct commands_writer * writer,
 
 /* The fields of a series are what follows its name in Prometheus's text. */
 static void
-add_field(struct pipeline * calls, const char * what, const char * suffix,
+add_field(struct pipeline * pipeline, const char * what, const char * suffix,
     const struct tally_node * series, const struct tally_node * bound)
 {
-	struct buffer * text = &calls->text;
+	struct buffer * text = &pipeline->text;
 
-	pipeline_add_text(calls, what);
+	pipeline_add_text(pipeline, what);
 	buffer_clear(text);
 	append_text(text, suffix);
 	if (series->length > 0 || bound != NULL)
@@ -287,16 +288,16 @@ add_field(struct pipeline * calls, const char * what, const char * suffix,
 	}
 	if (series->length > 0 || bound != NULL)
 		append_text(text, "}");
-	pipeline_add_bytes(calls, text->bytes, text->length);
+	pipeline_add_bytes(pipeline, text->bytes, text->length);
 }
 
 static void
-add_double(struct pipeline * calls, double number)
+add_double(struct pipeline * pipeline, double number)
 {
 	char text[32];
 
 	snprintf(text, sizeof(text), "%.17g", number);
-	pipeline_add_text(calls, text);
+	pipeline_add_text(pipeline, text);
 }
 
 /* A histogram's series has _sum, _count, and a _bucket for each bound. */
@@ -312,23 +313,23 @@ series_fields(const struct tally_node * series)
 }
 
 static void
-add_histogram(struct pipeline * calls, const struct tally_node * series)
+add_histogram(struct pipeline * pipeline, const struct tally_node * series)
 {
 	const struct tally_node * bound;
 
-	pipeline_add_integer(calls, (int64_t)series_fields(series));
+	pipeline_add_integer(pipeline, (int64_t)series_fields(series));
 	for (bound = series->first; bound != NULL; bound = bound->next) {
-		add_field(calls, "count", "_bucket", series, bound);
-		pipeline_add_integer(calls, (int64_t)bound->count);
+		add_field(pipeline, "count", "_bucket", series, bound);
+		pipeline_add_integer(pipeline, (int64_t)bound->count);
 	}
-	add_field(calls, "add", "_sum", series, NULL);
-	add_double(calls, series->value);
-	add_field(calls, "count", "_count", series, NULL);
-	pipeline_add_integer(calls, (int64_t)series->count);
+	add_field(pipeline, "add", "_sum", series, NULL);
+	add_double(pipeline, series->value);
+	add_field(pipeline, "count", "_count", series, NULL);
+	pipeline_add_integer(pipeline, (int64_t)series->count);
 }
 
 static void
-add_times_key(struct pipeline * calls, const struct buffer * tag,
+add_times_key(struct pipeline * pipeline, const struct buffer * tag,
     const struct text * name)
 {
 	struct buffer rest = { NULL, 0, 0 };
@@ -336,7 +337,7 @@ add_times_key(struct pipeline * calls, const struct buffer * tag,
 	append_text(&rest, ":impact:");
 	buffer_append(&rest, name->bytes, name->length);
 	buffer_append(&rest, "", 1);
-	pipeline_add_key(calls, tag, rest.bytes, ":when", strlen(":when"));
+	pipeline_add_key(pipeline, tag, rest.bytes, ":when", strlen(":when"));
 	buffer_free(&rest);
 }
 
@@ -345,7 +346,7 @@ add_times_key(struct pipeline * calls, const struct buffer * tag,
  * Return the series to go on with, or NULL.
  */
 static const struct tally_node *
-add_metric(struct pipeline * calls, const struct buffer * tag,
+add_metric(struct pipeline * pipeline, const struct buffer * tag,
     const struct tally_node * metric, const struct tally_node * series,
     size_t * room)
 {
@@ -363,30 +364,30 @@ add_metric(struct pipeline * calls, const struct buffer * tag,
 		left -= series_fields(end) < left ? series_fields(end) : left;
 	*room = left;
 	/* It is a Prometheus name: there is nothing to encode in it. */
-	pipeline_add_bytes(calls, name.bytes, name.length);
-	pipeline_add_key(calls, tag, ":impact:", name.bytes, name.length);
+	pipeline_add_bytes(pipeline, name.bytes, name.length);
+	pipeline_add_key(pipeline, tag, ":impact:", name.bytes, name.length);
 	if (type == TALLY_GAUGE)
-		add_times_key(calls, tag, &name);
-	pipeline_add_text(calls, types[type]);
-	pipeline_add_bytes(calls, metric->text, metric->text_length);
-	pipeline_add_integer(calls, count);
+		add_times_key(pipeline, tag, &name);
+	pipeline_add_text(pipeline, types[type]);
+	pipeline_add_bytes(pipeline, metric->text, metric->text_length);
+	pipeline_add_integer(pipeline, count);
 	for (; series != end; series = series->next) {
 		if (type == TALLY_HISTOGRAM) {
-			add_histogram(calls, series);
+			add_histogram(pipeline, series);
 			continue;
 		}
-		pipeline_add_integer(calls, 1);
-		add_field(calls, type == TALLY_GAUGE ? "set" : "add", "",
+		pipeline_add_integer(pipeline, 1);
+		add_field(pipeline, type == TALLY_GAUGE ? "set" : "add", "",
 		    series, NULL);
-		add_double(calls, series->value);
+		add_double(pipeline, series->value);
 		if (type == TALLY_GAUGE)
-			pipeline_add_integer(calls, series->when);
+			pipeline_add_integer(pipeline, series->when);
 	}
 	return (end);
 }
 
 static void
-encode_impact(struct pipeline * calls, struct commands_writer * writer,
+encode_impact(struct pipeline * pipeline, struct commands_writer * writer,
     const struct buffer * tag, struct tally_node * environment)
 {
 	const struct tally_node * metric = next_of_kind(environment->first,
@@ -396,21 +397,21 @@ encode_impact(struct pipeline * calls, struct commands_writer * writer,
 
 	writer->slot = 0;
 	while (metric != NULL) {
-		pipeline_begin(calls);
-		add_identity(calls, writer, tag);
-		pipeline_add_key(calls, tag, ":impact", "", 0);
-		pipeline_add_integer(calls,
+		pipeline_begin(pipeline);
+		add_identity(pipeline, writer, tag);
+		pipeline_add_key(pipeline, tag, ":impact", "", 0);
+		pipeline_add_integer(pipeline,
 		    (int64_t)writer->settings->limit_series);
 		room = COMMANDS_INCREMENTS_MAX;
 		while (metric != NULL && room > 0) {
-			series = add_metric(calls, tag, metric, series,
+			series = add_metric(pipeline, tag, metric, series,
 			    &room);
 			if (series != NULL)
 				continue;
 			metric = next_of_kind(metric->next, TALLY_METRIC);
 			series = metric == NULL ? NULL : metric->first;
 		}
-		pipeline_end(calls, SCRIPT_IMPACT, environment);
+		pipeline_end(pipeline, SCRIPT_IMPACT, environment);
 	}
 }
 
@@ -422,37 +423,38 @@ struct zadd {
 };
 
 static void
-zadd_end(struct pipeline * calls, struct zadd * zadd)
+zadd_end(struct pipeline * pipeline, struct zadd * zadd)
 {
 
 	if (zadd->members > 0)
-		pipeline_end(calls, SCRIPT_NONE, NULL);
+		pipeline_end(pipeline, SCRIPT_NONE, NULL);
 	zadd->members = 0;
 }
 
 /* Make ready for the next member, which the caller adds. */
 static void
-zadd_next(struct pipeline * calls, const struct commands_writer * writer,
+zadd_next(struct pipeline * pipeline, const struct commands_writer * writer,
     struct zadd * zadd)
 {
 
 	if (zadd->members == MEMBERS_MAX)
-		zadd_end(calls, zadd);
+		zadd_end(pipeline, zadd);
 	if (zadd->members++ == 0) {
-		pipeline_begin(calls);
-		pipeline_add_text(calls, "ZADD");
-		buffer_clear(&calls->text);
-		append_text(&calls->text, writer->settings->prefix);
-		append_text(&calls->text, zadd->key);
-		pipeline_add_bytes(calls, calls->text.bytes,
-		    calls->text.length);
-		pipeline_add_text(calls, "GT");
+		pipeline_begin(pipeline);
+		pipeline_add_text(pipeline, "ZADD");
+		buffer_clear(&pipeline->text);
+		append_text(&pipeline->text, writer->settings->prefix);
+		append_text(&pipeline->text, zadd->key);
+		pipeline_add_bytes(pipeline, pipeline->text.bytes,
+		    pipeline->text.length);
+		pipeline_add_text(pipeline, "GT");
 	}
-	pipeline_add_integer(calls, writer->now);
+	pipeline_add_integer(pipeline, writer->now);
 }
 
 static void
-encode_members(struct pipeline * calls, const struct commands_writer * writer,
+encode_members(struct pipeline * pipeline,
+    const struct commands_writer * writer,
     const struct tally_node * environment, struct zadd * zadd)
 {
 	const struct tally_node * node;
@@ -461,23 +463,24 @@ encode_members(struct pipeline * calls, const struct commands_writer * writer,
 	    node != NULL; node = next_of_kind(node->next, TALLY_APPLICATION)) {
 		if (node->fate == FATE_DROPPED)
 			continue;
-		zadd_next(calls, writer, zadd);
-		commands_member(&calls->text, node);
-		pipeline_add_bytes(calls, calls->text.bytes,
-		    calls->text.length);
+		zadd_next(pipeline, writer, zadd);
+		commands_member(&pipeline->text, node);
+		pipeline_add_bytes(pipeline, pipeline->text.bytes,
+		    pipeline->text.length);
 	}
 }
 
 static void
-encode_token(struct pipeline * calls, const struct commands_writer * writer,
+encode_token(struct pipeline * pipeline, const struct commands_writer * writer,
     const struct tally_node * token, struct zadd * zadd)
 {
 
 	if (token->fate == FATE_DROPPED)
 		return;
-	zadd_next(calls, writer, zadd);
-	commands_token(&calls->text, token);
-	pipeline_add_bytes(calls, calls->text.bytes, calls->text.length);
+	zadd_next(pipeline, writer, zadd);
+	commands_token(&pipeline->text, token);
+	pipeline_add_bytes(pipeline, pipeline->text.bytes,
+	    pipeline->text.length);
 }
 
 /* Whether it has impact metrics that count. */
@@ -490,19 +493,20 @@ has_impact(const struct tally_node * environment)
 }
 
 static void
-encode_listed(struct pipeline * calls, const struct commands_writer * writer,
+encode_listed(struct pipeline * pipeline, const struct commands_writer * writer,
     const struct tally_node * environment, struct zadd * zadd)
 {
 
 	if (!has_impact(environment))
 		return;
-	zadd_next(calls, writer, zadd);
-	commands_environment(&calls->text, environment);
-	pipeline_add_bytes(calls, calls->text.bytes, calls->text.length);
+	zadd_next(pipeline, writer, zadd);
+	commands_environment(&pipeline->text, environment);
+	pipeline_add_bytes(pipeline, pipeline->text.bytes,
+	    pipeline->text.length);
 }
 
 static void
-encode_environment(struct pipeline * calls, struct commands_writer * writer,
+encode_environment(struct pipeline * pipeline, struct commands_writer * writer,
     struct tally_node * environment)
 {
 	struct buffer tag = { NULL, 0, 0 };
@@ -513,17 +517,17 @@ encode_environment(struct pipeline * calls, struct commands_writer * writer,
 		    node->fate == FATE_DROPPED)
 			continue;
 		commands_tag(&tag, writer->settings, environment, node);
-		encode_application(calls, writer, &tag, node);
+		encode_application(pipeline, writer, &tag, node);
 	}
 	if (has_impact(environment)) {
 		commands_tag(&tag, writer->settings, environment, NULL);
-		encode_impact(calls, writer, &tag, environment);
+		encode_impact(pipeline, writer, &tag, environment);
 	}
 	buffer_free(&tag);
 }
 
 void
-commands_encode(struct pipeline * calls, struct commands_writer * writer,
+commands_encode(struct pipeline * pipeline, struct commands_writer * writer,
     const struct tally * tally)
 {
 	struct zadd applications = { ":apps", 0 };
@@ -531,20 +535,20 @@ commands_encode(struct pipeline * calls, struct commands_writer * writer,
 	struct zadd tokens = { ":tokens:seen", 0 };
 	struct tally_node * node;
 
-	pipeline_clear(calls);
+	pipeline_clear(pipeline);
 	for (node = tally->root->first; node != NULL; node = node->next)
 		if (node->kind == TALLY_ENVIRONMENT)
-			encode_environment(calls, writer, node);
+			encode_environment(pipeline, writer, node);
 	for (node = tally->root->first; node != NULL; node = node->next)
 		if (node->kind == TALLY_ENVIRONMENT)
-			encode_members(calls, writer, node, &applications);
-	zadd_end(calls, &applications);
+			encode_members(pipeline, writer, node, &applications);
+	zadd_end(pipeline, &applications);
 	for (node = tally->root->first; node != NULL; node = node->next)
 		if (node->kind == TALLY_ENVIRONMENT)
-			encode_listed(calls, writer, node, &environments);
-	zadd_end(calls, &environments);
+			encode_listed(pipeline, writer, node, &environments);
+	zadd_end(pipeline, &environments);
 	for (node = tally->root->first; node != NULL; node = node->next)
 		if (node->kind == TALLY_TOKEN)
-			encode_token(calls, writer, node, &tokens);
-	zadd_end(calls, &tokens);
+			encode_token(pipeline, writer, node, &tokens);
+	zadd_end(pipeline, &tokens);
 }

@@ -31,11 +31,12 @@ struct commands_writer {
 };
 
 /**
- * commands_encode(calls, writer, tally):
- * Replace ${calls} by those for ${tally}, leaving out what is marked as
+ * commands_encode(pipeline, writer, tally):
+ * Replace ${pipeline} by those for ${tally}, leaving out what is marked as
  * dropped.  The tally must stay as long as the calls are used.
  */
-void commands_encode(struct pipeline * calls, struct commands_writer * writer,
+void commands_encode(struct pipeline * pipeline,
+    struct commands_writer * writer,
     const struct tally * tally);
 
 /**

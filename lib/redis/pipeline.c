@@ -16,48 +16,49 @@ static const char script_names[SCRIPT_COUNT][DIGEST_LENGTH + 1] = {
 };
 
 void
-pipeline_clear(struct pipeline * calls)
+pipeline_clear(struct pipeline * pipeline)
 {
 
-	buffer_clear(&calls->requests);
-	calls->count = 0;
+	buffer_clear(&pipeline->requests);
+	pipeline->count = 0;
 }
 
 void
-pipeline_begin(struct pipeline * calls)
+pipeline_begin(struct pipeline * pipeline)
 {
 
-	buffer_clear(&calls->keys);
-	buffer_clear(&calls->arguments);
-	calls->key_count = 0;
-	calls->argument_count = 0;
+	buffer_clear(&pipeline->keys);
+	buffer_clear(&pipeline->arguments);
+	pipeline->key_count = 0;
+	pipeline->argument_count = 0;
 }
 
 void
-pipeline_add_bytes(struct pipeline * calls, const void * bytes, size_t length)
+pipeline_add_bytes(struct pipeline * pipeline, const void * bytes,
+    size_t length)
 {
 
-	buffer_string(&calls->arguments, bytes, length);
-	calls->argument_count++;
+	buffer_string(&pipeline->arguments, bytes, length);
+	pipeline->argument_count++;
 }
 
 void
-pipeline_add_text(struct pipeline * calls, const char * text)
+pipeline_add_text(struct pipeline * pipeline, const char * text)
 {
 
-	pipeline_add_bytes(calls, text, strlen(text));
+	pipeline_add_bytes(pipeline, text, strlen(text));
 }
 
 void
-pipeline_add_integer(struct pipeline * calls, int64_t integer)
+pipeline_add_integer(struct pipeline * pipeline, int64_t integer)
 {
 
-	buffer_integer(&calls->arguments, integer);
-	calls->argument_count++;
+	buffer_integer(&pipeline->arguments, integer);
+	pipeline->argument_count++;
 }
 
 void
-pipeline_add_identity(struct pipeline * calls, const struct buffer * tag,
+pipeline_add_identity(struct pipeline * pipeline, const struct buffer * tag,
     const char * writer, unsigned int slot, int64_t sequence)
 {
 	char id[PIPELINE_WRITER_LENGTH + PIPELINE_SLOT_LENGTH + 1];
@@ -67,21 +68,21 @@ pipeline_add_identity(struct pipeline * calls, const struct buffer * tag,
 		abort();
 	snprintf(id, sizeof(id), "%.*s%04x", PIPELINE_WRITER_LENGTH, writer,
 	    slot);
-	pipeline_add_key(calls, tag, ":writer:", id, strlen(id));
-	pipeline_add_integer(calls, sequence);
+	pipeline_add_key(pipeline, tag, ":writer:", id, strlen(id));
+	pipeline_add_integer(pipeline, sequence);
 }
 
 void
-pipeline_readdress(struct pipeline * calls, const struct call * call,
+pipeline_readdress(struct pipeline * pipeline, const struct call * call,
     const char * writer)
 {
 
-	memcpy(calls->requests.bytes + call->writer, writer,
+	memcpy(pipeline->requests.bytes + call->writer, writer,
 	    PIPELINE_WRITER_LENGTH);
 }
 
 struct text
-pipeline_writer_key(const struct pipeline * calls, const struct call * call)
+pipeline_writer_key(const struct pipeline * pipeline, const struct call * call)
 {
 	size_t end = call->writer + PIPELINE_WRITER_LENGTH +
 	    PIPELINE_SLOT_LENGTH;
@@ -89,92 +90,92 @@ pipeline_writer_key(const struct pipeline * calls, const struct call * call)
 	struct text key;
 
 	/* It follows the line with its length. */
-	while (calls->requests.bytes[start - 1] != '\n')
+	while (pipeline->requests.bytes[start - 1] != '\n')
 		start--;
-	key.bytes = calls->requests.bytes + start;
+	key.bytes = pipeline->requests.bytes + start;
 	key.length = end - start;
 	return (key);
 }
 
 void
-pipeline_add_name(struct pipeline * calls, const char * before,
+pipeline_add_name(struct pipeline * pipeline, const char * before,
     const char * name,
     size_t length)
 {
-	struct buffer * text = &calls->text;
+	struct buffer * text = &pipeline->text;
 	char * room;
 
 	buffer_clear(text);
 	buffer_append(text, before, strlen(before));
 	room = buffer_room(text, ESCAPE_PERCENT_ROOM(length));
 	text->length += escape_percent(room, name, length);
-	pipeline_add_bytes(calls, text->bytes, text->length);
+	pipeline_add_bytes(pipeline, text->bytes, text->length);
 }
 
 void
-pipeline_add_key(struct pipeline * calls, const struct buffer * tag,
+pipeline_add_key(struct pipeline * pipeline, const struct buffer * tag,
     const char * rest, const char * name, size_t length)
 {
-	struct buffer * text = &calls->text;
+	struct buffer * text = &pipeline->text;
 
 	buffer_clear(text);
 	buffer_append(text, tag->bytes, tag->length);
 	buffer_append(text, rest, strlen(rest));
 	buffer_append(text, name, length);
-	buffer_string(&calls->keys, text->bytes, text->length);
+	buffer_string(&pipeline->keys, text->bytes, text->length);
 	/* The writer's key is the first one, and ends with its id. */
-	if (calls->key_count++ == 0)
-		calls->writer_end = calls->keys.length - strlen("\r\n");
+	if (pipeline->key_count++ == 0)
+		pipeline->writer_end = pipeline->keys.length - strlen("\r\n");
 }
 
 static struct call *
-append(struct pipeline * calls)
+append(struct pipeline * pipeline)
 {
 
-	if (calls->count == calls->size) {
-		calls->size = calls->size == 0 ? 16 : calls->size * 2;
-		calls->list = alloc_resize(calls->list, calls->size,
-		    sizeof(*calls->list));
+	if (pipeline->count == pipeline->size) {
+		pipeline->size = pipeline->size == 0 ? 16 : pipeline->size * 2;
+		pipeline->list = alloc_resize(pipeline->list, pipeline->size,
+		    sizeof(*pipeline->list));
 	}
-	return (&calls->list[calls->count++]);
+	return (&pipeline->list[pipeline->count++]);
 }
 
 void
-pipeline_end(struct pipeline * calls, enum call_script script,
+pipeline_end(struct pipeline * pipeline, enum call_script script,
     struct tally_node * node)
 {
-	struct buffer * requests = &calls->requests;
-	struct call * call = append(calls);
+	struct buffer * requests = &pipeline->requests;
+	struct call * call = append(pipeline);
 
 	memset(call, 0, sizeof(*call));
 	call->offset = requests->length;
 	call->script = script;
 	call->node = node;
 	if (script == SCRIPT_NONE)
-		buffer_array(requests, calls->argument_count);
+		buffer_array(requests, pipeline->argument_count);
 	else {
-		buffer_array(requests, 3 + calls->key_count +
-		    calls->argument_count);
+		buffer_array(requests, 3 + pipeline->key_count +
+		    pipeline->argument_count);
 		buffer_text(requests, "EVALSHA");
 		buffer_text(requests, script_names[script]);
 		call->digest = requests->length - DIGEST_LENGTH - 2;
-		buffer_integer(requests, (int64_t)calls->key_count);
-		call->writer = requests->length + calls->writer_end -
+		buffer_integer(requests, (int64_t)pipeline->key_count);
+		call->writer = requests->length + pipeline->writer_end -
 		    PIPELINE_WRITER_LENGTH - PIPELINE_SLOT_LENGTH;
 	}
-	buffer_append(requests, calls->keys.bytes, calls->keys.length);
-	buffer_append(requests, calls->arguments.bytes,
-	    calls->arguments.length);
+	buffer_append(requests, pipeline->keys.bytes, pipeline->keys.length);
+	buffer_append(requests, pipeline->arguments.bytes,
+	    pipeline->arguments.length);
 	call->length = requests->length - call->offset;
 }
 
 void
-pipeline_request(const struct pipeline * calls, const struct call * call,
+pipeline_request(const struct pipeline * pipeline, const struct call * call,
     const char * digest, struct buffer * requests)
 {
 	size_t at = requests->length;
 
-	buffer_append(requests, calls->requests.bytes + call->offset,
+	buffer_append(requests, pipeline->requests.bytes + call->offset,
 	    call->length);
 	if (call->script != SCRIPT_NONE)
 		memcpy(requests->bytes + at + call->digest - call->offset,
@@ -294,34 +295,34 @@ read_call(struct reader * reader, struct call * call)
 }
 
 const char *
-pipeline_load(struct pipeline * calls, const void * bytes, size_t length)
+pipeline_load(struct pipeline * pipeline, const void * bytes, size_t length)
 {
 	struct reader reader;
 	struct call call;
 
-	pipeline_clear(calls);
-	buffer_append(&calls->requests, bytes, length);
-	reader.bytes = calls->requests.bytes;
+	pipeline_clear(pipeline);
+	buffer_append(&pipeline->requests, bytes, length);
+	reader.bytes = pipeline->requests.bytes;
 	reader.length = length;
 	reader.at = 0;
 	while (reader.at < length) {
 		if (!read_call(&reader, &call)) {
-			pipeline_clear(calls);
+			pipeline_clear(pipeline);
 			return ("no calls of scripts");
 		}
-		*append(calls) = call;
+		*append(pipeline) = call;
 	}
 	return (NULL);
 }
 
 void
-pipeline_free(struct pipeline * calls)
+pipeline_free(struct pipeline * pipeline)
 {
 
-	buffer_free(&calls->requests);
-	buffer_free(&calls->keys);
-	buffer_free(&calls->arguments);
-	buffer_free(&calls->text);
-	free(calls->list);
-	memset(calls, 0, sizeof(*calls));
+	buffer_free(&pipeline->requests);
+	buffer_free(&pipeline->keys);
+	buffer_free(&pipeline->arguments);
+	buffer_free(&pipeline->text);
+	free(pipeline->list);
+	memset(pipeline, 0, sizeof(*pipeline));
 }

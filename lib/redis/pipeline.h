@@ -52,94 +52,96 @@ struct pipeline {
 };
 
 /**
- * pipeline_clear(calls):
+ * pipeline_clear(pipeline):
  * Forget all calls; keep the memory unless it is much.
  */
-void pipeline_clear(struct pipeline * calls);
+void pipeline_clear(struct pipeline * pipeline);
 
 /**
- * pipeline_begin(calls):
+ * pipeline_begin(pipeline):
  * Begin a call.
  */
-void pipeline_begin(struct pipeline * calls);
+void pipeline_begin(struct pipeline * pipeline);
 
 /**
- * pipeline_add_identity(calls, tag, writer, slot, sequence):
+ * pipeline_add_identity(pipeline, tag, writer, slot, sequence):
  * Add what every script begins with: the key of the writer and the slot under
  * the tag, and the sequence number as the first argument.  It is called first
  * after pipeline_begin.
  */
-void pipeline_add_identity(struct pipeline * calls, const struct buffer * tag,
+void pipeline_add_identity(struct pipeline * pipeline,
+    const struct buffer * tag,
     const char * writer, unsigned int slot, int64_t sequence);
 
 /**
- * pipeline_add_bytes(calls, bytes, length):
- * pipeline_add_text(calls, text):
- * pipeline_add_integer(calls, integer):
+ * pipeline_add_bytes(pipeline, bytes, length):
+ * pipeline_add_text(pipeline, text):
+ * pipeline_add_integer(pipeline, integer):
  * Add an argument.
  */
-void pipeline_add_bytes(struct pipeline * calls, const void * bytes,
+void pipeline_add_bytes(struct pipeline * pipeline, const void * bytes,
     size_t length);
-void pipeline_add_text(struct pipeline * calls, const char * text);
-void pipeline_add_integer(struct pipeline * calls, int64_t integer);
+void pipeline_add_text(struct pipeline * pipeline, const char * text);
+void pipeline_add_integer(struct pipeline * pipeline, int64_t integer);
 
 /**
- * pipeline_add_name(calls, before, name, length):
+ * pipeline_add_name(pipeline, before, name, length):
  * Add ${before}, and the name with percent-encoding, as one argument.
  */
-void pipeline_add_name(struct pipeline * calls, const char * before,
+void pipeline_add_name(struct pipeline * pipeline, const char * before,
     const char * name, size_t length);
 
 /**
- * pipeline_add_key(calls, tag, rest, name, length):
+ * pipeline_add_key(pipeline, tag, rest, name, length):
  * Add a key: ${tag}, ${rest}, and the ${length} bytes at ${name}.
  */
-void pipeline_add_key(struct pipeline * calls, const struct buffer * tag,
+void pipeline_add_key(struct pipeline * pipeline, const struct buffer * tag,
     const char * rest, const char * name, size_t length);
 
 /**
- * pipeline_end(calls, script, node):
+ * pipeline_end(pipeline, script, node):
  * The call is complete: of ${script}, or of the command that its first
  * argument names, for what ${node} counts.
  */
-void pipeline_end(struct pipeline * calls, enum call_script script,
+void pipeline_end(struct pipeline * pipeline, enum call_script script,
     struct tally_node * node);
 
 /**
- * pipeline_request(calls, call, digest, requests):
+ * pipeline_request(pipeline, call, digest, requests):
  * Append the call to ${requests}; Redis knows its script as ${digest}.
  */
-void pipeline_request(const struct pipeline * calls, const struct call * call,
+void pipeline_request(const struct pipeline * pipeline,
+    const struct call * call,
     const char * digest, struct buffer * requests);
 
 /**
- * pipeline_readdress(calls, call, writer):
+ * pipeline_readdress(pipeline, call, writer):
  * Give such a call another writer.
  */
-void pipeline_readdress(struct pipeline * calls, const struct call * call,
+void pipeline_readdress(struct pipeline * pipeline, const struct call * call,
     const char * writer);
 
 /**
- * pipeline_writer_key(calls, call):
+ * pipeline_writer_key(pipeline, call):
  * Return the key under which Redis remembers the writer of a script's call; it
  * is valid as long as the calls are not changed.
  */
-struct text pipeline_writer_key(const struct pipeline * calls,
+struct text pipeline_writer_key(const struct pipeline * pipeline,
     const struct call * call);
 
 /**
- * pipeline_load(calls, bytes, length):
- * Replace ${calls} by those that ${bytes} holds: the bytes of calls one after
- * the other.  Return NULL, or a static text that says what is wrong with the
- * bytes; ${calls} is empty then.
+ * pipeline_load(pipeline, bytes, length):
+ * Replace ${pipeline} by those that ${bytes} holds: the bytes of calls one
+ * after the other.  Return NULL, or a static text that says what is wrong with
+ * the bytes; ${pipeline} is empty then.
  */
-const char * pipeline_load(struct pipeline * calls, const void * bytes,
+const char * pipeline_load(struct pipeline * pipeline, const void * bytes,
     size_t length);
 
 /**
- * pipeline_free(calls):
+ * pipeline_free(pipeline):
  * Free what the calls hold; leave them empty.
  */
-void pipeline_free(struct pipeline * calls);
+void pipeline_free(struct pipeline * pipeline);
 
 #endif

@@ -6,30 +6,31 @@
 #include "lib/redis/session.h"
 
 void
-session_init(struct session * link, struct redis * redis, struct stats * stats)
+session_init(struct session * session, struct redis * redis,
+    struct stats * stats)
 {
 
-	memset(link, 0, sizeof(*link));
-	link->redis = redis;
-	link->stats = stats;
+	memset(session, 0, sizeof(*session));
+	session->redis = redis;
+	session->stats = stats;
 }
 
 static void
-count_failure(struct session * link)
+count_failure(struct session * session)
 {
 
-	stats_add(link->stats, redis_timed_out(link->redis) ?
+	stats_add(session->stats, redis_timed_out(session->redis) ?
 	    STATS_REDIS_TIMEOUT : STATS_REDIS_CONNECTION, 1);
-	stats_redis(link->stats, false);
+	stats_redis(session->stats, false);
 }
 
 bool
-session_reach(struct session * link, int64_t deadline)
+session_reach(struct session * session, int64_t deadline)
 {
 
-	while (redis_connect(link->redis, deadline) != 0) {
-		count_failure(link);
-		if (redis_next_attempt(link->redis) >= deadline ||
+	while (redis_connect(session->redis, deadline) != 0) {
+		count_failure(session);
+		if (redis_next_attempt(session->redis) >= deadline ||
 		    clock_remaining(deadline) == 0)
 			return (false);
 	}
@@ -37,40 +38,40 @@ session_reach(struct session * link, int64_t deadline)
 }
 
 void
-session_begin(struct session * link)
+session_begin(struct session * session)
 {
 
-	link->forgotten = false;
-	link->trouble[0] = '\0';
-	buffer_clear(&link->requests);
+	session->forgotten = false;
+	session->trouble[0] = '\0';
+	buffer_clear(&session->requests);
 }
 
 bool
-session_exchange(struct session * link, size_t count, int64_t deadline,
+session_exchange(struct session * session, size_t count, int64_t deadline,
     redis_take * take, void * context)
 {
 
-	if (redis_exchange(link->redis, &link->requests, count, deadline,
+	if (redis_exchange(session->redis, &session->requests, count, deadline,
 	    take, context) != 0) {
-		log_warning("lost Redis: %s", redis_error(link->redis));
-		link->broken = true;
-		count_failure(link);
+		log_warning("lost Redis: %s", redis_error(session->redis));
+		session->broken = true;
+		count_failure(session);
 		return (false);
 	}
-	if (link->forgotten) {
-		stats_add(link->stats, STATS_REDIS_SCRIPT, 1);
-		redis_load(link->redis, deadline);
+	if (session->forgotten) {
+		stats_add(session->stats, STATS_REDIS_SCRIPT, 1);
+		redis_load(session->redis, deadline);
 		return (false);
 	}
-	if (link->trouble[0] != '\0') {
+	if (session->trouble[0] != '\0') {
 		/* Perhaps another server answers to the name by now. */
-		redis_back_off(link->redis, link->trouble);
-		stats_add(link->stats, STATS_REDIS_PASSING, 1);
-		stats_redis(link->stats, false);
+		redis_back_off(session->redis, session->trouble);
+		stats_add(session->stats, STATS_REDIS_PASSING, 1);
+		stats_redis(session->stats, false);
 		return (false);
 	}
-	redis_serves(link->redis);
-	stats_redis(link->stats, true);
+	redis_serves(session->redis);
+	stats_redis(session->stats, true);
 	return (true);
 }
 
@@ -83,24 +84,24 @@ begins_with(const struct redis_reply * reply, const char * word)
 }
 
 void
-session_note(struct session * link, const struct redis_reply * reply)
+session_note(struct session * session, const struct redis_reply * reply)
 {
-	size_t length = reply->length < sizeof(link->trouble) ?
-	    reply->length : sizeof(link->trouble) - 1;
+	size_t length = reply->length < sizeof(session->trouble) ?
+	    reply->length : sizeof(session->trouble) - 1;
 
 	if (begins_with(reply, "NOSCRIPT")) {
-		link->forgotten = true;
+		session->forgotten = true;
 		return;
 	}
-	memcpy(link->trouble, reply->text, length);
-	link->trouble[length] = '\0';
+	memcpy(session->trouble, reply->text, length);
+	session->trouble[length] = '\0';
 }
 
 void
-session_doubt(struct session * link)
+session_doubt(struct session * session)
 {
 
-	snprintf(link->trouble, sizeof(link->trouble),
+	snprintf(session->trouble, sizeof(session->trouble),
 	    "a reply that makes no sense");
 }
 
@@ -113,9 +114,9 @@ session_refuses(const struct redis_reply * reply)
 }
 
 void
-session_free(struct session * link)
+session_free(struct session * session)
 {
 
-	redis_free(link->redis);
-	buffer_free(&link->requests);
+	redis_free(session->redis);
+	buffer_free(&session->requests);
 }

@@ -28,48 +28,48 @@ struct session {
 };
 
 /**
- * session_init(link, redis, stats):
+ * session_init(session, redis, stats):
  * Make a link over ${redis}, which it takes over, that counts errors in
  * ${stats}.
  */
-void session_init(struct session * link, struct redis * redis,
+void session_init(struct session * session, struct redis * redis,
     struct stats * stats);
 
 /**
- * session_reach(link, deadline):
+ * session_reach(session, deadline):
  * Make the connection if it does not stand: what is in the way passes, or the
  * deadline does.  Return whether it stands.
  */
-bool session_reach(struct session * link, int64_t deadline);
+bool session_reach(struct session * session, int64_t deadline);
 
 /**
- * session_begin(link):
+ * session_begin(session):
  * Begin an exchange: the requests are to be appended to link->requests.
  */
-void session_begin(struct session * link);
+void session_begin(struct session * session);
 
 /**
- * session_exchange(link, count, deadline, take, context):
+ * session_exchange(session, count, deadline, take, context):
  * Send the ${count} requests and hand each reply to ${take}, which is to call
  * session_note for transient errors, and session_doubt for what is no
  * reply to the request.  Return true if all was answered and nothing was
  * noted; false if it has to be tried again.
  */
-bool session_exchange(struct session * link, size_t count, int64_t deadline,
+bool session_exchange(struct session * session, size_t count, int64_t deadline,
     redis_take * take, void * context);
 
 /**
- * session_note(link, reply):
+ * session_note(session, reply):
  * Note an error that may pass.
  */
-void session_note(struct session * link, const struct redis_reply * reply);
+void session_note(struct session * session, const struct redis_reply * reply);
 
 /**
- * session_doubt(link):
+ * session_doubt(session):
  * Note a reply that Redis does not give to what was asked: this may be
  * another server, or its replies may be those to something else.
  */
-void session_doubt(struct session * link);
+void session_doubt(struct session * session);
 
 /**
  * session_refuses(reply):
@@ -78,9 +78,9 @@ void session_doubt(struct session * link);
 bool session_refuses(const struct redis_reply * reply);
 
 /**
- * session_free(link):
+ * session_free(session):
  * Close the connection and free what the link holds.
  */
-void session_free(struct session * link);
+void session_free(struct session * session);
 
 #endif

@@ -47,7 +47,7 @@
 
 struct sink {
 	const struct sink_settings * settings;
-	struct session link;
+	struct session session;
 	size_t script[SCRIPT_COUNT];
 	char id[PIPELINE_WRITER_LENGTH + 1];
 	int64_t sequence;		/* Of the latest group. */
@@ -55,8 +55,8 @@ struct sink {
 	sink_refused * refused;		/* What is refused goes there. */
 	void * context;
 
-	struct caps * admission;
-	struct pipeline calls;
+	struct caps * caps;
+	struct pipeline pipeline;
 	struct buffer text;
 	size_t * pending;		/* Calls to be sent, in order. */
 	size_t pending_count, pending_size;
@@ -101,11 +101,11 @@ sink_create(const struct sink_settings * settings, struct redis * redis)
 	struct sink * sink = alloc_zeroed(1, sizeof(*sink));
 
 	sink->settings = settings;
-	session_init(&sink->link, redis, settings->stats);
+	session_init(&sink->session, redis, settings->stats);
 	sink->script[SCRIPT_APPLY] = redis_script(redis, apply_lua);
 	sink->script[SCRIPT_IMPACT] = redis_script(redis, impact_lua);
 	sink->refused = lose;
-	sink->admission = caps_create(settings, &sink->link);
+	sink->caps = caps_create(settings, &sink->session);
 	sink_new_writer(sink);
 	return (sink);
 }
@@ -129,9 +129,9 @@ take_probe(void * context, size_t number, const struct redis_reply * reply)
 	(void)number;
 	if (reply->type == REDIS_ERROR) {
 		if (!session_refuses(reply))
-			session_note(&sink->link, reply);
+			session_note(&sink->session, reply);
 	} else if (reply->type != REDIS_INTEGER)
-		session_doubt(&sink->link);
+		session_doubt(&sink->session);
 }
 
 /* A command that changes nothing, but that only a server which may write
@@ -139,11 +139,11 @@ take_probe(void * context, size_t number, const struct redis_reply * reply)
 bool
 sink_probe(struct sink * sink, int64_t deadline)
 {
-	struct buffer * requests = &sink->link.requests;
+	struct buffer * requests = &sink->session.requests;
 
-	if (!session_reach(&sink->link, deadline))
+	if (!session_reach(&sink->session, deadline))
 		return (false);
-	session_begin(&sink->link);
+	session_begin(&sink->session);
 	buffer_array(requests, 6);
 	buffer_text(requests, "ZADD");
 	apps_key(sink);
@@ -152,7 +152,8 @@ sink_probe(struct sink * sink, int64_t deadline)
 	buffer_text(requests, "GT");
 	buffer_integer(requests, 0);
 	buffer_text(requests, "");
-	return (session_exchange(&sink->link, 1, deadline, take_probe, sink));
+	return (session_exchange(&sink->session, 1, deadline, take_probe,
+	    sink));
 }
 
 static void
@@ -168,20 +169,20 @@ take_nothing(void * context, size_t number, const struct redis_reply * reply)
 static void
 end_writer(struct sink * sink, int64_t when, int64_t deadline)
 {
-	const struct pipeline * calls = &sink->calls;
-	struct buffer * requests = &sink->link.requests;
+	const struct pipeline * pipeline = &sink->pipeline;
+	struct buffer * requests = &sink->session.requests;
 	size_t count = 0;
 	size_t i;
 
-	if (sink->pending_count > 0 || !redis_is_connected(sink->link.redis))
+	if (sink->pending_count > 0 || !redis_is_connected(sink->session.redis))
 		return;
-	session_begin(&sink->link);
-	for (i = 0; i < calls->count; i++) {
+	session_begin(&sink->session);
+	for (i = 0; i < pipeline->count; i++) {
 		struct text key;
 
-		if (calls->list[i].script == SCRIPT_NONE)
+		if (pipeline->list[i].script == SCRIPT_NONE)
 			continue;
-		key = pipeline_writer_key(calls, &calls->list[i]);
+		key = pipeline_writer_key(pipeline, &pipeline->list[i]);
 		buffer_array(requests, when == 0 ? 2 : 3);
 		buffer_text(requests, when == 0 ? "UNLINK" : "EXPIREAT");
 		buffer_string(requests, key.bytes, key.length);
@@ -190,7 +191,7 @@ end_writer(struct sink * sink, int64_t when, int64_t deadline)
 		count++;
 	}
 	if (count > 0)
-		session_exchange(&sink->link, count, deadline, take_nothing,
+		session_exchange(&sink->session, count, deadline, take_nothing,
 		    sink);
 }
 
@@ -198,7 +199,7 @@ void
 sink_retire(struct sink * sink, int64_t deadline)
 {
 
-	if (!sink->link.broken)
+	if (!sink->session.broken)
 		end_writer(sink, 0, deadline);
 }
 
@@ -220,7 +221,7 @@ const char *
 sink_reason(const struct sink * sink)
 {
 
-	return (redis_error(sink->link.redis));
+	return (redis_error(sink->session.redis));
 }
 
 /* Calls */
@@ -245,7 +246,7 @@ settle_refused(struct sink * sink, struct call * call,
 
 	snprintf(reason, sizeof(reason), "%.*s", (int)reply->length,
 	    reply->text);
-	kept = sink->refused(sink->context, sink->calls.requests.bytes +
+	kept = sink->refused(sink->context, sink->pipeline.requests.bytes +
 	    call->offset, call->length, reason);
 	settle(call, kept ? FATE_APPLIED : FATE_REFUSED);
 	stats_add(sink->settings->stats, STATS_REDIS_REFUSED, 1);
@@ -297,11 +298,11 @@ static void
 take_call(void * context, size_t number, const struct redis_reply * reply)
 {
 	struct sink * sink = context;
-	struct call * call = &sink->calls.list[sink->pending[number]];
+	struct call * call = &sink->pipeline.list[sink->pending[number]];
 
 	if (reply->type != REDIS_ERROR) {
 		if (!says_applied(call->script, reply)) {
-			session_doubt(&sink->link);
+			session_doubt(&sink->session);
 			return;
 		}
 		settle(call, FATE_APPLIED);
@@ -309,7 +310,7 @@ take_call(void * context, size_t number, const struct redis_reply * reply)
 	} else if (session_refuses(reply)) {
 		settle_refused(sink, call, reply);
 	} else
-		session_note(&sink->link, reply);
+		session_note(&sink->session, reply);
 }
 
 /* All calls are pending. */
@@ -318,12 +319,12 @@ begin_pending(struct sink * sink)
 {
 	size_t i;
 
-	if (sink->pending_size < sink->calls.count) {
-		sink->pending_size = sink->calls.count;
+	if (sink->pending_size < sink->pipeline.count) {
+		sink->pending_size = sink->pipeline.count;
 		sink->pending = alloc_resize(sink->pending,
 		    sink->pending_size, sizeof(*sink->pending));
 	}
-	for (i = 0; i < sink->calls.count; i++)
+	for (i = 0; i < sink->pipeline.count; i++)
 		sink->pending[i] = i;
 	sink->pending_count = i;
 }
@@ -336,7 +337,7 @@ update_pending(struct sink * sink)
 	size_t i;
 
 	for (i = 0; i < sink->pending_count; i++)
-		if (!sink->calls.list[sink->pending[i]].settled)
+		if (!sink->pipeline.list[sink->pending[i]].settled)
 			sink->pending[count++] = sink->pending[i];
 	sink->pending_count = count;
 }
@@ -346,16 +347,16 @@ request_pending(struct sink * sink)
 {
 	size_t i;
 
-	session_begin(&sink->link);
+	session_begin(&sink->session);
 	for (i = 0; i < sink->pending_count; i++) {
 		const struct call * call =
-		    &sink->calls.list[sink->pending[i]];
+		    &sink->pipeline.list[sink->pending[i]];
 		const char * digest = call->script == SCRIPT_NONE ? NULL :
-		    redis_script_digest(sink->link.redis,
+		    redis_script_digest(sink->session.redis,
 		    sink->script[call->script]);
 
-		pipeline_request(&sink->calls, call, digest,
-		    &sink->link.requests);
+		pipeline_request(&sink->pipeline, call, digest,
+		    &sink->session.requests);
 	}
 }
 
@@ -366,7 +367,7 @@ encode(struct sink * sink, struct tally * tally)
 	    .id = sink->id, .sequence = ++sink->sequence,
 	    .now = clock_now() };
 
-	commands_encode(&sink->calls, &writer, tally);
+	commands_encode(&sink->pipeline, &writer, tally);
 	sink->tally = tally;
 	begin_pending(sink);
 }
@@ -376,7 +377,7 @@ sink_prepare(struct sink * sink, struct tally * tally, int64_t deadline)
 {
 
 	sink_new_writer(sink);
-	if (!caps_ask(sink->admission, tally, deadline))
+	if (!caps_ask(sink->caps, tally, deadline))
 		return (false);
 	encode(sink, tally);
 	sink->tally = NULL;
@@ -386,7 +387,7 @@ sink_prepare(struct sink * sink, struct tally * tally, int64_t deadline)
 const char *
 sink_load(struct sink * sink, const void * bytes, size_t length)
 {
-	const char * why = pipeline_load(&sink->calls, bytes, length);
+	const char * why = pipeline_load(&sink->pipeline, bytes, length);
 
 	sink->tally = NULL;
 	begin_pending(sink);
@@ -396,13 +397,14 @@ sink_load(struct sink * sink, const void * bytes, size_t length)
 void
 sink_readdress(struct sink * sink)
 {
-	struct pipeline * calls = &sink->calls;
+	struct pipeline * pipeline = &sink->pipeline;
 	size_t i;
 
 	sink_new_writer(sink);
-	for (i = 0; i < calls->count; i++)
-		if (calls->list[i].script != SCRIPT_NONE)
-			pipeline_readdress(calls, &calls->list[i], sink->id);
+	for (i = 0; i < pipeline->count; i++)
+		if (pipeline->list[i].script != SCRIPT_NONE)
+			pipeline_readdress(pipeline, &pipeline->list[i],
+			    sink->id);
 }
 
 void
@@ -410,8 +412,8 @@ sink_detach(struct sink * sink)
 {
 	size_t i;
 
-	for (i = 0; i < sink->calls.count; i++)
-		sink->calls.list[i].node = NULL;
+	for (i = 0; i < sink->pipeline.count; i++)
+		sink->pipeline.list[i].node = NULL;
 	sink->tally = NULL;
 }
 
@@ -421,11 +423,12 @@ sink_send(struct sink * sink, int64_t deadline)
 
 	if (sink->pending_count == 0)
 		return (SINK_APPLIED);
-	if (!session_reach(&sink->link, deadline))
+	if (!session_reach(&sink->session, deadline))
 		return (SINK_UNKNOWN);
 	request_pending(sink);
 	CRASH_POINT("sink-send");
-	session_exchange(&sink->link, sink->pending_count, deadline, take_call,
+	session_exchange(&sink->session, sink->pending_count, deadline,
+	    take_call,
 	    sink);
 	CRASH_POINT("sink-sent");
 	update_pending(sink);
@@ -435,13 +438,13 @@ sink_send(struct sink * sink, int64_t deadline)
 size_t
 sink_left(const struct sink * sink, struct buffer * bytes)
 {
-	const struct pipeline * calls = &sink->calls;
+	const struct pipeline * pipeline = &sink->pipeline;
 	size_t i;
 
 	for (i = 0; i < sink->pending_count; i++) {
-		const struct call * call = &calls->list[sink->pending[i]];
+		const struct call * call = &pipeline->list[sink->pending[i]];
 
-		buffer_append(bytes, calls->requests.bytes + call->offset,
+		buffer_append(bytes, pipeline->requests.bytes + call->offset,
 		    call->length);
 	}
 	return (sink->pending_count);
@@ -453,14 +456,14 @@ sink_commit(struct sink * sink, struct tally * tally, int64_t deadline)
 	enum sink_result result;
 
 	if (clock_remaining(deadline) == 0 ||
-	    !session_reach(&sink->link, deadline) ||
-	    !caps_ask(sink->admission, tally, deadline))
+	    !session_reach(&sink->session, deadline) ||
+	    !caps_ask(sink->caps, tally, deadline))
 		return (SINK_UNSENT);
 	encode(sink, tally);
 	do
 		result = sink_send(sink, deadline);
 	while (result != SINK_APPLIED && clock_remaining(deadline) > 0 &&
-	    session_reach(&sink->link, deadline));
+	    session_reach(&sink->session, deadline));
 	return (result);
 }
 
@@ -470,9 +473,9 @@ sink_free(struct sink * sink)
 
 	if (sink == NULL)
 		return;
-	caps_free(sink->admission);
-	pipeline_free(&sink->calls);
-	session_free(&sink->link);
+	caps_free(sink->caps);
+	pipeline_free(&sink->pipeline);
+	session_free(&sink->session);
 	buffer_free(&sink->text);
 	free(sink->pending);
 	free(sink);

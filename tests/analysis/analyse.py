@@ -74,9 +74,10 @@ DIAGNOSIS = re.compile(
 
 
 def sources(*folders):
-    return sorted(f"{folder}/{name}" for folder in folders
-                  for name in os.listdir(os.path.join(TOP, folder))
-                  if name.endswith(".c"))
+    return sorted(os.path.relpath(os.path.join(path, name), TOP)
+                  for folder in folders
+                  for path, _, names in os.walk(os.path.join(TOP, folder))
+                  for name in names if name.endswith(".c"))
 
 
 def execute(command):

@@ -268,11 +268,11 @@ int
 main(int argc, char ** argv)
 {
 	struct workplace workplace = {
-		.settings.batch.invalid = VALIDATE_REJECT,
-		.settings.batch.limit_depth = 64,
-		.settings.batch.element.limit_name = 4096,
-		.settings.batch.element.any_environment = true,
-		.settings.batch.element.by_hour = true,
+		.settings.validate.invalid = VALIDATE_REJECT,
+		.settings.validate.limit_depth = 64,
+		.settings.validate.element.limit_name = 4096,
+		.settings.validate.element.any_environment = true,
+		.settings.validate.element.by_hour = true,
 	};
 	int i;
 

@@ -77,7 +77,7 @@ wrap(struct buffer * out, struct fuzz * fuzz, enum wrapping wrapping)
 static void
 make_plan(struct plan * plan, struct fuzz * fuzz, enum wrapping * wrapping)
 {
-	struct validate_settings * batch = &plan->settings.batch;
+	struct validate_settings * batch = &plan->settings.validate;
 	unsigned int choices = fuzz_byte(fuzz);
 	unsigned int limits = fuzz_byte(fuzz);
 
@@ -142,7 +142,7 @@ static void
 check_node(const struct tally_node * node, const struct plan * plan,
     size_t * counters)
 {
-	size_t limit = plan->settings.batch.element.limit_name;
+	size_t limit = plan->settings.validate.element.limit_name;
 
 	switch (node->kind) {
 	case TALLY_ENVIRONMENT:
@@ -200,7 +200,7 @@ check_tree(const struct tally_node * node, const struct plan * plan,
 static void
 check_tally(const struct tally * tally, const struct plan * plan)
 {
-	size_t limit = plan->settings.batch.element.limit_counters;
+	size_t limit = plan->settings.validate.element.limit_counters;
 	size_t counters = 0;
 
 	check_tree(tally->root, plan, &counters, 0);

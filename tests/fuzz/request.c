@@ -147,12 +147,12 @@ service(void)
 {
 	static struct service service = {
 		.path_prefix = "",
-		.body = { .batch = { .limit_depth = 64, .element = {
+		.body = { .validate = { .limit_depth = 64, .element = {
 		    .limit_name = 4096, .limit_counters = 1000,
 		    .by_hour = true } },
 		    .limit_body = 60000, .limit_inflated = 100000 },
 		.backstage = { .access = BACKSTAGE_LOCAL, .version = "0",
-		    .look = look },
+		    .probe = look },
 	};
 	static const char tokens[] = "*:production.s\n"
 	    "a:b.frontend type=frontend\n*:*.all\n";
@@ -218,7 +218,7 @@ static int
 serve(int descriptor, struct params * head, bool large, bool * failed)
 {
 	static struct job job;
-	struct cgi * exchange = &job.request.exchange;
+	struct cgi * exchange = &job.request.cgi;
 	bool collected = head != NULL;
 
 	if (job.fcgi == NULL)

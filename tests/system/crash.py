@@ -3,6 +3,7 @@
 Needs a program that was configured with --enable-crash-points.
 """
 
+import glob
 import json
 import os
 import re
@@ -22,12 +23,10 @@ DAY = "flagtally:{e:%s}:2026-11-23"
 def points():
     """The labels that stand in the code."""
     found = set()
-    for name in os.listdir(os.path.join(TOP, "lib")):
-        if name.endswith(".c"):
-            with open(os.path.join(TOP, "lib", name),
-                      encoding="utf-8") as file:
-                found |= set(re.findall(r'CRASH_POINT\("([^"]+)"\)',
-                                        file.read()))
+    for name in glob.glob(os.path.join(TOP, "lib", "*", "*.c")):
+        with open(name, encoding="utf-8") as file:
+            found |= set(re.findall(r'CRASH_POINT\("([^"]+)"\)',
+                                    file.read()))
     return sorted(found)
 
 

@@ -307,7 +307,7 @@ def exit_codes():
     described = {int(code) for code in re.findall(
         r"^\.It (\d+)$", section("flagtally.8", "EXIT STATUS"), flags=re.M)}
     known = {int(code) for code in code_constants(
-        r"#define (?:EXIT|MANAGE)_\w+ (\d+)", "fcgi/*.[ch]")} | {0, 1}
+        r"#define (?:EXIT|SPOOLCTL)_\w+ (\d+)", "fcgi/*.[ch]")} | {0, 1}
     compare(known, described, "exit status", "flagtally.8", ".It {}")
     with Place() as place:
         path = place.file("spool.db", "")
@@ -348,7 +348,7 @@ def variables():
     described = set()
     for page in PAGES:
         described |= mentions(page, "Ev")
-    known = code_constants(r'getenv\("([A-Z_]+)"', "fcgi/*.c", "lib/*.c") | \
+    known = code_constants(r'getenv\("([A-Z_]+)"', "fcgi/*.c", "lib/*/*.c") | \
         code_constants(r'setenv\("([A-Z_]+)"', "fcgi/*.c") | \
         code_constants(r'exchange_parameter\(exchange,\s*"([A-Z_]+)"',
                        "fcgi/*.c") | \
@@ -508,7 +508,7 @@ def redis_keys():
     missing = {field for field in fields if field not in used and
                fields[field] != "P:{ENV:APP}:DAY"}
     check(not missing, "flagtally.7 has no other field", *missing)
-    for part in sorted(code_constants(r'"(:[a-z:]+)"', "lib/*.c") - {":"}):
+    for part in sorted(code_constants(r'"(:[a-z:]+)"', "lib/*/*.c") - {":"}):
         check(any(part.rstrip(":") in pattern for pattern in described),
               f"flagtally.7 has the keys with {part} in them")
     return described
@@ -598,7 +598,7 @@ def diagnostics():
     described = [plain(line) for line in re.findall(r'^\.It "(.*)"$', text,
                                                     flags=re.M)]
     sources = "".join(re.sub(r'"\s*(?:PACKAGE_VERSION\s*)?"', "", read(name))
-                      for folder in ("lib", "fcgi") for name in
+                      for folder in ("lib/*", "fcgi") for name in
                       sorted(glob.glob(os.path.join(TOP, folder, "*.[ch]"))))
     for said in re.findall(r'log_(?:error|warning)\(\s*"([^"]*)"', sources):
         # What is fixed in it; less may be a file's name and an error.

@@ -558,7 +558,7 @@ static void
 set_option(struct options * options, int option, const char * value)
 {
 	struct body_settings * settings = &options->settings;
-	struct validate_settings * batch = &settings->batch;
+	struct validate_settings * batch = &settings->validate;
 
 	switch (option) {
 	case 's':
@@ -633,7 +633,7 @@ read_options(struct options * options, int argc, char ** argv)
 
 static const struct options defaults = {
 	.settings = {
-		.batch = {
+		.validate = {
 			.invalid = VALIDATE_REJECT,
 			.limit_depth = 64,
 			.element = {

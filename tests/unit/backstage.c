@@ -353,7 +353,7 @@ test_access(void)
 		ROUTE_HEALTH, ROUTE_READY, ROUTE_METRICS,
 	};
 	struct backstage_state state = { .redis_down = false };
-	struct backstage backstage = { .version = "1", .look = look,
+	struct backstage backstage = { .version = "1", .probe = look,
 	    .context = &state };
 	struct response answer;
 	enum route route;
@@ -389,7 +389,7 @@ test_methods(void)
 		"POST", "PUT", "DELETE", "OPTIONS", "get", "GETS", "", NULL,
 	};
 	struct backstage_state state = { .redis_down = false };
-	struct backstage backstage = { .version = "1", .look = look,
+	struct backstage backstage = { .version = "1", .probe = look,
 	    .context = &state };
 	struct response answer, head;
 	const enum route routes[] = {
@@ -423,7 +423,7 @@ test_health(void)
 {
 	struct backstage_state state = { .redis_down = true,
 	    .spool = BACKSTAGE_SPOOL_FAILED };
-	struct backstage backstage = { .version = "1", .look = look,
+	struct backstage backstage = { .version = "1", .probe = look,
 	    .context = &state };
 	struct response answer;
 
@@ -469,7 +469,7 @@ test_ready(void)
 		  "\"redis\":\"down\",\"spool\":\"failed\"}" },
 	};
 	struct backstage_state state = { .redis_down = false };
-	struct backstage backstage = { .version = "1", .look = look,
+	struct backstage backstage = { .version = "1", .probe = look,
 	    .context = &state };
 	struct response answer;
 	size_t i;
@@ -532,7 +532,7 @@ test_metrics(void)
 		"flagtally_spool_oldest_age_seconds{kind=\"aside\"} 0",
 	};
 	struct backstage_state state = { .spool = BACKSTAGE_SPOOL_FULL };
-	struct backstage backstage = { .version = "1.2\"\\\n", .look = look,
+	struct backstage backstage = { .version = "1.2\"\\\n", .probe = look,
 	    .context = &state, .stats = stats_open(NULL) };
 	struct response answer;
 	double age;
@@ -568,7 +568,7 @@ test_metrics_without(void)
 		BACKSTAGE_SPOOL_FAILED, BACKSTAGE_SPOOL_NONE,
 	};
 	struct backstage_state state = { .redis_down = false };
-	struct backstage backstage = { .version = "1.2.3", .look = look,
+	struct backstage backstage = { .version = "1.2.3", .probe = look,
 	    .context = &state };
 	struct response answer;
 	size_t i;
