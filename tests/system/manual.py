@@ -350,7 +350,7 @@ def variables():
         described |= mentions(page, "Ev")
     known = code_constants(r'getenv\("([A-Z_]+)"', "fcgi/*.c", "lib/*/*.c") | \
         code_constants(r'setenv\("([A-Z_]+)"', "fcgi/*.c") | \
-        code_constants(r'exchange_parameter\(exchange,\s*"([A-Z_]+)"',
+        code_constants(r'cgi_parameter\(cgi,\s*"([A-Z_]+)"',
                        "fcgi/*.c") | \
         code_constants(r'"(HTTP_[A-Z_]+[A-Z])"', "fcgi/*.c")
     ours = {name for name in described if name.startswith("FLAGTALLY_")}
