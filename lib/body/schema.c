@@ -1,8 +1,8 @@
 #include "lib/body/schema.h"
 
 /*
- * The tables follow api/post-bulk-metrics.yaml, in the order in which Unleash
- * Edge writes the members, and add what real senders send beyond it:
+ * The tables follow tests/api/post-bulk-metrics.yaml, in the order in which
+ * Unleash Edge writes the members, and add what real senders send beyond it:
  * seenTokens, sdkFlavor and sdkFlavorVersion, variants that are null, labels
  * that are numbers, and an le of "+Inf".
  */
