@@ -4,8 +4,8 @@
 #include <stddef.h>
 
 /*
- * Memory from malloc that is there, or the process is not: yajl and libfcgi do
- * not survive a failed malloc, so nothing is gained by trying to.
+ * Allocation that never fails: it aborts instead.  yajl and libfcgi do not
+ * survive a failed malloc, so handling one elsewhere would gain nothing.
  */
 
 /**

@@ -41,7 +41,7 @@ block_create(struct arena * arena, size_t size)
 {
 	struct block * block;
 
-	/* Rounding up or the head may have made it, or make it, wrap round. */
+	/* Rounding up or adding the header can overflow. */
 	if (size > SIZE_MAX / 2)
 		size = SIZE_MAX - sizeof(*block);
 	block = alloc_bytes(sizeof(*block) + size);
@@ -65,7 +65,7 @@ arena_take(struct arena * arena, size_t size)
 
 #else
 
-/* Apart from arena_take, which is in everybody's way. */
+/* Not inlined, which keeps arena_take small. */
 __attribute__((noinline))
 static struct block *
 block_for(struct arena * arena, size_t size)
@@ -91,7 +91,7 @@ arena_take(struct arena * arena, size_t size)
 	    ~(size_t)(ARENA_ALIGNMENT - 1);
 	void * piece;
 
-	/* What is too large wraps round, and is refused as it was asked for. */
+	/* Rounding up can overflow; the allocation then refuses the size. */
 	if (rounded < size)
 		rounded = size;
 	if (block == NULL || block->size - block->filled < rounded)

@@ -4,12 +4,12 @@
 #include <stddef.h>
 
 /*
- * An arena hands out memory that is given back all at once.  A request thread
- * owns one, builds everything that belongs to a request in it, and resets it
- * when the request is over; nothing is freed piece by piece.
+ * An arena allocates memory that is released all at once.  A request's data
+ * lives in one arena, which is reset when the request is over; nothing is freed
+ * piece by piece.
  *
- * With ARENA_MALLOC defined (the address sanitizer's build does it) each piece
- * is a malloc of its own, so that the sanitizer sees where a piece ends.
+ * With ARENA_MALLOC (address sanitizer builds) each piece is a malloc of its
+ * own, so that the sanitizer sees where a piece ends.
  */
 struct arena;
 
@@ -40,19 +40,19 @@ char * arena_copy(struct arena * arena, const void * from, size_t length);
 
 /**
  * arena_used(arena):
- * Return how many bytes have been taken since the last reset.
+ * Return the number of bytes allocated since the last reset.
  */
 size_t arena_used(const struct arena * arena);
 
 /**
  * arena_held(arena):
- * Return how much memory the arena holds, which is more than has been taken.
+ * Return the number of bytes held from malloc.
  */
 size_t arena_held(const struct arena * arena);
 
 /**
  * arena_reset(arena):
- * Take back all pieces.  Pointers into the arena are invalid from here on.
+ * Release all pieces.  Pointers into the arena become invalid.
  */
 void arena_reset(struct arena * arena);
 

@@ -2,24 +2,23 @@
 #define FLAGTALLY_BLOCKING_H
 
 /*
- * A thread that serves others may want to know that it is about to wait for
- * something, so that another thread can take its place meanwhile.  Whoever
- * waits need not know what kind of thread it is in.
+ * A hook that runs before a thread blocks, so that a pool can let another
+ * thread take its place meanwhile.  Code that blocks need not know in which
+ * kind of thread it runs.
  */
 
-/* It is called by the thread itself, and must not wait. */
+/* Runs in the thread itself, and must not block. */
 typedef void blocking_hook(void * context);
 
 /**
  * blocking_set(hook, context):
- * From now on this thread has ${hook} called with ${context} when it is about
- * to wait.
+ * Call ${hook} with ${context} each time before this thread blocks.
  */
 void blocking_set(blocking_hook * hook, void * context);
 
 /**
  * blocking_thread():
- * This thread is about to wait, or to do what takes its time.
+ * Announce that this thread is about to block or to work for long.
  */
 void blocking_thread(void);
 

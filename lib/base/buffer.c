@@ -6,7 +6,7 @@
 #include "lib/base/alloc.h"
 #include "lib/base/buffer.h"
 
-/* What an empty buffer may keep. */
+/* An empty buffer keeps at most this much memory. */
 #define KEEP_MAX ((size_t)256 * 1024)
 
 char *
@@ -35,7 +35,7 @@ buffer_append(struct buffer * buffer, const void * bytes, size_t length)
 	buffer->length += length;
 }
 
-/* Append a head of RESP: its type, a number, and the end of the line. */
+/* Append a RESP header: type, number, CRLF. */
 static void
 append_head(struct buffer * buffer, char type, size_t number)
 {

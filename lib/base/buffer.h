@@ -5,8 +5,8 @@
 #include <stdint.h>
 
 /*
- * Bytes that are appended to: requests to Redis in its protocol (RESP), which
- * is made of arrays of strings, and all else that grows.
+ * A growing byte array.  It can append Redis's protocol (RESP), in which a
+ * request is an array of bulk strings.
  */
 struct buffer {
 	char * bytes;
@@ -23,14 +23,14 @@ void buffer_append(struct buffer * buffer, const void * bytes,
 
 /**
  * buffer_room(buffer, length):
- * Return a place for ${length} more bytes at the end; whoever writes them
- * adds what it wrote to buffer->length.
+ * Return space for ${length} more bytes at the end.  The caller writes there
+ * and adds the number of bytes written to buffer->length.
  */
 char * buffer_room(struct buffer * buffer, size_t length);
 
 /**
  * buffer_array(buffer, count):
- * Append the head of a RESP array of ${count} strings, which are to follow.
+ * Append the header of a RESP array of ${count} strings, to be appended next.
  */
 void buffer_array(struct buffer * buffer, size_t count);
 
@@ -47,7 +47,7 @@ void buffer_integer(struct buffer * buffer, int64_t integer);
 
 /**
  * buffer_clear(buffer):
- * Forget the bytes; keep the memory unless it is much.
+ * Empty the buffer.  Keep its memory unless that is large.
  */
 void buffer_clear(struct buffer * buffer);
 

@@ -6,13 +6,14 @@
 
 /**
  * clock_monotonic():
- * Return milliseconds since some fixed moment; deadlines are given in them.
+ * Return milliseconds since a fixed moment (CLOCK_MONOTONIC).  Deadlines are in
+ * this unit.
  */
 int64_t clock_monotonic(void);
 
 /**
  * clock_microseconds():
- * Return microseconds since that moment, to measure what takes little time.
+ * Return microseconds since the same moment, to measure short times.
  */
 int64_t clock_microseconds(void);
 
@@ -24,7 +25,7 @@ int64_t clock_now(void);
 
 /**
  * clock_now_ms():
- * Return milliseconds since then.
+ * Return milliseconds since 1970-01-01T00:00:00Z.
  */
 int64_t clock_now_ms(void);
 
@@ -37,7 +38,7 @@ int clock_remaining(int64_t deadline);
 
 /**
  * clock_timespec(milliseconds):
- * Return the same time, of whatever clock, as the system's calls take it.
+ * Return a time of any clock as a timespec.
  */
 struct timespec clock_timespec(int64_t milliseconds);
 

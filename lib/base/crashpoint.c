@@ -24,6 +24,6 @@ crashpoint_reach(const char * name)
 		kill(getpid(), SIGKILL);
 }
 #else
-/* ISO C wants something in each file. */
+/* ISO C forbids an empty translation unit. */
 typedef int crash_nothing;
 #endif

@@ -2,16 +2,16 @@
 #define FLAGTALLY_CRASHPOINT_H
 
 /*
- * Points at which a build for tests (--enable-crash-points) can be told to die
- * as if by kill -9: CRASH_AT=NAME or CRASH_AT=NAME:COUNT in the environment,
- * for the first or the COUNTth time it comes there.  In all other builds they
- * are nothing.
+ * Labelled points at which a test build (--enable-crash-points) can be made to
+ * die as if by kill -9: set CRASH_AT=NAME or CRASH_AT=NAME:COUNT in the
+ * environment to die there the first or the COUNTth time.  In all other builds
+ * they compile to nothing.
  */
 #ifdef CRASH_POINTS
 
 /**
  * crashpoint_reach(name):
- * Die here if that is asked for.
+ * Die here if CRASH_AT says so.
  */
 void crashpoint_reach(const char * name);
 

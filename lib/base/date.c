@@ -8,8 +8,8 @@
 /*
  * Days and civil dates are converted with Howard Hinnant's algorithms
  * ("chrono-Compatible Low-Level Date Algorithms"): a year begins in March, so
- * that the leap day is its last, and 400 years, an era, have the same number
- * of days always.
+ * that the leap day is its last day, and an era of 400 years always has the
+ * same number of days.
  */
 #define ERA_YEARS 400
 #define ERA_DAYS 146097
@@ -159,7 +159,7 @@ read_offset(const char * text, size_t length, int * seconds)
 	return (NULL);
 }
 
-/* Whether the second before ${instant} may be followed by a leap second. */
+/* Whether a leap second can precede ${instant}. */
 static bool
 leap_second_before(int64_t instant)
 {
@@ -238,7 +238,7 @@ date_parse(const char * text, size_t length, int64_t * instant,
 	return (0);
 }
 
-/* Read minute and second, fraction and Z, of an hour that is known. */
+/* Read minute, second, fraction and Z; the hour is memoized. */
 static bool
 within_hour(const char * text, size_t length, int64_t * seconds)
 {

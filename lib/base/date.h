@@ -11,10 +11,10 @@
 
 /**
  * date_parse(text, length, instant, why):
- * Read a date-time of RFC 3339: any offset, any number of digits of a
- * fraction, which is cut off.  A leap second, 23:59:60 UTC on the last day of
- * June or December, is taken as the second before it.  Return 0, or -1 with
- * what is wrong as a static text in ${why}.
+ * Parse an RFC 3339 date-time with any offset.  Fractions of any length are
+ * truncated.  A leap second (23:59:60 UTC on the last day of June or December)
+ * counts as the second before it.  Return 0, or -1 with the reason as a static
+ * text in ${why}.
  */
 int date_parse(const char * text, size_t length, int64_t * instant,
     const char ** why);
@@ -22,7 +22,7 @@ int date_parse(const char * text, size_t length, int64_t * instant,
 /* Length of YYYY-MM-DDTHH. */
 #define DATE_HOUR_LENGTH 13
 
-/* The hour of a date-time that was read before; zeroed: none. */
+/* The hour of the previous date-time; all zero: none. */
 struct date_memo {
 	char hour[DATE_HOUR_LENGTH];
 	int64_t instant;
@@ -30,8 +30,8 @@ struct date_memo {
 
 /**
  * date_parse_next(memo, text, length, instant, why):
- * As date_parse, but sooner if the hour is the same as the time before, as it
- * is with most of what a sender sends at once.
+ * As date_parse, but faster if the hour equals the previous one's, as it does
+ * for most date-times of a body.
  */
 int date_parse_next(struct date_memo * memo, const char * text, size_t length,
     int64_t * instant, const char ** why);
@@ -39,7 +39,7 @@ int date_parse_next(struct date_memo * memo, const char * text, size_t length,
 /**
  * date_hour(instant):
  * date_day(instant):
- * Return the hour or day in which the instant lies.
+ * Return the hour or day of the instant.
  */
 int64_t date_hour(int64_t instant);
 int64_t date_day(int64_t instant);

@@ -6,8 +6,8 @@
 #include <string.h>
 
 /*
- * A piece of text that somebody else owns: UTF-8, or whatever it was given as,
- * not NUL-terminated; bytes is NULL where there is none.
+ * A view of text that its creator owns, in UTF-8 or raw bytes, not
+ * NUL-terminated.  bytes is NULL if there is none.
  */
 struct text {
 	const char * bytes;
@@ -51,8 +51,8 @@ text_half(const char * text)
 
 /**
  * text_same(a, b, length):
- * Return whether two texts are the same that are of one length.  Names are
- * short, and compared by words sooner than memcmp could be called.
+ * Return true if two texts of the same length are equal.  Names are short;
+ * comparing them by words is faster than calling memcmp.
  */
 static inline int
 text_same(const char * a, const char * b, size_t length)
@@ -63,7 +63,7 @@ text_same(const char * a, const char * b, size_t length)
 		for (; length - i > 16; i += 8)
 			if (text_word(a + i) != text_word(b + i))
 				return (0);
-		/* The last word may begin within the one before. */
+		/* The last word can overlap the one before. */
 		return (text_word(a + i) == text_word(b + i) &&
 		    text_word(a + length - 8) == text_word(b + length - 8));
 	}
@@ -77,7 +77,7 @@ text_same(const char * a, const char * b, size_t length)
 
 /**
  * text_is(text, string):
- * Return whether the text is the same as a C string.
+ * Return true if the text equals a C string.
  */
 static inline int
 text_is(const struct text * text, const char * string)

@@ -10,20 +10,22 @@
 #include "lib/json/json_token.h"
 
 /*
- * Where a fault is nobody needs to know while all goes well.  So the reader
- * keeps what costs nothing: where the latest bracket opened (mark), from which
- * the token at hand can be found again, and what stood at the end of a piece
- * that we no longer have (lexeme).
+ * The position of a token is needed only for an error report, so the reader
+ * keeps just enough to find it again: the position of the latest opening
+ * bracket (mark), and the token that was unfinished at the end of the previous
+ * piece (token).
  */
 
 /*
- * yajl scans a string that spans pieces again from its start with each piece,
- * so an endless string would cost quadratic time before the limit on its
- * length could be seen.  Every byte of a string takes at most six in the body.
+ * yajl rescans an unfinished string from its start with each piece, so an
+ * endless string would cost quadratic time before its length is known.  The
+ * reader therefore limits the raw length too.  An escape takes at most six
+ * bytes for each decoded one.
  */
 #define RAW_STRING_MAX (JSON_STRING_MAX * 6 + 2)
 
-/* Whether the object at hand is within a member, and what has its name. */
+/* Whether a member of the current object is being read, and who knows its
+ * name. */
 enum member {
 	NOT_NAMED,
 	NAMED_BY_RULE,
@@ -36,7 +38,7 @@ struct json {
 	struct json_cursor cursor;
 	struct json_path path;
 	enum member member;
-	bool ascii;			/* What is being read has no others. */
+	bool ascii;			/* The piece is pure ASCII. */
 	const struct json_handler * handler;
 	void * context;
 	struct fault * fault;
@@ -44,15 +46,15 @@ struct json {
 	yajl_alloc_funcs allocator;
 	struct json_strict strict;
 
-	const char * piece;		/* What is being read, */
+	const char * piece;		/* The current piece, */
 	size_t piece_length;
-	uint64_t base;			/* and where its first byte is. */
+	uint64_t base;			/* and its offset in the text. */
 
-	struct json_token token;	/* The token that the base is within. */
-	uint64_t mark;			/* Where a bracket opened last. */
-	bool closing;			/* An object or array ends that */
-	uint64_t closing_start;		/* has opened here. */
-	uint64_t end;			/* Of the text's one value. */
+	struct json_token token;	/* The unfinished one before base. */
+	uint64_t mark;			/* Of the latest opening bracket. */
+	bool closing;			/* In the end callback of a */
+	uint64_t closing_start;		/* container that opened here. */
+	uint64_t end;			/* Of the top-level value. */
 };
 
 /*
@@ -107,7 +109,8 @@ consumed(const struct json * json)
 
 /* Find the latest token that begins before ${end}. */
 static void
-find_token(const struct json * json, struct json_token * token, uint64_t end)
+json_find_token(const struct json * json, struct json_token * token,
+    uint64_t end)
 {
 	static const struct json_token none;
 	uint64_t from = json->base;
@@ -125,8 +128,8 @@ find_token(const struct json * json, struct json_token * token, uint64_t end)
 }
 
 /*
- * Position of the first byte of the value, key or separator at hand.  What
- * looks for faults stands apart, so that what finds none stays short.
+ * Offset of the first byte of the current value, key or separator.  Error
+ * paths are not inlined, which keeps the fast path small.
  */
 __attribute__((noinline))
 static uint64_t
@@ -136,21 +139,21 @@ token_start(const struct json * json)
 
 	if (json->closing)
 		return (json->closing_start);
-	find_token(json, &token, consumed(json));
+	json_find_token(json, &token, consumed(json));
 	return (token.start);
 }
 
 static bool
-in_piece(const struct json * json, const char * text, size_t length)
+json_in_piece(const struct json * json, const char * text, size_t length)
 {
 	uintptr_t from = (uintptr_t)json->piece;
 	uintptr_t at = (uintptr_t)text;
 
-	/* A string's closing quote must lie in it as well. */
+	/* The closing quote must be in the piece too. */
 	return (at >= from && at + length < from + json->piece_length);
 }
 
-/* The path lacks the name of a member that the cursor knows. */
+/* Copy the current member's name from the cursor's rule into the path. */
 static void
 name_path(struct json * json)
 {
@@ -217,7 +220,7 @@ string_valid(struct json * json, const char * text, size_t length)
 
 	if (length > JSON_STRING_MAX)
 		return (reject_token(json, "a string is longer than 64 KiB"));
-	/* An escape is a character; see strict.h. */
+	/* Escapes cannot decode to bad UTF-8; see json_strict.h. */
 	if (!json->ascii && !is_ascii(text, length) &&
 	    u8_check((const uint8_t *)text, length) != NULL)
 		return (reject_token(json, "a string is not valid UTF-8"));
@@ -225,8 +228,8 @@ string_valid(struct json * json, const char * text, size_t length)
 }
 
 /*
- * yajl's callbacks.  Each checks what yajl does not, passes the event on, and
- * then moves the path along.
+ * yajl's callbacks.  Each makes the checks that yajl lacks, passes the event
+ * on, and advances the path.
  */
 
 static int
@@ -238,7 +241,7 @@ value_done(struct json * json)
 	return (1);
 }
 
-/* The value has been told. */
+/* As value_done, after a callback; the top-level value may have ended. */
 static int
 told_value_done(struct json * json)
 {
@@ -249,18 +252,18 @@ told_value_done(struct json * json)
 }
 
 static bool
-is_quiet(const struct json * json, unsigned int type)
+json_ignores(const struct json * json, unsigned int type)
 {
 
 	return ((json->cursor.rule->quiet & type) != 0);
 }
 
 static int
-on_null(void * context)
+yajl_on_null(void * context)
 {
 	struct json * json = context;
 
-	if (is_quiet(json, JSON_NULL))
+	if (json_ignores(json, JSON_NULL))
 		return (value_done(json));
 	if (!json->handler->null(json->context))
 		return (0);
@@ -268,11 +271,11 @@ on_null(void * context)
 }
 
 static int
-on_boolean(void * context, int value)
+yajl_on_boolean(void * context, int value)
 {
 	struct json * json = context;
 
-	if (is_quiet(json, JSON_BOOLEAN))
+	if (json_ignores(json, JSON_BOOLEAN))
 		return (value_done(json));
 	if (!json->handler->boolean(json->context, value != 0))
 		return (0);
@@ -280,13 +283,13 @@ on_boolean(void * context, int value)
 }
 
 static int
-on_number(void * context, const char * text, size_t length)
+yajl_on_number(void * context, const char * text, size_t length)
 {
 	struct json * json = context;
 
 	if (length > JSON_NUMBER_MAX)
 		return (reject_token(json, "a number is longer than 4 KiB"));
-	if (is_quiet(json, JSON_NUMBER))
+	if (json_ignores(json, JSON_NUMBER))
 		return (value_done(json));
 	if (!json->handler->number(json->context, text, length))
 		return (0);
@@ -294,14 +297,14 @@ on_number(void * context, const char * text, size_t length)
 }
 
 static int
-on_string(void * context, const unsigned char * text, size_t length)
+yajl_on_string(void * context, const unsigned char * text, size_t length)
 {
 	struct json * json = context;
 	const char * string = (const char *)text;
 
 	if (!string_valid(json, string, length))
 		return (0);
-	if (is_quiet(json, JSON_STRING))
+	if (json_ignores(json, JSON_STRING))
 		return (value_done(json));
 	if (!json->handler->string(json->context, string, length))
 		return (0);
@@ -315,13 +318,14 @@ other_key(struct json * json, const char * key, size_t length)
 
 	if (!string_valid(json, key, length))
 		return (0);
-	json_path_name(&json->path, key, length, in_piece(json, key, length));
+	json_path_name(&json->path, key, length,
+	    json_in_piece(json, key, length));
 	json->member = NAMED_BY_PATH;
 	return (json->handler->key(json->context, key, length));
 }
 
 static int
-on_key(void * context, const unsigned char * text, size_t length)
+yajl_on_key(void * context, const unsigned char * text, size_t length)
 {
 	struct json * json = context;
 	struct json_cursor * cursor = &json->cursor;
@@ -371,46 +375,46 @@ container_end(struct json * json, bool array)
 }
 
 static int
-on_object_start(void * context)
+yajl_on_object_start(void * context)
 {
 
 	return (container_start(context, false));
 }
 
 static int
-on_object_end(void * context)
+yajl_on_object_end(void * context)
 {
 
 	return (container_end(context, false));
 }
 
 static int
-on_array_start(void * context)
+yajl_on_array_start(void * context)
 {
 
 	return (container_start(context, true));
 }
 
 static int
-on_array_end(void * context)
+yajl_on_array_end(void * context)
 {
 
 	return (container_end(context, true));
 }
 
 static const yajl_callbacks callbacks = {
-	.yajl_null = on_null,
-	.yajl_boolean = on_boolean,
-	.yajl_number = on_number,
-	.yajl_string = on_string,
-	.yajl_start_map = on_object_start,
-	.yajl_map_key = on_key,
-	.yajl_end_map = on_object_end,
-	.yajl_start_array = on_array_start,
-	.yajl_end_array = on_array_end,
+	.yajl_null = yajl_on_null,
+	.yajl_boolean = yajl_on_boolean,
+	.yajl_number = yajl_on_number,
+	.yajl_string = yajl_on_string,
+	.yajl_start_map = yajl_on_object_start,
+	.yajl_map_key = yajl_on_key,
+	.yajl_end_map = yajl_on_object_end,
+	.yajl_start_array = yajl_on_array_start,
+	.yajl_end_array = yajl_on_array_end,
 };
 
-/* Everything is told. */
+/* A rule that ignores nothing. */
 static const struct json_rule heard;
 
 struct json *
@@ -433,7 +437,7 @@ json_create(struct arena * arena, const struct json_handler * handler,
 	json->allocator.ctx = arena;
 	json_strict_init(&json->strict);
 	json->yajl = yajl_alloc(&callbacks, &json->allocator, json);
-	/* Strings are checked after decoding, and strictly. */
+	/* string_valid checks UTF-8, more strictly than yajl. */
 	yajl_config(json->yajl, yajl_dont_validate_strings, 1);
 	return (json);
 }
@@ -454,7 +458,7 @@ reject_long(struct json * json, const struct json_token * token)
 	    "a number is longer than 4 KiB"));
 }
 
-/* Reject what yajl does not understand. */
+/* Translate yajl's syntax error. */
 static bool
 reject_syntax(struct json * json)
 {
@@ -465,10 +469,12 @@ reject_syntax(struct json * json)
 	struct json_token token;
 	uint64_t most;
 
-	/* yajl may have gone back to the token, or nearly. */
-	find_token(json, &token, stopped + (fault->place == JSON_ERROR_AT));
+	/* yajl may have moved back to the start of the token. */
+	json_find_token(json, &token,
+	    stopped + (fault->place == JSON_ERROR_AT));
 	most = token.start + RAW_STRING_MAX;
-	/* In smaller pieces it would have been too long before it was wrong. */
+	/* In smaller pieces the length limit would have been met first; the
+	 * error must not depend on the pieces. */
 	if (stopped > most && (stopped > most + 1 ||
 	    fault->place == JSON_ERROR_STOPPED || token.first != '"'))
 		return (reject_long(json, &token));
@@ -479,7 +485,7 @@ reject_syntax(struct json * json)
 	return (reject_text(json, stopped, fault->detail));
 }
 
-/* Nothing but white space may follow the one value of the text. */
+/* Only white space can follow the top-level value. */
 static bool
 check_tail(struct json * json)
 {
@@ -493,13 +499,13 @@ check_tail(struct json * json)
 	return (true);
 }
 
-/* The piece goes away: keep what is still needed of it. */
+/* The piece ends: save the state that refers to its bytes. */
 static bool
 piece_done(struct json * json)
 {
 	uint64_t end = json->base + json->piece_length;
 
-	find_token(json, &json->token, end);
+	json_find_token(json, &json->token, end);
 	if (json_token_open(&json->token) &&
 	    end - json->token.start > RAW_STRING_MAX)
 		return (reject_long(json, &json->token));
@@ -556,7 +562,7 @@ json_finish(struct json * json)
 
 	if (json_path_complete(&json->path))
 		return (true);
-	/* A number is only complete with the byte after it. */
+	/* A number at the end of the text needs a final push. */
 	json->piece_length = 0;
 	(void)yajl_complete_parse(json->yajl);
 	if (json->fault->code != FAULT_NONE)

@@ -13,9 +13,9 @@
 
 /*
  * A strict reader of one JSON text (RFC 8259) in pieces of any size.  yajl
- * does the parsing; what it is too lax about is checked here (see strict.h;
- * strings are checked after decoding), and so is the depth.  The reader knows
- * at all times where it is, so whoever rejects a value need not.
+ * parses; the reader adds the checks that yajl lacks (see json_strict.h; UTF-8
+ * is checked after decoding) and limits the depth.  It tracks the path, so a
+ * handler that rejects a value need not.
  */
 struct json;
 
@@ -24,9 +24,9 @@ struct json;
 #define JSON_NUMBER_MAX NUMBER_LENGTH_MAX
 
 /*
- * What the reader calls.  Text is UTF-8, not NUL-terminated, and valid during
- * the call only.  A number's text is as it stands in the body.  Each returns
- * true to go on; before it returns false it must have called json_reject.
+ * Callbacks.  Text is UTF-8, not NUL-terminated, and valid only during the
+ * call.  A number is passed as written in the body.  Return true to go on; a
+ * callback that returns false must have recorded the fault.
  */
 struct json_handler {
 	bool (* null)(void * context);
@@ -41,26 +41,24 @@ struct json_handler {
 };
 
 /*
- * What the handler lets the reader know, so that it need not be called each
- * time: senders write members in the order of the schema, mostly, and nothing
- * comes of most values.  A key that is the name of the rule ${expected}, if
- * the bit of that is not set in ${seen}, makes it the ${rule} of the value and
- * the one after it the expected one, and the handler is not told of the key;
- * nor is it of values of a type with which the rule says nothing is to do.
- * At first nothing is expected and everything is told.
+ * Fast path.  Clients mostly write members in the order of the schema, and
+ * most values are ignored.  The handler publishes the ${expected} rule; when
+ * the next key is its name and its bit is not set in ${seen}, the reader makes
+ * it the current ${rule}, expects the rule after it, and skips the key
+ * callback.  It also skips value callbacks for types in rule->quiet.
+ * Initially no rule is expected and every event is passed on.
  */
 struct json_cursor {
-	const struct json_rule * rule;	/* Of the value that comes. */
+	const struct json_rule * rule;	/* Of the next value. */
 	const struct json_rule * expected;
-	uint32_t bit;			/* Of the expected one. */
-	uint32_t seen;			/* Members of the object at hand. */
+	uint32_t bit;			/* Of the expected rule. */
+	uint32_t seen;			/* Members of this object so far. */
 };
 
 /**
  * json_create(arena, handler, context, depth, fault):
- * Return a reader whose memory is taken from ${arena} and goes with it, which
- * accepts up to ${depth} nested objects and arrays and records what is wrong
- * in ${fault}.
+ * Return a reader that lives in ${arena}, accepts up to ${depth} nested objects
+ * and arrays, and records the first error in ${fault}.
  */
 struct json * json_create(struct arena * arena,
     const struct json_handler * handler, void * context, size_t depth,
@@ -68,36 +66,35 @@ struct json * json_create(struct arena * arena,
 
 /**
  * json_cursor(json):
- * Return the reader's cursor, which the handler may change when it is called.
+ * Return the reader's cursor, which callbacks may change.
  */
 struct json_cursor * json_cursor(struct json * json);
 
 /**
  * json_feed(json, text, length):
  * Read the next ${length} bytes.  Return false, with the fault recorded, if
- * the text is at fault; the reader must not be fed again then.
+ * the text is invalid; do not feed the reader again then.
  */
 bool json_feed(struct json * json, const void * text, size_t length);
 
 /**
  * json_finish(json):
- * The text has ended.  Return false, with the fault recorded, unless it was
- * one whole JSON text.
+ * Finish the text.  Return false, with the fault recorded, unless it was one
+ * complete JSON text.
  */
 bool json_finish(struct json * json);
 
 /**
  * json_length(json):
- * Return how many bytes have been read.
+ * Return the number of bytes read.
  */
 uint64_t json_length(const struct json * json);
 
 /**
  * json_describe(json, fault, code, format, arguments):
- * Record in ${fault} that something is wrong with the value or key for which
- * the reader is calling the handler: its pointer, the offset of its first
- * byte, and the formatted detail.  At the end of an object or array that is
- * the object or array.
+ * Record in ${fault} an error in the value or key of the current callback: its
+ * JSON Pointer, the offset of its first byte, and the formatted detail.  In an
+ * end callback the error is that of the whole object or array.
  */
 void json_describe(struct json * json, struct fault * fault,
     enum fault_code code, const char * format, va_list arguments)

@@ -2,24 +2,23 @@
 #define FLAGTALLY_JSON_ERROR_H
 
 /*
- * What yajl says of a text that it does not understand, in our words, and where
- * the byte at fault is.
+ * Translates yajl's error messages, and says which byte each one is about.
  */
 struct json_error_fault {
-	const char * yajl;		/* Part of its message. */
+	const char * yajl;		/* A part of yajl's message. */
 	const char * detail;
 	enum {
-		JSON_ERROR_STOPPED,		/* Where yajl has stopped, */
-		JSON_ERROR_BEFORE,		/* the byte before, */
-		JSON_ERROR_TOKEN,	/* the first of the token that it has */
-		JSON_ERROR_AT,		/* just read, or to which it has gone
-					 * back, or nearly. */
+		JSON_ERROR_STOPPED,	/* The byte where yajl stopped. */
+		JSON_ERROR_BEFORE,	/* The byte before it. */
+		JSON_ERROR_TOKEN,	/* The first of the token just read. */
+		JSON_ERROR_AT,		/* The first of the token to which yajl
+					 * has moved back, or nearly. */
 	} place;
 };
 
 /**
  * json_error_fault(message):
- * Return what a message of yajl means.
+ * Return the entry for a message of yajl.
  */
 const struct json_error_fault * json_error_fault(const char * message);
 

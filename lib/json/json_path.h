@@ -8,23 +8,23 @@
 #include "lib/base/arena.h"
 
 /*
- * Where a reader of JSON is: the objects and arrays that are open, and which
- * member or element of each is being read.
+ * The path of the value being read: the open objects and arrays, and the
+ * current member or element of each.
  */
 
-/* Of a longer name the pointer does not speak; see json_path_write. */
+/* A pointer ends before a longer name; see json_path_write. */
 #define JSON_PATH_NAME_MAX 128
 
 struct json_path_frame {
 	bool array;
-	uint64_t start;			/* Position of its bracket. */
+	uint64_t start;			/* Offset of its bracket. */
 	uint64_t index;			/* Elements complete so far. */
-	const char * name;		/* Of the member at hand, or NULL. */
+	const char * name;		/* Of the current member, or NULL. */
 	size_t length;
 	char kept[JSON_PATH_NAME_MAX];
 };
 
-/* The first frame is the text itself, whose one element is its value. */
+/* The first frame is the text, whose only element is the top-level value. */
 struct json_path {
 	struct json_path_frame * frames;
 	struct json_path_frame * top;	/* The innermost, */
@@ -33,29 +33,28 @@ struct json_path {
 
 /**
  * json_path_init(path, arena, depth_max):
- * Make an empty path of up to ${depth_max} frames, whose memory is taken from
- * ${arena} and goes with it.
+ * Make an empty path of up to ${depth_max} frames, which live in ${arena}.
  */
 void json_path_init(struct json_path * path, struct arena * arena,
     size_t depth_max);
 
 /**
  * json_path_copy(frame):
- * Copy the frame's name, which goes away.
+ * Copy the frame's name, because the piece that holds it ends.
  */
 void json_path_copy(struct json_path_frame * frame);
 
 /**
  * json_path_keep(path):
- * Copy the names that have not been copied: they go away.
+ * Copy all names that still point into the current piece.
  */
 void json_path_keep(struct json_path * path);
 
-/* What happens with each event stands here, to become part of the reader. */
+/* The functions below run for each event, so they are inline. */
 
 /**
  * json_path_full(path):
- * Return whether no object or array can be opened any more.
+ * Return true if the depth limit is reached.
  */
 static inline bool
 json_path_full(const struct json_path * path)
@@ -66,7 +65,8 @@ json_path_full(const struct json_path * path)
 
 /**
  * json_path_open(path, array, start):
- * An object or array opens at position ${start}; the path must not be full.
+ * Enter an object or array that opens at offset ${start}.  The path must not be
+ * full.
  */
 static inline void
 json_path_open(struct json_path * path, bool array, uint64_t start)
@@ -81,7 +81,7 @@ json_path_open(struct json_path * path, bool array, uint64_t start)
 
 /**
  * json_path_close(path):
- * The innermost one closes.  Return the position at which it opened.
+ * Leave the innermost object or array, and return the offset of its bracket.
  */
 static inline uint64_t
 json_path_close(struct json_path * path)
@@ -93,8 +93,8 @@ json_path_close(struct json_path * path)
 
 /**
  * json_path_name(path, name, length, lasts):
- * The name of the next member, or NULL if none is at hand.  If it ${lasts}, it
- * stays where it is until json_path_keep is called; otherwise it is copied.
+ * Set the current member's name, or NULL if it is unknown.  If ${lasts}, the
+ * name stays valid until json_path_keep is called; otherwise it is copied.
  */
 static inline void
 json_path_name(struct json_path * path, const char * name, size_t length,
@@ -110,7 +110,7 @@ json_path_name(struct json_path * path, const char * name, size_t length,
 
 /**
  * json_path_next(path):
- * A value has ended.
+ * Advance past a value.
  */
 static inline void
 json_path_next(struct json_path * path)
@@ -121,7 +121,7 @@ json_path_next(struct json_path * path)
 
 /**
  * json_path_outermost(path):
- * Return whether no object or array is open.
+ * Return true if no object or array is open.
  */
 static inline bool
 json_path_outermost(const struct json_path * path)
@@ -132,7 +132,7 @@ json_path_outermost(const struct json_path * path)
 
 /**
  * json_path_complete(path):
- * Return whether the text's one value has ended.
+ * Return true if the top-level value has ended.
  */
 static inline bool
 json_path_complete(const struct json_path * path)
@@ -143,9 +143,9 @@ json_path_complete(const struct json_path * path)
 
 /**
  * json_path_write(path, out, size):
- * Write the path as a JSON Pointer (RFC 6901) with a NUL.  It ends before a
+ * Write the path as a NUL-terminated JSON Pointer (RFC 6901).  It ends before a
  * name that exceeds JSON_PATH_NAME_MAX, holds a NUL, or does not fit into
- * ${size} bytes, and so leads to the object that holds the member.
+ * ${size} bytes; the pointer is then that of the enclosing object.
  */
 void json_path_write(const struct json_path * path, char * out, size_t size);
 

@@ -20,39 +20,39 @@ enum {
 struct json_shape;
 
 struct json_rule {
-	struct text name;		/* Of the member; none for items. */
-	unsigned int quiet;		/* Types with which nothing is to do, */
-	unsigned int accepts;		/* of those that it may have. */
-	unsigned int use;		/* The tables' affair, */
-	unsigned int slot;		/* as are these. */
+	struct text name;		/* The member's; empty for items. */
+	unsigned int quiet;		/* Of accepts: make no callback. */
+	unsigned int accepts;		/* Allowed types. */
+	unsigned int use;		/* These three belong to the tables; */
+	unsigned int slot;		/* see lib/body/schema.h. */
 	unsigned int alternative;
-	bool element;			/* An element of the body's arrays. */
+	bool element;			/* Items are elements of the body. */
 	const struct json_shape * shape;	/* Of an object or array. */
 };
 
 enum json_shape_kind {
-	SHAPE_ANY,			/* Anything inside is skipped. */
+	SHAPE_ANY,			/* Everything inside is skipped. */
 	SHAPE_OBJECT,			/* Members by name. */
-	SHAPE_MAP,			/* Any names, all of one rule. */
+	SHAPE_MAP,			/* Any names, one rule for all. */
 	SHAPE_ARRAY,
 };
 
 struct json_shape {
 	enum json_shape_kind kind;
 	unsigned int meaning;
-	const struct json_rule * rules;	/* Of an object's members, and
-						 * one that is of none. */
+	const struct json_rule * rules;	/* Of an object's members, then
+						 * json_rule_none. */
 	unsigned int count;
 	const struct json_rule * items;	/* Of an array or map. */
 	uint32_t required;			/* Members, as bits. */
 };
 
-/* The rule of no member: no name is its. */
+/* Matches no name; ends a list of rules. */
 extern const struct json_rule json_rule_none;
 
 /**
  * json_rule_is(rule, name, length):
- * Return whether a rule is that of the member with this name.
+ * Return true if ${name} is the name of the rule's member.
  */
 static inline bool
 json_rule_is(const struct json_rule * rule, const char * name, size_t length)

@@ -3,9 +3,9 @@
 #include "lib/json/json_strict.h"
 
 /*
- * The scanner is a state machine over the few bytes that matter.  Outside an
- * escape it jumps with memchr, so that a body without backslashes, which is
- * what senders send, costs three runs of memchr and nothing else.
+ * A state machine over the few bytes that matter.  Outside an escape it skips
+ * ahead with memchr, so a body without backslashes, the usual case, costs three
+ * calls of memchr.
  */
 enum {
 	TEXT,			/* Not in an escape. */
@@ -23,9 +23,9 @@ json_strict_init(struct json_strict * strict)
 	strict->state = TEXT;
 }
 
-/* Where a byte stands in the text first, or the text's end. */
+/* The first occurrence of a byte, or the end of the text. */
 static size_t
-find(const unsigned char * text, size_t from, size_t length, int byte)
+find_byte(const unsigned char * text, size_t from, size_t length, int byte)
 {
 	const unsigned char * found = memchr(text + from, byte, length - from);
 
@@ -34,8 +34,9 @@ find(const unsigned char * text, size_t from, size_t length, int byte)
 
 /*
  * The first byte from ${from} on that matters outside an escape, or the end.
- * White space that is none is looked for once (${space} is the first of it): a
- * text that is full of escapes must not be searched again after each of them.
+ * \f and \v, which yajl accepts as white space, are searched for only once per
+ * buffer (${space} is the first of them): repeating the search after each
+ * escape would be quadratic.
  */
 static size_t
 next_of_interest(const unsigned char * text, size_t from, size_t length,
@@ -43,9 +44,10 @@ next_of_interest(const unsigned char * text, size_t from, size_t length,
 {
 
 	if (*space < from || from == 0)
-		*space = find(text, from, find(text, from, length, '\f'),
+		*space = find_byte(text, from,
+		    find_byte(text, from, length, '\f'),
 		    '\v');
-	return (find(text, from, *space, '\\'));
+	return (find_byte(text, from, *space, '\\'));
 }
 
 static bool
@@ -65,7 +67,7 @@ lone_high(struct json_strict * strict)
 	    "a high surrogate is not followed by a low one"));
 }
 
-/* A unit is complete. */
+/* Check a complete UTF-16 unit. */
 static bool
 check_unit(struct json_strict * strict)
 {
@@ -92,7 +94,7 @@ take_digit(struct json_strict * strict, unsigned char c)
 	else if ((c | 0x20) >= 'a' && (c | 0x20) <= 'f')
 		c = (unsigned char)((c | 0x20) - 'a' + 10);
 	else {
-		/* Not an escape at all; yajl will say so. */
+		/* Not a valid escape; yajl reports it. */
 		strict->state = TEXT;
 		strict->after_high = false;
 		return (true);
@@ -111,7 +113,7 @@ begin_escape(struct json_strict * strict, uint64_t position, unsigned int state)
 	strict->state = state;
 }
 
-/* Take one byte.  Return false if the text is at fault. */
+/* Advance by one byte.  Return false if the text is invalid. */
 static bool
 take_byte(struct json_strict * strict, uint64_t position, unsigned char c)
 {
@@ -149,7 +151,7 @@ static bool
 byte_order_mark(struct json_strict * strict, unsigned char c)
 {
 
-	/* No JSON text begins with 0xef, 0xfe or 0xff. */
+	/* A byte-order mark: no JSON text begins with 0xef, 0xfe or 0xff. */
 	if (strict->position != 0 || (c != 0xef && c != 0xfe && c != 0xff))
 		return (false);
 	fault_at(strict, 0, "the body begins with a byte-order mark or "

@@ -6,14 +6,13 @@
 #include <stdint.h>
 
 /*
- * What yajl lets pass and RFC 8259 (or I-JSON, RFC 7493, for surrogates) does
- * not, where it can be seen only in the bytes before yajl has decoded them:
- * form feed and vertical tab as white space, a byte-order mark, and escapes of
- * lone surrogates, which yajl turns into other characters without a word.
+ * Finds what yajl accepts although RFC 8259 (or I-JSON, RFC 7493, for
+ * surrogates) forbids it, and what is visible only in the raw bytes: form feed
+ * and vertical tab as white space, a byte-order mark, and escapes of lone
+ * surrogates, which yajl silently replaces.
  *
- * None of them needs to know whether it stands inside a string: raw control
- * characters are forbidden inside too, and a backslash outside is an error
- * that yajl finds.
+ * The scanner need not know whether it is inside a string: raw control
+ * characters are forbidden inside too, and yajl reports a backslash outside.
  */
 struct json_strict {
 	uint64_t position;	/* Bytes passed so far. */
@@ -22,9 +21,9 @@ struct json_strict {
 	unsigned int unit;	/* Their value: a UTF-16 code unit. */
 	bool after_high;	/* The unit before was a high surrogate. */
 	uint64_t escape;	/* Position of the backslash of this escape. */
-	uint64_t high;		/* Likewise, of the high surrogate's. */
+	uint64_t high;		/* The same for the high surrogate. */
 	/* Valid once json_strict_scan has stopped early: */
-	uint64_t offset;	/* Position of the byte at fault. */
+	uint64_t offset;	/* Offset of the invalid byte. */
 	const char * detail;	/* What is wrong with it. */
 };
 
@@ -36,10 +35,9 @@ void json_strict_init(struct json_strict * strict);
 
 /**
  * json_strict_scan(strict, text, length):
- * Read the next ${length} bytes of the text.  Return how many of them may be
- * handed on: ${length} if nothing is wrong, otherwise the number of bytes
- * before the one at which the fault became certain, with offset and detail
- * set; the scanner is of no further use then.
+ * Read the next ${length} bytes.  Return how many of them to pass on: ${length}
+ * if they are valid, otherwise the number of bytes before the one that proves
+ * the error, with offset and detail set; do not scan any further then.
  */
 size_t json_strict_scan(struct json_strict * strict, const unsigned char * text,
     size_t length);

@@ -16,17 +16,17 @@ enum {
 };
 
 static bool
-is_digit(char c)
+token_is_digit(char c)
 {
 
 	return (c >= '0' && c <= '9');
 }
 
-/* The state of a number after one more byte, or BETWEEN if it has ended. */
+/* The state of a number after one more byte; BETWEEN if the number ended. */
 static unsigned int
 number_step(unsigned int state, char c)
 {
-	bool digit = is_digit(c);
+	bool digit = token_is_digit(c);
 	bool exponent = c == 'e' || c == 'E';
 
 	switch (state) {
@@ -53,7 +53,7 @@ number_step(unsigned int state, char c)
 
 /* The first byte of a token, or white space. */
 static void
-begin(struct json_token * token, char c, uint64_t position)
+begin_token(struct json_token * token, char c, uint64_t position)
 {
 
 	if (c == ' ' || c == '\t' || c == '\n' || c == '\r' ||
@@ -66,7 +66,7 @@ begin(struct json_token * token, char c, uint64_t position)
 	token->value = c != ',' && c != ':' && c != '[' && c != '{';
 	if (c == '"')
 		token->state = STRING;
-	else if (c == '-' || is_digit(c))
+	else if (c == '-' || token_is_digit(c))
 		token->state = c == '-' ? MINUS : c == '0' ? ZERO : DIGITS;
 	else if (c == 't' || c == 'f' || c == 'n') {
 		token->state = LITERAL;
@@ -93,13 +93,13 @@ step(struct json_token * token, char c, uint64_t position)
 			token->state = BETWEEN;
 		return;
 	case BETWEEN:
-		begin(token, c, position);
+		begin_token(token, c, position);
 		return;
 	default:
 		token->state = number_step(token->state, c);
-		/* What has ended it is not part of it. */
+		/* The byte that ended the number is not part of it. */
 		if (token->state == BETWEEN)
-			begin(token, c, position);
+			begin_token(token, c, position);
 		return;
 	}
 }

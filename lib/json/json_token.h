@@ -6,26 +6,26 @@
 #include <stdint.h>
 
 /*
- * Where the tokens of a JSON text begin.  Nobody needs it while all goes well,
- * so nobody keeps a book on it: the few bytes in question are looked at when
- * somebody asks.
+ * Finds where the tokens of a JSON text begin.  Token positions are needed only
+ * for error reports, so they are not tracked; the last few bytes are rescanned
+ * on demand.
  */
 struct json_token {
 	uint64_t start;			/* Of the latest token. */
 	char first;			/* Its first byte. */
-	unsigned int state;		/* See lexeme.c; 0 between tokens. */
-	unsigned int left;		/* Bytes that a literal still lacks. */
-	bool value;			/* It is a value, or ends one. */
-	bool misplaced;			/* So was the one before. */
+	unsigned int state;		/* Of json_token.c; 0: between. */
+	unsigned int left;		/* Missing bytes of a literal. */
+	bool value;			/* The token is or ends a value. */
+	bool misplaced;			/* So did the previous token. */
 };
 
 /**
  * json_token_read(token, text, position, length):
- * Go on over the next ${length} bytes of a text, the first of which stands at
- * ${position} of it; ${token} is zeroed where a token may begin.  Afterwards
- * it is about the latest token that has begun, of which every comma, colon and
- * bracket is one.  The text up to there must be right but for its last token;
- * what follows a value at once where a comma should be is the last.
+ * Advance over the next ${length} bytes of a text, the first of which is at
+ * offset ${position}.  ${token} is all zero where a token can begin.
+ * Afterwards it describes the latest token that began; each comma, colon and
+ * bracket is a token.  The text must be valid except for its last token.  A
+ * value that follows another one without a comma counts as the last token.
  */
 void json_token_read(struct json_token * token, const char * text,
     uint64_t position,
@@ -33,7 +33,7 @@ void json_token_read(struct json_token * token, const char * text,
 
 /**
  * json_token_open(token):
- * Return whether the latest token has not ended; a number may always go on.
+ * Return true if the latest token has not ended.  A number can always go on.
  */
 bool json_token_open(const struct json_token * token);
 
