@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "lib/base/escape.h"
+#include "lib/base/utf8.h"
 
 static char
 short_escape(unsigned char c)
@@ -70,49 +71,20 @@ escape_json(char * out, const char * text, size_t length)
 	return (used);
 }
 
-/*
- * Read the character that begins a text.  Return its length, or 0 if it is no
- * character of UTF-8.
- */
-static size_t
-read_character(const unsigned char * text, size_t length, uint32_t * code)
-{
-	static const uint32_t least[] = { 0, 0, 0x80, 0x800, 0x10000 };
-	size_t size, i;
-
-	size = text[0] >= 0xf0 ? 4 : text[0] >= 0xe0 ? 3 : 2;
-	if (text[0] < 0xc0 || text[0] > 0xf7 || size > length)
-		return (0);
-	*code = text[0] & (0xffu >> (size + 1));
-	for (i = 1; i < size; i++) {
-		if ((text[i] & 0xc0) != 0x80)
-			return (0);
-		*code = *code << 6 | (text[i] & 0x3f);
-	}
-	if (*code < least[size] || *code > 0x10ffff ||
-	    (*code >= 0xd800 && *code <= 0xdfff))
-		return (0);
-	return (size);
-}
-
 size_t
 escape_json_ascii(char * out, const char * text, size_t length)
 {
-	const unsigned char * bytes = (const unsigned char *)text;
 	size_t used = 0;
 	size_t i, size;
 	uint32_t code;
 
 	out[used++] = '"';
 	for (i = 0; i < length; i += size) {
-		size = 1;
-		if (bytes[i] < 0x7f) {
-			used += write_ascii(out + used, bytes[i]);
+		size = utf8_decode(text + i, length - i, &code);
+		if (size == 1 && code < 0x7f) {
+			used += write_ascii(out + used, (unsigned char)code);
 			continue;
 		}
-		code = bytes[i];
-		if (code > 0x7f)
-			size = read_character(bytes + i, length - i, &code);
 		if (size == 0) {
 			size = 1;
 			code = 0xfffd;

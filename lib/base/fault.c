@@ -2,25 +2,7 @@
 #include <string.h>
 
 #include "lib/base/fault.h"
-
-/* Drop a character at the end that is not whole: its text was cut there. */
-static void
-cut_character(char * text)
-{
-	size_t end = strlen(text);
-	size_t start = end;
-	unsigned char first;
-	size_t length;
-
-	while (start > 0 && ((unsigned char)text[start - 1] & 0xc0) == 0x80)
-		start--;
-	if (start == 0)
-		return;
-	first = (unsigned char)text[--start];
-	length = first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : first >= 0xc0 ? 2 : 1;
-	if (start + length > end)
-		text[start] = '\0';
-}
+#include "lib/base/utf8.h"
 
 void
 fault_vset(struct fault * fault, enum fault_code code, uint64_t offset,
@@ -40,7 +22,7 @@ fault_vset(struct fault * fault, enum fault_code code, uint64_t offset,
 	memcpy(fault->pointer, pointer, length);
 	fault->pointer[length] = '\0';
 	vsnprintf(fault->detail, sizeof(fault->detail), format, arguments);
-	cut_character(fault->detail);
+	utf8_trim(fault->detail);
 }
 
 void

@@ -1,8 +1,8 @@
 #include <stdio.h>
 #include <string.h>
-#include <unistr.h>
 #include <yajl/yajl_parse.h>
 
+#include "lib/base/utf8.h"
 #include "lib/json/json.h"
 #include "lib/json/json_error.h"
 #include "lib/json/json_path.h"
@@ -222,7 +222,7 @@ string_valid(struct json * json, const char * text, size_t length)
 		return (reject_token(json, "a string is longer than 64 KiB"));
 	/* Escapes cannot decode to bad UTF-8; see json_strict.h. */
 	if (!json->ascii && !is_ascii(text, length) &&
-	    u8_check((const uint8_t *)text, length) != NULL)
+	    !utf8_is_valid(text, length))
 		return (reject_token(json, "a string is not valid UTF-8"));
 	return (true);
 }

@@ -14,7 +14,7 @@ OWNERS = {
     r"hiredis/.*": r"lib/redis/redis\.c",
     r"zlib\.h": r"lib/body/decompress\.c",
     r"sodium.*": r"lib/base/digest\.c",
-    r"unistr\.h|unicase\.h|uni.*\.h(?<!unistd\.h)": r"lib/json/json\.c",
+    r"unistr\.h|unicase\.h|uni.*\.h(?<!unistd\.h)": r"lib/base/utf8\.c",
     r"ini\.h": r"lib/config/config\.c",
     r"sqlite3\.h": r"lib/spool/spool\.c",
     r"seccomp\.h": r"lib/sandbox/sandbox\.c",
