@@ -45,7 +45,7 @@ write_unit(char * out, unsigned int unit)
 	return (6);
 }
 
-/* Write what is ASCII as it stands in a string. */
+/* Write one ASCII character of a JSON string. */
 static size_t
 write_ascii(char * out, unsigned char c)
 {
@@ -130,7 +130,7 @@ escape_print(FILE * file, const char * text)
 	}
 }
 
-/* What RFC 3986 calls unreserved. */
+/* Return true if RFC 3986 calls the character unreserved. */
 static bool
 is_unreserved(unsigned char c)
 {

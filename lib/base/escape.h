@@ -10,17 +10,16 @@
 /**
  * escape_json(out, text, length):
  * Write the UTF-8 ${text} to ${out} as a JSON string (RFC 8259, section 7),
- * quotes included and with no more escapes than it takes, not NUL-terminated.
+ * in quotes and with the fewest escapes, not NUL-terminated.
  * Return its length.
  */
 size_t escape_json(char * out, const char * text, size_t length);
 
 /**
  * escape_json_ascii(out, text, length):
- * As escape_json, for what people look at: all that is not printable ASCII is
- * escaped, so that it does nothing to a terminal and looks like what it is.
- * ${text} may be anything; a byte that is not part of a character of UTF-8
- * becomes U+FFFD.
+ * As escape_json, but escape everything except printable ASCII, so that the
+ * text is harmless on a terminal.  A byte that is not valid UTF-8 becomes
+ * U+FFFD.
  */
 size_t escape_json_ascii(char * out, const char * text, size_t length);
 
@@ -29,14 +28,14 @@ size_t escape_json_ascii(char * out, const char * text, size_t length);
 
 /**
  * escape_byte(out, byte):
- * Write a byte to ${out} as it stands in a line for people: what is not
- * printable ASCII as \xHH, a backslash as two.  Return the length.
+ * Write a byte to ${out} for a log or a terminal: as \xHH unless it is
+ * printable ASCII, and a backslash doubled.  Return the length.
  */
 size_t escape_byte(char out[ESCAPE_BYTE_MAX], char byte);
 
 /**
  * escape_print(file, text):
- * Write each byte of the string so.
+ * Write the string to ${file}, each byte as escape_byte does.
  */
 void escape_print(FILE * file, const char * text);
 

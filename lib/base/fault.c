@@ -40,7 +40,7 @@ const char *
 fault_quote(char out[FAULT_QUOTE_MAX], const char * text, size_t length)
 {
 	static const char hex[] = "0123456789abcdef";
-	/* The longest piece is \xHH; an ellipsis and a quote may follow. */
+	/* The longest piece is \xHH; an ellipsis and a quote can follow. */
 	const size_t room = FAULT_QUOTE_MAX - sizeof("...\"") - 4;
 	size_t used = 0;
 	size_t i;

@@ -6,18 +6,18 @@
 #include <stdint.h>
 
 /*
- * What is wrong with a request's body: what kind of fault, where, and why.
- * The first fault wins.  fcgi/response.c alone turns a code into a status.
+ * An error in a request's body: its kind, position and reason.  The first fault
+ * wins.  Only fcgi/response.c turns a code into a status.
  */
 enum fault_code {
 	FAULT_NONE = 0,
 	FAULT_INVALID,		/* Not JSON, or not the schema. */
 	FAULT_OVERFLOW,		/* Its counts add up to more than 2^53-1. */
-	FAULT_TOO_LARGE,	/* Beyond a limit of size or number. */
+	FAULT_TOO_LARGE,	/* Exceeds a limit. */
 	FAULT_INCOMPLETE,	/* The body could not be read to its end. */
 };
 
-/* The limit of the configuration that the body is beyond, if that is it. */
+/* The configured limit that the body exceeds, if any. */
 enum fault_limit {
 	FAULT_LIMIT_NONE = 0,
 	FAULT_LIMIT_PARAMS,
@@ -38,17 +38,17 @@ enum fault_limit {
 struct fault {
 	enum fault_code code;
 	enum fault_limit limit;
-	uint64_t offset;		/* Position of the byte at fault. */
+	uint64_t offset;		/* Of the byte at fault. */
 	char pointer[FAULT_POINTER_MAX];/* RFC 6901; valid UTF-8. */
-	char detail[FAULT_DETAIL_MAX];	/* A sentence for a person. */
+	char detail[FAULT_DETAIL_MAX];	/* Human-readable. */
 };
 
 /**
  * fault_set(fault, code, offset, pointer, format, ...):
- * Record a fault unless one is recorded already.  ${pointer} is cut at the
- * last member that fits; the detail is cut at FAULT_DETAIL_MAX - 1 bytes,
- * never within a character.  Text that comes from a body goes through
- * fault_quote first.
+ * Record a fault unless one is recorded already.  ${pointer} is truncated
+ * after the last member that fits, the detail to FAULT_DETAIL_MAX - 1 bytes,
+ * and never within a character.  Pass text from a body through fault_quote
+ * first.
  */
 void fault_set(struct fault * fault, enum fault_code code, uint64_t offset,
     const char * pointer, const char * format, ...)
@@ -67,9 +67,8 @@ void fault_vset(struct fault * fault, enum fault_code code, uint64_t offset,
 
 /**
  * fault_quote(out, text, length):
- * Write the ${length} bytes at ${text} in double quotes to ${out}, with all
- * that is not printable ASCII as \xHH and with an ellipsis where it had to be
- * cut, and return ${out}.
+ * Write ${length} bytes of ${text} to ${out} in double quotes, with bytes other
+ * than printable ASCII as \xHH and an ellipsis if truncated.  Return ${out}.
  */
 const char * fault_quote(char out[FAULT_QUOTE_MAX], const char * text,
     size_t length);

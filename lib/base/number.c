@@ -6,16 +6,16 @@
 
 #include "lib/base/number.h"
 
-/* A number is digits * 10^exponent; digits neither begin nor end with 0. */
+/* A number is digits * 10^exponent; digits has no leading or trailing 0. */
 struct decimal {
 	bool negative;
-	const char * digits;		/* May have the '.' among them. */
+	const char * digits;		/* Can include the '.'. */
 	size_t span;			/* Bytes from the first to the last. */
 	int64_t exponent;
-	int64_t count;			/* Digits among them; 0 for zero. */
+	int64_t count;			/* Of digits; 0 if the number is 0. */
 };
 
-/* Exponents beyond this make no difference to a text of 4 KiB. */
+/* Larger exponents do not change the value of a text of 4 KiB. */
 #define EXPONENT_MAX 1000000
 
 static int64_t
@@ -63,7 +63,7 @@ decimal_read(struct decimal * decimal, const char * text, size_t length)
 	decimal->digits = first;
 	decimal->span = (size_t)(last - first) + 1;
 	decimal->count = last - first + 1 - (first < point && point < last);
-	/* The last digit's place: 0 for the one before the point. */
+	/* The last digit's place; 0 is the digit before the point. */
 	decimal->exponent = last < point ? point - last - 1 : point - last;
 	if (p < end)
 		decimal->exponent += read_exponent(p + 1, end);
@@ -103,7 +103,7 @@ number_count(const char * text, size_t length, uint64_t * count)
 	uint64_t value = 0;
 	size_t i;
 
-	/* What senders send: a few digits. */
+	/* Fast path for the usual few digits. */
 	if (length > 15)
 		return (count_slow(text, length, count));
 	for (i = 0; i < length; i++) {
@@ -127,8 +127,8 @@ number_is_integer(const char * text, size_t length)
 }
 
 /*
- * A number of few digits, which is what most are: digits / 10^places.  Both are
- * doubles without an error, so the quotient is the double nearest to it
+ * Most numbers have few digits: they are digits / 10^places.  Both are exact
+ * doubles, so the quotient is the nearest double
  * (Clinger, "How to Read Floating Point Numbers Accurately", 1990).
  */
 #define SHORT_DIGITS 15
@@ -217,7 +217,7 @@ number_canonical(char out[NUMBER_TEXT_MAX], const char * text, size_t length)
 	struct short_decimal decimal;
 	double number;
 
-	/* Fewer digits than %.15g has come back as they were. */
+	/* Up to 15 digits, %.15g returns the same digits. */
 	if (read_short(&decimal, text, length) && decimal.digits > 0) {
 		while (decimal.places > 0 && text[length - 1] == '0') {
 			decimal.places--;
@@ -225,7 +225,7 @@ number_canonical(char out[NUMBER_TEXT_MAX], const char * text, size_t length)
 			length--;
 		}
 		length -= decimal.places == 0 && text[length - 1] == '.';
-		/* What is below 0.0001 it writes with an exponent. */
+		/* %g writes numbers below 0.0001 with an exponent. */
 		if (decimal.places <= 4 ||
 		    decimal.digits >= powers[decimal.places - 4]) {
 			memcpy(out, text, length);

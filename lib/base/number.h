@@ -6,9 +6,9 @@
 #include <stdint.h>
 
 /*
- * Numbers as JSON writes them (RFC 8259, section 6).  All functions take the
- * text of a number that a JSON reader has accepted, not NUL-terminated.  They
- * count on the C locale: the program never calls setlocale.
+ * Numbers in JSON's syntax (RFC 8259, section 6).  All functions take the text
+ * of a valid number, not NUL-terminated.  They rely on the C locale: the
+ * program never calls setlocale.
  */
 
 /* Longest number that is read, in bytes. */
@@ -21,15 +21,15 @@
 /**
  * number_count(text, length, count):
  * Read an integer in 0..NUMBER_COUNT_MAX into ${count}.  1.0, 1e3 and 10e-1
- * are integers, as in JSON Schema.  Return NULL, or what is wrong with the
- * number as a static text that follows its name ("is not an integer").
+ * are integers, as in JSON Schema.  Return NULL, or an error as a static text
+ * that can follow the number's name ("is not an integer").
  */
 const char * number_count(const char * text, size_t length,
     uint64_t * count);
 
 /**
  * number_is_integer(text, length):
- * Return whether the number is an integer, of any size.
+ * Return true if the number is an integer of any size.
  */
 bool number_is_integer(const char * text, size_t length);
 
@@ -44,9 +44,9 @@ bool number_double(const char * text, size_t length, double * number);
 
 /**
  * number_text(out, number):
- * Write the finite ${number} in its one canonical form: an integer of a
- * magnitude below 2^53 as plain digits, all else as the first of %.15g, %.16g
- * and %.17g that reads back as the same double.  Return its length.
+ * Write the finite ${number} in canonical form: an integer of magnitude below
+ * 2^53 as plain digits, any other number as the first of %.15g, %.16g and %.17g
+ * that reads back as the same double.  Return its length.
  */
 size_t number_text(char out[NUMBER_TEXT_MAX], double number);
 

@@ -20,7 +20,7 @@ first_line(int descriptor, char * why, size_t size)
 	ssize_t count;
 	char * secret = NULL;
 
-	/* A pipe may bring it in pieces. */
+	/* A pipe can deliver it in pieces. */
 	do {
 		count = read(descriptor, bytes + used, sizeof(bytes) - used);
 		if (count > 0)

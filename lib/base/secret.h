@@ -4,14 +4,14 @@
 #include <stddef.h>
 
 /*
- * Passwords on their way in: read without leaving copies behind, kept out of
- * what is printed, and taken out of the environment.
+ * Reads passwords without leaving copies, masks them in output, and erases them
+ * from the environment.
  */
 
 /**
  * secret_read(path, why, size):
- * Return the first line of the file ${path}; the caller wipes it.  Return NULL
- * with a text that says what is wrong, ${size} bytes at most, in ${why}.
+ * Return the first line of the file ${path}, which the caller wipes, or NULL
+ * with the reason in ${why}, which has ${size} bytes.
  */
 char * secret_read(const char * path, char * why, size_t size);
 
@@ -24,8 +24,8 @@ char * secret_mask(const char * url);
 
 /**
  * secret_hide(environment, name):
- * Overwrite the value of the variable ${name}, where the system shows it to
- * whoever asks for the environment of this process, too; it is empty then.
+ * Overwrite the value of the variable ${name} in place, so that it is gone from
+ * /proc/PID/environ too.  The variable is empty afterwards.
  */
 void secret_hide(char ** environment, const char * name);
 

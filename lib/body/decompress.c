@@ -15,11 +15,11 @@
 struct decompress {
 	z_stream zlib;
 	enum decompress_format format;
-	unsigned char first[2];		/* Until it is known what is sent. */
+	unsigned char first[2];		/* They tell the format. */
 	size_t seen;			/* Bytes so far, up to 2. */
-	bool ended;			/* A stream, or member, has ended. */
-	bool stopped;			/* Nobody takes any more. */
-	uint64_t before;		/* Bytes of the members before. */
+	bool ended;			/* A stream or member ended. */
+	bool stopped;			/* take returned false. */
+	uint64_t before;		/* Of previous members. */
 	unsigned char output[OUTPUT_SIZE];
 };
 
@@ -53,8 +53,9 @@ decompress_create(struct arena * arena, enum decompress_format format)
 }
 
 /*
- * "deflate" means the zlib format, but some send bare deflate.  A zlib header
- * says so in its first byte and is a multiple of 31 (RFC 1950, section 2.2).
+ * "deflate" means the zlib format, but some clients send bare deflate.  The low
+ * bits of a zlib header's first byte are 8, and the header is a multiple of 31
+ * (RFC 1950, section 2.2).
  */
 static int
 window_bits(const struct decompress * unpack)
@@ -69,7 +70,7 @@ window_bits(const struct decompress * unpack)
 	return (BITS_RAW);
 }
 
-/* Hand on what has been unpacked, if there is any. */
+/* Pass on the decompressed bytes, if any. */
 static bool
 hand_on(struct decompress * unpack, decompress_take * take, void * context)
 {
@@ -84,9 +85,9 @@ hand_on(struct decompress * unpack, decompress_take * take, void * context)
 }
 
 /*
- * Members of a byte each would make pieces of a byte, and what reads a long
- * string in so many pieces takes long for it: what comes out is handed on when
- * there is much, or no more of it.
+ * Output is passed on only when the buffer is full or the input is used up:
+ * gzip members of one byte each would otherwise make pieces of one byte, in
+ * which the JSON reader takes quadratic time for a long string.
  */
 static const char *
 unpack_bytes(struct decompress * unpack, const unsigned char * bytes,
@@ -96,7 +97,7 @@ unpack_bytes(struct decompress * unpack, const unsigned char * bytes,
 	bool damaged, full;
 	int status;
 
-	/* zlib takes a pointer to bytes that it does not change. */
+	/* zlib does not modify its input. */
 	zlib->next_in = (z_const Bytef *)(uintptr_t)bytes;
 	zlib->avail_in = (uInt)length;
 	zlib->next_out = unpack->output;
@@ -119,7 +120,7 @@ unpack_bytes(struct decompress * unpack, const unsigned char * bytes,
 		damaged = status != Z_OK && status != Z_STREAM_END &&
 		    status != Z_BUF_ERROR;
 		full = zlib->avail_out == 0;
-		/* Also what stands before the damage: the first fault wins. */
+		/* Also the bytes before the damage: the first fault wins. */
 		if ((damaged || full) && !hand_on(unpack, take, context))
 			return (NULL);
 		if (damaged)
@@ -158,7 +159,7 @@ decompress_feed(struct decompress * unpack, const void * bytes, size_t length,
 uint64_t
 decompress_position(const struct decompress * unpack)
 {
-	/* inflate says in data_type how many bits it has taken ahead. */
+	/* The low bits of data_type say how many bits inflate read ahead. */
 	uint64_t ahead = (uint64_t)(unpack->zlib.data_type & 63) / 8;
 
 	return (unpack->before + unpack->zlib.total_in - ahead);

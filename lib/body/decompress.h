@@ -7,43 +7,43 @@
 
 #include "lib/base/arena.h"
 
-/* A stream that undoes a Content-Encoding, with zlib. */
+/* Decompresses a body according to its Content-Encoding, with zlib. */
 struct decompress;
 
 enum decompress_format {
-	DECOMPRESS_GZIP,		/* RFC 1952, of one or more members. */
-	DECOMPRESS_DEFLATE,	/* RFC 1950, or bare RFC 1951 as some send. */
+	DECOMPRESS_GZIP,		/* RFC 1952, one or more members. */
+	DECOMPRESS_DEFLATE,	/* RFC 1950, or bare RFC 1951. */
 };
 
-/* Takes what has been unpacked; returns false to stop. */
+/* Receives decompressed bytes; return false to stop. */
 typedef bool decompress_take(void * context, const void * bytes, size_t length);
 
 /**
  * decompress_create(arena, format):
- * Return a new stream, whose memory is taken from ${arena} and goes with it.
+ * Return a new stream that lives in ${arena}.
  */
 struct decompress * decompress_create(struct arena * arena,
     enum decompress_format format);
 
 /**
  * decompress_feed(unpack, bytes, length, take, context):
- * Unpack the next ${length} bytes and hand what comes out to ${take}.  Return
- * NULL if all went well or ${take} returned false, otherwise what is wrong
- * with the stream, as a static text.
+ * Decompress the next ${length} bytes and pass the result to ${take}.  Return
+ * NULL on success or if ${take} returned false, otherwise the error in the
+ * stream as a static text.
  */
 const char * decompress_feed(struct decompress * unpack, const void * bytes,
     size_t length, decompress_take * take, void * context);
 
 /**
  * decompress_position(unpack):
- * Return how many bytes have been unpacked: where something is wrong, if
- * anything is.
+ * Return the number of bytes decompressed so far, which is the position of an
+ * error.
  */
 uint64_t decompress_position(const struct decompress * unpack);
 
 /**
  * decompress_complete(unpack):
- * Return whether the stream has come to its end, checksum included.
+ * Return true if the stream is complete, checksum included.
  */
 bool decompress_complete(const struct decompress * unpack);
 

@@ -26,18 +26,18 @@
 
 #define VARIABLE_PREFIX "FLAGTALLY_"
 
-/* The table of all keys, which needs what is above. */
+/* The table of all keys; it needs the declarations above. */
 #include "lib/config/config_keys.h"
 
 #define KEY_COUNT (sizeof(keys) / sizeof(keys[0]))
 
-/* Where a value came from: a file's line, a variable, or the default. */
+/* Origin of a value: a line of the file, a variable, or the default. */
 struct config_origin {
 	enum { FROM_DEFAULT, FROM_FILE, FROM_VARIABLE } from;
 	int line;
 };
 
-/* What the callbacks need to know. */
+/* Context of the callbacks. */
 struct loading {
 	struct config * config;
 	struct config_error * error;
@@ -79,16 +79,16 @@ find_key(const char * name)
 	return (NULL);
 }
 
-/* Text that says which key may have been meant, or nothing. */
+/* Return a text that suggests a similar key, or an empty one. */
 static const char *
 perhaps(const char * name, char out[80])
 {
-	size_t best = 4;		/* Farther is no misspelling. */
+	size_t best = 4;		/* More is no misspelling. */
 	size_t i, away;
 
 	out[0] = '\0';
 	for (i = 0; i < KEY_COUNT; i++) {
-		away = edit_distance_distance(name, keys[i].name);
+		away = edit_distance_of(name, keys[i].name);
 		if (away >= best)
 			continue;
 		best = away;
@@ -107,7 +107,7 @@ read_choice(const struct key * key, const char * text, uint64_t * number)
 	return ("has no such value");
 }
 
-/* Read a key's value.  Return NULL, or what is wrong with it. */
+/* Parse a key's value.  Return NULL, or the error. */
 static const char *
 set_value(struct config * config, const struct key * key, const char * text)
 {
@@ -130,7 +130,7 @@ set_value(struct config * config, const struct key * key, const char * text)
 
 #define EXPECTED_MAX 100
 
-/* What a key may be, for whoever gave it something else. */
+/* Describe the values that a key accepts, for an error message. */
 static const char *
 expected(const struct key * key, char out[EXPECTED_MAX])
 {
@@ -153,7 +153,7 @@ origin_of(struct config * config, const struct key * key)
 	return (&config->origins[key - keys]);
 }
 
-/* A path in the file is relative to it, whoever starts us, and where. */
+/* A path in the file is relative to the file's directory. */
 static void
 place_beside(struct config * config, const struct key * key)
 {
@@ -205,13 +205,13 @@ take_line(void * context, const char * section, const char * name,
 	return (why == NULL);
 }
 
-/* inih knows sections, we do not; it does not tell of one without a key. */
+/* inih accepts sections, and does not report one that has no key. */
 static void
 refuse_section(struct loading * loading, const char * line)
 {
 	const char * text = line;
 
-	/* A file may begin with a byte-order mark. */
+	/* Skip a byte-order mark. */
 	if (loading->line == 1 && strncmp(text, "\xef\xbb\xbf", 3) == 0)
 		text += 3;
 	if (*text == '[')
@@ -221,8 +221,8 @@ refuse_section(struct loading * loading, const char * line)
 }
 
 /*
- * Reads a line for inih, which does not always tell its number, and would take
- * an indented line for more of the value before.
+ * Read a line for inih.  inih does not always report the line number, and would
+ * take an indented line as a continuation.
  */
 static char *
 read_line(char * text, int size, void * context)
@@ -262,7 +262,7 @@ load_file(struct loading * loading)
 		fail(loading, "%s: %s", name, strerror(errno));
 		return;
 	}
-	/* Our own buffer, so that it can be wiped: of a password in redis. */
+	/* A buffer of our own, so that a password in `redis` can be wiped. */
 	setvbuf(loading->file, buffer, _IOFBF, sizeof(buffer));
 	result = ini_parse_stream(read_line, loading, take_line, loading);
 	if (ferror(loading->file))
@@ -286,7 +286,7 @@ take_variable(struct loading * loading, const char * variable)
 
 	if (length < strlen(VARIABLE_PREFIX) || variable[length] == '\0')
 		return;
-	/* No key is as long as what does not fit. */
+	/* A name that does not fit is longer than any key. */
 	for (i = strlen(VARIABLE_PREFIX); i < length &&
 	    i - strlen(VARIABLE_PREFIX) < sizeof(name) - 1; i++)
 		name[i - strlen(VARIABLE_PREFIX)] =
@@ -346,7 +346,7 @@ read_password(struct loading * loading)
 		fail(loading, "%s: %s", config->redis_password_file, why);
 }
 
-/* From here on the password stands in one place. */
+/* From here on there is one copy of the password. */
 static void
 check_redis(struct loading * loading)
 {
@@ -370,7 +370,7 @@ check_redis(struct loading * loading)
 #endif
 }
 
-/* What no key can say alone. */
+/* Checks that concern more than one key. */
 static void
 check(struct loading * loading)
 {
@@ -397,7 +397,7 @@ config_load(const char * path, const char * program,
 	struct loading loading = { .config = config, .error = error };
 
 	config->origins = alloc_zeroed(KEY_COUNT, sizeof(*config->origins));
-	config->file = config_file_config(path, program, environment);
+	config->file = config_file_find(path, program, environment);
 	load_defaults(config);
 	if (config->file != NULL)
 		load_file(&loading);

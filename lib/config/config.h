@@ -97,21 +97,20 @@ struct config_error {
 
 /**
  * config_load(path, program, environment, error):
- * Return the configuration in force.  The INI file is ${path} or else what
- * FLAGTALLY_CONFIG names, either of which must be there, or else flagtally.ini
- * in the directory of the file ${program}, or else the system's.  Relative
- * paths in it are relative to its directory.
- * ${environment} is as environ.  Return NULL, with the first thing that is
- * wrong in ${error}, if anything is: unknown keys are errors.  The caller frees
- * it.
+ * Return the configuration in force, which the caller frees, or NULL with the
+ * first error in ${error}.  Unknown keys are errors.  The INI file is ${path},
+ * else the one that FLAGTALLY_CONFIG names (either must exist), else
+ * flagtally.ini in the directory of the file ${program}, else the system's.
+ * Relative paths in it are relative to its directory.  ${environment} has the
+ * form of environ.
  */
 struct config * config_load(const char * path, const char * program,
     char * const * environment, struct config_error * error);
 
 /**
  * config_print(config, file):
- * Write the configuration in force as an INI file whose comments say where
- * each value came from.  Passwords are masked.
+ * Print the configuration in force as an INI file, with the origin of each
+ * value in a comment.  Passwords are masked.
  */
 void config_print(const struct config * config, FILE * file);
 

@@ -24,7 +24,7 @@ variable_of_file(char * const * environment)
 	return (NULL);
 }
 
-/* The path if the file can be seen, else NULL. */
+/* Return the path if the file exists, else NULL. */
 static char *
 if_there(const char * directory, size_t length)
 {
@@ -39,7 +39,7 @@ if_there(const char * directory, size_t length)
 }
 
 char *
-config_file_config(const char * path, const char * program,
+config_file_find(const char * path, const char * program,
     char * const * environment)
 {
 	const char * slash = strrchr(program, '/');

@@ -4,7 +4,7 @@
 #include "lib/config/edit_distance.h"
 
 size_t
-edit_distance_distance(const char * a, const char * b)
+edit_distance_of(const char * a, const char * b)
 {
 	size_t row[64];
 	size_t length = strlen(b);

@@ -4,11 +4,11 @@
 #include <stddef.h>
 
 /**
- * edit_distance_distance(a, b):
- * Return Levenshtein's distance of two words: how many letters have to be put
- * in, left out or changed to make one of the other.  It is SIZE_MAX if ${b} has
- * 64 bytes or more.
+ * edit_distance_of(a, b):
+ * Return the Levenshtein distance of two words: the number of insertions,
+ * deletions and substitutions that turn one into the other.  Return SIZE_MAX if
+ * ${b} has 64 bytes or more.
  */
-size_t edit_distance_distance(const char * a, const char * b);
+size_t edit_distance_of(const char * a, const char * b);
 
 #endif

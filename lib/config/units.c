@@ -68,7 +68,7 @@ units_format(char out[UNITS_TEXT_MAX], enum quantity kind,
 		if (number % unit->factor == 0 && number > 0 &&
 		    (best == NULL || unit->factor >= best->factor))
 			best = unit;
-	/* 0 is the same in every unit. */
+	/* 0 needs no unit. */
 	if (best == NULL)
 		best = &no_units[0];
 	snprintf(out, UNITS_TEXT_MAX, "%" PRIu64 "%s",
