@@ -213,11 +213,11 @@ settle(struct program * program)
 	program->sink = (struct sink_settings){
 		.stats = service->stats,
 		.prefix = config->prefix,
-		.retention_hour = seconds(config->retention_hour),
-		.retention_day = seconds(config->retention_day),
+		.retention_hourly = seconds(config->retention_hourly),
+		.retention_daily = seconds(config->retention_daily),
 		.limit_features = config->limit_features,
 		.limit_variants = config->limit_variants,
-		.limit_late = config->limit_late,
+		.limit_out_of_range = config->limit_out_of_range_buckets,
 		.limit_applications = config->limit_apps,
 		.limit_environments = config->limit_environments,
 		.limit_seen_tokens = config->limit_seen_tokens,
@@ -240,10 +240,10 @@ settle(struct program * program)
 	element->limit_labels = config->limit_labels;
 	element->limit_list[LIST_STRATEGIES] = config->limit_strategies;
 	element->limit_list[LIST_PROJECTS] = config->limit_projects;
-	element->limit_list[LIST_CONNECT_VIA] = config->limit_hops;
+	element->limit_list[LIST_CONNECT_VIA] = config->limit_connect_via;
 	element->limit_tokens = config->limit_tokens;
 	element->limit_registration = config->limit_registration;
-	element->by_hour = program->sink.retention_hour > 0;
+	element->by_hour = program->sink.retention_hourly > 0;
 	service->backstage.access =
 	    (enum backstage_access)config->backstage;
 	service->backstage.stats = service->stats;
@@ -283,8 +283,8 @@ make_issuer(const struct program * program, bool cgi)
 	char path[PATH_MAX];
 	struct token_set_settings settings = {
 		.key = config->token_set,
-		.refresh = (int64_t)config->token_refresh,
-		.grace = (int64_t)config->token_grace,
+		.refresh = (int64_t)config->token_ttl,
+		.grace = (int64_t)config->token_stale,
 		.path = config->spool[0] == '\0' ? NULL : path,
 		.stats = program->service.stats,
 		.once = cgi,
@@ -450,7 +450,7 @@ run_server(struct program * program)
 {
 	const struct config * config = program->config;
 	struct server_limits limits = { .threads = config->threads,
-	    .parameters = config->limit_params,
+	    .parameters = config->limit_cgi_params,
 	    .time_max = (int64_t)config->receive_timeout };
 	struct server * server = server_start(&program->service,
 	    &program->listen, &limits);

@@ -116,7 +116,7 @@ reject_length(const struct service * service, struct cgi * cgi,
 
 	fault_set(&fault, limit == FAULT_LIMIT_NONE ? FAULT_INVALID :
 	    FAULT_TOO_LARGE, offset, "", "%s", detail);
-	stats_limited(service->stats, limit);
+	stats_reject(service->stats, limit);
 	response_fault(cgi, &fault);
 }
 
@@ -193,7 +193,7 @@ answer_commit(const struct service * service, struct cgi * cgi,
 		    "Redis cannot take the counts at the moment");
 		break;
 	case COMMIT_TOO_LARGE:
-		stats_limited(service->stats, FAULT_LIMIT_MEMORY);
+		stats_reject(service->stats, FAULT_LIMIT_MEMORY);
 		response_send(cgi, RESPONSE_TOO_LARGE,
 		    "what the body counts "
 		    "takes more memory than it may (limit_memory)");
@@ -244,7 +244,7 @@ serve_body(const struct service * service, struct request * request,
 	stats_observe(service->stats, STATS_PARSE_TIME,
 	    (uint64_t)(clock_microseconds() - began));
 	if (!arrived) {
-		stats_limited(service->stats, fault.limit);
+		stats_reject(service->stats, fault.limit);
 		answer_rejected(cgi, &fault);
 		return (false);
 	}
@@ -323,7 +323,7 @@ request_refuse(const struct service * service, struct cgi * cgi,
 {
 
 	response_send(cgi, RESPONSE_TOO_LARGE, detail);
-	stats_limited(service->stats, FAULT_LIMIT_PARAMS);
+	stats_reject(service->stats, FAULT_LIMIT_CGI_PARAMS);
 	stats_answered(service->stats, cgi->status);
 	cgi->failed = true;
 }

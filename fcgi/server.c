@@ -96,7 +96,7 @@ serve(struct thread * thread, int descriptor, struct params * params,
 	if (large)
 		request_refuse(server->service, &job->request.cgi,
 		    "the parameters of the request are larger than "
-		    "limit_params");
+		    "limit_cgi_params");
 	else if (!request_serve(server->service, &job->request)) {
 		pool_lend(&thread->member);
 		return;

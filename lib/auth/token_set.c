@@ -446,7 +446,7 @@ check(struct token_set * issuer, const unsigned char * digest)
 		break;
 	case ANSWER_NONE:
 		if (remembered)
-			return (counted(issuer, STATS_TOKENS_KEPT,
+			return (counted(issuer, STATS_TOKENS_STALE,
 			    TOKEN_GRANTED));
 		break;
 	}

@@ -20,7 +20,7 @@ enum fault_code {
 /* The configured limit that the body exceeds, if any. */
 enum fault_limit {
 	FAULT_LIMIT_NONE = 0,
-	FAULT_LIMIT_PARAMS,
+	FAULT_LIMIT_CGI_PARAMS,
 	FAULT_LIMIT_BODY,
 	FAULT_LIMIT_INFLATED,
 	FAULT_LIMIT_RATIO,

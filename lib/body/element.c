@@ -493,7 +493,7 @@ list_takes(struct element * element, enum schema_list list)
 	static const enum tally_drop drops[LIST_COUNT] = {
 		[LIST_STRATEGIES] = DROP_STRATEGIES,
 		[LIST_PROJECTS] = DROP_PROJECTS,
-		[LIST_CONNECT_VIA] = DROP_HOPS,
+		[LIST_CONNECT_VIA] = DROP_CONNECT_VIA,
 	};
 
 	return (is_within(element, element->list[list].count,

@@ -377,9 +377,9 @@ check(struct loading * loading)
 	struct config * config = loading->config;
 
 	check_redis(loading);
-	if (config->retention_hour < 1000 && config->retention_day < 1000)
-		fail(loading, "retention_hour and retention_day are both 0: "
-		    "nothing would be counted");
+	if (config->retention_hourly < 1000 && config->retention_daily < 1000)
+		fail(loading, "retention_hourly and retention_daily are both "
+		    "0: nothing would be counted");
 	if (config->ack == CONFIG_ACK_SPOOL && config->spool[0] == '\0')
 		fail(loading, "ack is spool, but spool is empty");
 	if (strpbrk(config->prefix, "{}") != NULL)

@@ -48,17 +48,17 @@ struct config {
 	uint64_t auth;			/* enum config_auth */
 	char * auth_header;
 	char * token_set;
-	uint64_t token_refresh;
-	uint64_t token_grace;
+	uint64_t token_ttl;
+	uint64_t token_stale;
 	uint64_t invalid;		/* enum config_invalid */
 	uint64_t ack;			/* enum config_ack */
 	char * spool;
 	uint64_t spool_limit;
 	uint64_t flush_interval;
-	uint64_t retention_hour;
-	uint64_t retention_day;
+	uint64_t retention_hourly;
+	uint64_t retention_daily;
 	uint64_t receive_timeout;
-	uint64_t limit_params;
+	uint64_t limit_cgi_params;
 	uint64_t limit_body;
 	uint64_t limit_inflated;
 	uint64_t limit_ratio;
@@ -69,12 +69,12 @@ struct config {
 	uint64_t limit_labels;
 	uint64_t limit_strategies;
 	uint64_t limit_projects;
-	uint64_t limit_hops;
+	uint64_t limit_connect_via;
 	uint64_t limit_tokens;
 	uint64_t limit_registration;
 	uint64_t limit_features;
 	uint64_t limit_variants;
-	uint64_t limit_late;
+	uint64_t limit_out_of_range_buckets;
 	uint64_t limit_apps;
 	uint64_t limit_environments;
 	uint64_t limit_instances;

@@ -26,7 +26,7 @@ expiry_of(const struct sink_settings * settings, int64_t start,
 	int64_t expire = retention + (ahead ? now :
 	    later(start + seconds, now));
 
-	return (settings->limit_late > 0 && (ahead ||
+	return (settings->limit_out_of_range > 0 && (ahead ||
 	    start + seconds + retention < now) ? -expire : expire);
 }
 
@@ -35,8 +35,8 @@ add_period(struct periods * periods, const struct sink_settings * settings,
     int64_t period, int64_t seconds, int64_t now)
 {
 	size_t i = periods->count++;
-	int64_t retention = seconds == HOUR ? settings->retention_hour :
-	    settings->retention_day;
+	int64_t retention = seconds == HOUR ? settings->retention_hourly :
+	    settings->retention_daily;
 
 	if (seconds == HOUR)
 		date_format_hour(periods->name[i], period);
@@ -54,11 +54,11 @@ bucket_of(struct periods * periods, const struct sink_settings * settings,
 	int64_t day = period;
 
 	periods->count = 0;
-	if (settings->retention_hour > 0) {
+	if (settings->retention_hourly > 0) {
 		add_period(periods, settings, period, HOUR, now);
 		day = date_day(period * HOUR);
 	}
-	if (settings->retention_day > 0)
+	if (settings->retention_daily > 0)
 		add_period(periods, settings, day, DAY, now);
 }
 
@@ -66,5 +66,5 @@ int64_t
 bucket_retention(const struct sink_settings * settings)
 {
 
-	return (later(settings->retention_hour, settings->retention_day));
+	return (later(settings->retention_hourly, settings->retention_daily));
 }

@@ -218,7 +218,7 @@ begin_apply(struct pipeline * pipeline, struct commands_writer * writer,
 	pipeline_add_key(pipeline, tag, ":instances:seen", "", 0);
 	pipeline_add_integer(pipeline, (int64_t)settings->limit_features);
 	pipeline_add_integer(pipeline, (int64_t)settings->limit_variants);
-	pipeline_add_integer(pipeline, (int64_t)settings->limit_late);
+	pipeline_add_integer(pipeline, (int64_t)settings->limit_out_of_range);
 	pipeline_add_integer(pipeline, (int64_t)settings->limit_instances);
 	pipeline_add_integer(pipeline, writer->now);
 	pipeline_add_integer(pipeline,
@@ -241,8 +241,8 @@ encode_application(struct pipeline * pipeline, struct commands_writer * writer,
     const struct buffer * tag, struct tally_node * application)
 {
 	/* There are counts for one of them at least. */
-	size_t periods = writer->settings->retention_hour > 0 &&
-	    writer->settings->retention_day > 0 ? 2 : 1;
+	size_t periods = writer->settings->retention_hourly > 0 &&
+	    writer->settings->retention_daily > 0 ? 2 : 1;
 	struct cursor cursor = { .instance = NULL };
 	size_t room;
 

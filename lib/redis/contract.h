@@ -10,11 +10,11 @@ struct stats;
 struct sink_settings {
 	struct stats * stats;		/* NULL: nobody counts. */
 	const char * prefix;		/* Of every key. */
-	int64_t retention_hour;		/* Seconds; 0: no such buckets. */
-	int64_t retention_day;
+	int64_t retention_hourly;	/* Seconds; 0: no such buckets. */
+	int64_t retention_daily;
 	size_t limit_features;		/* Caps in Redis; 0: none. */
 	size_t limit_variants;
-	size_t limit_late;
+	size_t limit_out_of_range;
 	size_t limit_applications;
 	size_t limit_environments;
 	size_t limit_seen_tokens;

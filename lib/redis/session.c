@@ -66,7 +66,7 @@ session_exchange(struct session * session, size_t count, int64_t deadline,
 	if (session->trouble[0] != '\0') {
 		/* Perhaps another server answers to the name by now. */
 		redis_back_off(session->redis, session->trouble);
-		stats_add(session->stats, STATS_REDIS_PASSING, 1);
+		stats_add(session->stats, STATS_REDIS_TRANSIENT, 1);
 		stats_redis(session->stats, false);
 		return (false);
 	}

@@ -260,7 +260,7 @@ count_drops(struct tally * tally, enum call_script script,
 {
 	static const enum tally_drop drops[SCRIPT_COUNT][4] = {
 		[SCRIPT_APPLY] = { DROP_FEATURES, DROP_INSTANCES,
-		    DROP_VARIANTS, DROP_LATE },
+		    DROP_VARIANTS, DROP_OUT_OF_RANGE },
 		[SCRIPT_IMPACT] = { DROP_TYPE, DROP_SERIES, DROP_OVERFLOW },
 	};
 	size_t i;

@@ -51,7 +51,7 @@ static const char * const codes[] = {
 	"202", "400", "403", "404", "405", "413", "415", "503",
 };
 static const char * const limits[] = {
-	[FAULT_LIMIT_PARAMS - 1] = "params",
+	[FAULT_LIMIT_CGI_PARAMS - 1] = "cgi_params",
 	[FAULT_LIMIT_BODY - 1] = "body",
 	[FAULT_LIMIT_INFLATED - 1] = "inflated",
 	[FAULT_LIMIT_RATIO - 1] = "ratio",
@@ -71,12 +71,12 @@ static const char * const drops[] = {
 	[DROP_LABELS] = "labels",
 	[DROP_STRATEGIES] = "strategies",
 	[DROP_PROJECTS] = "projects",
-	[DROP_HOPS] = "hops",
+	[DROP_CONNECT_VIA] = "connect_via",
 	[DROP_TOKENS] = "tokens",
 	[DROP_REGISTRATIONS] = "registrations",
 	[DROP_FEATURES] = "features",
 	[DROP_VARIANTS] = "variants",
-	[DROP_LATE] = "late",
+	[DROP_OUT_OF_RANGE] = "out_of_range_buckets",
 	[DROP_APPLICATIONS] = "applications",
 	[DROP_ENVIRONMENTS] = "environments",
 	[DROP_INSTANCES] = "instances",
@@ -84,7 +84,7 @@ static const char * const drops[] = {
 	[DROP_SEEN_TOKENS] = "seen_tokens",
 };
 static const char * const errors[] = {
-	"connection", "timeout", "refused", "passing", "script",
+	"connection", "timeout", "refused", "transient", "script",
 };
 static const char * const kinds[] = {
 	[SPOOL_TALLY] = "tally",
@@ -93,13 +93,13 @@ static const char * const kinds[] = {
 };
 
 static const char * const lookups[] = {
-	"cached", "asked", "kept", "failed",
+	"cached", "asked", "stale", "failed",
 };
 
-_Static_assert(COUNT_OF(codes) == STATS_LIMITED - STATS_REQUESTS_202,
+_Static_assert(COUNT_OF(codes) == STATS_REJECTED - STATS_REQUESTS_202,
     "each status has its code");
 _Static_assert(COUNT_OF(limits) == FAULT_LIMIT_COUNT - 1 &&
-    COUNT_OF(limits) == STATS_BODY_BYTES - STATS_LIMITED,
+    COUNT_OF(limits) == STATS_BODY_BYTES - STATS_REJECTED,
     "each enum fault_limit has its name");
 _Static_assert(COUNT_OF(drops) == DROP_COUNT,
     "each enum tally_drop has its name");
@@ -115,9 +115,9 @@ static const struct family families[] = {
 	{ "flagtally_requests_total",
 	  "Requests to report metrics, by the status of the answer.",
 	  STATS_REQUESTS_202, COUNT_OF(codes), "code", codes },
-	{ "flagtally_limited_total",
-	  "Requests turned away because they are beyond a limit, by which.",
-	  STATS_LIMITED, COUNT_OF(limits), "limit", limits },
+	{ "flagtally_rejected_total",
+	  "Requests rejected for exceeding a limit, by the limit.",
+	  STATS_REJECTED, COUNT_OF(limits), "limit", limits },
 	{ "flagtally_request_body_bytes_total",
 	  "Bytes of request bodies, as received.",
 	  STATS_BODY_BYTES, 1, NULL, NULL },
@@ -129,7 +129,7 @@ static const struct family families[] = {
 	  STATS_DROPPED, COUNT_OF(drops), "reason", drops },
 	{ "flagtally_redis_errors_total",
 	  "Failures of Redis: connection lost or failed, no answer in time, "
-	  "refused for good, an error that may pass, scripts forgotten.",
+	  "refused for good, a transient error, scripts forgotten.",
 	  STATS_REDIS_CONNECTION, COUNT_OF(errors), "kind", errors },
 	{ "flagtally_spooled_total",
 	  "Records put into the spool: never sent, sent but of unknown fate, "
@@ -140,7 +140,7 @@ static const struct family families[] = {
 	  STATS_REPLAYED, 1, NULL, NULL },
 	{ "flagtally_token_lookups_total",
 	  "Tokens looked up that were to be in token_set, by where the answer "
-	  "came from: remembered, Redis, remembered while Redis is away, none.",
+	  "came from: cached, Redis, cached while Redis is away, none.",
 	  STATS_TOKENS_CACHED, COUNT_OF(lookups), "result", lookups },
 };
 
@@ -148,11 +148,13 @@ static const struct {
 	const char * name;
 	const char * help;
 	unsigned int decimals;
+	bool negated;			/* 0 is written as 1, others as 0. */
 } gauges[STATS_GAUGE_COUNT] = {
-	[STATS_REDIS_DOWN] = { "flagtally_redis_down",
-	    "Whether Redis failed when it was last used.", 0 },
-	[STATS_REDIS_REACHED] = { "flagtally_redis_reached_timestamp_seconds",
-	    "When Redis last did what it was asked to, 0 if never.", 3 },
+	[STATS_REDIS_DOWN] = { "flagtally_redis_up",
+	    "1 unless Redis failed when it was last used.", 0, true },
+	[STATS_REDIS_LAST_SUCCESS] = { 
+	    "flagtally_redis_last_success_timestamp_seconds",
+	    "When Redis last did what it was asked to, 0 if never.", 3, false },
 };
 
 static const struct {
@@ -264,11 +266,11 @@ stats_answered(struct stats * stats, int status)
 }
 
 void
-stats_limited(struct stats * stats, enum fault_limit limit)
+stats_reject(struct stats * stats, enum fault_limit limit)
 {
 
 	if (limit != FAULT_LIMIT_NONE)
-		stats_add(stats, (enum stats_counter)(STATS_LIMITED + limit -
+		stats_add(stats, (enum stats_counter)(STATS_REJECTED + limit -
 		    1), 1);
 }
 
@@ -326,7 +328,7 @@ stats_redis(struct stats * stats, bool serves)
 {
 
 	if (serves)
-		stats_set(stats, STATS_REDIS_REACHED,
+		stats_set(stats, STATS_REDIS_LAST_SUCCESS,
 		    (uint64_t)clock_now_ms());
 	stats_set(stats, STATS_REDIS_DOWN, !serves);
 }
@@ -483,6 +485,7 @@ write_histogram(enum stats_histogram histogram, const struct page * page,
 void
 stats_write(const struct stats * stats, struct buffer * text)
 {
+	uint64_t value;
 	size_t i;
 
 	if (stats == NULL)
@@ -492,8 +495,10 @@ stats_write(const struct stats * stats, struct buffer * text)
 	for (i = 0; i < STATS_GAUGE_COUNT; i++) {
 		stats_write_metric(text, gauges[i].name, "gauge",
 		    gauges[i].help);
+		value = get(&stats->page->gauges[i]);
 		stats_write_sample(text, gauges[i].name, NULL, NULL,
-		    get(&stats->page->gauges[i]), gauges[i].decimals);
+		    gauges[i].negated ? value == 0 : value,
+		    gauges[i].decimals);
 	}
 	for (i = 0; i < STATS_HISTOGRAM_COUNT; i++)
 		write_histogram((enum stats_histogram)i, stats->page, text);

@@ -29,9 +29,9 @@ enum stats_counter {
 	STATS_REQUESTS_413,
 	STATS_REQUESTS_415,
 	STATS_REQUESTS_503,
-	STATS_LIMITED,			/* In the order of enum fault_limit,
+	STATS_REJECTED,			/* In the order of enum fault_limit,
 					 * from the one after NONE. */
-	STATS_LIMITED_LAST = STATS_LIMITED + FAULT_LIMIT_COUNT - 2,
+	STATS_REJECTED_LAST = STATS_REJECTED + FAULT_LIMIT_COUNT - 2,
 	STATS_BODY_BYTES,		/* Of bodies, as they were received. */
 	STATS_COUNTERS_APPLIED,		/* Of tallies that Redis has. */
 	STATS_DROPPED,			/* In the order of enum tally_drop. */
@@ -39,7 +39,7 @@ enum stats_counter {
 	STATS_REDIS_CONNECTION,		/* It was lost, or not to be had. */
 	STATS_REDIS_TIMEOUT,		/* No answer came in time. */
 	STATS_REDIS_REFUSED,		/* An error that will come again. */
-	STATS_REDIS_PASSING,		/* An error that may pass. */
+	STATS_REDIS_TRANSIENT,		/* An error that may pass. */
 	STATS_REDIS_SCRIPT,		/* The scripts were forgotten. */
 	STATS_SPOOLED_TALLY,		/* In the order of enum spool_kind. */
 	STATS_SPOOLED_CALLS,
@@ -47,7 +47,7 @@ enum stats_counter {
 	STATS_REPLAYED,			/* Records of the spool. */
 	STATS_TOKENS_CACHED,		/* Looked up: in what is remembered, */
 	STATS_TOKENS_ASKED,		/* in Redis, */
-	STATS_TOKENS_KEPT,		/* good lately, as Redis is away, */
+	STATS_TOKENS_STALE,		/* good lately, as Redis is away, */
 	STATS_TOKENS_FAILED,		/* not known, as Redis is away. */
 	STATS_COUNTER_COUNT,
 };
@@ -55,7 +55,7 @@ enum stats_counter {
 /* What is set. */
 enum stats_gauge {
 	STATS_REDIS_DOWN,		/* 0 or 1 */
-	STATS_REDIS_REACHED,		/* When it last was, ms since 1970. */
+	STATS_REDIS_LAST_SUCCESS,	/* When it last was, ms since 1970. */
 	STATS_GAUGE_COUNT,
 };
 
@@ -94,11 +94,11 @@ void stats_add(struct stats * stats, enum stats_counter counter,
 void stats_answered(struct stats * stats, int status);
 
 /**
- * stats_limited(stats, limit):
+ * stats_reject(stats, limit):
  * Count a request that was turned away because it is beyond a limit; nothing if
  * that is FAULT_LIMIT_NONE.
  */
-void stats_limited(struct stats * stats, enum fault_limit limit);
+void stats_reject(struct stats * stats, enum fault_limit limit);
 
 /**
  * stats_dropped(stats, dropped):

@@ -97,12 +97,12 @@ enum tally_drop {
 	DROP_LABELS,		/* A sample with too many labels. */
 	DROP_STRATEGIES,	/* Too many of a registration. */
 	DROP_PROJECTS,
-	DROP_HOPS,
+	DROP_CONNECT_VIA,
 	DROP_TOKENS,		/* Too many tokens that were seen. */
 	DROP_REGISTRATIONS,	/* A registration that is too long. */
 	DROP_FEATURES,		/* New beyond a cap in Redis. */
 	DROP_VARIANTS,
-	DROP_LATE,		/* Features of buckets that are late. */
+	DROP_OUT_OF_RANGE,		/* Features of buckets that are late. */
 	DROP_APPLICATIONS,
 	DROP_ENVIRONMENTS,
 	DROP_INSTANCES,

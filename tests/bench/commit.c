@@ -86,7 +86,7 @@ static void
 commit_groups(const struct plan * plan, const char * path, int groups)
 {
 	struct sink_settings settings = { .prefix = PREFIX,
-	    .retention_hour = 48 * 3600, .retention_day = 90 * 86400,
+	    .retention_hourly = 48 * 3600, .retention_daily = 90 * 86400,
 	    .limit_features = 10000, .limit_applications = 1000,
 	    .limit_instances = 10000, .limit_series = 10000 };
 	struct redis_address config = { .unix_path = alloc_string(path) };

@@ -370,7 +370,7 @@ def limits():
                     strategies=names(count))}),
                 ("projects", {"applications": registered(
                     projects=names(count))}),
-                ("hops", {"applications": registered(connectVia=hops)}),
+                ("connect_via", {"applications": registered(connectVia=hops)}),
                 ("tokens", {"seenTokens": names(count)}),
                 ("labels", {"impactMetrics": [{
                     "type": "gauge", "name": "m", "help": "h", "samples": [{
@@ -540,7 +540,7 @@ def table(kind):
                      limit_counters=LIMIT_COUNTERS, limit_depth=LIMIT_DEPTH,
                      limit_name=LIMIT_NAME, limit_memory="3M",
                      **{f"limit_{name}": LIMIT_LISTS for name in (
-                         "strategies", "projects", "hops", "tokens",
+                         "strategies", "projects", "connect_via", "tokens",
                          "labels")})
         counted = {}
         for rows in (PATHS, TOKEN_ROWS, TYPES, BODIES, framings(), sizes(),

@@ -68,8 +68,8 @@ must_be_same(const struct config * a, const struct config * b)
 	    a->log_level == b->log_level);
 	must(a->spool_limit == b->spool_limit &&
 	    a->flush_interval == b->flush_interval);
-	must(a->retention_hour == b->retention_hour &&
-	    a->retention_day == b->retention_day);
+	must(a->retention_hourly == b->retention_hourly &&
+	    a->retention_daily == b->retention_daily);
 	must(a->limit_body == b->limit_body &&
 	    a->limit_inflated == b->limit_inflated &&
 	    a->limit_counters == b->limit_counters &&
@@ -81,7 +81,7 @@ must_be_same(const struct config * a, const struct config * b)
 	    a->limit_series == b->limit_series);
 	must(a->limit_registration == b->limit_registration &&
 	    a->limit_variants == b->limit_variants &&
-	    a->limit_late == b->limit_late &&
+	    a->limit_out_of_range_buckets == b->limit_out_of_range_buckets &&
 	    a->limit_environments == b->limit_environments &&
 	    a->limit_seen_tokens == b->limit_seen_tokens);
 }
@@ -125,7 +125,8 @@ check(const struct config * config)
 	must(config->limit_depth >= 1 && config->limit_depth <= 1024);
 	must(config->limit_name >= 1 && config->limit_name <= 65536);
 	must(config->listen_mode <= 0777);
-	must(config->retention_hour >= 1000 || config->retention_day >= 1000);
+	must(config->retention_hourly >= 1000 ||
+	    config->retention_daily >= 1000);
 	must(strpbrk(config->prefix, "{}") == NULL);
 	must((config->redis.host == NULL) !=
 	    (config->redis.unix_path == NULL));

@@ -17,8 +17,8 @@ static void
 encode(struct tally * tally)
 {
 	static const struct sink_settings settings = {
-		.prefix = "p", .retention_hour = 172800,
-		.retention_day = 7776000, .limit_features = 10,
+		.prefix = "p", .retention_hourly = 172800,
+		.retention_daily = 7776000, .limit_features = 10,
 		.limit_instances = 10, .limit_series = 10,
 	};
 	struct commands_writer writer = { .settings = &settings,

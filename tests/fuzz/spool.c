@@ -98,8 +98,8 @@ static enum replay_result
 replay(struct spool * spool)
 {
 	static const struct sink_settings settings = {
-		.prefix = "p", .retention_hour = 172800,
-		.retention_day = 7776000,
+		.prefix = "p", .retention_hourly = 172800,
+		.retention_daily = 7776000,
 	};
 	static const char takes[] = "*4\r\n:0\r\n:0\r\n:0\r\n:0\r\n";
 	static struct buffer replies;

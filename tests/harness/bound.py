@@ -17,7 +17,7 @@ def entry(text):
 def redis(caps, days_hour, days_day, processes=1):
     """Bytes in Redis: MEMORY OF REDIS in flagtally.ini(5)."""
     name = 3 * caps["limit_name"]
-    features, late = caps["limit_features"], caps["limit_late"]
+    features, late = caps["limit_features"], caps["limit_out_of_range_buckets"]
     buckets = int(48 * days_hour + 2 * days_day) + 29 + late
     bucket = 1024 + entry(2 * name) + 2 * features * entry(name) + \
         caps["limit_variants"] * entry(2 * name)

@@ -409,7 +409,7 @@ def old_instances():
     """Instances not seen for the retention are pruned."""
     with Place() as place:
         redis = Redis(place)
-        flagtally = Flagtally(place, redis, retention_day="10d",
+        flagtally = Flagtally(place, redis, retention_daily="10d",
                               limit_instances=2)
         post(flagtally, applications=[application("x"), application("y")])
         redis("ZADD", "flagtally:{e:a}:instances:seen",

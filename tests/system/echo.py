@@ -202,7 +202,7 @@ def parameters():
     good = b'{"applications":[],"metrics":[]}'
     with Place() as place:
         flagtally = Flagtally(place, "unix:///nowhere", log_level="debug",
-                              auth="tokens", limit_params="64K",
+                              auth="tokens", limit_cgi_params="64K",
                               tokens=place.file("tokens", "*:*.secret\n"))
         log = Log(place, flagtally)
         for kind, text in BYTES.items():

@@ -350,7 +350,8 @@ def within(redis, idle, most):
     return used
 
 
-FULL = {"limit_features": 40, "limit_variants": 80, "limit_late": 30,
+FULL = {"limit_features": 40, "limit_variants": 80,
+        "limit_out_of_range_buckets": 30,
         "limit_apps": 4, "limit_environments": 2, "limit_instances": 100,
         "limit_series": 300, "limit_seen_tokens": 500, "limit_name": 64,
         "limit_registration": 2048}
@@ -369,8 +370,8 @@ def filled():
     with Place() as place:
         redis = Redis(place, appendonly="no")
         idle = used_memory(redis)
-        program = Flagtally(place, redis, retention_hour="1h",
-                            retention_day="1d", limit_memory="64M", **FULL)
+        program = Flagtally(place, redis, retention_hourly="1h",
+                            retention_daily="1d", limit_memory="64M", **FULL)
 
         def post(content):
             equal(fcgi.post(program.address, content).status, 202, "202")
@@ -415,7 +416,7 @@ def caps(redis):
     for key in keys:
         rest = key.partition(b"}:")[2]
         if rest == b"late":
-            count("limit_late", redis("ZCARD", key))
+            count("limit_out_of_range_buckets", redis("ZCARD", key))
         elif rest == b"seen":
             count("limit_features", redis("ZCARD", key) / 10)
         elif rest == b"instances":

@@ -85,12 +85,12 @@ def lists():
     """A registration's lists: the first ones stay, the rest is left out."""
     with Place() as place:
         service = Service(place, limit_strategies=3, limit_projects=2,
-                          limit_hops=4)
+                          limit_connect_via=4)
         hops = [{"appName": name, "instanceId": "x"} for name in numbered(9)]
         for member, limit, drop, items in (
                 ("strategies", 3, "strategies", numbered(9)),
                 ("projects", 2, "projects", numbered(9)),
-                ("connectVia", 4, "hops", hops)):
+                ("connectVia", 4, "connect_via", hops)):
             for beyond in (0, 1, 5):
                 got = service.counted(
                     f"{limit + beyond} of {limit} {member}",
@@ -242,14 +242,15 @@ def buckets():
     def stamp(when):
         return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(when))
     with Place() as place:
-        service = Service(place, limit_late=3, retention_hour="1h",
-                          retention_day="10d")
+        service = Service(place, limit_out_of_range_buckets=3,
+                          retention_hourly="1h",
+                          retention_daily="10d")
         now = time.time()
 
         def counted(when, name):
             got = service.counted(f"{name}: {when}", body(
                 [metric(timestamp=when, featureName=name)]))
-            return got.get("late", 0)
+            return got.get("out_of_range_buckets", 0)
         equal(counted(old + "4:00:00Z", "f"), 0, "an hour and its day")
         equal(counted(old + "5:00:00Z", "g"), 0, "another hour")
         equal(counted(old + "6:00:00Z", "h"), 1, "a third is one too many")
@@ -318,7 +319,7 @@ def listed():
     """Applications and environments: those not seen for long make room."""
     with Place() as place:
         service = Service(place, limit_apps=2, limit_environments=2,
-                          retention_day="10d")
+                          retention_daily="10d")
 
         def post(name):
             return service.counted(f"application and environment {name}",
@@ -348,7 +349,7 @@ def listed():
 
 def seen_tokens():
     with Place() as place:
-        service = Service(place, limit_seen_tokens=3, retention_day="10d")
+        service = Service(place, limit_seen_tokens=3, retention_daily="10d")
         key = "flagtally:tokens:seen"
         equal(service.counted("three tokens", body(seenTokens=list("abc"))),
               {"202": 1}, "are kept")
@@ -416,7 +417,7 @@ def limited():
     with Place() as place:
         service = Service(place, limit_body=100_000, limit_counters=50,
                           limit_inflated="2M", limit_ratio=50, limit_depth=9,
-                          limit_name=99, limit_params="4K",
+                          limit_name=99, limit_cgi_params="4K",
                           limit_memory="1M", receive_timeout="1s")
         many = [metric(featureName=name) for name in numbered(51)]
         table = [
@@ -449,7 +450,7 @@ def late(service):
     connection.send(fcgi.record(fcgi.STDIN, b"{"))
     equal(connection.read_answer().status, 503, "too late: 503")
     connection.close()
-    equal(service.metrics()['flagtally_limited_total{limit="time"}'], 1,
+    equal(service.metrics()['flagtally_rejected_total{limit="time"}'], 1,
           "counted as time")
 
 
@@ -664,7 +665,8 @@ def memory():
         service = Service(place, threads=threads, limit_memory=limit,
                           limit_ratio=0, redis_timeout="10s",
                           limit_features=0, limit_variants=0,
-                          limit_late=0, limit_series=0, limit_name="16K",
+                          limit_out_of_range_buckets=0, limit_series=0,
+                          limit_name="16K",
                           limit_registration=0)
         refused = set()
         for name, (count, make) in worst().items():

@@ -115,8 +115,8 @@ def retention():
     ahead = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(day + 5 * DAY))
     with Place() as place:
         redis = Redis(place)
-        flagtally = Flagtally(place, redis, retention_hour="3h",
-                              retention_day="10d")
+        flagtally = Flagtally(place, redis, retention_hourly="3h",
+                              retention_daily="10d")
         web = Lighttpd(place, socket_of=flagtally.address)
         for text, hour_end, day_end in (
                 (stamp, hour + HOUR, day + DAY),
@@ -135,12 +135,13 @@ def one_period():
                               ("48h", "0", {b"p:{e:a}:2026-11-23T09"})):
         with Place() as place:
             redis = Redis(place)
-            flagtally = Flagtally(place, redis, retention_hour=hour,
-                                  retention_day=day, prefix="p")
+            flagtally = Flagtally(place, redis, retention_hourly=hour,
+                                  retention_daily=day, prefix="p")
             web = Lighttpd(place, socket_of=flagtally.address)
             web.post(body())
             keys = set(redis("KEYS", "p:{e:a}:2026*"))
-            equal(keys, wanted, f"retention_hour {hour}, retention_day {day}")
+            equal(keys, wanted,
+                  f"retention_hourly {hour}, retention_daily {day}")
             start = 1795392000 if hour == "0" else 1795424400
             equal(redis.client.value("p:{e:a}:seen"), {b"f": float(start)},
                   "seen has the start of the finest bucket")

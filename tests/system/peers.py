@@ -412,7 +412,7 @@ def large():
     limit = 8192
     with Place() as place:
         redis = Redis(place)
-        flagtally = Flagtally(place, redis, threads=2, limit_params=limit)
+        flagtally = Flagtally(place, redis, threads=2, limit_cgi_params=limit)
         text = cookie(limit)
         for status, value in ((202, text), (413, text + "x")):
             equal(fcgi.post(flagtally.address, BODY,
@@ -428,7 +428,7 @@ def large():
                 answer = connection.read_answer()
                 equal(answer.status, status, f"{status}: by {piece}")
                 connection.close()
-        check(b"limit_params" in answer.body, "the answer names the limit",
+        check(b"limit_cgi_params" in answer.body, "the answer names the limit",
               answer.body)
         counted = metrics(flagtally)['flagtally_requests_total{code="413"}']
         equal(counted, 4, "each refusal is counted")

@@ -1115,7 +1115,7 @@ BAD_LINES = [
     # The key that the message must name, and its line.
     ("threads", "threads = many"), ("threads", "threads = 0"),
     ("thread", "thread = 3"), ("auth", "auth = nobody"),
-    ("retention_hour", "retention_hour = 3y"),
+    ("retention_hourly", "retention_hourly = 3y"),
     ("listen_mode", "listen_mode = 0888"),
     ("limit_body", "limit_body = -1"), ("prefix", "prefix = a\nprefix = b"),
     ("redis_timeout", "redis_timeout ="), ("[section]", "[section]"),
@@ -1142,8 +1142,8 @@ def check_config():
               lines["auth"])
         known = {"listen", "listen_mode", "threads", "redis", "tokens",
                  "redis_password_file", "redis_timeout", "prefix", "auth",
-                 "auth_header", "invalid", "retention_hour", "log_level",
-                 "retention_day", "limit_body", "limit_inflated",
+                 "auth_header", "invalid", "retention_hourly", "log_level",
+                 "retention_daily", "limit_body", "limit_inflated",
                  "limit_counters", "limit_depth", "limit_name",
                  "limit_features", "limit_apps", "limit_instances",
                  "limit_series", "path_prefix"}

@@ -22,7 +22,7 @@ FACTOR = 5 if SANITIZER else 1
 # Every secret of this test begins like this, and nothing may tell one.
 SECRET = "geheim-" + secrets.token_hex(8)
 ANSWER_TIME_MAX = 2.0
-RESULTS = ("cached", "asked", "kept", "failed")
+RESULTS = ("cached", "asked", "stale", "failed")
 
 
 def token(number, environment="e"):
@@ -54,7 +54,7 @@ class Service:
         self.settings = {"auth": "tokens", "token_set": KEY,
                          "spool": place.file(name + ".db"),
                          "log_level": "debug", "backstage": "all",
-                         "token_refresh": "200ms", **settings}
+                         "token_ttl": "200ms", **settings}
         self.name = name
         self.start()
 
@@ -156,7 +156,7 @@ def remembered():
     """Redis is asked once for what it has said lately, and all at once."""
     with Place() as place:
         redis = Redis(place)
-        service = Service(place, redis, token_refresh="1h", threads=32)
+        service = Service(place, redis, token_ttl="1h", threads=32)
         service.issue(token(1))
         service.post(token("warm up"))
         before, asked = service.lookups(), redis.calls("smismember")
@@ -165,13 +165,13 @@ def remembered():
         equal(redis.calls("smismember") - asked, 1, "Redis is asked once")
         after = service.lookups()
         equal({result: after[result] - before[result] for result in RESULTS},
-              {"cached": 49, "asked": 1, "kept": 0, "failed": 0},
+              {"cached": 49, "asked": 1, "stale": 0, "failed": 0},
               "the metrics say so")
         service.program.kill()
         service.start()
         asked = redis.calls("smismember")
         equal([service.post(token(1)),
-               cgi(redis, token(1), token_refresh="1h",
+               cgi(redis, token(1), token_ttl="1h",
                    spool=service.settings["spool"])[0]], [202] * 2,
               "after a restart, and with CGI")
         equal(redis.calls("smismember"), asked,
@@ -201,7 +201,7 @@ def away():
     """Without Redis, good tokens stay good and others are not refused."""
     with Place() as place:
         redis = Redis(place)
-        service = Service(place, redis, token_refresh="100ms")
+        service = Service(place, redis, token_ttl="100ms")
         service.issue(token(1), token(2), token(3))
         equal([service.post(token(1)), service.post(token(3))], [202] * 2,
               "two tokens")
@@ -217,7 +217,7 @@ def away():
               "and nobody waits once it is known", seen)
         equal([service.post("no token"), service.post(None)], [403] * 2,
               "what is no token gets 403 all the same")
-        check(service.lookups()["kept"] >= 4 and
+        check(service.lookups()["stale"] >= 4 and
               service.lookups()["failed"] >= 8, "the metrics say so",
               service.lookups())
         service.program.kill()
@@ -225,7 +225,7 @@ def away():
         equal([service.post(token(1)), service.post(token(2))], [202, 503],
               "the same after a restart")
         spool = service.settings["spool"]
-        equal([cgi(redis, token(n), spool=spool, token_refresh="100ms")[0]
+        equal([cgi(redis, token(n), spool=spool, token_ttl="100ms")[0]
                for n in (1, 2)], [202, 503], "and with CGI")
         redis.start()
         service.revoke(token(3))
@@ -240,8 +240,8 @@ def grace():
     """How long a token stays good while Redis is away is bounded."""
     with Place() as place:
         redis = Redis(place)
-        service = Service(place, redis, token_refresh="100ms",
-                          token_grace="1500ms")
+        service = Service(place, redis, token_ttl="100ms",
+                          token_stale="1500ms")
         service.issue(token(1))
         equal(service.post(token(1)), 202, "a token")
         redis.kill()
@@ -251,9 +251,9 @@ def grace():
         def ends():
             statuses.append(service.post(token(1)))
             return statuses[-1] != 202
-        until(ends, "the end of token_grace", 10)
+        until(ends, "the end of token_stale", 10)
         spent = time.monotonic() - began
-        check(spent > 1, "it stays good for token_grace", spent)
+        check(spent > 1, "it stays good for token_stale", spent)
         equal(set(statuses), {202, 503}, "and is not refused then")
 
 
@@ -261,7 +261,7 @@ def silent():
     """A Redis that takes connections and says nothing."""
     with Place() as place:
         redis = Redis(place)
-        service = Service(place, redis, token_refresh="100ms")
+        service = Service(place, redis, token_ttl="100ms")
         service.issue(token(1))
         equal(service.post(token(1)), 202, "a token")
         redis.signal(signal.SIGSTOP)
@@ -345,7 +345,7 @@ def flood():
     """Random tokens from all sides neither slow good ones nor fill memory."""
     with Place() as place:
         redis = Redis(place)
-        service = Service(place, redis, token_refresh="100ms", threads=16,
+        service = Service(place, redis, token_ttl="100ms", threads=16,
                           log_level="info")
         service.issue(token(1))
         service.post(token(1))

@@ -325,7 +325,7 @@ put_dropped(FILE * out, const struct tally * tally, const char ** comma)
 		[DROP_LABELS] = "labels",
 		[DROP_STRATEGIES] = "strategies",
 		[DROP_PROJECTS] = "projects",
-		[DROP_HOPS] = "hops",
+		[DROP_CONNECT_VIA] = "connect_via",
 		[DROP_TOKENS] = "tokens",
 		[DROP_FEATURES] = "features",
 		[DROP_APPLICATIONS] = "applications",

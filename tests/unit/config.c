@@ -76,13 +76,14 @@ static const struct {
 	{ NUMBER(invalid), "0" }, { NUMBER(ack), "0" },
 	{ NUMBER(spool_limit), "268435456" },
 	{ NUMBER(flush_interval), "1000" },
-	{ NUMBER(retention_hour), "172800000" },
-	{ NUMBER(retention_day), "7776000000" },
+	{ NUMBER(retention_hourly), "172800000" },
+	{ NUMBER(retention_daily), "7776000000" },
 	{ NUMBER(limit_ratio), "300" }, { NUMBER(limit_memory), "33554432" },
 	{ NUMBER(limit_labels), "64" }, { NUMBER(limit_strategies), "256" },
-	{ NUMBER(limit_projects), "512" }, { NUMBER(limit_hops), "32" },
+	{ NUMBER(limit_projects), "512" }, { NUMBER(limit_connect_via), "32" },
 	{ NUMBER(limit_tokens), "10000" },
-	{ NUMBER(receive_timeout), "30000" }, { NUMBER(limit_params), "131072" },
+	{ NUMBER(receive_timeout), "30000" },
+	{ NUMBER(limit_cgi_params), "131072" },
 	{ NUMBER(limit_body), "4194304" }, { NUMBER(limit_inflated),
 	  "33554432" },
 	{ NUMBER(limit_counters), "100000" }, { NUMBER(limit_depth), "64" },
@@ -90,7 +91,8 @@ static const struct {
 	{ NUMBER(limit_apps), "1000" }, { NUMBER(limit_instances), "10000" },
 	{ NUMBER(limit_series), "10000" }, { TEXT(path_prefix), "" },
 	{ NUMBER(limit_registration), "32768" },
-	{ NUMBER(limit_variants), "20000" }, { NUMBER(limit_late), "1000" },
+	{ NUMBER(limit_variants), "20000" },
+	{ NUMBER(limit_out_of_range_buckets), "1000" },
 	{ NUMBER(limit_environments), "100" },
 	{ NUMBER(limit_seen_tokens), "100000" },
 	{ NUMBER(backstage), "0" }, { NUMBER(log_level), "2" },
@@ -179,14 +181,14 @@ static const struct {
 	{ NUMBER(redis_timeout), "1us", NULL },
 	{ NUMBER(redis_timeout), "1sec", NULL },
 	{ NUMBER(redis_timeout), "1w", NULL },
-	{ NUMBER(retention_hour), "0", "0" },
-	{ NUMBER(retention_hour), "1h", "3600000" },
-	{ NUMBER(retention_day), "0", "0" },
-	{ NUMBER(retention_day), "1d", "86400000" },
-	{ NUMBER(retention_day), "36500d", "3153600000000" },
-	{ NUMBER(retention_day), "36501d", NULL },
-	{ NUMBER(retention_day), "213503982334602d", NULL },
-	{ NUMBER(retention_day), "18446744073709551616d", NULL },
+	{ NUMBER(retention_hourly), "0", "0" },
+	{ NUMBER(retention_hourly), "1h", "3600000" },
+	{ NUMBER(retention_daily), "0", "0" },
+	{ NUMBER(retention_daily), "1d", "86400000" },
+	{ NUMBER(retention_daily), "36500d", "3153600000000" },
+	{ NUMBER(retention_daily), "36501d", NULL },
+	{ NUMBER(retention_daily), "213503982334602d", NULL },
+	{ NUMBER(retention_daily), "18446744073709551616d", NULL },
 	{ NUMBER(flush_interval), "500ms", "500" },
 	{ NUMBER(flush_interval), "2m", "120000" },
 	{ NUMBER(flush_interval), "0", NULL },
@@ -322,8 +324,8 @@ static const struct {
 	{ "redis = http://h\n", { "redis", NULL, NULL } },
 	{ "redis = \n", { "redis", NULL, NULL } },
 	{ "redis = redis://h:0\n", { "redis", "port", NULL } },
-	{ "retention_hour = 0\nretention_day = 0\n",
-	  { "retention_hour", "retention_day", NULL } },
+	{ "retention_hourly = 0\nretention_daily = 0\n",
+	  { "retention_hourly", "retention_daily", NULL } },
 	{ "redis_password_file = /nonexistent/file\n",
 	  { "/nonexistent/file", NULL, NULL } },
 	{ "redis_password_file = /\n", { "/: ", NULL, NULL } },
@@ -621,7 +623,7 @@ test_print(void)
 		{ "\nredis_timeout = 1500ms ; ", ":5\n" },
 		{ "\nflush_interval = 2m ; ", ":6\n" },
 		{ "\nlimit_body = 1025K ; ", ":7\n" },
-		{ "\nretention_day = 90d ; default\n", "" },
+		{ "\nretention_daily = 90d ; default\n", "" },
 	};
 	struct config * config = load("\nthreads = 5\nauth = none\n"
 	    "  limit_counters = 0\n\tredis_timeout = 1500ms\n"
@@ -655,11 +657,12 @@ test_print_again(void)
 	    "auth = none\nauth_header = X-Token\ninvalid = skip\n"
 	    "ack = spool\nspool = /s.db\nspool_limit = 1M\n"
 	    "flush_interval = 2s\nbackstage = off\n"
-	    "retention_hour = 1h\nretention_day = 7d\nlimit_body = 1M\n"
+	    "retention_hourly = 1h\nretention_daily = 7d\nlimit_body = 1M\n"
 	    "limit_inflated = 0\nlimit_counters = 0\nlimit_depth = 9\n"
 	    "limit_name = 100\nlimit_features = 1\nlimit_apps = 2\n"
 	    "limit_instances = 3\nlimit_series = 4\nlimit_variants = 5\n"
-	    "limit_late = 6\nlimit_environments = 7\nlimit_seen_tokens = 8\n"
+	    "limit_out_of_range_buckets = 6\n"
+	    "limit_environments = 7\nlimit_seen_tokens = 8\n"
 	    "limit_registration = 9K\npath_prefix = /flags\n"
 	    "log_level = error\n";
 	const char * const texts[] = { "", first };

@@ -148,17 +148,17 @@ test_redis(void)
 	stats_redis(stats, false);
 	is_integer(stats_get_gauge(stats, STATS_REDIS_DOWN), 1,
 	    "Redis has failed");
-	is_integer(stats_get_gauge(stats, STATS_REDIS_REACHED), 0,
+	is_integer(stats_get_gauge(stats, STATS_REDIS_LAST_SUCCESS), 0,
 	    "and was never reached");
 	stats_redis(stats, true);
-	when = stats_get_gauge(stats, STATS_REDIS_REACHED);
+	when = stats_get_gauge(stats, STATS_REDIS_LAST_SUCCESS);
 	is_integer(stats_get_gauge(stats, STATS_REDIS_DOWN), 0,
 	    "Redis is back");
 	ok(when >= before && when <= (uint64_t)clock_now_ms(),
 	    "and was reached now");
-	stats_set(stats, STATS_REDIS_REACHED, 5);
+	stats_set(stats, STATS_REDIS_LAST_SUCCESS, 5);
 	stats_redis(stats, false);
-	is_integer(stats_get_gauge(stats, STATS_REDIS_REACHED), 5,
+	is_integer(stats_get_gauge(stats, STATS_REDIS_LAST_SUCCESS), 5,
 	    "a failure does not change when it was reached");
 	stats_free(stats);
 }
@@ -635,18 +635,18 @@ static const char counters_text[] =
     "flagtally_requests_total{code=\"413\"} 1005\n"
     "flagtally_requests_total{code=\"415\"} 1006\n"
     "flagtally_requests_total{code=\"503\"} 1007\n"
-    "# HELP flagtally_limited_total Requests turned away because they are "
-    "beyond a limit, by which.\n"
-    "# TYPE flagtally_limited_total counter\n"
-    "flagtally_limited_total{limit=\"params\"} 1008\n"
-    "flagtally_limited_total{limit=\"body\"} 1009\n"
-    "flagtally_limited_total{limit=\"inflated\"} 1010\n"
-    "flagtally_limited_total{limit=\"ratio\"} 1011\n"
-    "flagtally_limited_total{limit=\"memory\"} 1012\n"
-    "flagtally_limited_total{limit=\"counters\"} 1013\n"
-    "flagtally_limited_total{limit=\"depth\"} 1014\n"
-    "flagtally_limited_total{limit=\"name\"} 1015\n"
-    "flagtally_limited_total{limit=\"time\"} 1016\n"
+    "# HELP flagtally_rejected_total Requests rejected for exceeding a "
+    "limit, by the limit.\n"
+    "# TYPE flagtally_rejected_total counter\n"
+    "flagtally_rejected_total{limit=\"cgi_params\"} 1008\n"
+    "flagtally_rejected_total{limit=\"body\"} 1009\n"
+    "flagtally_rejected_total{limit=\"inflated\"} 1010\n"
+    "flagtally_rejected_total{limit=\"ratio\"} 1011\n"
+    "flagtally_rejected_total{limit=\"memory\"} 1012\n"
+    "flagtally_rejected_total{limit=\"counters\"} 1013\n"
+    "flagtally_rejected_total{limit=\"depth\"} 1014\n"
+    "flagtally_rejected_total{limit=\"name\"} 1015\n"
+    "flagtally_rejected_total{limit=\"time\"} 1016\n"
     "# HELP flagtally_request_body_bytes_total Bytes of request bodies, as "
     "received.\n"
     "# TYPE flagtally_request_body_bytes_total counter\n"
@@ -667,25 +667,25 @@ static const char counters_text[] =
     "flagtally_dropped_total{reason=\"labels\"} 1025\n"
     "flagtally_dropped_total{reason=\"strategies\"} 1026\n"
     "flagtally_dropped_total{reason=\"projects\"} 1027\n"
-    "flagtally_dropped_total{reason=\"hops\"} 1028\n"
+    "flagtally_dropped_total{reason=\"connect_via\"} 1028\n"
     "flagtally_dropped_total{reason=\"tokens\"} 1029\n"
     "flagtally_dropped_total{reason=\"registrations\"} 1030\n"
     "flagtally_dropped_total{reason=\"features\"} 1031\n"
     "flagtally_dropped_total{reason=\"variants\"} 1032\n"
-    "flagtally_dropped_total{reason=\"late\"} 1033\n"
+    "flagtally_dropped_total{reason=\"out_of_range_buckets\"} 1033\n"
     "flagtally_dropped_total{reason=\"applications\"} 1034\n"
     "flagtally_dropped_total{reason=\"environments\"} 1035\n"
     "flagtally_dropped_total{reason=\"instances\"} 1036\n"
     "flagtally_dropped_total{reason=\"series\"} 1037\n"
     "flagtally_dropped_total{reason=\"seen_tokens\"} 1038\n"
     "# HELP flagtally_redis_errors_total Failures of Redis: connection lost "
-    "or failed, no answer in time, refused for good, an error that may "
-    "pass, scripts forgotten.\n"
+    "or failed, no answer in time, refused for good, a transient "
+    "error, scripts forgotten.\n"
     "# TYPE flagtally_redis_errors_total counter\n"
     "flagtally_redis_errors_total{kind=\"connection\"} 1039\n"
     "flagtally_redis_errors_total{kind=\"timeout\"} 1040\n"
     "flagtally_redis_errors_total{kind=\"refused\"} 1041\n"
-    "flagtally_redis_errors_total{kind=\"passing\"} 1042\n"
+    "flagtally_redis_errors_total{kind=\"transient\"} 1042\n"
     "flagtally_redis_errors_total{kind=\"script\"} 1043\n"
     "# HELP flagtally_spooled_total Records put into the spool: never sent, "
     "sent but of unknown fate, refused by Redis and set aside.\n"
@@ -698,21 +698,21 @@ static const char counters_text[] =
     "# TYPE flagtally_replayed_total counter\n"
     "flagtally_replayed_total 1047\n"
     "# HELP flagtally_token_lookups_total Tokens looked up that were to be in "
-    "token_set, by where the answer came from: remembered, Redis, remembered "
+    "token_set, by where the answer came from: cached, Redis, cached "
     "while Redis is away, none.\n"
     "# TYPE flagtally_token_lookups_total counter\n"
     "flagtally_token_lookups_total{result=\"cached\"} 1048\n"
     "flagtally_token_lookups_total{result=\"asked\"} 1049\n"
-    "flagtally_token_lookups_total{result=\"kept\"} 1050\n"
+    "flagtally_token_lookups_total{result=\"stale\"} 1050\n"
     "flagtally_token_lookups_total{result=\"failed\"} 1051\n"
-    "# HELP flagtally_redis_down Whether Redis failed when it was last "
+    "# HELP flagtally_redis_up 1 unless Redis failed when it was last "
     "used.\n"
-    "# TYPE flagtally_redis_down gauge\n"
-    "flagtally_redis_down 1\n"
-    "# HELP flagtally_redis_reached_timestamp_seconds When Redis last did "
+    "# TYPE flagtally_redis_up gauge\n"
+    "flagtally_redis_up 0\n"
+    "# HELP flagtally_redis_last_success_timestamp_seconds When Redis last did "
     "what it was asked to, 0 if never.\n"
-    "# TYPE flagtally_redis_reached_timestamp_seconds gauge\n"
-    "flagtally_redis_reached_timestamp_seconds 1795426200.05\n";
+    "# TYPE flagtally_redis_last_success_timestamp_seconds gauge\n"
+    "flagtally_redis_last_success_timestamp_seconds 1795426200.05\n";
 
 /* On, below and above bounds: see observe_all. */
 static const char histograms_text[] =
@@ -831,7 +831,7 @@ test_text(void)
 	for (i = 0; i < STATS_COUNTER_COUNT; i++)
 		stats_add(stats, (enum stats_counter)i, 1000 + i);
 	stats_set(stats, STATS_REDIS_DOWN, 1);
-	stats_set(stats, STATS_REDIS_REACHED, 1795426200050);
+	stats_set(stats, STATS_REDIS_LAST_SUCCESS, 1795426200050);
 	observe_all(stats);
 	buffer_append(&text, "before\n", 7);
 	stats_write(stats, &text);
