@@ -298,7 +298,7 @@ drain(struct cgi * cgi)
 		    CGI_MORE)
 			break;
 		drained += count;
-		if (drained > DRAIN_MAX && !cgi)
+		if (drained > DRAIN_MAX && !is_process)
 			cgi->failed = true;
 	}
 }
