@@ -8,7 +8,7 @@ packages_run="redis-server redis-tools lighttpd curl ca-certificates"
 packages_test="clang libclang-rt-14-dev clang-tidy cppcheck python3 binutils
     procps spin mandoc nginx caddy haproxy apache2 libapache2-mod-fcgid wrk
     systemd spawn-fcgi build-essential debhelper lintian rpm rpmlint iproute2
-    systemd-container"
+    systemd-container prometheus"
 
 # missing_packages NAME...: print those that are not installed.
 missing_packages() {

@@ -1,9 +1,18 @@
 #include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "lib/base/number.h"
 #include "lib/body/element.h"
 #include "lib/body/prometheus.h"
+#include "lib/tally/tally_drop.h"
+
+/* A bucket of a histogram's sample. */
+struct bucket {
+	double le;
+	const struct element_item * item;
+};
 
 bool
 element_impact_take_type(struct element * element,
@@ -86,7 +95,7 @@ sample_environment(const struct element * element,
 
 	if (!element->settings->any_environment)
 		return (element->settings->environment);
-	if (sample->environment.bytes != NULL)
+	if (sample->environment.length > 0)
 		return (sample->environment);
 	return (text_of("default"));
 }
@@ -103,22 +112,72 @@ add_count(uint64_t * counter, uint64_t count,
 	return (true);
 }
 
+static int
+order_buckets(const void * a, const void * b)
+{
+	const struct bucket * x = a, * y = b;
+
+	return ((x->le > y->le) - (x->le < y->le));
+}
+
+/* Return the sample's buckets by their bounds, without that of +Inf: it would
+ * hold all observations, and these are counted already. */
+static struct bucket *
+sort_buckets(struct element * element, const struct element_sample * sample,
+    size_t * count)
+{
+	struct bucket * buckets = arena_take(element->scratch,
+	    sample->bounds.count * sizeof(*buckets) + 1);
+	const struct element_item * item = sample->bounds.first;
+
+	for (*count = 0; item != NULL; item = item->next) {
+		if (text_is(&item->name, "+Inf"))
+			continue;
+		buckets[*count].item = item;
+		number_double(item->name.bytes, item->name.length,
+		    &buckets[(*count)++].le);
+	}
+	qsort(buckets, *count, sizeof(*buckets), order_buckets);
+	return (buckets);
+}
+
+/*
+ * Count for each bound the observations that are beyond the sample's next lower
+ * one: these may be added up whatever bounds other samples have.  A sample may
+ * be at odds with itself, as when it was taken while its sender counted.  So a
+ * bucket holds at least as many as any lower one, and at most as many as there
+ * are observations.
+ */
+static void
+add_buckets(struct element * element, struct tally_node * series,
+    const struct element_sample * sample)
+{
+	size_t count, i;
+	struct bucket * buckets = sort_buckets(element, sample, &count);
+	uint64_t reached = 0;
+
+	for (i = 0; i < count; i++) {
+		struct tally_node * bound = tally_bound(element->tally,
+		    series, &buckets[i].item->name);
+		uint64_t below = buckets[i].item->count < sample->count ?
+		    buckets[i].item->count : sample->count;
+
+		if (below > reached) {
+			bound->count += below - reached;
+			reached = below;
+		}
+	}
+}
+
 static bool
 add_histogram(struct element * element, struct tally_node * series,
     const struct element_sample * sample, struct element_problem * problem)
 {
-	const struct element_item * item = sample->bounds.first;
 
 	series->value += sample->sum;
 	if (!add_count(&series->count, sample->count, problem))
 		return (false);
-	for (; item != NULL; item = item->next) {
-		struct tally_node * bound = tally_bound(element->tally,
-		    series, &item->name);
-
-		if (!add_count(&bound->count, item->count, problem))
-			return (false);
-	}
+	add_buckets(element, series, sample);
 	return (true);
 }
 
@@ -144,30 +203,83 @@ count_sample(struct element * element, const struct text * name,
 	return (element_within_limits(element, problem));
 }
 
+/* Record that a part of a metric is dropped. */
+static void
+drop_part(struct element * element, enum tally_drop drop, const char * part,
+    const struct text * metric, size_t count)
+{
+	char name[512];
+	int length = snprintf(name, sizeof(name), "a %s of %.*s", part,
+	    (int)(metric->length < 400 ? metric->length : 400),
+	    metric->bytes);
+
+	element->tally->dropped[drop] += count;
+	tally_drop_log(drop, name, (size_t)length, count);
+}
+
+/* Return whether a sample counts; if not, record that it is dropped. */
+static bool
+sample_counts(struct element * element, const struct text * metric,
+    const struct element_sample * sample)
+{
+	enum tally_drop drop;
+
+	if (sample->left_out > 0)
+		drop_part(element, DROP_NAME, "label", metric,
+		    sample->left_out);
+	if (sample->crowded ||
+	    sample->labels.length > 4 * element->settings->limit_name)
+		drop = DROP_LABELS;
+	else if (sample->null[element->alternative])
+		drop = DROP_NULL;
+	else if (element->alternative == HISTOGRAM && sample->has_le)
+		drop = DROP_NAME;
+	else if (element->type == TALLY_COUNTER && sample->value < 0)
+		drop = DROP_INVALID;
+	else
+		return (true);
+	drop_part(element, drop, "sample", metric, 1);
+	return (false);
+}
+
+/* Of a gauge's samples with the same labels the first one counts: Edge sends
+ * the latest one first.  So they are set in reverse order. */
+static void
+reverse_samples(struct element * element)
+{
+	struct element_sample * sample = element->first_sample;
+	struct element_sample * reversed = NULL;
+
+	while (sample != NULL) {
+		struct element_sample * next = sample->next;
+
+		sample->next = reversed;
+		reversed = sample;
+		sample = next;
+	}
+	element->first_sample = reversed;
+}
+
 bool
 element_impact_count(struct element * element, struct element_problem * problem)
 {
 	const struct text * text = &element->text[SLOT_NAME];
-	const struct element_sample * sample = element->first_sample;
+	const struct element_sample * sample;
 	char * bytes = arena_take(element->scratch, text->length + 1);
 	struct text name = { bytes, 0 };
 
 	name.length = prometheus_name(bytes, text->bytes, text->length);
 	if (name.length == 0) {
 		element->tally->dropped[DROP_NAME]++;
+		tally_drop_log(DROP_NAME, text->bytes, text->length, 1);
 		return (true);
 	}
-	for (; sample != NULL; sample = sample->next) {
-		element->tally->dropped[DROP_NAME] += sample->left_out;
-		if (sample->crowded ||
-		    sample->labels.length > 4 * element->settings->limit_name)
-			element->tally->dropped[DROP_LABELS]++;
-		else if (sample->null[element->alternative])
-			element->tally->dropped[DROP_NULL]++;
-		else if (element->alternative == HISTOGRAM && sample->has_le)
-			element->tally->dropped[DROP_NAME]++;
-		else if (!count_sample(element, &name, sample, problem))
+	if (element->type == TALLY_GAUGE)
+		reverse_samples(element);
+	for (sample = element->first_sample; sample != NULL;
+	    sample = sample->next)
+		if (sample_counts(element, &name, sample) &&
+		    !count_sample(element, &name, sample, problem))
 			return (false);
-	}
 	return (true);
 }

@@ -159,6 +159,15 @@ name_labels(struct arena * arena, struct prometheus_label * labels,
 	return (room);
 }
 
+/* Prometheus reserves names that begin so. */
+static bool
+is_reserved(const struct prometheus_label * label)
+{
+
+	return (label->name_length >= 2 &&
+	    memcmp(label->name, "__", 2) == 0);
+}
+
 char *
 prometheus_labels(struct arena * arena, struct prometheus_label * labels,
     size_t count, size_t * length, size_t * left_out)
@@ -173,12 +182,16 @@ prometheus_labels(struct arena * arena, struct prometheus_label * labels,
 	spare = arena_take(arena, count * sizeof(*spare) + 1);
 	merge_sort(labels, spare, count);
 	for (i = 0; i < count; i++) {
-		if (labels[i].name_length == 0) {
+		if (labels[i].name_length == 0 || is_reserved(&labels[i])) {
+			labels[i].name_length = 0;
 			++*left_out;
 			continue;
 		}
-		if (i + 1 < count && by_name(&labels[i], &labels[i + 1]) == 0)
+		if (labels[i].value_length == 0 || (i + 1 < count &&
+		    by_name(&labels[i], &labels[i + 1]) == 0)) {
+			labels[i].name_length = 0;
 			continue;
+		}
 		if (used > 0)
 			out[used++] = ',';
 		memcpy(out + used, labels[i].name, labels[i].name_length);

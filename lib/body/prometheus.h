@@ -33,8 +33,10 @@ size_t prometheus_name(char * out, const char * text, size_t length);
  * prometheus_labels(arena, labels, count, length, left_out):
  * Make the names of the ${count} ${labels} Prometheus names (in place), sort
  * them, and return `a="b",c="d"`, taken from ${arena}, its length in
- * ${length}.  Of labels with one name the last counts.  Labels whose name is
- * none are left out; their number goes to ${left_out}.
+ * ${length}.  Of labels with one name the last counts, and one whose value is
+ * empty is the same as none.  Labels that have no name or one that begins with
+ * `__`, as Prometheus reserves them, are left out; their number goes to
+ * ${left_out}.
  */
 char * prometheus_labels(struct arena * arena,
     struct prometheus_label * labels, size_t count, size_t * length,

@@ -15,7 +15,8 @@ local PRUNED_MAX = 100
 -- A key is there, whose names are of more keys: an environment's metrics.
 local function forget_names(key)
 	for _, name in ipairs(redis.call('SMEMBERS', key)) do
-		redis.call('UNLINK', key .. ':' .. name, key .. ':' .. name .. ':when')
+		redis.call('UNLINK', key .. ':' .. name, key .. ':' .. name .. ':when',
+			key .. ':' .. name .. ':bounds')
 	end
 end
 

@@ -5,11 +5,13 @@
 #include "lib/base/alloc.h"
 #include "lib/base/digest.h"
 #include "lib/base/escape.h"
+#include "lib/base/number.h"
 #include "lib/redis/bucket.h"
 #include "lib/redis/commands.h"
 
 #define INSTANCES_MAX 100		/* Registrations in one call. */
 #define MEMBERS_MAX 500			/* Members in one ZADD. */
+#define AGE_MAX ((int64_t)24 * 3600 * 1000)	/* Of a gauge's value. */
 
 /* Texts */
 
@@ -268,29 +270,6 @@ encode_application(struct pipeline * pipeline, struct commands_writer * writer,
 
 /* Impact metrics */
 
-/* The fields of a series are what follows its name in Prometheus's text. */
-static void
-add_field(struct pipeline * pipeline, const char * what, const char * suffix,
-    const struct tally_node * series, const struct tally_node * bound)
-{
-	struct buffer * text = &pipeline->text;
-
-	pipeline_add_text(pipeline, what);
-	buffer_clear(text);
-	append_text(text, suffix);
-	if (series->length > 0 || bound != NULL)
-		append_text(text, "{");
-	buffer_append(text, series->name, series->length);
-	if (bound != NULL) {
-		append_text(text, series->length > 0 ? ",le=\"" : "le=\"");
-		buffer_append(text, bound->name, bound->length);
-		append_text(text, "\"");
-	}
-	if (series->length > 0 || bound != NULL)
-		append_text(text, "}");
-	pipeline_add_bytes(pipeline, text->bytes, text->length);
-}
-
 static void
 add_double(struct pipeline * pipeline, double number)
 {
@@ -300,45 +279,127 @@ add_double(struct pipeline * pipeline, double number)
 	pipeline_add_text(pipeline, text);
 }
 
-/* A histogram's series has _sum, _count, and a _bucket for each bound. */
+/* Fields that a series has in Redis: a gauge's time is one, and a histogram's
+ * series has _sum, _count, and a _bucket for each bound and for +Inf. */
 static size_t
-series_fields(const struct tally_node * series)
+series_fields(enum tally_type type, const struct tally_node * series)
 {
+
+	if (type == TALLY_HISTOGRAM)
+		return (series->children + 3);
+	return (type == TALLY_GAUGE ? 2 : 1);
+}
+
+static int
+compare_bounds(const void * a, const void * b)
+{
+	const struct tally_node * const * x = a, * const * y = b;
+	double left = 0, right = 0;
+
+	number_double((*x)->name, (*x)->length, &left);
+	number_double((*y)->name, (*y)->length, &right);
+	return ((left > right) - (left < right));
+}
+
+/* The tally has the observations between a bound and the one below it, and the
+ * script takes all up to the bound. */
+static void
+add_bounds(struct pipeline * pipeline, const struct tally_node * series)
+{
+	const struct tally_node ** bounds = alloc_zeroed(series->children + 1,
+	    sizeof(*bounds));
 	const struct tally_node * bound;
-	size_t fields = 2;
+	uint64_t count = 0;
+	size_t i = 0;
 
 	for (bound = series->first; bound != NULL; bound = bound->next)
-		fields++;
-	return (fields);
-}
-
-static void
-add_histogram(struct pipeline * pipeline, const struct tally_node * series)
-{
-	const struct tally_node * bound;
-
-	pipeline_add_integer(pipeline, (int64_t)series_fields(series));
-	for (bound = series->first; bound != NULL; bound = bound->next) {
-		add_field(pipeline, "count", "_bucket", series, bound);
-		pipeline_add_integer(pipeline, (int64_t)bound->count);
+		bounds[i++] = bound;
+	qsort(bounds, series->children, sizeof(*bounds), compare_bounds);
+	pipeline_add_integer(pipeline, (int64_t)series->children);
+	for (i = 0; i < series->children; i++) {
+		count += bounds[i]->count;
+		pipeline_add_bytes(pipeline, bounds[i]->name,
+		    bounds[i]->length);
+		pipeline_add_integer(pipeline, (int64_t)count);
 	}
-	add_field(pipeline, "add", "_sum", series, NULL);
-	add_double(pipeline, series->value);
-	add_field(pipeline, "count", "_count", series, NULL);
-	pipeline_add_integer(pipeline, (int64_t)series->count);
+	free(bounds);
+}
+
+/*
+ * Milliseconds since a value was reported.  The script subtracts them from
+ * Redis's time, so that it does not matter whether our clock is right.  At most
+ * a day: a longer difference is rather that our clock was set meanwhile.
+ */
+static int64_t
+milliseconds_since(const struct commands_writer * writer, int64_t when)
+{
+	int64_t age = writer->now * 1000 - when;
+
+	if (age < 0)
+		return (0);
+	return (age < AGE_MAX ? age : AGE_MAX);
 }
 
 static void
-add_times_key(struct pipeline * pipeline, const struct buffer * tag,
-    const struct text * name)
+add_series(struct pipeline * pipeline, const struct commands_writer * writer,
+    enum tally_type type, const struct tally_node * series)
+{
+
+	pipeline_add_bytes(pipeline, series->name, series->length);
+	add_double(pipeline, series->value);
+	if (type == TALLY_GAUGE)
+		pipeline_add_integer(pipeline, milliseconds_since(writer,
+		    series->when));
+	if (type == TALLY_HISTOGRAM) {
+		pipeline_add_integer(pipeline, (int64_t)series->count);
+		add_bounds(pipeline, series);
+	}
+}
+
+/* Add the key of an impact metric, with something after it. */
+static void
+add_metric_key(struct pipeline * pipeline, const struct buffer * tag,
+    const struct text * name, const char * end)
 {
 	struct buffer rest = { NULL, 0, 0 };
 
 	append_text(&rest, ":impact:");
 	buffer_append(&rest, name->bytes, name->length);
 	buffer_append(&rest, "", 1);
-	pipeline_add_key(pipeline, tag, rest.bytes, ":when", strlen(":when"));
+	pipeline_add_key(pipeline, tag, rest.bytes, end, strlen(end));
 	buffer_free(&rest);
+}
+
+/* If a metric has a name that a histogram's samples might have, add the key of
+ * that histogram. */
+static void
+add_base_key(struct pipeline * pipeline, const struct buffer * tag,
+    const struct text * name)
+{
+	static const char * const endings[] = { "_count", "_sum", "_bucket" };
+	size_t i;
+
+	for (i = 0; i < sizeof(endings) / sizeof(endings[0]); i++) {
+		size_t length = strlen(endings[i]);
+		struct text base = { name->bytes, name->length - length };
+
+		if (name->length > length && memcmp(name->bytes + base.length,
+		    endings[i], length) == 0)
+			add_metric_key(pipeline, tag, &base, "");
+	}
+}
+
+static void
+add_metric_keys(struct pipeline * pipeline, const struct buffer * tag,
+    enum tally_type type, const struct text * name)
+{
+
+	add_metric_key(pipeline, tag, name, "");
+	if (type == TALLY_GAUGE)
+		add_metric_key(pipeline, tag, name, ":when");
+	if (type == TALLY_HISTOGRAM)
+		add_metric_key(pipeline, tag, name, ":bounds");
+	add_base_key(pipeline, tag, name);
 }
 
 /*
@@ -346,7 +407,8 @@ add_times_key(struct pipeline * pipeline, const struct buffer * tag,
  * Return the series to go on with, or NULL.
  */
 static const struct tally_node *
-add_metric(struct pipeline * pipeline, const struct buffer * tag,
+add_metric(struct pipeline * pipeline, const struct commands_writer * writer,
+    const struct buffer * tag,
     const struct tally_node * metric, const struct tally_node * series,
     size_t * room)
 {
@@ -361,28 +423,17 @@ add_metric(struct pipeline * pipeline, const struct buffer * tag,
 	size_t left = *room;
 
 	for (; end != NULL && left > 0; end = end->next, count++)
-		left -= series_fields(end) < left ? series_fields(end) : left;
+		left -= series_fields(type, end) < left ?
+		    series_fields(type, end) : left;
 	*room = left;
 	/* It is a Prometheus name: there is nothing to encode in it. */
 	pipeline_add_bytes(pipeline, name.bytes, name.length);
-	pipeline_add_key(pipeline, tag, ":impact:", name.bytes, name.length);
-	if (type == TALLY_GAUGE)
-		add_times_key(pipeline, tag, &name);
+	add_metric_keys(pipeline, tag, type, &name);
 	pipeline_add_text(pipeline, types[type]);
 	pipeline_add_bytes(pipeline, metric->text, metric->text_length);
 	pipeline_add_integer(pipeline, count);
-	for (; series != end; series = series->next) {
-		if (type == TALLY_HISTOGRAM) {
-			add_histogram(pipeline, series);
-			continue;
-		}
-		pipeline_add_integer(pipeline, 1);
-		add_field(pipeline, type == TALLY_GAUGE ? "set" : "add", "",
-		    series, NULL);
-		add_double(pipeline, series->value);
-		if (type == TALLY_GAUGE)
-			pipeline_add_integer(pipeline, series->when);
-	}
+	for (; series != end; series = series->next)
+		add_series(pipeline, writer, type, series);
 	return (end);
 }
 
@@ -404,8 +455,8 @@ encode_impact(struct pipeline * pipeline, struct commands_writer * writer,
 		    (int64_t)writer->settings->limit_series);
 		room = COMMANDS_INCREMENTS_MAX;
 		while (metric != NULL && room > 0) {
-			series = add_metric(pipeline, tag, metric, series,
-			    &room);
+			series = add_metric(pipeline, writer, tag, metric,
+			    series, &room);
 			if (series != NULL)
 				continue;
 			metric = next_of_kind(metric->next, TALLY_METRIC);

@@ -1,14 +1,20 @@
 -- Applies the impact metrics that a group holds for one {env}, once and whole.
 --
--- KEYS  1 writer  2 names of metrics  3... of each metric its key, and of a
---       gauge also the key that holds when its values were reported
+-- KEYS  1 writer  2 names of metrics  3... of each metric its key; of a gauge also
+--       the key that holds when its values were reported, of a histogram that
+--       of its series' bounds; and if the metric's name ends in _count, _sum or
+--       _bucket, the key of the metric without that ending
 -- ARGV  sequence, seconds that the writer's key lives, cap of series, and for
 --       each metric in KEYS: its name in the set, type, help, number of series;
---         for each series: number of fields, and for each of them:
---           what to do (add, set or count), field, value, and to set: when
--- Returns {1 if done before, series dropped for the metric's type, fields
--- dropped beyond the cap, sums dropped because they are not finite}, or an
--- error as apply.lua does.
+--       for each series: labels, and
+--         of a counter: value
+--         of a gauge: value, milliseconds since it was reported
+--         of a histogram: sum, count, number of bounds, and for each of these,
+--           in ascending order: le, how many observations were no greater
+-- Returns {1 if done before; samples dropped for the type of their metric,
+-- fields dropped beyond the cap, sums dropped because they are not finite: of
+-- each how many, and which argument names the first one's metric}, or an error
+-- as apply.lua does.
 
 local writer, names = KEYS[1], KEYS[2]
 local sequence, lifetime = string.match(ARGV[1], '^0*(%d+)$'), ARGV[2]
@@ -27,22 +33,49 @@ local function take()
 	return ARGV[at]
 end
 
-local metrics = {}
-local key_at = 2
-while key_at < #KEYS do
-	key_at = key_at + 1
-	local metric = { key = KEYS[key_at], name = take(), type = take(), help = take(), series = {} }
-	if metric.type == 'gauge' then
-		key_at = key_at + 1
-		metric.times = KEYS[key_at]
-	end
-	for j = 1, tonumber(take()) do
-		local series = {}
-		for k = 1, tonumber(take()) do
-			series[k] = { what = take(), name = take(), value = take() }
-			series[k].when = series[k].what == 'set' and take()
+-- A histogram's samples have these endings, so that no other metric may have a
+-- name that is a histogram's with one of them.
+local ENDINGS = { '_count', '_sum', '_bucket' }
+local function has_ending(name)
+	for _, ending in ipairs(ENDINGS) do
+		if #name > #ending and string.sub(name, -#ending) == ending then
+			return true
 		end
-		metric.series[j] = series
+	end
+end
+
+local take_series = {}
+function take_series.counter()
+	return { labels = take(), value = take() }
+end
+function take_series.gauge()
+	return { labels = take(), value = take(), age = tonumber(take()) }
+end
+function take_series.histogram()
+	local series = { labels = take(), sum = take(), count = take(), bounds = {} }
+	for i = 1, tonumber(take()) do
+		series.bounds[i] = { le = take(), count = take() }
+	end
+	return series
+end
+
+local key_at = 2
+local function take_key()
+	key_at = key_at + 1
+	return KEYS[key_at]
+end
+
+local metrics = {}
+while key_at < #KEYS do
+	local metric = { key = take_key(), name = take(), argument = at, type = take(), help = take() }
+	if metric.type ~= 'counter' then
+		metric.more = take_key()
+	end
+	if has_ending(metric.name) then
+		metric.base = take_key()
+	end
+	for i = 1, tonumber(take()) do
+		metric[i] = take_series[metric.type]()
 	end
 	metrics[#metrics + 1] = metric
 end
@@ -53,7 +86,7 @@ if refusal then
 end
 local before = redis.call('GET', writer)
 if before and tonumber(before) >= tonumber(sequence) then
-	return { 1, 0, 0, 0 }
+	return { 1, 0, 0, 0, 0, 0, 0 }
 end
 refusal = wrong_type(names, 'set')
 for i = 3, #KEYS do
@@ -61,6 +94,17 @@ for i = 3, #KEYS do
 end
 if refusal then
 	return redis.error_reply(refusal)
+end
+
+-- Redis's own clock, in milliseconds: that of a sender or of ours may be wrong.
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+
+-- What is dropped: of each kind how much, and the first argument.
+local dropped = { type = { 0, 0 }, series = { 0, 0 }, sum = { 0, 0 } }
+local function drop(kind, metric, count)
+	kind[1] = kind[1] + count
+	kind[2] = kind[2] > 0 and kind[2] or metric.argument
 end
 
 -- How many series there are.  They are counted once in a while only, as that
@@ -122,78 +166,172 @@ local function write(key, field, old, value)
 	redis.call('HSET', key, field, value)
 end
 
-local not_finite = 0
-local function write_field(metric, field, old)
-	local key = metric.key
-	if field.what == 'set' then
-		-- What has come late does not replace what was reported later.
-		local latest = redis.call('HGET', metric.times, field.name)
-		if not latest or tonumber(latest) <= tonumber(field.when) then
-			write(metric.times, field.name, latest, field.when)
-			write(key, field.name, old, field.value)
-		end
-	elseif field.what == 'count' then
-		undo_list[#undo_list + 1] = { key, field.name, old }
-		redis.call('HINCRBY', key, field.name, field.value)
+local function add(metric, field, old, value)
+	local sum = tonumber(old or 0)
+	if not sum then
+		error('REFUSED ' .. metric.key .. ' holds something that is no number')
+	end
+	sum = sum + tonumber(value)
+	if sum ~= sum or sum == math.huge or sum == -math.huge then
+		drop(dropped.sum, metric, 1)
 	else
-		local sum = tonumber(old or 0)
-		if not sum then
-			error('REFUSED ' .. key .. ' holds something that is no number')
-		end
-		sum = sum + tonumber(field.value)
-		if sum ~= sum or sum == math.huge or sum == -math.huge then
-			not_finite = not_finite + 1
-		else
-			write(key, field.name, old, number_text(sum))
-		end
+		write(metric.key, field, old, number_text(sum))
 	end
 end
 
-local beyond_cap = 0
-local function write_series(metric, series)
-	local key = metric.key
-	local fields, new = {}, 0
-	for i, field in ipairs(series) do
-		fields[i] = field.name
+local function count(metric, field, old, by)
+	if by ~= '0' or not old then
+		undo_list[#undo_list + 1] = { metric.key, field, old }
+		redis.call('HINCRBY', metric.key, field, by)
 	end
+end
+
+-- Whether a series that is ${size} fields if it is new may be written.
+local function admit(metric, known, size)
+	if known or has_room(size) then
+		return true
+	end
+	drop(dropped.series, metric, size)
+end
+
+local function braced(labels)
+	return labels == '' and '' or '{' .. labels .. '}'
+end
+
+local write_series = {}
+
+function write_series.counter(metric, series)
+	local field = braced(series.labels)
+	local old = redis.call('HGET', metric.key, field)
+	if not admit(metric, old, 1) then
+		return false
+	end
+	add(metric, field, old, series.value)
+	return true
+end
+
+-- A value that arrives late does not replace one that was reported later.  If
+-- the one that is there is ahead of the clock, a clock was wrong, perhaps
+-- Redis's before it was set back, and any value replaces it.
+function write_series.gauge(metric, series)
+	local field = braced(series.labels)
+	local old = redis.call('HGET', metric.key, field)
+	if not admit(metric, old, 1) then
+		return false
+	end
+	local latest = redis.call('HGET', metric.more, field)
+	local when = now - series.age
+	local late = (tonumber(latest or 0) or 0) > when and tonumber(latest) <= now
+	if not late then
+		write(metric.more, field, latest, string.format('%.0f', when))
+		write(metric.key, field, old, number_text(tonumber(series.value)))
+	end
+	return true
+end
+
+-- The bounds of a histogram's series are those with which it was first written.
+-- The observations of a later sample with other bounds go under the smallest of
+-- these that is no less than the bound under which they were reported, or else
+-- under +Inf: so under each bound is what the sample has under its own largest
+-- one that is no greater.  That keeps the buckets cumulative, and their count
+-- is that of +Inf.
+local function counts_under(known, bounds)
+	local counts, reached = {}, 0
+	for i, le in ipairs(known) do
+		while bounds[reached + 1] and tonumber(bounds[reached + 1].le) <= tonumber(le) do
+			reached = reached + 1
+		end
+		counts[i] = reached > 0 and bounds[reached].count or '0'
+	end
+	return counts
+end
+
+local function read_fields(key, fields)
 	local old = {}
 	for from = 1, #fields, 4000 do
-		local some = redis.call('HMGET', key, unpack(fields, from, math.min(from + 3999, #fields)))
-		for i, value in ipairs(some) do
+		local to = math.min(from + 3999, #fields)
+		for i, value in ipairs(redis.call('HMGET', key, unpack(fields, from, to))) do
 			old[from + i - 1] = value
-			new = new + (value and 0 or 1)
 		end
 	end
-	-- A series is new as a whole or grows; half of it would be of no use.
-	local allowed = new == 0 or has_room(new)
-	if not allowed then
-		beyond_cap = beyond_cap + new
-	end
-	for i, field in ipairs(series) do
-		if old[i] or allowed then
-			write_field(metric, field, old[i])
-		end
-	end
-	return allowed or new < #series
+	return old
 end
 
-local wrong = 0
+function write_series.histogram(metric, series)
+	local known = redis.call('HGET', metric.more, series.labels)
+	local bounds = {}
+	for i, bound in ipairs(series.bounds) do
+		bounds[i] = bound.le
+	end
+	if not admit(metric, known, #bounds + 3) then
+		return false
+	elseif not known then
+		write(metric.more, series.labels, known, table.concat(bounds, ' '))
+	else
+		bounds = {}
+		for le in string.gmatch(known, '%S+') do
+			bounds[#bounds + 1] = le
+		end
+	end
+	local counts = counts_under(bounds, series.bounds)
+	local labels = series.labels == '' and '' or series.labels .. ','
+	local fields = {}
+	for i, le in ipairs(bounds) do
+		fields[i] = '_bucket{' .. labels .. 'le="' .. le .. '"}'
+	end
+	fields[#fields + 1] = '_bucket{' .. labels .. 'le="+Inf"}'
+	fields[#fields + 1] = '_count' .. braced(series.labels)
+	fields[#fields + 1] = '_sum' .. braced(series.labels)
+	local old = read_fields(metric.key, fields)
+	for i = 1, #fields - 1 do
+		count(metric, fields[i], old[i], counts[i] or series.count)
+	end
+	add(metric, fields[#fields], old[#fields], series.sum)
+	return true
+end
+
+-- Whether a metric may have its name and type: one that is there has another
+-- type, or a histogram's samples would be called as another metric is.
+local added = {}
+local function clashes(metric, known_type)
+	if known_type then
+		return known_type ~= metric.type
+	elseif metric.base and redis.call('HGET', metric.base, '#type') == 'histogram' then
+		return true
+	elseif metric.type ~= 'histogram' then
+		return false
+	end
+	local parts = {}
+	for i, ending in ipairs(ENDINGS) do
+		parts[i] = metric.name .. ending
+		if added[parts[i]] then
+			return true
+		end
+	end
+	for _, found in ipairs(redis.call('SMISMEMBER', names, unpack(parts))) do
+		if found == 1 then
+			return true
+		end
+	end
+end
+
 local function apply()
 	local counting = {}
 	redis.call('SET', writer, sequence, 'EX', lifetime)
 	for _, metric in ipairs(metrics) do
 		local known = redis.call('HMGET', metric.key, '#type', '#help')
-		if known[1] and known[1] ~= metric.type then
-			wrong = wrong + #metric.series
+		if clashes(metric, known[1]) then
+			drop(dropped.type, metric, #metric)
 		else
 			local counted = false
-			for _, series in ipairs(metric.series) do
-				counted = write_series(metric, series) or counted
+			for _, series in ipairs(metric) do
+				counted = write_series[metric.type](metric, series) or counted
 			end
 			if counted and (not known[1] or known[2] ~= metric.help) then
 				write(metric.key, '#type', known[1], metric.type)
 				write(metric.key, '#help', known[2], metric.help)
 				counting[#counting + 1] = metric.name
+				added[metric.name] = true
 			end
 		end
 	end
@@ -233,4 +371,5 @@ if not done then
 	end
 	return redis.error_reply(text)
 end
-return { 0, wrong, beyond_cap, not_finite }
+return { 0, dropped.type[1], dropped.type[2], dropped.series[1], dropped.series[2],
+	dropped.sum[1], dropped.sum[2] }

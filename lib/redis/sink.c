@@ -10,6 +10,7 @@
 #include "lib/redis/apply.lua.h"
 #include "lib/redis/caps.h"
 #include "lib/redis/commands.h"
+#include "lib/redis/drops.h"
 #include "lib/redis/impact.lua.h"
 #include "lib/redis/session.h"
 #include "lib/redis/sink.h"
@@ -258,17 +259,14 @@ static void
 count_drops(struct tally * tally, enum call_script script,
     const struct redis_reply * reply)
 {
-	static const enum tally_drop drops[SCRIPT_COUNT][4] = {
-		[SCRIPT_APPLY] = { DROP_FEATURES, DROP_INSTANCES,
-		    DROP_VARIANTS, DROP_OUT_OF_RANGE },
-		[SCRIPT_IMPACT] = { DROP_TYPE, DROP_SERIES, DROP_OVERFLOW },
-	};
+	static const enum tally_drop drops[] = { DROP_FEATURES,
+	    DROP_INSTANCES, DROP_VARIANTS, DROP_OUT_OF_RANGE };
 	size_t i;
 
-	if (script == SCRIPT_NONE || tally == NULL)
+	if (script != SCRIPT_APPLY || tally == NULL)
 		return;
 	for (i = 1; i < reply->count; i++)
-		tally->dropped[drops[script][i - 1]] +=
+		tally->dropped[drops[i - 1]] +=
 		    (uint64_t)reply->integers[i];
 }
 
@@ -278,7 +276,7 @@ says_applied(enum call_script script, const struct redis_reply * reply)
 {
 	static const size_t counts[SCRIPT_COUNT] = {
 		[SCRIPT_APPLY] = 5,
-		[SCRIPT_IMPACT] = 4,
+		[SCRIPT_IMPACT] = 7,
 	};
 	size_t i;
 
@@ -307,6 +305,11 @@ take_call(void * context, size_t number, const struct redis_reply * reply)
 		}
 		settle(call, FATE_APPLIED);
 		count_drops(sink->tally, call->script, reply);
+		if (call->script == SCRIPT_IMPACT)
+			drops_take(sink->tally == NULL ? NULL :
+			    sink->tally->dropped,
+			    sink->pipeline.requests.bytes + call->offset,
+			    reply);
 	} else if (session_refuses(reply)) {
 		settle_refused(sink, call, reply);
 	} else

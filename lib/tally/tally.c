@@ -5,6 +5,7 @@
 #include "lib/base/digest.h"
 #include "lib/base/number.h"
 #include "lib/tally/tally.h"
+#include "lib/tally/tally_drop.h"
 
 /*
  * The children of a node are looked through one by one while they are a few,
@@ -435,6 +436,15 @@ larger(uint64_t a, uint64_t b)
 	return (a > b ? a : b);
 }
 
+static void
+drop_sum(struct tally * tally, const struct tally_node * metric)
+{
+	struct text name = tally_metric_name(metric);
+
+	tally->dropped[DROP_OVERFLOW]++;
+	tally_drop_log(DROP_OVERFLOW, name.bytes, name.length, 1);
+}
+
 /* Add one node's values to those of the node it goes into. */
 static void
 merge_values(const struct merging * merging, struct tally_node * into,
@@ -466,7 +476,7 @@ merge_values(const struct merging * merging, struct tally_node * into,
 		if (isfinite(into->value + from->value))
 			into->value += from->value;
 		else
-			tally->dropped[DROP_OVERFLOW]++;
+			drop_sum(tally, from->parent);
 		into->count += from->count;
 		tally->largest = larger(tally->largest, into->count);
 		break;

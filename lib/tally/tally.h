@@ -21,7 +21,9 @@
  *	      instance			a registration
  *	    metric			an impact metric: type and name
  *	      series			a label set: value, or sum and count
- *	        bound			a histogram's le: count
+ *	        bound			a histogram's finite le: observations
+ *					up to it and beyond the next lower
+ *					bound of the same sample
  *	  token				SHA-256 of a token that was seen
  *
  * A node exists only because something under it counts.  Children stand in
@@ -89,10 +91,13 @@ struct tally_node {
 /* What was left out, and why. */
 enum tally_drop {
 	DROP_ENVIRONMENT,	/* An environment that is not the token's. */
-	DROP_NAME,		/* No Prometheus name can be made of it. */
+	DROP_NAME,		/* No Prometheus name can be made of it, or
+				 * one that Prometheus reserves. */
 	DROP_NULL,		/* An impact sample whose number is null. */
-	DROP_INVALID,		/* An element that violates the schema. */
-	DROP_TYPE,		/* A sample of another type than its metric. */
+	DROP_INVALID,		/* An element that violates the schema, or a
+				 * counter's sample below 0. */
+	DROP_TYPE,		/* A sample whose metric clashes with another
+				 * in type or name. */
 	DROP_OVERFLOW,		/* A sum that is no finite number. */
 	DROP_LABELS,		/* A sample with too many labels. */
 	DROP_STRATEGIES,	/* Too many of a registration. */

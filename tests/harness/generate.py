@@ -106,7 +106,8 @@ class Bodies:
             for _ in range(choice([0, 1, 2, 4]))}
         # What becomes the same name would depend on the order.
         labels.update(self.random.choice([{}, {}, {
-            "environment": choice(self.environments)}, {"9lives": "x"}]))
+            "environment": choice(self.environments)}, {"9lives": "x"},
+            {"__name__": "x"}, {"empty": ""}]))
         return choice([labels, labels, labels, None]) if not labels else labels
 
     def sample(self, kind):
@@ -117,11 +118,14 @@ class Bodies:
         if kind != "histogram":
             sample["value"] = choice([self.real()] * 9 + [None])
             return sample
-        bounds = [Raw("0.1"), Raw("1.0"), Raw("1e1"), Raw("2.5"), "+Inf"]
+        bounds = [Raw("0.1"), Raw("1.0"), Raw("1e1"), Raw("2.5"), "+Inf",
+                  Raw("-3"), Raw("1e-7"), Raw("1e300")]
+        if choice([True, False]):
+            self.random.shuffle(bounds)
         sample["count"] = self.count()
         sample["sum"] = choice([self.real()] * 9 + [None])
         sample["buckets"] = [{"le": bound, "count": self.count()}
-                             for bound in bounds[:choice([0, 2, 5])]]
+                             for bound in bounds[:choice([0, 2, 5, 8])]]
         return sample
 
     def impact(self):
@@ -129,7 +133,9 @@ class Bodies:
         kind = self.random.choice(kinds)
         name = self.random.choice(["requests", "über.zeit", "9nines", "a b",
                                    "😀", "latency_ms"])
-        if not self.conflicts:
+        if self.conflicts:
+            name += self.random.choice(["", "", "_count", ".sum", "_bucket"])
+        else:
             name = {"counter": "c_", "gauge": "g_", "histogram": "h "}[
                 kind] + name
         return {"type": kind, "name": name,

@@ -78,10 +78,11 @@ def label_text(labels):
     named = {}
     for key, value in labels.items():
         name = prometheus_name(key)
-        if name is not None:
+        if name is not None and not name.startswith("__"):
             if isinstance(value, Number):
                 value = number_text(float(value))
             named.setdefault(name, []).append(value)
+    named = {name: values for name, values in named.items() if values[-1]}
     return ",".join('{}="{}"'.format(
         name, named[name][-1].replace("\\", "\\\\").replace(
             '"', '\\"').replace("\n", "\\n")) for name in sorted(named)), named
@@ -90,6 +91,25 @@ def label_text(labels):
 def own(key):
     """Whether a key is for flagtally itself, and so nothing to a reader."""
     return b":writer:" in key or key.endswith((b"}:late", b"}:series"))
+
+
+def observations(sample):
+    """How many are beyond each finite bound and not beyond the next one."""
+    count = int(Fraction(sample["count"]))
+    at_most = {}
+    for bucket in sample["buckets"]:
+        if bucket["le"] != "+Inf":
+            bound = number_text(float(bucket["le"]))
+            at_most[bound] = max(at_most.get(bound, 0), min(
+                count, int(Fraction(bucket["count"]))))
+    found, reached = {}, 0
+    for bound in sorted(at_most, key=float):
+        found[bound] = max(at_most[bound] - reached, 0)
+        reached += found[bound]
+    return found
+
+
+HISTOGRAM_ENDINGS = ("_count", "_sum", "_bucket")
 
 
 class Model:
@@ -101,6 +121,9 @@ class Model:
         self.now = {}           # key -> members that were seen now
         self.names = {}         # key -> members of a set
         self.types = {}
+        self.spread = {}        # (key, labels) -> bound -> observations
+        self.bounds = {}        # (key, labels) -> those of the first body
+        self.bodies = 0
 
     def key(self, tag, rest):
         return f"{self.prefix}:{{{tag}}}{rest}"
@@ -118,6 +141,7 @@ class Model:
     def body(self, body, scope="*", ordered=True):
         """Count a body that was accepted; in order, or among others."""
         content = parse(body)
+        self.bodies += 1
         for metric in content["metrics"]:
             self.metric(metric, scope)
         for application in content["applications"]:
@@ -177,7 +201,11 @@ class Model:
         name = prometheus_name(metric["name"])
         if name is None:
             return
-        for sample in metric["samples"]:
+        samples = metric["samples"]
+        if metric["type"] == "gauge":
+            # The first with the same labels counts, so it is set last.
+            samples = samples[::-1]
+        for sample in samples:
             if metric["type"] == "histogram":
                 numbers = [sample["sum"]] + [
                     bucket["le"] for bucket in sample["buckets"]]
@@ -190,12 +218,16 @@ class Model:
                 continue
             environment = scope
             if scope == "*":
-                environment = labels.get("environment", "default")
+                environment = labels.get("environment") or "default"
                 if isinstance(environment, Number):
                     environment = number_text(float(environment))
             key = self.key(encode(environment), ":impact:" + name)
-            if self.types.setdefault(key, metric["type"]) != metric["type"]:
+            if metric["type"] == "counter" and Fraction(
+                    sample["value"]) < 0:
                 continue
+            if self.clashes(key, metric["type"]):
+                continue
+            self.types[key] = metric["type"]
             self.now.setdefault(self.prefix + ":environments", set()).add(
                 encode(environment))
             self.names.setdefault(self.key(encode(environment), ":impact"),
@@ -203,6 +235,16 @@ class Model:
             self.set(key, "#type", metric["type"], ordered)
             self.set(key, "#help", metric["help"], ordered)
             self.sample(key, metric["type"], sample, text, ordered)
+
+    def clashes(self, key, kind):
+        """Whether a metric's key and type leave no place for another one."""
+        if key in self.types:
+            return self.types[key] != kind
+        if kind == "histogram" and any(
+                key + ending in self.types for ending in HISTOGRAM_ENDINGS):
+            return True
+        return any(self.types.get(key.removesuffix(ending)) == "histogram"
+                   for ending in HISTOGRAM_ENDINGS if key.endswith(ending))
 
     def sample(self, key, kind, sample, labels, ordered):
         braces = "{" + labels + "}" if labels else ""
@@ -215,13 +257,30 @@ class Model:
         else:
             self.add(key, "_sum" + braces, Fraction(float(sample["sum"])))
             self.add(key, "_count" + braces, int(Fraction(sample["count"])))
-            for bucket in sample["buckets"]:
-                bound = bucket["le"]
-                if isinstance(bound, Number):
-                    bound = number_text(float(bound))
-                label = (labels + "," if labels else "") + f'le="{bound}"'
-                self.add(key, "_bucket{" + label + "}",
-                         int(Fraction(bucket["count"])))
+            found = observations(sample)
+            first, bounds = self.bounds.setdefault(
+                (key, labels), (self.bodies, set()))
+            if first == self.bodies or not ordered:
+                bounds.update(found)
+            self.now.setdefault(key + ":bounds", {})[labels] = (
+                bounds, ordered)
+            spread = self.spread.setdefault((key, labels), {})
+            for bound, count in found.items():
+                spread[bound] = spread.get(bound, 0) + count
+
+    def buckets(self, key, bounds):
+        """The fields that a histogram has with the bounds in Redis."""
+        fields = {}
+        for labels, known in bounds.items():
+            spread = self.spread.get((key, labels), {})
+            before = "_bucket{" + (labels + "," if labels else "") + 'le="'
+            for bound in known.split():
+                fields[before + bound + '"}'] = sum(
+                    count for le, count in spread.items()
+                    if float(le) <= float(bound))
+            count = "_count" + ("{" + labels + "}" if labels else "")
+            fields[before + '+Inf"}'] = self.hashes[key].get(count)
+        return fields
 
     def differences(self, everything, now, slack=120):
         """How Redis, as Client.everything shows it, differs from this."""
@@ -243,10 +302,15 @@ class Model:
                 if scores != self.seen[key]:
                     lines.append(f"{key}: {scores}, not {self.seen[key]}")
             else:
-                lines += self.hash_differences(key, got[key])
+                bounds = {labels.decode(): value.decode() for labels, value in
+                          got.get(key + ":bounds", {}).items()}
+                lines += self.hash_differences(key, got[key],
+                                               self.buckets(key, bounds))
         return lines
 
     def now_differences(self, key, got, now, slack):
+        if key.endswith(":bounds"):
+            return self.bounds_differences(key, got)
         if key.endswith(":when"):
             got = {member: int(value) / 1000 for member, value in got.items()}
         members = {member.decode() for member in got}
@@ -258,9 +322,23 @@ class Model:
                   if not now - slack <= score <= now + 1]
         return lines
 
-    def hash_differences(self, key, got):
+    def bounds_differences(self, key, got):
+        """Those of the first report, or with others at once of some."""
+        got = {labels.decode(): value.decode().split()
+               for labels, value in got.items()}
+        lines = [f"{key}: {labels}" for labels in set(got) ^ set(
+            self.now[key])]
+        for labels in set(got) & set(self.now[key]):
+            bounds, ordered = self.now[key][labels]
+            if (set(got[labels]) != bounds if ordered
+                    else set(got[labels]) - bounds) or got[labels] != sorted(
+                        got[labels], key=float):
+                lines.append(f"{key} {labels}: {got[labels]}, not {bounds}")
+        return lines
+
+    def hash_differences(self, key, got, buckets):
         lines = []
-        sums = self.hashes.get(key, {})
+        sums = {**self.hashes.get(key, {}), **buckets}
         latest = self.latest.get(key, {})
         got = {field.decode(): value for field, value in got.items()}
         for field in sorted(set(sums) | set(latest) | set(got)):

@@ -146,7 +146,7 @@ def large_impact():
         return {"labels": {"environment": "e", "n": str(i)}}
     samples = [{**labels(i), "value": i} for i in range(count)]
     bars = [{**labels(i), "count": 50, "sum": 0.5, "buckets": [
-        {"le": le, "count": le + i} for le in range(48)]} for i in range(30)]
+        {"le": le, "count": min(le + i, 50)} for le in range(48)]} for i in range(30)]
     with Place() as place:
         redis = Redis(place)
         flagtally = Flagtally(place, redis)
@@ -174,8 +174,9 @@ def large_impact():
               {field: value for i in range(30) for field, value in (
                   (f'_count{{environment="e",n="{i}"}}', 100),
                   (f'_sum{{environment="e",n="{i}"}}', 1),
+                  (f'_bucket{{environment="e",n="{i}",le="+Inf"}}', 100),
                   *((f'_bucket{{environment="e",n="{i}",le="{le}"}}',
-                     2 * (le + i)) for le in range(48)))},
+                     2 * min(le + i, 50)) for le in range(48)))},
               "each field of the histogram is exact")
 
 

@@ -199,8 +199,9 @@ REGISTERED = instance(
     '{"appName":"shop","environment":"default","instanceId":"default",'
     '"interval":60,"started":"2024-01-15T09:30:00Z","strategies":[]}')
 HITS = series("default", "counter", "hits", "Hits", {"": value(1)})
+HITS5 = series("default", "counter", "hits", "Hits", {"": value(5)})
 SPREAD = series("default", "histogram", "hits", "Hits",
-                {"": counted(3, 2.5, {"1": 2, "+Inf": 3})})
+                {"": counted(3, 2.5, {"1": 2})})
 
 
 def name_of(raw):
@@ -873,7 +874,19 @@ valid("le in any notation is one bound",
           '{"le":0.50,"count":4},{"le":1E0,"count":1},{"le":-1.5,"count":0},'
           '{"le":0.1,"count":9}]')))),
       tally(series("default", "histogram", "hits", "Hits", {"": counted(
-          3, 2.5, {"0.5": 7, "1": 1, "-1.5": 0, "0.1": 9})})))
+          3, 2.5, {"-1.5": 0, "0.1": 3, "0.5": 0, "1": 0})})))
+valid("a bound's observations are those beyond the next lower bound",
+      impacts(histogram(sample(count="9", buckets=(
+          '[{"le":"+Inf","count":9},{"le":10,"count":7},{"le":-2,"count":1},'
+          '{"le":9,"count":4},{"le":1e1,"count":6}]')))),
+      tally(series("default", "histogram", "hits", "Hits", {"": counted(
+          9, 2.5, {"-2": 1, "9": 3, "10": 3})})))
+valid("a bucket holds no less than a lower one, and no more than there are",
+      impacts(histogram(sample(count="5", buckets=(
+          '[{"le":1,"count":3},{"le":2,"count":1},{"le":3,"count":4},'
+          '{"le":4,"count":9007199254740991},{"le":"+Inf","count":0}]')))),
+      tally(series("default", "histogram", "hits", "Hits", {"": counted(
+          5, 2.5, {"1": 3, "2": 0, "3": 1, "4": 1})})))
 valid("a histogram's sum that is null is dropped",
       impacts(histogram(sample(sum="null"), sample())),
       tally(dropped(null=1), SPREAD))
@@ -965,7 +978,7 @@ valid("what one impact metric's type was is forgotten with the next",
 
 # How impact metrics count.
 
-valid("counters add, gauges take the last value, histograms add all",
+valid("counters add, gauges take the last metric's, histograms add all",
       impacts(impact(samples='[{"value":0.5},{"value":0.25}]'),
               impact(samples='[{"value":2}]'),
               impact(type='"gauge"', name='"level"',
@@ -979,7 +992,7 @@ valid("counters add, gauges take the last value, histograms add all",
       tally(series("default", "counter", "hits", "Hits", {"": value(2.75)}),
             series("default", "gauge", "level", "Hits", {"": value(4)}),
             series("default", "histogram", "spread", "Hits", {"": counted(
-                9, 4, {"1": 5, "2": 1, "+Inf": 9})})))
+                9, 4, {"1": 5, "2": 0})})))
 valid("a label set is a series, in whatever order its labels are",
       impacts(impact(samples=(
           '[{"labels":{"a":"1","b":"2"},"value":1},'
@@ -1059,16 +1072,43 @@ fault("a histogram's counts add up to 2^53",
       impacts("@" + histogram(sample(count="9007199254740991"),
                               sample(count="1"))),
       "/impactMetrics/0", "sum", code="overflow")
-fault("a bucket's counts add up to 2^53",
-      impacts(histogram(sample(
-          buckets='[{"le":1,"count":9007199254740991}]')),
-          "@" + histogram(sample())), "/impactMetrics/1", "sum",
-      code="overflow")
 valid("gauges do not add up",
       impacts(impact(type='"gauge"',
                      samples='[{"value":1e308},{"value":1e308}]')),
       tally(series("default", "gauge", "hits", "Hits",
                    {"": value(1e308)})))
+valid("of a gauge's samples with one label set in one metric the first counts",
+      impacts(impact(type='"gauge"', samples=(
+          '[{"value":4},{"value":3,"labels":{"a":"b"}},{"value":1},'
+          '{"labels":{"a":"b","c":""},"value":2},'
+          '{"labels":{"d":"e"},"value":null},'
+          '{"labels":{"d":"e"},"value":5},{"labels":{"d":"e"},"value":6}]'))),
+      tally(dropped(null=1), series("default", "gauge", "hits", "Hits", {
+          "": value(4), 'a="b"': value(3), 'd="e"': value(5)})))
+valid("a counter's sample below 0 is dropped, and one of -0 is none",
+      impacts(impact(samples=(
+          '[{"value":5},{"value":-1},{"value":-1e-300},{"value":-0.0},'
+          '{"labels":{"a":"b"},"value":-2}]')),
+          impact(type='"gauge"', name='"level"', samples='[{"value":-1}]')),
+      tally(dropped(invalid=3), HITS5,
+            series("default", "gauge", "level", "Hits", {"": value(-1)})))
+for raw in ("__name__", "__", "__x", "-_name__", "日本", "😀", "__le"):
+    valid("the label %s is reserved and dropped" % name_of(raw),
+          impacts(impact(samples='[{"labels":{"%s":"1","b":"2"},"value":1}]'
+                         % raw)),
+          tally(dropped(name=1), series("default", "counter", "hits", "Hits",
+                                        {'b="2"': value(1)})))
+valid("an empty value is the same as no label",
+      impacts(impact(samples=(
+          '[{"labels":{"a":"","b":"2"},"value":1},'
+          '{"labels":{"b":"2"},"value":2},{"labels":{"b":""},"value":4},'
+          '{"labels":{"b-":"1","b.":""},"value":8}]')),
+          histogram('{"labels":{"le":""},' + sample(buckets="[]")[1:],
+                    name='"spread"')),
+      tally(series("default", "counter", "hits", "Hits", {
+          'b="2"': value(3), "": value(12)}),
+          series("default", "histogram", "spread", "Hits",
+                 {"": counted(3, 2.5)})))
 
 # Environments.
 
@@ -1078,9 +1118,7 @@ valid("with any environment a sample counts under its own label",
           '{"labels":{"environment":""},"value":4}]'))),
       tally(series("staging", "counter", "hits", "Hits",
                    {'environment="staging"': value(1)}),
-            series("default", "counter", "hits", "Hits", {"": value(2)}),
-            series("", "counter", "hits", "Hits",
-                   {'environment=""': value(4)})))
+            series("default", "counter", "hits", "Hits", {"": value(6)})))
 valid("with one environment a sample counts under that",
       impacts(impact(samples=(
           '[{"labels":{"environment":"staging"},"value":1},{"value":2}]'))),
@@ -1268,8 +1306,8 @@ valid("a histogram's bounds are counters",
       "--limit-counters", "3")
 fault("a bound too many",
       impacts(histogram(sample()), "@" + histogram(sample(
-          buckets='[{"le":5,"count":1}]'))), "/impactMetrics/1", "counters",
-      "--limit-counters", "3", code="too-large")
+          buckets='[{"le":5,"count":1},{"le":6,"count":1}]'))),
+      "/impactMetrics/1", "counters", "--limit-counters", "3", code="too-large")
 fault("a token too many", tokens('"a"', '"b"', '"a"', '@"c"', '"d"'),
       "/seenTokens/3", "counters", "--limit-counters", "2", code="too-large")
 valid("no limit of counters", metrics(metric()), tally(COUNTED),
@@ -1666,7 +1704,7 @@ fault("an impact metric whose sum runs over is not left out", impacts(
                  help='"More"')), "/impactMetrics/1", "double", SKIP,
     code="overflow")
 fault("a histogram whose counts run over is not left out", impacts(
-    histogram(sample(buckets='[{"le":1,"count":9007199254740991}]')),
+    histogram(sample(count="9007199254740991")),
     "@" + histogram(sample())), "/impactMetrics/1", "sum", SKIP,
     code="overflow")
 for name, item in (

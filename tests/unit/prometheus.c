@@ -90,7 +90,15 @@ static const struct {
 } rows[] = {
 	{ "none", { NULL }, "", 0 },
 	{ "one", { "a", "b" }, "a=\"b\"", 0 },
-	{ "an empty value", { "a", "" }, "a=\"\"", 0 },
+	{ "an empty value", { "a", "" }, "", 0 },
+	{ "empty values among others", { "c", "", "b", "1", "a", "" },
+	  "b=\"1\"", 0 },
+	{ "the last of one name is empty", { "a", "1", "b", "2", "a", "" },
+	  "b=\"2\"", 0 },
+	{ "the first of one name is empty", { "a", "", "a", "1" }, "a=\"1\"",
+	  0 },
+	{ "reserved names", { "__name__", "1", "_a", "2", "__", "3", "-_x",
+	  "" }, "_a=\"2\"", 3 },
 	{ "sorted", { "b", "1", "a", "2", "c", "3" },
 	  "a=\"2\",b=\"1\",c=\"3\"", 0 },
 	{ "sorted by bytes", { "b", "1", "B", "2", "_", "3", "aa", "4", "a",
@@ -117,7 +125,7 @@ static const struct {
 	{ "UTF-8 in a value", { "a", "\xc3\xa9\xf0\x9f\x98\x80" },
 	  "a=\"\xc3\xa9\xf0\x9f\x98\x80\"", 0 },
 	{ "UTF-8 in a name", { "\xc3\xa9", "1", "\xf0\x9f\x98\x80", "2" },
-	  "_=\"1\",__=\"2\"", 0 },
+	  "_=\"1\"", 1 },
 	{ "a NUL in name and value", { "a$b", "c$d" }, "a_b=\"c$d\"", 0 },
 };
 
@@ -171,17 +179,19 @@ test_has_label(void)
 	struct prometheus_label labels[] = {
 		{ "quantile", 8, "0", 1 }, { "l.e", 3, "1", 1 },
 		{ "9le", 3, "1", 1 }, { "lex", 3, "2", 1 },
+		{ "empty", 5, "", 0 },
 	};
 	size_t length, left_out;
 
-	prometheus_labels(arena, labels, 4, &length, &left_out);
-	ok(prometheus_has_label(labels, 4, "l_e"), "a name as it has become");
-	ok(prometheus_has_label(labels, 4, "quantile"), "another");
-	ok(prometheus_has_label(labels, 4, "lex"), "a third");
-	ok(!prometheus_has_label(labels, 4, "l.e"), "not as it was");
-	ok(!prometheus_has_label(labels, 4, "le"), "not a part of one");
-	ok(!prometheus_has_label(labels, 4, "lexx"), "not one with more");
-	ok(!prometheus_has_label(labels, 4, "9le"), "not one left out");
+	prometheus_labels(arena, labels, 5, &length, &left_out);
+	ok(prometheus_has_label(labels, 5, "l_e"), "a name as it has become");
+	ok(prometheus_has_label(labels, 5, "quantile"), "another");
+	ok(prometheus_has_label(labels, 5, "lex"), "a third");
+	ok(!prometheus_has_label(labels, 5, "l.e"), "not as it was");
+	ok(!prometheus_has_label(labels, 5, "le"), "not a part of one");
+	ok(!prometheus_has_label(labels, 5, "lexx"), "not one with more");
+	ok(!prometheus_has_label(labels, 5, "9le"), "not one left out");
+	ok(!prometheus_has_label(labels, 5, "empty"), "not one without value");
 	ok(!prometheus_has_label(labels, 0, "lex"), "none of none");
 	arena_free(arena);
 }
