@@ -326,10 +326,13 @@ def listed():
                                    body([metric(appName=name)], [application(
                                        appName=name)], impactMetrics=[impact(
                                            {"labels": {"environment": name},
-                                            "value": 1}, kind="gauge")]))
+                                            "value": 1}, kind="gauge"),
+                    impact({"labels": {"environment": name}, "count": 1,
+                            "sum": 1, "buckets": []}, kind="histogram",
+                           name="h")]))
         for name in "ab":
             equal(post(name), {"202": 1}, f"{name} is within the caps")
-        equal(post("c"), {"202": 1, "applications": 2, "environments": 1},
+        equal(post("c"), {"202": 1, "applications": 2, "environments": 2},
               "c is beyond them")
         equal(post("a"), {"202": 1}, "a goes on")
         equal(service.redis("KEYS", "flagtally:{*c}*"), [], "c is not there")
