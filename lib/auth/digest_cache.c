@@ -42,7 +42,7 @@ digest_cache_open(const char * path, size_t size)
 	cache->size = size;
 	if (path != NULL) {
 		cache->slots = shmfile_open(path, LAYOUT,
-		    size * sizeof(*cache->slots));
+		    size * sizeof(*cache->slots), NULL);
 		cache->shared = cache->slots != NULL;
 		if (!cache->shared)
 			log_warning("%s cannot be used, so what is known of "

@@ -10,17 +10,31 @@
  * one is killed.  It need not survive a crash of the host.
  */
 
+/* Of the longest name of a file, with its NUL. */
+#define SHMFILE_NAME_MAX 4096
+
 /**
- * shmfile_open(path, layout, size):
- * Return the ${size} bytes that all share who give the same arguments, at
- * first zero and aligned for numbers of 64 bits.  The file ${path} is made,
- * with mode 0600, if it is not there; its directory must be.  If it is empty,
- * cut short, or of another ${layout} or size, a new file takes its place, and
- * who has mapped the old one keeps that.  The file must not be cut while it is
- * mapped.  Return NULL with errno if it cannot be used; EEXIST means that it
- * is no file of this kind, and it has been left alone.
+ * shmfile_name(name, path, layout):
+ * Write the name of the file of ${path} and ${layout} to ${name}.  Return 0, or
+ * -1 with errno if it is too long.
  */
-void * shmfile_open(const char * path, uint64_t layout, size_t size);
+int shmfile_name(char name[SHMFILE_NAME_MAX], const char * path,
+    uint64_t layout);
+
+/**
+ * shmfile_open(path, layout, size, descriptor):
+ * Return the ${size} bytes that all share who give the same arguments, at
+ * first zero and aligned for numbers of 64 bits; NULL with errno if the file
+ * cannot be used.  It is named by ${path} and ${layout}, which says what the
+ * bytes mean, so memory of another layout is another file.  The file is
+ * created with mode 0600 if it is not there, and grows to its size if it is
+ * shorter; its directory must exist.  EEXIST means that it is longer or no
+ * file, and it has been left alone.  It must not be cut while it is mapped.
+ * If ${descriptor} is not NULL it is set to the open file, for locks; the
+ * caller closes it.
+ */
+void * shmfile_open(const char * path, uint64_t layout, size_t size,
+    int * descriptor);
 
 /**
  * shmfile_close(memory, size):

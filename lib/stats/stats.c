@@ -203,7 +203,7 @@ stats_open(const char * path)
 
 	if (path != NULL && *path != '\0') {
 		stats->page = shmfile_open(path, layout_of(),
-		    sizeof(*stats->page));
+		    sizeof(*stats->page), NULL);
 		stats->shared = stats->page != NULL;
 		if (!stats->shared)
 			log_warning("the statistics are of this process "

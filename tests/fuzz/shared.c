@@ -1,4 +1,5 @@
 #include <errno.h>
+#include <glob.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -9,8 +10,8 @@
 #include "tests/unit/temporary.h"
 
 /*
- * The file that processes share, with any bytes in it: it is used, replaced,
- * or left alone, and what one opens afterwards it can use.  And the numbers of
+ * The file that processes share, with any bytes in it: it is used, grown, or
+ * left alone, and what one opens afterwards it can use.  And the numbers of
  * such a file, as Prometheus' text.
  */
 #define SIZE 64
@@ -31,18 +32,36 @@ write_file(const char * name, const uint8_t * bytes, size_t length)
 static void
 check_shared(const uint8_t * bytes, size_t length)
 {
+	char name[SHMFILE_NAME_MAX];
 	unsigned char * memory;
 	size_t i;
 
-	write_file(path, bytes, length);
-	memory = shmfile_open(path, 7, SIZE);
+	must(shmfile_name(name, path, 7) == 0);
+	write_file(name, bytes, length);
+	memory = shmfile_open(path, 7, SIZE, NULL);
 	if (memory == NULL) {
-		must(errno == EEXIST);
+		must(errno == EEXIST && length > SIZE);
 		return;
 	}
+	must(memcmp(memory, bytes, length) == 0);
 	for (i = 0; i < SIZE; i++)
 		memory[i] ^= 0xff;
 	shmfile_close(memory, SIZE);
+}
+
+/* Complete the path of a file by its layout. */
+static bool
+find_file(char * name, struct stat * file)
+{
+	char pattern[PATH_MAX + 2];
+	glob_t found;
+
+	snprintf(pattern, sizeof(pattern), "%s-*", name);
+	if (glob(pattern, 0, NULL, &found) != 0 || found.gl_pathc != 1)
+		return (false);
+	snprintf(name, PATH_MAX, "%s", found.gl_pathv[0]);
+	globfree(&found);
+	return (stat(name, file) == 0);
 }
 
 /* Any numbers in a file that fits. */
@@ -57,13 +76,13 @@ check_stats(const uint8_t * bytes, size_t length)
 
 	if (stats == NULL) {
 		stats = stats_open(numbers);
-		must(stats != NULL && stat(numbers, &file) == 0);
+		must(stats != NULL && find_file(numbers, &file));
 	}
 	descriptor = open(numbers, O_WRONLY | O_CLOEXEC);
 	must(descriptor != -1);
-	if (length > (size_t)file.st_size - 24)
-		length = (size_t)file.st_size - 24;
-	must(pwrite(descriptor, bytes, length, 24) == (ssize_t)length);
+	if (length > (size_t)file.st_size)
+		length = (size_t)file.st_size;
+	must(pwrite(descriptor, bytes, length, 0) == (ssize_t)length);
 	close(descriptor);
 	stats_add(stats, STATS_REPLAYED, 1);
 	stats_observe(stats, STATS_PARSE_TIME, length);

@@ -1,20 +1,16 @@
 #include <signal.h>
-#include <sys/file.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
 #include "lib/base/clock.h"
 #include "lib/base/digest.h"
+#include "lib/base/shmfile.h"
 #include "lib/stats/stats.h"
 #include "tests/unit/tap.h"
 #include "tests/unit/temporary.h"
 
 #define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
-
-/* A file begins with 8 bytes that say what it is, its layout, and its size. */
-#define MAGIC_SIZE 8
-#define HEADER_SIZE 24
 
 static char logged[4096];
 
@@ -303,24 +299,41 @@ size_of(const char * path)
 	return (stat(path, &file) == 0 ? file.st_size : -1);
 }
 
+/* The name of the file of a path: it ends in a digest of all names. */
+static const char *
+file_of(const char * path)
+{
+	static const unsigned char key[DIGEST_KEY_SIZE] = { 0 };
+	static char name[SHMFILE_NAME_MAX];
+	struct stats * stats = stats_open(NULL);
+	struct buffer text = { NULL, 0, 0 };
+
+	stats_write(stats, &text);
+	stats_free(stats);
+	if (shmfile_name(name, path, digest_keyed_hash(key, text.bytes,
+	    text.length)) != 0)
+		abort();
+	buffer_free(&text);
+	return (name);
+}
+
 static void
 test_new_file(void)
 {
-	char path[PATH_MAX], fresh[PATH_MAX];
+	char path[PATH_MAX];
 	struct stats * stats, * other;
 	struct stat file;
 	mode_t before = umask(0);
 
-	temporary_write(temporary_path(fresh, "new.new"), "left", 4);
 	stats = stats_open(temporary_path(path, "new"));
 	umask(before);
-	ok(stat(path, &file) == 0 && (file.st_mode & 07777) == 0600,
+	ok(stat(file_of(path), &file) == 0 && (file.st_mode & 07777) == 0600,
 	    "a new file is for its owner alone, mode %o",
 	    (unsigned int)file.st_mode);
 	ok(file.st_blocks * 512 >= file.st_size, "it has no holes");
-	ok(access(fresh, F_OK) != 0, "nothing is left beside it");
+	is_integer(access(path, F_OK), -1, "its name says its layout");
 	other = stats_open(path);
-	is_integer(inode(path), file.st_ino, "it stays when it fits");
+	is_integer(inode(file_of(path)), file.st_ino, "it stays");
 	stats_add(stats, STATS_REPLAYED, 5);
 	stats_set(other, STATS_REDIS_DOWN, 1);
 	is_integer(stats_get(other, STATS_REPLAYED), 5, "a counter is shared");
@@ -333,119 +346,46 @@ test_new_file(void)
 	is_integer(log_lines(), 0, "which is nothing for the log");
 }
 
-/* A change of names or of their order is a change of the layout. */
+/* Stats of a file that is shared, and of which one number is known. */
 static void
-test_layout(void)
-{
-	static const unsigned char key[DIGEST_KEY_SIZE] = { 0 };
-	struct stats * stats = stats_open(NULL);
-	struct buffer text = { NULL, 0, 0 };
-	char path[PATH_MAX];
-	uint64_t layout = 0;
-	FILE * file;
-
-	stats_write(stats, &text);
-	stats_free(stats);
-	stats = stats_open(temporary_path(path, "digest"));
-	stats_free(stats);
-	file = fopen(path, "re");
-	if (file == NULL || fseek(file, MAGIC_SIZE, SEEK_SET) != 0 ||
-	    fread(&layout, sizeof(layout), 1, file) != 1)
-		abort();
-	fclose(file);
-	is_integer(layout, digest_keyed_hash(key, text.bytes, text.length),
-	    "the file's layout is a digest of all names");
-	buffer_free(&text);
-}
-
-/* Change a byte of a file. */
-static void
-change(const char * path, off_t offset)
-{
-	FILE * file = fopen(path, "r+e");
-	int c;
-
-	if (file == NULL)
-		abort();
-	fseek(file, offset, SEEK_SET);
-	c = getc(file);
-	fseek(file, offset, SEEK_SET);
-	putc(c ^ 0x55, file);
-	fclose(file);
-}
-
-static void
-is_replaced(const char * path, ino_t before, off_t size, const char * name)
+is_shared(const char * path, off_t size, uint64_t number, const char * name)
 {
 	struct stats * stats = stats_open(path);
 	struct stats * other = stats_open(path);
 
-	ok(inode(path) != before && size_of(path) == size,
-	    "%s: another file of %lld bytes stands there", name,
-	    (long long)size_of(path));
-	is_integer(stats_get(stats, STATS_REPLAYED), 0,
-	    "%s: it starts from 0", name);
-	stats_add(stats, STATS_REPLAYED, 1);
-	is_integer(stats_get(other, STATS_REPLAYED), 1, "%s: it is shared",
+	is_integer(size_of(file_of(path)), size, "%s: its size", name);
+	is_integer(stats_get(stats, STATS_REPLAYED), number, "%s: a number",
 	    name);
+	stats_add(stats, STATS_REPLAYED, 1);
+	is_integer(stats_get(other, STATS_REPLAYED), number + 1,
+	    "%s: it is shared", name);
 	is_integer(log_lines(), 0, "%s: it is nothing for the log", name);
 	stats_free(stats);
 	stats_free(other);
 }
 
+/* A process that was killed, or a crash of the host, leaves a short file. */
 static void
-test_other_layout(void)
-{
-	char path[PATH_MAX], name[100];
-	off_t offset, size;
-	uint64_t had;
-
-	temporary_path(path, "layout");
-	for (offset = MAGIC_SIZE; offset < HEADER_SIZE; offset++) {
-		struct stats * old = stats_open(path);
-		ino_t before = inode(path);
-
-		size = size_of(path);
-		stats_add(old, STATS_REPLAYED, 7);
-		had = stats_get(old, STATS_REPLAYED);
-		change(path, offset);
-		snprintf(name, sizeof(name), "byte %lld differs",
-		    (long long)offset);
-		is_replaced(path, before, size, name);
-		stats_add(old, STATS_REPLAYED, 1);
-		is_integer(stats_get(old, STATS_REPLAYED), had + 1,
-		    "%s: who has the old one keeps it", name);
-		stats_free(old);
-	}
-}
-
-static void
-test_other_size(void)
+test_short(void)
 {
 	char path[PATH_MAX], name[100];
 	struct stats * stats = stats_open(temporary_path(path, "size"));
-	off_t size = size_of(path);
-	const off_t sizes[] = {
-		0, 1, MAGIC_SIZE - 1, MAGIC_SIZE, HEADER_SIZE - 1,
-		HEADER_SIZE, HEADER_SIZE + 1, size - 1, size + 1, 2 * size,
-	};
+	off_t size = size_of(file_of(path));
+	const off_t sizes[] = { 0, 1, 7, 8, size / 2, size - 1 };
+	uint64_t number = 1;
 	size_t i;
 
+	stats_add(stats, STATS_REPLAYED, number);
 	stats_free(stats);
-	for (i = 0; i < COUNT_OF(sizes); i++) {
-		stats = stats_open(path);
-		stats_add(stats, STATS_REPLAYED, 7);
-		stats_free(stats);
-		if (truncate(path, sizes[i]) != 0)
+	for (i = COUNT_OF(sizes); i-- > 0; number = size / 2 <= sizes[i] ?
+	    number + 1 : 1) {
+		if (truncate(file_of(path), sizes[i]) != 0)
 			abort();
 		snprintf(name, sizeof(name), "%lld bytes",
 		    (long long)sizes[i]);
-		is_replaced(path, inode(path), size, name);
+		is_shared(path, size, size / 2 <= sizes[i] ? number : 0,
+		    name);
 	}
-	/* What a crash of the host may leave. */
-	if (truncate(path, 0) != 0 || truncate(path, size) != 0)
-		abort();
-	is_replaced(path, inode(path), size, "nothing but zeros");
 }
 
 /* Stats of a path that cannot be used. */
@@ -465,48 +405,29 @@ is_private(const char * path, const char * name)
 }
 
 static void
-is_left_alone(const char * bytes, size_t length, const char * name)
-{
-	char path[PATH_MAX];
-	char found[100];
-	FILE * file;
-	size_t count;
-
-	temporary_write(temporary_path(path, "foreign"), bytes, length);
-	is_private(path, name);
-	file = fopen(path, "re");
-	count = file == NULL ? 0 : fread(found, 1, sizeof(found), file);
-	is_bytes(found, count, bytes, length, "%s: it is left alone", name);
-	if (file != NULL)
-		fclose(file);
-}
-
-static void
 test_foreign(void)
 {
-	char path[PATH_MAX], link[PATH_MAX];
-	ino_t before;
-	struct stats * stats;
+	char path[PATH_MAX], name[PATH_MAX];
+	struct stats * stats = stats_open(temporary_path(path, "long"));
+	off_t size = size_of(file_of(path));
 
-	is_left_alone("x", 1, "one other byte");
-	is_left_alone("*:*.secret\n", 11, "a file of something else");
-	is_left_alone("\0\0x", 3, "zeros and another byte");
-	stats = stats_open(temporary_path(path, "magic"));
 	stats_free(stats);
-	before = inode(path);
-	change(path, 0);
-	is_private(path, "another magic");
-	is_integer(inode(path), before, "another magic: it is left alone");
+	if (truncate(file_of(path), size + 1) != 0)
+		abort();
+	is_private(path, "a longer file");
+	is_integer(size_of(file_of(path)), size + 1, "it is left alone");
 	temporary_path(path, "fifo");
-	if (mkfifo(path, 0600) != 0)
+	if (mkfifo(file_of(path), 0600) != 0)
 		abort();
 	is_private(path, "a FIFO");
-	is_private(temporary_directory, "a directory");
-	temporary_path(path, "two");
-	temporary_path(link, "link");
-	if (symlink(path, link) != 0)
+	temporary_path(path, "directory");
+	if (mkdir(file_of(path), 0700) != 0)
 		abort();
-	is_private(link, "a symbolic link");
+	is_private(path, "a directory");
+	temporary_path(path, "link");
+	if (symlink(temporary_path(name, "anything"), file_of(path)) != 0)
+		abort();
+	is_private(path, "a symbolic link");
 }
 
 static void
@@ -519,36 +440,14 @@ test_unusable(void)
 	ok(strstr(logged, path) != NULL &&
 	    strstr(logged, "No such file or directory") != NULL,
 	    "no directory: the line says so, got %s", logged);
-	is_private(temporary_path(path, "two/stats"), "a file as directory");
 	memset(longest, 'x', sizeof(longest) - 1);
 	is_private(longest, "a name that is too long");
-	snprintf(longest, sizeof(longest), "%s/%0252d", temporary_directory,
-	    1);
-	is_private(longest, "a name that leaves no room for .new");
 	if (geteuid() == 0)
 		return;
 	temporary_path(path, "closed");
-	temporary_write(path, "", 0);
-	chmod(path, 0400);
+	temporary_write(file_of(path), "", 0);
+	chmod(file_of(path), 0400);
 	is_private(path, "a file that may not be written");
-}
-
-/* One who holds the lock and does not go on keeps nobody waiting for long. */
-static void
-test_lock_held(void)
-{
-	char path[PATH_MAX], whole[PATH_MAX];
-	int descriptor;
-
-	temporary_write(temporary_path(path, "held"), "", 0);
-	descriptor = open(path, O_RDWR | O_CLOEXEC);
-	if (flock(descriptor, LOCK_EX) != 0)
-		abort();
-	is_private(path, "a lock that is held");
-	is_integer(size_of(path), 0, "and the file is left to its holder");
-	close(descriptor);
-	is_replaced(path, 0, size_of(temporary_path(whole, "two")),
-	    "a file whose holder has gone");
 }
 
 /* A disk that is full: here, no file may grow beyond this. */
@@ -556,27 +455,27 @@ static void
 test_disk(void)
 {
 	struct rlimit limit;
-	char path[PATH_MAX], whole[PATH_MAX], fresh[PATH_MAX + 8];
-	off_t size = size_of(temporary_path(whole, "two"));
+	char path[PATH_MAX];
+	struct stats * stats = stats_open(temporary_path(path, "room"));
+	off_t size = size_of(file_of(path));
 
+	stats_free(stats);
 	temporary_path(path, "full");
-	snprintf(fresh, sizeof(fresh), "%s.new", path);
 	signal(SIGXFSZ, SIG_IGN);
 	getrlimit(RLIMIT_FSIZE, &limit);
 	limit.rlim_cur = (rlim_t)size - 1;
 	setrlimit(RLIMIT_FSIZE, &limit);
 	is_private(path, "a disk that is full");
-	is_integer(size_of(path), 0, "whose file is not taken for a whole one");
-	is_integer(access(fresh, F_OK), -1, "and nothing is left beside it");
+	ok(size_of(file_of(path)) < size, "no file is taken for a whole one");
 	limit.rlim_cur = limit.rlim_max;
 	setrlimit(RLIMIT_FSIZE, &limit);
-	is_replaced(path, 0, size, "a file for which there is room again");
+	is_shared(path, size, 0, "a file for which there is room again");
 }
 
 #define STARTERS 8
 #define ROUNDS 40
 
-/* All find the same file, though none was there, or one of another layout. */
+/* All find the same file, though none was there, or a short one. */
 static void
 test_race(void)
 {
@@ -589,12 +488,11 @@ test_race(void)
 		pid_t children[STARTERS];
 		int start[2];
 
-		stats = stats_open(temporary_path(path, "race"));
-		stats_free(stats);
+		temporary_path(path, "race");
 		if (round % 2 == 0)
-			unlink(path);
-		else
-			change(path, MAGIC_SIZE);
+			unlink(file_of(path));
+		else if (truncate(file_of(path), 0) != 0)
+			abort();
 		if (pipe(start) != 0)
 			abort();
 		for (i = 0; i < STARTERS; i++)
@@ -1004,12 +902,9 @@ main(void)
 	test_two_processes();
 	test_kill();
 	test_new_file();
-	test_layout();
-	test_other_layout();
-	test_other_size();
+	test_short();
 	test_foreign();
 	test_unusable();
-	test_lock_held();
 	test_disk();
 	test_race();
 	test_text();
