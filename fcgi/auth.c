@@ -162,6 +162,7 @@ auth_admit(const struct callers * callers, struct cgi * cgi,
 		token_file_grant(grant, "*", 1);
 	else
 		verdict = verdict_of(callers, token, grant);
+	digest_sha256(token, strlen(token), grant->digest);
 	auth_forget(callers, cgi);
 	switch (verdict) {
 	case TOKEN_GRANTED:

@@ -37,16 +37,27 @@ struct stream_data {
 	unsigned char * end;		/* Of what was read last. */
 };
 
-static void
-wipe_buffer(const FCGX_Stream * in)
+static const struct stream_data *
+data_of(const FCGX_Stream * in)
 {
 	const struct stream_data * data = in->data;
-	unsigned char * next = in->rdNext;
+	const unsigned char * next = in->rdNext;
 
 	if (data == NULL || data->buffer == NULL || data->size <= 0 ||
 	    data->size > BUFFER_MAX || data->allocated == NULL ||
 	    data->allocated > data->buffer || next < data->buffer ||
 	    data->end < next || data->end > data->buffer + data->size)
+		return (NULL);
+	return (data);
+}
+
+static void
+wipe_buffer(const FCGX_Stream * in)
+{
+	const struct stream_data * data = data_of(in);
+	unsigned char * next = in->rdNext;
+
+	if (data == NULL)
 		return;
 	/* In between is what is still to be taken. */
 	digest_wipe(data->buffer, (size_t)(next - data->buffer));
@@ -201,6 +212,86 @@ cgi_write(struct cgi * cgi, const void * bytes, size_t length)
 		return (0);
 	cgi->failed = true;
 	return (-1);
+}
+
+/* Records of FastCGI, 1.0, sections 3.3 and 8: what is looked for and sent. */
+#define FCGI_HEADER_SIZE 8
+#define FCGI_TYPE 1
+#define FCGI_TYPE_ABORT 2
+#define FCGI_TYPE_STDERR 7
+
+/* Return what poll reports of a descriptor, at once. */
+static short
+events_of(int descriptor, short events)
+{
+	struct pollfd wanted = { .fd = descriptor, .events = events };
+
+	return (poll(&wanted, 1, 0) == 1 ? wanted.revents : 0);
+}
+
+/*
+ * Over TCP, a peer that has closed the connection looks like one that has only
+ * closed its own direction, until it is sent something: then it resets the
+ * connection.  An empty record of the error stream is nothing to a peer that
+ * still reads.  On the same host its reset is here before send returns.
+ */
+static bool
+resets(const struct cgi * cgi)
+{
+	int id = cgi->fcgi->requestId;
+	unsigned char record[FCGI_HEADER_SIZE] = { 1, FCGI_TYPE_STDERR,
+	    (unsigned char)(id >> 8), (unsigned char)id };
+
+	return (send(cgi->fcgi->ipcFd, record, sizeof(record),
+	    MSG_NOSIGNAL | MSG_DONTWAIT) == -1 ||
+	    (events_of(cgi->fcgi->ipcFd, 0) & (POLLERR | POLLHUP)) != 0);
+}
+
+/* Return whether bytes are the beginning of a record that aborts a request. */
+static bool
+is_abort(const unsigned char * bytes, ssize_t length)
+{
+
+	return (length > FCGI_TYPE && bytes[FCGI_TYPE] == FCGI_TYPE_ABORT);
+}
+
+/* Return whether libfcgi has read such a record together with the body. */
+static bool
+holds_abort(const FCGX_Stream * in)
+{
+	const struct stream_data * data = data_of(in);
+
+	return (data != NULL && is_abort(in->rdNext, data->end - in->rdNext));
+}
+
+/* The body has been read, so all that may follow is an abort or the end. */
+static bool
+is_closed(const struct cgi * cgi)
+{
+	unsigned char record[FCGI_HEADER_SIZE];
+	int descriptor = cgi->fcgi->ipcFd;
+	short events = events_of(descriptor, POLLIN);
+	ssize_t count;
+
+	if (holds_abort(cgi->fcgi->in))
+		return (true);
+	if (events == 0)
+		return (false);
+	if ((events & (POLLERR | POLLHUP | POLLNVAL)) != 0)
+		return (true);
+	count = recv(descriptor, record, sizeof(record),
+	    MSG_PEEK | MSG_DONTWAIT);
+	return (is_abort(record, count) || (count == 0 && resets(cgi)));
+}
+
+bool
+cgi_is_abandoned(const struct cgi * cgi)
+{
+
+	if (cgi->fcgi != NULL)
+		return (is_closed(cgi));
+	return ((events_of(STDOUT_FILENO, 0) &
+	    (POLLERR | POLLHUP | POLLNVAL)) != 0);
 }
 
 void

@@ -77,6 +77,14 @@ int cgi_write(struct cgi * cgi, const void * bytes,
     size_t length);
 
 /**
+ * cgi_is_abandoned(cgi):
+ * Return whether the web server has given up a request whose body has been
+ * read: it has closed or reset the connection, or asked to abort.  One that
+ * has only closed its own direction, and still reads, has not.
+ */
+bool cgi_is_abandoned(const struct cgi * cgi);
+
+/**
  * cgi_end_answer(cgi):
  * Let the web server of a CGI program see that the answer has ended, although
  * the program goes on.

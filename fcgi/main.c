@@ -275,6 +275,16 @@ open_tokens(const struct config * config)
 	return (NULL);
 }
 
+/* Bodies that were counted lately; their table is beside the spool. */
+static struct repeats *
+make_repeats(const struct config * config)
+{
+	char path[PATH_MAX];
+
+	snprintf(path, sizeof(path), "%s.repeats", config->spool);
+	return (repeats_open(config->spool[0] == '\0' ? NULL : path));
+}
+
 /* Tokens in Redis; what is known of them stands beside the spool. */
 static struct token_set *
 make_issuer(const struct program * program, bool cgi)
@@ -340,8 +350,9 @@ start_committers(struct program * program,
 {
 	struct commit_settings own = *settings;
 
+	own.repeats = program->service.repeats;
 	if (!own.once && own.ack != COMMIT_ACK_MEMORY) {
-		own.large = commit_start(settings, make_sink(program),
+		own.large = commit_start(&own, make_sink(program),
 		    make_spool(program), program->replay);
 		if (own.large == NULL)
 			return (-1);
@@ -363,6 +374,7 @@ start(struct program * program, bool cgi)
 		.once = cgi,
 	};
 
+	program->service.repeats = make_repeats(config);
 	/* A CGI program is gone before it could; see --replay. */
 	if (!cgi && config->spool[0] != '\0') {
 		program->replay = replay_start(make_sink(program),
@@ -394,6 +406,7 @@ finish(struct program * program)
 	if (!token_set_stop(program->service.callers.issuer, deadline) ||
 	    !replay_stop(program->replay, deadline))
 		return;
+	repeats_close(program->service.repeats);
 	probe_free(&program->probe);
 	token_file_free(program->service.callers.tokens);
 	free(program->service.callers.variable);

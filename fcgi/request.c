@@ -214,6 +214,26 @@ answer_rejected(struct cgi * cgi, const struct fault * fault)
 	    fault->pointer, (unsigned long long)fault->offset);
 }
 
+/*
+ * Begin the digest by which a body is recognized when its sender repeats it.
+ * Return false if it has no connection id: somebody who posts a body twice by
+ * hand wants it counted twice.
+ */
+static bool
+begin_digest(const struct service * service, const struct cgi * cgi,
+    const struct token_grant * grant, struct digest_mac * mac)
+{
+	const char * id = cgi_parameter(cgi, "HTTP_UNLEASH_CONNECTION_ID");
+
+	if (id == NULL || *id == '\0')
+		return (false);
+	repeats_begin(service->repeats, mac);
+	digest_mac_feed(mac, grant->digest, sizeof(grant->digest));
+	/* With its NUL, so that it does not run into the body. */
+	digest_mac_feed(mac, id, strlen(id) + 1);
+	return (true);
+}
+
 /* Count a body.  Return true if its tally is with the committer. */
 static bool
 serve_body(const struct service * service, struct request * request,
@@ -223,6 +243,7 @@ serve_body(const struct service * service, struct request * request,
 	struct body_settings settings = service->body;
 	struct element_settings * element = &settings.validate.element;
 	struct fault fault = { .code = FAULT_NONE };
+	struct digest_mac mac;
 	enum body_encoding encoding;
 	struct tally * tally;
 	struct body * body;
@@ -236,6 +257,11 @@ serve_body(const struct service * service, struct request * request,
 	element->any_environment = grant->any_environment;
 	element->environment.bytes = grant->environment;
 	element->environment.length = grant->environment_length;
+	request->ticket.digest = NULL;
+	if (begin_digest(service, cgi, grant, &mac)) {
+		settings.mac = &mac;
+		request->ticket.digest = request->digest;
+	}
 	tally = tally_create(request->arena);
 	tally->when = clock_now_ms();
 	body = body_create(request->arena, request->element, &settings,
@@ -246,6 +272,15 @@ serve_body(const struct service * service, struct request * request,
 	if (!arrived) {
 		stats_reject(service->stats, fault.limit);
 		answer_rejected(cgi, &fault);
+		return (false);
+	}
+	if (settings.mac != NULL)
+		digest_mac_end(&mac, request->digest);
+	/* Its sender has no answer, and sends it again. */
+	if (cgi_is_abandoned(cgi)) {
+		stats_add(service->stats, STATS_ABANDONED, 1);
+		response_send(cgi, RESPONSE_UNAVAILABLE,
+		    "the connection was closed");
 		return (false);
 	}
 	if (tally_empty(tally)) {

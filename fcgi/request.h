@@ -16,6 +16,7 @@ struct service {
 	struct callers callers;
 	struct body_settings body;	/* Without an environment. */
 	struct committer * committer;
+	struct repeats * repeats;
 	struct stats * stats;
 	struct backstage backstage;
 };
@@ -27,6 +28,7 @@ struct service {
 struct request {
 	struct cgi cgi;
 	struct commit_ticket ticket;
+	unsigned char digest[DIGEST_MAC_SIZE];	/* Of the body. */
 	struct arena * arena;		/* For the tally and all else. */
 	struct arena * element;		/* For one element of the body. */
 };

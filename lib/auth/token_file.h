@@ -4,6 +4,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "lib/base/digest.h"
+
 /*
  * Who may come in: a file of tokens, of which only SHA-256 digests are kept.
  *
@@ -24,6 +26,8 @@ enum token_verdict {
 
 /* What a token may do. */
 struct token_grant {
+	unsigned char digest[DIGEST_SIZE];	/* Of the token; the caller's
+						 * to set. */
 	bool any_environment;
 	size_t environment_length;
 	char environment[TOKEN_ENVIRONMENT_MAX + 1];

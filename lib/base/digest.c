@@ -5,6 +5,9 @@
 
 _Static_assert(DIGEST_SIZE == crypto_hash_sha256_BYTES, "SHA-256");
 _Static_assert(DIGEST_KEY_SIZE == crypto_shorthash_KEYBYTES, "SipHash");
+_Static_assert(DIGEST_MAC_SIZE == crypto_onetimeauth_BYTES &&
+    DIGEST_MAC_KEY_SIZE == crypto_onetimeauth_KEYBYTES &&
+    sizeof(struct digest_mac) == sizeof(crypto_onetimeauth_state), "Poly1305");
 
 int
 digest_init(void)
@@ -66,6 +69,35 @@ digest_keyed_hash(const unsigned char key[DIGEST_KEY_SIZE],
 	crypto_shorthash(hash, bytes, length, key);
 	memcpy(&number, hash, sizeof(number));
 	return (number);
+}
+
+static crypto_onetimeauth_state *
+poly1305(struct digest_mac * mac)
+{
+
+	return ((crypto_onetimeauth_state *)(void *)mac->state);
+}
+
+void
+digest_mac_begin(struct digest_mac * mac,
+    const unsigned char key[DIGEST_MAC_KEY_SIZE])
+{
+
+	crypto_onetimeauth_init(poly1305(mac), key);
+}
+
+void
+digest_mac_feed(struct digest_mac * mac, const void * bytes, size_t length)
+{
+
+	crypto_onetimeauth_update(poly1305(mac), bytes, length);
+}
+
+void
+digest_mac_end(struct digest_mac * mac, unsigned char result[DIGEST_MAC_SIZE])
+{
+
+	crypto_onetimeauth_final(poly1305(mac), result);
 }
 
 void

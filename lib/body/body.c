@@ -137,6 +137,8 @@ body_feed(struct body * body, const void * bytes, size_t length)
 	size_t wanted = within(body->received, length, limit);
 
 	body->received += wanted;
+	if (body->settings->mac != NULL)
+		digest_mac_feed(body->settings->mac, bytes, wanted);
 	if (!feed(body, bytes, wanted))
 		return (false);
 	if (wanted == length)

@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include "lib/base/arena.h"
+#include "lib/base/digest.h"
 #include "lib/base/fault.h"
 #include "lib/body/validate.h"
 #include "lib/tally/tally.h"
@@ -27,6 +28,8 @@ struct body_settings {
 	uint64_t limit_inflated;	/* Bytes of JSON that a packed one may
 					 * come to; 0: no limit. */
 	uint64_t limit_ratio;		/* Of them to those sent; likewise. */
+	struct digest_mac * mac;	/* Is fed the bytes as sent; NULL:
+					 * none is. */
 };
 
 /* So many bytes may come of a packed body whatever their ratio. */

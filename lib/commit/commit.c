@@ -6,6 +6,7 @@
 #include "lib/base/alloc.h"
 #include "lib/base/blocking.h"
 #include "lib/base/clock.h"
+#include "lib/base/crashpoint.h"
 #include "lib/base/log.h"
 #include "lib/commit/commit.h"
 #include "lib/commit/store.h"
@@ -30,6 +31,9 @@
 /* Milliseconds between two looks at a Redis that is away. */
 #define PROBE_INTERVAL 1000
 
+/* Milliseconds between two looks at a body that another process is counting. */
+#define HELD_INTERVAL 10
+
 /* Memory that the committer keeps from group to group. */
 #define KEEP_BYTES ((size_t)1024 * 1024)
 
@@ -41,6 +45,8 @@ struct committer {
 	pthread_cond_t room;		/* With ack=memory: for more. */
 	struct commit_ticket * first;
 	struct commit_ticket ** end;
+	struct commit_ticket * held;	/* Of bodies that are being counted. */
+	int64_t look_again;		/* When these get their turn. */
 	bool stopping;
 	int64_t latest;			/* No deadline is later. */
 	struct commit_settings settings;
@@ -128,6 +134,91 @@ take_group(struct committer * committer, struct commit_ticket ** late)
 	return (group);
 }
 
+/* Repeats (repeats.h) */
+
+/* Put the tickets that were held first in the queue.  The caller holds the
+ * lock. */
+static void
+requeue_held(struct committer * committer)
+{
+	struct commit_ticket ** end = &committer->held;
+
+	while (*end != NULL)
+		end = &(*end)->next;
+	if (committer->first == NULL)
+		committer->end = end;
+	*end = committer->first;
+	committer->first = committer->held;
+	committer->held = NULL;
+}
+
+static enum repeats_state
+claim(struct committer * committer, const struct commit_ticket * ticket)
+{
+
+	return (ticket->digest == NULL ? REPEATS_NEW :
+	    repeats_claim(committer->settings.repeats, ticket->digest));
+}
+
+/*
+ * Claim the bodies of a group, and return those that are to be counted.  Those
+ * that are ${counted} already only need their answer.  Those that are being
+ * counted are held until they are settled: in this group, by another committer
+ * or by another process.
+ */
+static struct commit_ticket *
+claim_group(struct committer * committer, struct commit_ticket * group,
+    struct commit_ticket ** counted)
+{
+	struct commit_ticket * claimed = NULL, * held = NULL, * ticket;
+	struct commit_ticket ** ends[] = {
+		[REPEATS_NEW] = &claimed,
+		[REPEATS_BUSY] = &held,
+		[REPEATS_COUNTED] = counted,
+	};
+
+	repeats_lock(committer->settings.repeats);
+	for (ticket = group; ticket != NULL; ticket = ticket->next) {
+		enum repeats_state state = claim(committer, ticket);
+
+		*ends[state] = ticket;
+		ends[state] = &ticket->next;
+		if (state != REPEATS_COUNTED)
+			continue;
+		ticket->result = COMMIT_DURABLE;
+		stats_add(committer->settings.stats, STATS_REPEATED, 1);
+	}
+	repeats_unlock(committer->settings.repeats);
+	*ends[REPEATS_NEW] = NULL;
+	*ends[REPEATS_BUSY] = NULL;
+	*ends[REPEATS_COUNTED] = NULL;
+	pthread_mutex_lock(&committer->lock);
+	committer->held = held;
+	committer->look_again = clock_monotonic() + HELD_INTERVAL;
+	pthread_mutex_unlock(&committer->lock);
+	return (claimed);
+}
+
+/* A group has its result; those who repeat it need not wait any more. */
+static void
+settle_group(struct committer * committer, struct commit_ticket * group)
+{
+	struct repeats * repeats = committer->settings.repeats;
+	struct commit_ticket * ticket;
+
+	CRASH_POINT("commit-settle");
+	repeats_lock(repeats);
+	for (ticket = group; ticket != NULL; ticket = ticket->next)
+		if (ticket->digest != NULL)
+			repeats_settle(repeats, ticket->digest,
+			    ticket->result == COMMIT_DURABLE);
+	repeats_unlock(repeats);
+	CRASH_POINT("commit-settled");
+	pthread_mutex_lock(&committer->lock);
+	committer->look_again = 0;
+	pthread_mutex_unlock(&committer->lock);
+}
+
 /* One tally that holds the whole group; of a group of one it is that one. */
 static struct tally *
 merge_group(struct committer * committer, struct commit_ticket * group)
@@ -166,6 +257,7 @@ commit_group(struct committer * committer, struct commit_ticket * group)
 		count++;
 	}
 	stats_observe(stats, STATS_GROUP_REQUESTS, count);
+	settle_group(committer, group);
 	committer->done(committer->context, group);
 	arena_reset(committer->arena);
 }
@@ -304,6 +396,15 @@ flush_gathered(struct committer * committer)
 		committer->latest = 0;
 }
 
+/* Return whether those that are held get another turn. */
+static bool
+has_to_look(const struct committer * committer)
+{
+
+	return (committer->held != NULL &&
+	    clock_remaining(committer->look_again) == 0);
+}
+
 static bool
 has_gathered(const struct committer * committer)
 {
@@ -328,13 +429,14 @@ has_to_probe(const struct committer * committer)
 static void
 wait_for_work(struct committer * committer)
 {
-	bool probes = has_to_probe(committer);
+	bool probes = committer->held == NULL && has_to_probe(committer);
 	int64_t until = probes ? clock_monotonic() + PROBE_INTERVAL :
+	    committer->held != NULL ? committer->look_again :
 	    committer->next_flush;
 	struct timespec limit = clock_timespec(until);
 	int error = 0;
 
-	if (has_gathered(committer) || probes)
+	if (has_gathered(committer) || probes || committer->held != NULL)
 		error = pthread_cond_timedwait(&committer->work,
 		    &committer->lock, &limit);
 	else
@@ -356,6 +458,7 @@ goes_on(const struct committer * committer)
 {
 
 	return (!committer->stopping || committer->first != NULL ||
+	    committer->held != NULL ||
 	    (has_gathered(committer) &&
 	    clock_remaining(committer->latest) > 0));
 }
@@ -365,11 +468,18 @@ static void
 serve_queue(struct committer * committer)
 {
 	struct commit_ticket * late = NULL;
-	struct commit_ticket * group = take_group(committer, &late);
+	struct commit_ticket * counted = NULL;
+	struct commit_ticket * group;
 
+	requeue_held(committer);
+	group = take_group(committer, &late);
 	pthread_mutex_unlock(&committer->lock);
 	if (late != NULL)
 		committer->done(committer->context, late);
+	group = claim_group(committer, group, &counted);
+	CRASH_POINT("commit-claimed");
+	if (counted != NULL)
+		committer->done(committer->context, counted);
 	if (group != NULL)
 		commit_group(committer, group);
 	pthread_mutex_lock(&committer->lock);
@@ -382,7 +492,7 @@ run(void * context)
 
 	pthread_mutex_lock(&committer->lock);
 	while (goes_on(committer)) {
-		if (committer->first != NULL)
+		if (committer->first != NULL || has_to_look(committer))
 			serve_queue(committer);
 		else if (has_gathered(committer) && (committer->stopping ||
 		    clock_remaining(committer->next_flush) == 0))

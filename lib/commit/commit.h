@@ -4,6 +4,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "lib/commit/repeats.h"
 #include "lib/commit/replay.h"
 #include "lib/redis/sink.h"
 #include "lib/spool/spool.h"
@@ -41,6 +42,7 @@ struct commit_settings {
 	struct stats * stats;
 	bool once;		/* There will be one commit at most. */
 	struct committer * large;/* Takes what is large; NULL: nobody. */
+	struct repeats * repeats;/* NULL: every body is a new one. */
 };
 
 enum commit_result {
@@ -49,9 +51,11 @@ enum commit_result {
 	COMMIT_TOO_LARGE,	/* It would take more than limit_memory. */
 };
 
-/* A tally on its way.  Whoever submits it sets the first two. */
+/* A tally on its way.  Whoever submits it sets the first three. */
 struct commit_ticket {
 	struct tally * tally;
+	const unsigned char * digest;	/* Of the body, DIGEST_MAC_SIZE bytes;
+					 * NULL: it is no repeat. */
 	void * owner;			/* For whom the answer is for. */
 	enum commit_result result;	/* Once it is answered. */
 

@@ -109,7 +109,7 @@ _Static_assert(COUNT_OF(kinds) == SPOOL_KIND_COUNT &&
     SPOOL_KIND_COUNT == STATS_REPLAYED - STATS_SPOOLED_TALLY,
     "each enum spool_kind has its name");
 _Static_assert(COUNT_OF(lookups) ==
-    STATS_COUNTER_COUNT - STATS_TOKENS_CACHED, "each result has its name");
+    STATS_REPEATED - STATS_TOKENS_CACHED, "each result has its name");
 
 static const struct family families[] = {
 	{ "flagtally_requests_total",
@@ -142,6 +142,13 @@ static const struct family families[] = {
 	  "Tokens looked up that were to be in token_set, by where the answer "
 	  "came from: cached, Redis, cached while Redis is away, none.",
 	  STATS_TOKENS_CACHED, COUNT_OF(lookups), "result", lookups },
+	{ "flagtally_repeated_total",
+	  "Bodies accepted but not counted, because they were counted before.",
+	  STATS_REPEATED, 1, NULL, NULL },
+	{ "flagtally_abandoned_total",
+	  "Bodies not counted because the web server had closed the "
+	  "connection.",
+	  STATS_ABANDONED, 1, NULL, NULL },
 };
 
 static const struct {

@@ -49,6 +49,8 @@ enum stats_counter {
 	STATS_TOKENS_ASKED,		/* in Redis, */
 	STATS_TOKENS_STALE,		/* good lately, as Redis is away, */
 	STATS_TOKENS_FAILED,		/* not known, as Redis is away. */
+	STATS_REPEATED,			/* Bodies that were counted before. */
+	STATS_ABANDONED,		/* Bodies whose sender had gone. */
 	STATS_COUNTER_COUNT,
 };
 

@@ -121,12 +121,52 @@ def die_at(point, count):
         return story.deaths
 
 
+def repeated(point, count):
+    """Each body is sent until it is accepted, and then once more.
+
+    A process that dies between commit and mark may have one body counted
+    twice; nothing else is, and nothing is lost.
+    """
+    with Place() as place:
+        story = Story(place, f"{point}:{count}")
+        for number in range(5):
+            text = json.dumps({"applications": [], "metrics": [{
+                "featureName": "f", "appName": "a", "environment": "e",
+                "timestamp": "2026-11-23T09:30:00Z", "yes": 1, "no": 0,
+                "variants": {f"v{number}": 1}}]}).encode()
+
+            def accepted():
+                try:
+                    return fcgi.post(
+                        story.flagtally.address, text,
+                        HTTP_UNLEASH_CONNECTION_ID="id").status == 202
+                except OSError:
+                    story.look()
+                    return False
+            until(accepted, "202")
+            until(accepted, "202 for the repeat")
+        os.environ.pop("CRASH_AT", None)
+        until(story.settled, "replay")
+        counts = [int(story.redis("HGET", DAY % "a", f"f:variant:v{number}")
+                      or 0) for number in range(5)]
+        most = 6 if point in MAY_DOUBLE else 5
+        check(min(counts) >= 1 and sum(counts) <= most,
+              f"{point}:{count}: each body is counted once", counts)
+
+
+# Between a commit and the mark that it is counted.
+MAY_DOUBLE = {"commit-applied", "commit-settle", "commit-spooled",
+              "sink-sent"}
+
+
 def every_point():
     found = points()
     check(len(found) >= 10, "there are points", found)
     for point in found:
         deaths = [die_at(point, count) for count in (1, 2)]
         equal(max(deaths), 1, f"it died at {point}")
+        repeated(point, 1)
+        repeated(point, 3)
 
 
 run([every_point])

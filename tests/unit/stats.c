@@ -603,6 +603,14 @@ static const char counters_text[] =
     "flagtally_token_lookups_total{result=\"asked\"} 1049\n"
     "flagtally_token_lookups_total{result=\"stale\"} 1050\n"
     "flagtally_token_lookups_total{result=\"failed\"} 1051\n"
+    "# HELP flagtally_repeated_total Bodies accepted but not counted, because "
+    "they were counted before.\n"
+    "# TYPE flagtally_repeated_total counter\n"
+    "flagtally_repeated_total 1052\n"
+    "# HELP flagtally_abandoned_total Bodies not counted because the web "
+    "server had closed the connection.\n"
+    "# TYPE flagtally_abandoned_total counter\n"
+    "flagtally_abandoned_total 1053\n"
     "# HELP flagtally_redis_up 1 unless Redis failed when it was last "
     "used.\n"
     "# TYPE flagtally_redis_up gauge\n"
@@ -834,7 +842,7 @@ test_form(void)
 			ok(false, "the line is right: %s", line);
 	is_integer(wrong, 0, "each metric has HELP and TYPE once, and then "
 	    "its samples, each of them once");
-	is_integer(parsed.metrics, 14, "the metrics");
+	is_integer(parsed.metrics, 16, "the metrics");
 	buffer_free(&text);
 	stats_free(stats);
 }

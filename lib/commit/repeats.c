@@ -1,0 +1,326 @@
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "lib/base/alloc.h"
+#include "lib/base/clock.h"
+#include "lib/base/log.h"
+#include "lib/base/shmfile.h"
+#include "lib/commit/repeats.h"
+
+/*
+ * A sender that has no answer repeats the body, byte by byte: Edge up to five
+ * times, after 5 seconds each.  The committer claims a body here before it
+ * makes the body's group durable, and settles it before it answers.  A repeat
+ * that arrives in between waits in the committer's queue, until the body is
+ * settled or its own time is over (503).
+ *
+ * A process that is killed
+ *  - before the claim has counted nothing;
+ *  - between claim and commit leaves a claim without an owner, and the repeat
+ *    takes it over: counted once;
+ *  - between commit and settling leaves the same, although the body is
+ *    counted: the repeat counts it a second time.  No order avoids this
+ *    moment, as table and Redis do not change in one step; settling first
+ *    would lose the body instead;
+ *  - between settling and the answer has counted it, and the repeat gets 202:
+ *    counted once.
+ * So nothing is ever lost.  Neither is it by a crash of the host, which kills
+ * Redis' connection and all claims' owners, and may take the table's last
+ * changes back: a repeat is counted once more.
+ *
+ * An owner is a number, and a lock on the byte of the file at that place, far
+ * beyond the file's end (an open file description lock, as fcntl(2) has it).
+ * The kernel drops the lock when the process ends, however it ends.  So a
+ * claim needs no deadline: a process that was stopped for an hour still owns
+ * what it is about to count.  The first byte's lock guards the table; that one
+ * dies with its holder as well, and its holder never waits for anything.  A
+ * process that was killed in the middle of a change leaves a mark with parts
+ * of two digests at worst, which match no body.
+ *
+ * A table of sets of eight marks; a digest chooses its set.  A body that finds
+ * no room in its set pushes out the oldest one, preferably one that is not
+ * being counted.  What was pushed out, or is older than REPEATS_LIFETIME, is
+ * counted again when it is repeated.
+ */
+#define WAYS 8
+
+/* Milliseconds that a lock is waited for, and between two tries. */
+#define LOCK_TRIES 100
+#define LOCK_INTERVAL 1
+
+/* Names the file: change it with struct table. */
+#define LAYOUT 1
+
+struct mark {
+	uint64_t digest[2];
+	int64_t when;		/* Claimed or settled, ms since 1970; 0: none */
+	int64_t owner;		/* Who is counting it; 0: it is counted. */
+};
+
+struct table {
+	unsigned char key[DIGEST_MAC_KEY_SIZE];	/* Zero at first. */
+	struct mark marks[REPEATS_SIZE];
+};
+
+struct repeats {
+	pthread_mutex_t lock;	/* A file's locks do not keep threads apart. */
+	struct table * table;
+	int descriptor;		/* Of the file; -1: memory from malloc. */
+	int64_t owner;		/* This process. */
+	bool locked;
+};
+
+static int
+set_lock(int descriptor, short type, int64_t place)
+{
+	struct flock lock = { .l_type = type, .l_whence = SEEK_SET,
+	    .l_start = (off_t)place, .l_len = 1 };
+
+	return (fcntl(descriptor, F_OFD_SETLK, &lock));
+}
+
+/* Return whether the file's first byte could be locked. */
+static bool
+lock_file(int descriptor)
+{
+	int i;
+
+	for (i = 0; i < LOCK_TRIES; i++) {
+		if (set_lock(descriptor, F_WRLCK, 0) == 0)
+			return (true);
+		if (errno != EAGAIN && errno != EACCES && errno != EINTR)
+			return (false);
+		poll(NULL, 0, LOCK_INTERVAL);
+	}
+	return (false);
+}
+
+void
+repeats_lock(struct repeats * repeats)
+{
+
+	if (repeats == NULL)
+		return;
+	pthread_mutex_lock(&repeats->lock);
+	repeats->locked = repeats->descriptor == -1 ||
+	    lock_file(repeats->descriptor);
+}
+
+void
+repeats_unlock(struct repeats * repeats)
+{
+
+	if (repeats == NULL)
+		return;
+	if (repeats->locked && repeats->descriptor != -1)
+		set_lock(repeats->descriptor, F_UNLCK, 0);
+	repeats->locked = false;
+	pthread_mutex_unlock(&repeats->lock);
+}
+
+static bool
+is_zero(const unsigned char * bytes, size_t length)
+{
+	static const unsigned char zeros[DIGEST_MAC_KEY_SIZE];
+
+	return (digest_equal(bytes, zeros, length));
+}
+
+/* Become an owner, and see that the table has a key. */
+static bool
+enter_table(struct repeats * repeats)
+{
+	unsigned char * key = repeats->table->key;
+	uint32_t number;
+	int i;
+
+	/* Another process may have the same number. */
+	for (i = 0; repeats->owner == 0 && i < LOCK_TRIES; i++) {
+		digest_random(&number, sizeof(number));
+		number = number >> 1 | 1;
+		if (repeats->descriptor == -1 ||
+		    set_lock(repeats->descriptor, F_WRLCK, number) == 0)
+			repeats->owner = number;
+	}
+	repeats_lock(repeats);
+	if (repeats->locked && is_zero(key, sizeof(repeats->table->key)))
+		digest_random(key, sizeof(repeats->table->key));
+	repeats_unlock(repeats);
+	return (repeats->owner != 0 &&
+	    !is_zero(key, sizeof(repeats->table->key)));
+}
+
+static void
+leave_file(struct repeats * repeats)
+{
+
+	if (repeats->descriptor == -1)
+		return;
+	shmfile_close(repeats->table, sizeof(*repeats->table));
+	close(repeats->descriptor);
+	repeats->table = NULL;
+	repeats->descriptor = -1;
+}
+
+struct repeats *
+repeats_open(const char * path)
+{
+	struct repeats * repeats = alloc_zeroed(1, sizeof(*repeats));
+
+	pthread_mutex_init(&repeats->lock, NULL);
+	repeats->descriptor = -1;
+	if (path != NULL) {
+		repeats->table = shmfile_open(path, LAYOUT,
+		    sizeof(*repeats->table), &repeats->descriptor);
+		if (repeats->table == NULL || !enter_table(repeats)) {
+			log_warning("%s cannot be used, so repeated bodies "
+			    "are recognized by this process alone: %s", path,
+			    strerror(errno));
+			leave_file(repeats);
+		}
+	}
+	if (repeats->table == NULL) {
+		repeats->table = alloc_zeroed(1, sizeof(*repeats->table));
+		enter_table(repeats);
+	}
+	return (repeats);
+}
+
+void
+repeats_begin(const struct repeats * repeats, struct digest_mac * mac)
+{
+
+	digest_mac_begin(mac, repeats->table->key);
+}
+
+/* Return whether whoever claimed this body still lives. */
+static bool
+has_owner(const struct repeats * repeats, const struct mark * mark)
+{
+	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET,
+	    .l_start = (off_t)mark->owner, .l_len = 1 };
+
+	/* A process does not see its own locks. */
+	if (mark->owner == repeats->owner)
+		return (true);
+	return (repeats->descriptor != -1 && mark->owner > 0 &&
+	    fcntl(repeats->descriptor, F_OFD_GETLK, &lock) == 0 &&
+	    lock.l_type != F_UNLCK);
+}
+
+/* Return the first mark of a digest's set. */
+static struct mark *
+find_set(struct repeats * repeats, const uint64_t digest[2])
+{
+
+	return (&repeats->table->marks[digest[0] % (REPEATS_SIZE / WAYS) *
+	    WAYS]);
+}
+
+/* Return the mark of a digest, or NULL. */
+static struct mark *
+find_mark(struct repeats * repeats, const uint64_t digest[2])
+{
+	struct mark * set = find_set(repeats, digest);
+	size_t i;
+
+	for (i = 0; i < WAYS; i++)
+		if (set[i].when != 0 && set[i].digest[0] == digest[0] &&
+		    set[i].digest[1] == digest[1])
+			return (&set[i]);
+	return (NULL);
+}
+
+/*
+ * Return the mark that goes first: one that is free, else the oldest body that
+ * is counted, else the oldest claim.
+ */
+static struct mark *
+oldest_mark(struct repeats * repeats, const uint64_t digest[2])
+{
+	struct mark * set = find_set(repeats, digest);
+	struct mark * oldest = &set[0];
+	size_t i;
+
+	for (i = 0; i < WAYS; i++) {
+		if (set[i].when == 0)
+			return (&set[i]);
+		if ((set[i].owner == 0) == (oldest->owner == 0) ?
+		    set[i].when < oldest->when : set[i].owner == 0)
+			oldest = &set[i];
+	}
+	return (oldest);
+}
+
+/* A clock that was set back makes a mark younger than it is, or unborn. */
+static bool
+is_recent(const struct mark * mark, int64_t now)
+{
+
+	return (mark->when > now - REPEATS_LIFETIME &&
+	    mark->when < now + REPEATS_LIFETIME);
+}
+
+enum repeats_state
+repeats_claim(struct repeats * repeats,
+    const unsigned char digest[DIGEST_MAC_SIZE])
+{
+	int64_t now = clock_now_ms();
+	struct mark * mark;
+	uint64_t words[2];
+
+	if (repeats == NULL || !repeats->locked)
+		return (REPEATS_NEW);
+	memcpy(words, digest, sizeof(words));
+	mark = find_mark(repeats, words);
+	if (mark != NULL && is_recent(mark, now)) {
+		if (mark->owner == 0)
+			return (REPEATS_COUNTED);
+		if (has_owner(repeats, mark))
+			return (REPEATS_BUSY);
+	}
+	if (mark == NULL)
+		mark = oldest_mark(repeats, words);
+	/* In an order in which no part of it says that it is counted. */
+	mark->owner = repeats->owner;
+	memcpy(mark->digest, words, sizeof(words));
+	mark->when = now;
+	return (REPEATS_NEW);
+}
+
+void
+repeats_settle(struct repeats * repeats,
+    const unsigned char digest[DIGEST_MAC_SIZE], bool counted)
+{
+	struct mark * mark;
+	uint64_t words[2];
+
+	if (repeats == NULL || !repeats->locked)
+		return;
+	memcpy(words, digest, sizeof(words));
+	mark = find_mark(repeats, words);
+	/* It may have been pushed out, and claimed by another process. */
+	if (mark == NULL || mark->owner != repeats->owner)
+		return;
+	mark->when = counted ? clock_now_ms() : 0;
+	mark->owner = 0;
+}
+
+void
+repeats_close(struct repeats * repeats)
+{
+
+	if (repeats == NULL)
+		return;
+	if (repeats->descriptor == -1)
+		free(repeats->table);
+	leave_file(repeats);
+	pthread_mutex_destroy(&repeats->lock);
+	free(repeats);
+}

@@ -1,0 +1,232 @@
+#include <signal.h>
+#include <sys/wait.h>
+
+#include "lib/base/log.h"
+#include "lib/base/shmfile.h"
+#include "lib/commit/repeats.h"
+#include "tests/unit/tap.h"
+#include "tests/unit/temporary.h"
+
+static char path[PATH_MAX];
+
+/* The digest of a body that is this text. */
+static const unsigned char *
+digest_of(const struct repeats * repeats, const char * text)
+{
+	static unsigned char digest[DIGEST_MAC_SIZE];
+	struct digest_mac mac;
+
+	repeats_begin(repeats, &mac);
+	digest_mac_feed(&mac, text, strlen(text));
+	digest_mac_end(&mac, digest);
+	return (digest);
+}
+
+static enum repeats_state
+claim(struct repeats * repeats, const char * text)
+{
+	enum repeats_state state;
+
+	repeats_lock(repeats);
+	state = repeats_claim(repeats, digest_of(repeats, text));
+	repeats_unlock(repeats);
+	return (state);
+}
+
+static void
+settle(struct repeats * repeats, const char * text, bool counted)
+{
+
+	repeats_lock(repeats);
+	repeats_settle(repeats, digest_of(repeats, text), counted);
+	repeats_unlock(repeats);
+}
+
+static void
+test_one(const char * name)
+{
+	struct repeats * repeats = repeats_open(name);
+
+	is_integer(claim(repeats, "a"), REPEATS_NEW, "a new body");
+	is_integer(claim(repeats, "a"), REPEATS_BUSY, "it is being counted");
+	is_integer(claim(repeats, "b"), REPEATS_NEW, "another is new");
+	settle(repeats, "a", true);
+	is_integer(claim(repeats, "a"), REPEATS_COUNTED, "it is counted");
+	settle(repeats, "a", false);
+	is_integer(claim(repeats, "a"), REPEATS_COUNTED, "and stays so");
+	settle(repeats, "b", false);
+	is_integer(claim(repeats, "b"), REPEATS_NEW,
+	    "one that failed is to be counted");
+	settle(repeats, "c", true);
+	is_integer(claim(repeats, "c"), REPEATS_NEW,
+	    "only a claim can be settled");
+	repeats_close(repeats);
+}
+
+/* A child claims a body, lets the parent look, and dies. */
+static pid_t
+fork_claimer(const char * text)
+{
+	int ready[2];
+	pid_t child;
+	char byte;
+
+	if (pipe(ready) != 0 || (child = fork()) == -1)
+		abort();
+	if (child == 0) {
+		struct repeats * repeats = repeats_open(path);
+
+		if (claim(repeats, text) != REPEATS_NEW ||
+		    write(ready[1], "x", 1) != 1)
+			_exit(1);
+		pause();
+	}
+	close(ready[1]);
+	if (read(ready[0], &byte, 1) != 1)
+		abort();
+	close(ready[0]);
+	return (child);
+}
+
+static void
+test_processes(void)
+{
+	struct repeats * repeats = repeats_open(path);
+	struct repeats * other = repeats_open(path);
+	pid_t child;
+
+	is_integer(claim(repeats, "shared"), REPEATS_NEW, "one claims it");
+	is_integer(claim(other, "shared"), REPEATS_BUSY, "another sees that");
+	settle(other, "shared", true);
+	is_integer(claim(other, "shared"), REPEATS_BUSY,
+	    "and cannot settle it");
+	settle(repeats, "shared", true);
+	is_integer(claim(other, "shared"), REPEATS_COUNTED, "it is counted");
+	is_integer(claim(repeats, "closed"), REPEATS_NEW, "a last claim");
+	repeats_close(repeats);
+	is_integer(claim(other, "closed"), REPEATS_NEW,
+	    "a claim ends with its owner");
+	is_integer(claim(other, "shared"), REPEATS_COUNTED,
+	    "what is counted stays so");
+	child = fork_claimer("killed");
+	is_integer(claim(other, "killed"), REPEATS_BUSY, "a process lives");
+	kill(child, SIGSTOP);
+	is_integer(claim(other, "killed"), REPEATS_BUSY, "or is stopped");
+	kill(child, SIGKILL);
+	waitpid(child, NULL, 0);
+	is_integer(claim(other, "killed"), REPEATS_NEW,
+	    "a killed process owns nothing");
+	repeats_close(other);
+}
+
+/* A process that was stopped while it changed the table. */
+static void
+test_lock_held(void)
+{
+	struct repeats * repeats = repeats_open(path);
+	struct repeats * other = repeats_open(path);
+
+	repeats_lock(other);
+	is_integer(claim(repeats, "locked"), REPEATS_NEW,
+	    "without the lock a body is new");
+	settle(repeats, "locked", true);
+	repeats_unlock(other);
+	is_integer(claim(repeats, "locked"), REPEATS_NEW,
+	    "and nothing was remembered");
+	repeats_close(other);
+	repeats_close(repeats);
+}
+
+/* However many bodies arrive, the latest are remembered. */
+static void
+test_full(void)
+{
+	struct repeats * repeats = repeats_open(NULL);
+	size_t i, recent = 0, old = 0;
+	char text[32];
+
+	for (i = 0; i < 2 * REPEATS_SIZE; i++) {
+		snprintf(text, sizeof(text), "%zu", i);
+		claim(repeats, text);
+		settle(repeats, text, true);
+	}
+	for (i = 0; i < 2 * REPEATS_SIZE; i++) {
+		snprintf(text, sizeof(text), "%zu", i);
+		repeats_lock(repeats);
+		if (i < 1000 || i >= 2 * REPEATS_SIZE - 1000)
+			*(i < 1000 ? &old : &recent) +=
+			    repeats_claim(repeats, digest_of(repeats, text)) ==
+			    REPEATS_COUNTED;
+		repeats_unlock(repeats);
+		settle(repeats, text, true);
+	}
+	ok(recent > 950 && old < 50, "%zu of the latest and %zu of the oldest "
+	    "1000 are remembered", recent, old);
+	repeats_close(repeats);
+}
+
+/* A time that is far from now, in either direction, is none. */
+static void
+test_expired(void)
+{
+	static const int64_t ages[] = { REPEATS_LIFETIME + 1000,
+	    -REPEATS_LIFETIME - 1000 };
+	struct repeats * repeats = repeats_open(path);
+	char name[SHMFILE_NAME_MAX];
+	unsigned char digest[DIGEST_MAC_SIZE], found[DIGEST_MAC_SIZE];
+	int64_t when, changed;
+	size_t i;
+	FILE * file;
+
+	for (i = 0; i < 2; i++) {
+		claim(repeats, "old");
+		settle(repeats, "old", true);
+		is_integer(claim(repeats, "old"), REPEATS_COUNTED, "recent");
+		memcpy(digest, digest_of(repeats, "old"), sizeof(digest));
+		if (shmfile_name(name, path, 1) != 0 ||
+		    (file = fopen(name, "r+e")) == NULL ||
+		    fseek(file, DIGEST_MAC_KEY_SIZE, SEEK_SET) != 0)
+			abort();
+		while (fread(found, sizeof(found), 1, file) == 1 &&
+		    fread(&when, sizeof(when), 1, file) == 1 &&
+		    memcmp(found, digest, sizeof(found)) != 0)
+			fseek(file, sizeof(int64_t), SEEK_CUR);
+		changed = when - ages[i];
+		fseek(file, -(long)sizeof(when), SEEK_CUR);
+		fwrite(&changed, sizeof(changed), 1, file);
+		fclose(file);
+		is_integer(claim(repeats, "old"), REPEATS_NEW,
+		    "%lld ms old", (long long)ages[i]);
+		settle(repeats, "old", false);
+	}
+	repeats_close(repeats);
+}
+
+static void
+test_unusable(void)
+{
+	char missing[PATH_MAX];
+
+	temporary_path(missing, "missing/repeats");
+	test_one(missing);
+}
+
+int
+main(void)
+{
+
+	if (digest_init() != 0)
+		return (EXIT_FAILURE);
+	log_set_level(LOG_LEVEL_ERROR);
+	temporary_create();
+	temporary_path(path, "repeats");
+	test_one(NULL);
+	test_one(path);
+	test_processes();
+	test_lock_held();
+	test_full();
+	test_expired();
+	test_unusable();
+	repeats_close(NULL);
+	return (tap_done());
+}
