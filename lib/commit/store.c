@@ -7,8 +7,10 @@
 #include "lib/tally/tally_codec.h"
 
 /*
- * The decision is Redis in time, else the spool.  Once Redis has failed,
- * nothing waits for it any more until replay finds that it is back.
+ * The decision is Redis in the time that is usual for it, else the spool: a
+ * sender that waits for an answer loses what it cannot send meanwhile.  Once
+ * Redis has failed, nothing waits for it any more until replay finds that it is
+ * back.
  */
 
 /* The part of a request's time that is left for the spool, and attempts. */
@@ -117,6 +119,8 @@ store_make(struct store * durable, struct tally * tally, int64_t deadline)
 	    spool_tally(durable, tally))
 		return (true);
 	/* If the spool is full or broken Redis is the last resort. */
+	sink_hasten(durable->sink, durable->spool != NULL &&
+	    replay_redis_serves(durable->replay));
 	result = sink_commit(durable->sink, tally, durable->spool == NULL ?
 	    deadline : deadline - SPOOL_TIME_MAX);
 	if (result == SINK_APPLIED) {

@@ -24,6 +24,11 @@ struct session {
 	struct buffer requests;		/* Of the exchange at hand. */
 	bool forgotten;			/* A script is not known any more. */
 	bool broken;			/* The connection has failed once. */
+	bool hasty;			/* Wait no longer than is usual. */
+	bool silent;			/* It was, since session_hasten. */
+	int64_t usual_connect;		/* Microseconds that a connection */
+	int64_t usual_answer;		/* and a piece of requests takes, with
+					 * its answer; 0: unknown. */
 	char trouble[SESSION_REASON_MAX]; /* A transient error, or "". */
 };
 
@@ -34,6 +39,17 @@ struct session {
  */
 void session_init(struct session * session, struct redis * redis,
     struct stats * stats);
+
+/**
+ * session_hasten(session, hasty):
+ * There is another place for what Redis does not take at once, if ${hasty}.
+ * From now on session_reach returns false as soon as an attempt to connect
+ * fails, the next one is not due, or Redis has been silent; and connecting and
+ * exchanges give up after 20 times the time that they usually take, but not
+ * before 100 milliseconds.  What is usual is learned from all that succeeds;
+ * before that, and without ${hasty}, only deadlines count.
+ */
+void session_hasten(struct session * session, bool hasty);
 
 /**
  * session_reach(session, deadline):

@@ -453,6 +453,13 @@ sink_left(const struct sink * sink, struct buffer * bytes)
 	return (sink->pending_count);
 }
 
+void
+sink_hasten(struct sink * sink, bool hasty)
+{
+
+	session_hasten(&sink->session, hasty);
+}
+
 enum sink_result
 sink_commit(struct sink * sink, struct tally * tally, int64_t deadline)
 {

@@ -49,6 +49,13 @@ void sink_on_refusal(struct sink * sink, sink_refused * refused,
     void * context);
 
 /**
+ * sink_hasten(sink, hasty):
+ * The caller has another place for what Redis does not take in the time that is
+ * usual for it: from now on give up as soon as it does not (session.h).
+ */
+void sink_hasten(struct sink * sink, bool hasty);
+
+/**
  * sink_commit(sink, tally, deadline):
  * Put ${tally} into Redis by ${deadline}.  Return SINK_APPLIED if all of it is
  * there exactly once, but for what was refused.  What was dropped on the way
