@@ -375,6 +375,9 @@ start(struct program * program, bool cgi)
 	};
 
 	program->service.repeats = make_repeats(config);
+	program->service.edges = edges_create(config->prefix,
+	    redis_create(&config->redis, (int64_t)config->redis_timeout,
+	    "flagtally-edges"), program->service.stats);
 	/* A CGI program is gone before it could; see --replay. */
 	if (!cgi && config->spool[0] != '\0') {
 		program->replay = replay_start(make_sink(program),
@@ -406,6 +409,7 @@ finish(struct program * program)
 	if (!token_set_stop(program->service.callers.issuer, deadline) ||
 	    !replay_stop(program->replay, deadline))
 		return;
+	edges_free(program->service.edges);
 	repeats_close(program->service.repeats);
 	probe_free(&program->probe);
 	token_file_free(program->service.callers.tokens);

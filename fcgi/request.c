@@ -10,6 +10,7 @@
 #include "lib/base/blocking.h"
 #include "lib/base/clock.h"
 #include "lib/base/log.h"
+#include "lib/body/edge_data.h"
 
 /*
  * The order of the checks is part of the contract: nobody without a token
@@ -21,6 +22,9 @@
 
 /* libfcgi reads in pieces of 8 KiB at most. */
 #define PIECE_SIZE 8192
+
+/* Milliseconds that an Edge's data waits for Redis. */
+#define EDGE_TIME_MAX 700
 
 /* What may be left of a body that is not wanted for it to be read all the
  * same, so that the connection can serve the next request. */
@@ -297,6 +301,77 @@ serve_body(const struct service * service, struct request * request,
 }
 
 /*
+ * Read a body whole into the request's arena.  Return false, and answer, if it
+ * is larger than ${most} or does not arrive.
+ */
+static bool
+read_whole(const struct service * service, struct request * request,
+    size_t most, struct text * whole)
+{
+	struct cgi * cgi = &request->cgi;
+	struct fault fault = { .code = FAULT_NONE };
+	char * bytes = arena_take(request->arena, most + 1);
+	enum cgi_status status = CGI_MORE;
+	size_t count;
+
+	whole->bytes = bytes;
+	whole->length = 0;
+	while (status == CGI_MORE && whole->length <= most) {
+		status = cgi_read(cgi, bytes + whole->length,
+		    most + 1 - whole->length, &count);
+		whole->length += count;
+	}
+	if (status == CGI_END && whole->length <= most)
+		return (true);
+	if (whole->length > most) {
+		reject_length(service, cgi, FAULT_LIMIT_BODY, most,
+		    "the body is larger than one with an Edge's data may be");
+		return (false);
+	}
+	fault_set(&fault, FAULT_INCOMPLETE, 0, "", "%s", status == CGI_LATE ?
+	    "the body took too long to arrive" : "the body was broken off");
+	answer_rejected(cgi, &fault);
+	return (false);
+}
+
+/* Keep an Edge's instance data (edges.h). */
+static void
+serve_edge(const struct service * service, struct request * request)
+{
+	struct cgi * cgi = &request->cgi;
+	struct fault fault = { .code = FAULT_NONE };
+	enum body_encoding encoding;
+	struct edge_data data;
+	struct text whole;
+	int64_t length;
+
+	if (!accept_body(service, cgi, &encoding, &length))
+		return;
+	cgi->unread = length;
+	if (encoding != BODY_IDENTITY) {
+		response_send(cgi, RESPONSE_WRONG_TYPE,
+		    "the Content-Encoding must be identity");
+		return;
+	}
+	if (!read_whole(service, request, EDGE_DATA_SIZE_MAX, &whole))
+		return;
+	if (length >= 0 && whole.length != (size_t)length)
+		reject_length(service, cgi, FAULT_LIMIT_NONE, whole.length,
+		    "the body is shorter or longer than its Content-Length");
+	else if (!edge_data_read(request->arena, &whole,
+	    service->body.validate.limit_depth, &data, &fault))
+		answer_rejected(cgi, &fault);
+	else {
+		/* It waits for Redis. */
+		blocking_thread();
+		response_send(cgi, edges_put(service->edges, &data.identifier,
+		    &data.members, clock_monotonic() + EDGE_TIME_MAX) ?
+		    RESPONSE_ACCEPTED : RESPONSE_UNAVAILABLE,
+		    "Redis cannot take the data at the moment");
+	}
+}
+
+/*
  * What a CGI program may read of a body that it does not want.  Without a
  * length, or word of chunks, there is none, and standard input may never end.
  */
@@ -396,20 +471,23 @@ request_serve(const struct service * service, struct request * request)
 	enum route route = route_of(cgi, service->path_prefix);
 	struct token_grant grant;
 	int64_t asked = clock_monotonic();
+	bool reports = route == ROUTE_BULK || route == ROUTE_EDGE;
 
-	if (route != ROUTE_BULK || method == NULL ||
-	    strcmp(method, "POST") != 0)
+	if (!reports || method == NULL || strcmp(method, "POST") != 0)
 		auth_forget(&service->callers, cgi);
-	if (route != ROUTE_BULK)
+	if (!reports)
 		serve_other(service, cgi, route);
 	else if (method == NULL || strcmp(method, "POST") != 0)
 		response_send(cgi, RESPONSE_WRONG_METHOD,
 		    "metrics are sent with POST");
-	else if (auth_admit(&service->callers, cgi, &grant) &&
-	    serve_body(service, request, &grant, time_spent(asked)))
-		return (false);
-	finish(service, request, route == ROUTE_BULK ||
-	    cgi->status == 404);
+	else if (auth_admit(&service->callers, cgi, &grant)) {
+		if (route == ROUTE_EDGE)
+			serve_edge(service, request);
+		else if (serve_body(service, request, &grant,
+		    time_spent(asked)))
+			return (false);
+	}
+	finish(service, request, reports || cgi->status == 404);
 	return (true);
 }
 

@@ -8,6 +8,7 @@
 #include "lib/base/arena.h"
 #include "lib/body/body.h"
 #include "lib/commit/commit.h"
+#include "lib/commit/edges.h"
 #include "lib/stats/stats.h"
 
 /* What all requests share. */
@@ -17,6 +18,7 @@ struct service {
 	struct body_settings body;	/* Without an environment. */
 	struct committer * committer;
 	struct repeats * repeats;
+	struct edges * edges;
 	struct stats * stats;
 	struct backstage backstage;
 };

@@ -10,6 +10,7 @@ static const struct {
 	enum route route;
 } routes[] = {
 	{ "/api/client/metrics/bulk", ROUTE_BULK },
+	{ "/api/client/metrics/edge", ROUTE_EDGE },
 	{ "/internal-backstage/health", ROUTE_HEALTH },
 	{ "/internal-backstage/ready", ROUTE_READY },
 	{ "/internal-backstage/metrics", ROUTE_METRICS },

@@ -8,6 +8,7 @@
 enum route {
 	ROUTE_NONE,
 	ROUTE_BULK,		/* POST /api/client/metrics/bulk */
+	ROUTE_EDGE,		/* POST /api/client/metrics/edge */
 	ROUTE_HEALTH,		/* GET /internal-backstage/health */
 	ROUTE_READY,		/* GET /internal-backstage/ready */
 	ROUTE_METRICS,		/* GET /internal-backstage/metrics */

@@ -1,4 +1,5 @@
 lib_libflagtally_a_SOURCES += \
+	lib/body/edge_data.c lib/body/edge_data.h \
 	lib/body/body.c lib/body/body.h lib/body/decompress.c \
 	lib/body/decompress.h lib/body/element.c lib/body/element.h \
 	lib/body/element_application.c lib/body/element_impact.c \

@@ -101,8 +101,8 @@ class Job:
             tokens=place.file(name + ".tokens", OTHER + "\n"),
             limit_apps="4", limit_series="100")
 
-    def post(self, content, token=OTHER):
-        return fcgi.post(self.flagtally.address, content,
+    def post(self, content, token=OTHER, **changes):
+        return fcgi.post(self.flagtally.address, content, **changes,
                          HTTP_AUTHORIZATION=token).status
 
     def log(self):
@@ -140,11 +140,21 @@ class Job:
         yield "a late count", post(body(hour="2001-02-03T04"))
         yield "its buckets", sorted(redis("KEYS", "flagtally:{e:a}:2001*"))
         yield "their values", redis.client.value("flagtally:{default}:impact:h")
+        yield "an Edge", self.edge("one")
+        for number in range(255):
+            redis("HSET", "flagtally:edges", str(number), "{}")
+        yield "an Edge beyond the cap", self.edge("two")
+        yield "an old one makes room", redis("HLEN", "flagtally:edges")
         yield from self.refusals()
         self.flagtally.end()
         redis("FLUSHDB")
         yield "as a CGI program", self.cgi(body())
         yield "which cleans up", redis("KEYS", "*:writer:*")
+
+    def edge(self, name):
+        path = "/api/client/metrics/edge"
+        return self.post(json.dumps({"identifier": name}).encode(),
+                         REQUEST_URI=path, SCRIPT_NAME=path)
 
     def refusals(self):
         """What can never be counted leaves nothing behind."""
@@ -375,6 +385,9 @@ def readers():
         for right, arguments in calls.items():
             reply = client(*right.split("|"), *arguments)
             check(reply not in (None, [], 0), f"a reader may {right}", reply)
+        redis("HSET", "flagtally:edges", "x", "{}")
+        equal(client("HGETALL", "flagtally:edges"), [b"x", b"{}"],
+              "and see the Edges")
         redis("SADD", "flagtally:tokens:seen", "x")
         equal(client("SMEMBERS", "flagtally:tokens:seen"), [b"x"],
               "and see when tokens were seen")

@@ -485,6 +485,10 @@ def redis_keys():
         flagtally = Flagtally(place, redis, prefix="odd")
         equal(fcgi.post(flagtally.address, EVERYTHING).status, 202,
               "a body with everything is accepted")
+        edge = "/api/client/metrics/edge"
+        equal(fcgi.post(flagtally.address, b'{"identifier":"x"}',
+                        REQUEST_URI=edge, SCRIPT_NAME=edge).status, 202,
+              "and an Edge's data")
         names, used = [], set()
         for key in sorted(redis("KEYS", "*")):
             name = key.decode()

@@ -50,6 +50,8 @@ static const struct row uris[] = {
 	{ "http://h" BULK, NULL, NULL, "", ROUTE_BULK },
 	{ "https://h:8080" BULK "/?x", NULL, NULL, "", ROUTE_BULK },
 	{ "http://[::1]:80" BULK, NULL, NULL, "", ROUTE_BULK },
+	{ "/api/client/metrics/edge/", NULL, NULL, "", ROUTE_EDGE },
+	{ "/api/client/metrics/edges", NULL, NULL, "", ROUTE_NONE },
 	/* others */
 	{ NULL, NULL, NULL, "", ROUTE_NONE },
 	{ "", NULL, NULL, "", ROUTE_NONE },

@@ -1,0 +1,116 @@
+#include <poll.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/base/alloc.h"
+#include "lib/base/clock.h"
+#include "lib/base/escape.h"
+#include "lib/commit/edges.h"
+#include "lib/redis/edges.lua.h"
+#include "lib/redis/session.h"
+
+/* Milliseconds between two tries to have the connection. */
+#define LOCK_INTERVAL 2
+
+struct edges {
+	pthread_mutex_t lock;		/* Guards all of it. */
+	const char * prefix;
+	struct session session;
+	size_t script;
+	struct buffer text;
+	bool kept;			/* Redis has said so. */
+};
+
+struct edges *
+edges_create(const char * prefix, struct redis * redis, struct stats * stats)
+{
+	struct edges * edges = alloc_zeroed(1, sizeof(*edges));
+
+	pthread_mutex_init(&edges->lock, NULL);
+	edges->prefix = prefix;
+	session_init(&edges->session, redis, stats);
+	edges->script = redis_script(redis, edges_lua);
+	return (edges);
+}
+
+static void
+take_kept(void * context, size_t number, const struct redis_reply * reply)
+{
+	struct edges * edges = context;
+
+	(void)number;
+	if (reply->type == REDIS_INTEGER)
+		edges->kept = true;
+	else if (reply->type != REDIS_ERROR)
+		session_doubt(&edges->session);
+	else if (!session_refuses(reply))
+		session_note(&edges->session, reply);
+}
+
+static void
+request_put(struct edges * edges, const struct text * identifier,
+    const struct text * members)
+{
+	struct buffer * requests = &edges->session.requests;
+	struct buffer * text = &edges->text;
+
+	session_begin(&edges->session);
+	buffer_array(requests, 8);
+	buffer_text(requests, "EVALSHA");
+	buffer_text(requests, redis_script_digest(edges->session.redis,
+	    edges->script));
+	buffer_integer(requests, 1);
+	buffer_clear(text);
+	buffer_append(text, edges->prefix, strlen(edges->prefix));
+	buffer_append(text, ":edges", strlen(":edges"));
+	buffer_string(requests, text->bytes, text->length);
+	buffer_clear(text);
+	buffer_room(text, ESCAPE_PERCENT_ROOM(identifier->length));
+	text->length = escape_percent(text->bytes, identifier->bytes,
+	    identifier->length);
+	buffer_string(requests, text->bytes, text->length);
+	buffer_string(requests, members->bytes, members->length);
+	buffer_integer(requests, EDGES_MAX);
+	buffer_integer(requests, EDGES_LIFETIME);
+}
+
+bool
+edges_put(struct edges * edges, const struct text * identifier,
+    const struct text * members, int64_t deadline)
+{
+	bool kept;
+	int tries;
+
+	/* Few Edges report in the same moment. */
+	while (pthread_mutex_trylock(&edges->lock) != 0) {
+		if (clock_remaining(deadline) == 0)
+			return (false);
+		poll(NULL, 0, LOCK_INTERVAL);
+	}
+	edges->kept = false;
+	/* The next data is a minute away: nothing is worth a long wait. */
+	session_hasten(&edges->session, true);
+	/* Again if the connection was closed, or the script forgotten. */
+	for (tries = 0; tries < 2 && !edges->kept &&
+	    session_reach(&edges->session, deadline); tries++) {
+		request_put(edges, identifier, members);
+		session_exchange(&edges->session, 1, deadline, take_kept,
+		    edges);
+	}
+	kept = edges->kept;
+	pthread_mutex_unlock(&edges->lock);
+	return (kept);
+}
+
+void
+edges_free(struct edges * edges)
+{
+
+	if (edges == NULL)
+		return;
+	session_free(&edges->session);
+	buffer_free(&edges->text);
+	pthread_mutex_destroy(&edges->lock);
+	free(edges);
+}
