@@ -247,21 +247,18 @@ resets(const struct cgi * cgi)
 	    (events_of(cgi->fcgi->ipcFd, 0) & (POLLERR | POLLHUP)) != 0);
 }
 
-/* Return whether bytes are the beginning of a record that aborts a request. */
-static bool
-is_abort(const unsigned char * bytes, ssize_t length)
-{
-
-	return (length > FCGI_TYPE && bytes[FCGI_TYPE] == FCGI_TYPE_ABORT);
-}
-
-/* Return whether libfcgi has read such a record together with the body. */
-static bool
-holds_abort(const FCGX_Stream * in)
+/* Copy what libfcgi has read beyond the body, up to a record's header. */
+static size_t
+copy_rest(const FCGX_Stream * in, unsigned char record[FCGI_HEADER_SIZE])
 {
 	const struct stream_data * data = data_of(in);
+	size_t length = data == NULL ? 0 : (size_t)(data->end - in->rdNext);
 
-	return (data != NULL && is_abort(in->rdNext, data->end - in->rdNext));
+	if (length > FCGI_HEADER_SIZE)
+		length = FCGI_HEADER_SIZE;
+	if (length > 0)
+		memcpy(record, in->rdNext, length);
+	return (length);
 }
 
 /* The body has been read, so all that may follow is an abort or the end. */
@@ -270,18 +267,20 @@ is_closed(const struct cgi * cgi)
 {
 	unsigned char record[FCGI_HEADER_SIZE];
 	int descriptor = cgi->fcgi->ipcFd;
+	size_t length = copy_rest(cgi->fcgi->in, record);
 	short events = events_of(descriptor, POLLIN);
-	ssize_t count;
+	ssize_t count = -1;
 
-	if (holds_abort(cgi->fcgi->in))
-		return (true);
-	if (events == 0)
-		return (false);
 	if ((events & (POLLERR | POLLHUP | POLLNVAL)) != 0)
 		return (true);
-	count = recv(descriptor, record, sizeof(record),
-	    MSG_PEEK | MSG_DONTWAIT);
-	return (is_abort(record, count) || (count == 0 && resets(cgi)));
+	if (events != 0 && length < sizeof(record))
+		count = recv(descriptor, record + length,
+		    sizeof(record) - length, MSG_PEEK | MSG_DONTWAIT);
+	if (count > 0)
+		length += (size_t)count;
+	if (length > FCGI_TYPE && record[FCGI_TYPE] == FCGI_TYPE_ABORT)
+		return (true);
+	return (count == 0 && resets(cgi));
 }
 
 bool

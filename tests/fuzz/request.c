@@ -11,6 +11,7 @@
 #include "lib/base/clock.h"
 #include "lib/base/digest.h"
 #include "lib/base/log.h"
+#include "lib/body/edge_data.h"
 #include "tests/fuzz/memory.h"
 
 /*
@@ -42,6 +43,22 @@ commit_submit(struct committer * committer, struct commit_ticket * ticket,
 	committed++;
 	ticket->result = committed % 16 == 0 ? COMMIT_UNAVAILABLE :
 	    COMMIT_DURABLE;
+	return (committed % 2 == 0);
+}
+
+/* Stands in for Redis, which keeps an Edge's data. */
+bool
+edges_put(struct edges * edges, const struct text * identifier,
+    const struct text * members, int64_t deadline)
+{
+
+	(void)edges;
+	must(deadline > 0);
+	must(identifier->length > 0 &&
+	    identifier->length <= EDGE_DATA_NAME_MAX);
+	must(members->length > 0 && memchr(members->bytes, '}',
+	    members->length) != NULL);
+	committed++;
 	return (committed % 2 == 0);
 }
 
@@ -166,6 +183,7 @@ service(void)
 	must(FCGX_Init() == 0);
 	memory_file(TOKENS_NUMBER, tokens, sizeof(tokens) - 1);
 	service.callers.tokens = token_file_open("/proc/self/fd/903");
+	service.repeats = repeats_open(NULL);
 	service.callers.variable = auth_variable("Authorization");
 	return (&service);
 }
