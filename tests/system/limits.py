@@ -68,7 +68,7 @@ class Service:
         self.answer = answer
         self.limited = {
             key.split('"')[1]: after[key] - before[key] for key in after
-            if key.startswith("flagtally_limited") and
+            if key.startswith("flagtally_rejected") and
             after[key] != before[key]}
         return {key.split('"')[1]: after[key] - before[key] for key in after
                 if key.startswith(("flagtally_dropped", "flagtally_requests"))
@@ -433,7 +433,7 @@ def limited():
             ("depth", 400, b'{"x":' + b"[" * 9 + b"]" * 9 + b"}", {}),
             ("name", 400, body([metric(featureName="x" * 100)]), {}),
             ("name", 400, body([metric(variants={"x" * 100: 1})]), {}),
-            ("params", 413, content, {"HTTP_X": "x" * 5000}),
+            ("cgi_params", 413, content, {"HTTP_X": "x" * 5000}),
         ]
         for limit, status, sent, changes in table:
             equal(service.counted(limit, sent, status, **changes),
