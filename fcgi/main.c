@@ -13,6 +13,7 @@
 #include "fcgi/job.h"
 #include "fcgi/listen.h"
 #include "fcgi/probe.h"
+#include "fcgi/reportctl.h"
 #include "fcgi/request.h"
 #include "fcgi/server.h"
 #include "fcgi/spoolctl.h"
@@ -35,6 +36,9 @@
  * purpose: what is there fell into it while Redis was away. */
 #define REPLAY_INTERVAL 1000
 
+/* Milliseconds that a pipeline of a report may take. */
+#define REPORT_TIMEOUT 10000
+
 /* Exit status for a wrong command line or configuration (sysexits.h). */
 #define EXIT_USAGE 64
 #define EXIT_CONFIGURATION 78
@@ -47,12 +51,14 @@ enum action {
 	ACTION_EXPORT,
 	ACTION_RETRY,
 	ACTION_DROP,
+	ACTION_REPORT,
 };
 
 struct options {
 	const char * config;
 	enum action action;
 	const char * which;		/* Records to act on. */
+	struct reportctl_options report;
 };
 
 /* All parts of the program. */
@@ -74,6 +80,9 @@ usage(FILE * file)
 	    "       flagtally [--config FILE] --replay | --spool | "
 	    "--spool-export |\n"
 	    "           --spool-retry ID|all | --spool-drop ID|all\n"
+	    "       flagtally [--config FILE] --report [ENV[/APP[/FEATURE]]] "
+	    "[--since TIME]\n           [--until TIME] [--by hour|day] "
+	    "[--format table|csv|json] [--stale AGE]\n"
 	    "       flagtally --version | --help\n"
 	    "\n"
 	    "Takes metrics of feature flags over FastCGI or as a CGI program "
@@ -91,6 +100,13 @@ usage(FILE * file)
 	    "  --spool-export  write what is set aside as JSON\n"
 	    "  --spool-retry   let what is set aside wait for replay again\n"
 	    "  --spool-drop    remove what is set aside\n"
+	    "  --report        print counts from Redis: of all applications, "
+	    "of those of ENV,\n                  of the features of ENV/APP, "
+	    "or of one feature; TIME is a day\n                  (2026-11-23), "
+	    "an "
+	    "hour (2026-11-23T09), or an age (30d)\n"
+	    "  --stale AGE     report the features that were not evaluated for "
+	    "so long\n"
 	    "  --version       print the version\n"
 	    "  --help          print this text\n", file);
 }
@@ -107,6 +123,12 @@ read_options(struct options * options, int argc, char ** argv)
 		{ "spool-export", no_argument, NULL, ACTION_EXPORT },
 		{ "spool-retry", required_argument, NULL, ACTION_RETRY },
 		{ "spool-drop", required_argument, NULL, ACTION_DROP },
+		{ "report", no_argument, NULL, ACTION_REPORT },
+		{ "since", required_argument, NULL, 's' },
+		{ "until", required_argument, NULL, 'u' },
+		{ "by", required_argument, NULL, 'b' },
+		{ "format", required_argument, NULL, 'f' },
+		{ "stale", required_argument, NULL, 'o' },
 		{ "version", no_argument, NULL, 'v' },
 		{ "help", no_argument, NULL, 'h' },
 		{ NULL, 0, NULL, 0 },
@@ -127,6 +149,24 @@ read_options(struct options * options, int argc, char ** argv)
 			options->action = (enum action)option;
 			options->which = optarg;
 			break;
+		case ACTION_REPORT:
+			options->action = ACTION_REPORT;
+			break;
+		case 's':
+			options->report.since = optarg;
+			break;
+		case 'u':
+			options->report.until = optarg;
+			break;
+		case 'b':
+			options->report.by = optarg;
+			break;
+		case 'f':
+			options->report.format = optarg;
+			break;
+		case 'o':
+			options->report.stale = optarg;
+			break;
 		case 'v':
 			puts("flagtally " PACKAGE_VERSION);
 			return (EXIT_SUCCESS);
@@ -137,6 +177,8 @@ read_options(struct options * options, int argc, char ** argv)
 			usage(stderr);
 			return (EXIT_USAGE);
 		}
+	if (options->action == ACTION_REPORT && optind < argc)
+		options->report.target = argv[optind++];
 	if (optind < argc) {
 		usage(stderr);
 		return (EXIT_USAGE);
@@ -504,6 +546,19 @@ check(const struct config * config)
 	return (status);
 }
 
+/* Print a report. */
+static int
+run_report(const struct config * config, const struct options * options)
+{
+	struct report_queued queued = { .known = false };
+
+	/* The report says by itself why it failed. */
+	limit_log(config, LOG_LEVEL_ERROR);
+	return (reportctl_run(&options->report, config->prefix,
+	    redis_create(&config->redis, REPORT_TIMEOUT, "flagtally-report"),
+	    &queued));
+}
+
 /* Act on the spool, for a person. */
 static int
 manage(struct program * program, const struct options * options)
@@ -595,6 +650,8 @@ act(const struct options * options)
 	log_set_level((enum log_level)program.config->log_level);
 	if (options->action == ACTION_CHECK)
 		status = check(program.config);
+	else if (options->action == ACTION_REPORT)
+		status = run_report(program.config, options);
 	else if (options->action != ACTION_SERVE)
 		status = spoolctl_ready(program.config->spool);
 	if (status == -1) {

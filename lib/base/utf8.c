@@ -1,5 +1,7 @@
 #include <string.h>
+#include <unictype.h>
 #include <unistr.h>
+#include <uniwidth.h>
 
 #include "lib/base/utf8.h"
 
@@ -18,6 +20,19 @@ utf8_decode(const char * text, size_t length, uint32_t * code)
 
 	*code = character;
 	return (size > 0 ? (size_t)size : 0);
+}
+
+size_t
+utf8_printable(const char * text, size_t length, int * width)
+{
+	uint32_t code;
+	size_t size = utf8_decode(text, length, &code);
+
+	if (size == 0 || uc_is_general_category_withtable(code,
+	    UC_CATEGORY_MASK_C | UC_CATEGORY_MASK_Zl | UC_CATEGORY_MASK_Zp))
+		return (0);
+	*width = uc_width(code, "UTF-8");
+	return (*width < 0 ? 0 : size);
 }
 
 void

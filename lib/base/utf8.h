@@ -21,6 +21,15 @@ bool utf8_is_valid(const char * text, size_t length);
 size_t utf8_decode(const char * text, size_t length, uint32_t * code);
 
 /**
+ * utf8_printable(text, length, width):
+ * Return the length in bytes of the first character of a text that is not
+ * empty, with the number of columns that it takes in ${width}, if it is
+ * harmless on a terminal.  Return 0 if it is a control or formatting character
+ * (such as one that changes the direction of the text), or no valid UTF-8.
+ */
+size_t utf8_printable(const char * text, size_t length, int * width);
+
+/**
  * utf8_trim(text):
  * Remove an incomplete character from the end of a string that was truncated.
  */

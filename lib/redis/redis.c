@@ -150,6 +150,32 @@ convert_integers(struct redis_reply * reply, const redisReply * from)
 }
 
 static void
+convert_array(struct redis_reply * reply, const redisReply * from)
+{
+	size_t i;
+
+	convert_integers(reply, from);
+	if (from->elements == 0 || from->element[0]->type != REDIS_REPLY_STRING)
+		return;
+	for (i = 1; i < from->elements; i++)
+		if (from->element[i]->type != REDIS_REPLY_STRING)
+			return;
+	reply->type = REDIS_TEXTS;
+	reply->count = from->elements;
+	reply->texts = from;
+}
+
+struct text
+redis_text(const struct redis_reply * reply, size_t i)
+{
+	const redisReply * array = reply->texts;
+	struct text text = { array->element[i]->str,
+	    (size_t)array->element[i]->len };
+
+	return (text);
+}
+
+static void
 convert(struct redis_reply * reply, const redisReply * from)
 {
 
@@ -167,7 +193,7 @@ convert(struct redis_reply * reply, const redisReply * from)
 		reply->integers[0] = from->integer;
 		break;
 	case REDIS_REPLY_ARRAY:
-		convert_integers(reply, from);
+		convert_array(reply, from);
 		break;
 	case REDIS_REPLY_ERROR:
 		reply->type = REDIS_ERROR;

@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "lib/base/buffer.h"
+#include "lib/base/text.h"
 
 /*
  * One connection to a Redis server.  It is made when it is needed, made again
@@ -31,6 +32,8 @@ enum redis_type {
 	REDIS_INTEGER,
 	REDIS_ARRAY,			/* Of integers, REDIS_INTEGERS_MAX
 					 * at most. */
+	REDIS_TEXTS,			/* An array of strings; see
+					 * redis_text. */
 	REDIS_ERROR,
 };
 
@@ -43,9 +46,17 @@ struct redis_reply {
 	enum redis_type type;
 	const char * text;		/* Of a string, status or error. */
 	size_t length;
-	size_t count;			/* Integers of an array, */
-	int64_t integers[REDIS_INTEGERS_MAX];	/* or the one integer. */
+	size_t count;			/* Elements of an array. */
+	int64_t integers[REDIS_INTEGERS_MAX];	/* Or the one integer. */
+	const void * texts;		/* Of REDIS_TEXTS. */
 };
+
+/**
+ * redis_text(reply, i):
+ * Return string number ${i} of a reply of type REDIS_TEXTS; it is valid as long
+ * as the reply.
+ */
+struct text redis_text(const struct redis_reply * reply, size_t i);
 
 /**
  * redis_create(config, timeout, name):

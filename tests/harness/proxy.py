@@ -23,6 +23,7 @@ class Proxy:
         self.held = self.dripping = None
         self.lose = False
         self.cuts = 0
+        self.trips = 0
         self.listening = socket.socket(socket.AF_UNIX)
         self.listening.bind(self.path)
         self.listening.listen(64)
@@ -91,6 +92,7 @@ class Proxy:
         # Another connection counts anew.
         self.passed = {"up": 0, "down": 0}
         kept = {"up": b"", "down": b""}
+        last = "down"
         while True:
             # A short time-out, as nothing else tells of a release.
             ready, _, _ = select.select([client, server], [], [], 0.01)
@@ -107,6 +109,8 @@ class Proxy:
                 data = source.recv(65536)
                 if not data:
                     return
+                self.trips += way == "up" and last == "down"
+                last = way
                 if way in (self.held, self.dripping):
                     kept[way] += data
                     continue

@@ -33,6 +33,7 @@ ROOMS = {
     "lib/auth": {"lib/base", "lib/redis", "lib/stats"},
     "lib/commit": {"lib/base", "lib/redis", "lib/spool", "lib/stats",
                    "lib/tally"},
+    "lib/report": {"lib/base", "lib/json", "lib/redis"},
     "lib/config": {"lib/base", "lib/json", "lib/redis"},
 }
 

@@ -1,0 +1,285 @@
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/base/alloc.h"
+#include "lib/base/escape.h"
+#include "lib/report/report_write.h"
+
+#define HOUR_SECONDS INT64_C(3600)
+
+/* Fields */
+
+static void
+write_json_text(FILE * out, struct text text)
+{
+	char small[ESCAPE_JSON_ROOM(256)];
+	char * json = text.length <= 256 ? small :
+	    alloc_bytes(ESCAPE_JSON_ROOM(text.length));
+
+	fwrite(json, 1, escape_json_ascii(json, text.bytes, text.length),
+	    out);
+	if (json != small)
+		free(json);
+}
+
+/*
+ * Print a CSV field (RFC 4180) in quotes.  A name that a spreadsheet would take
+ * for a formula gets an apostrophe before it.
+ */
+static void
+write_csv_text(FILE * out, struct text text)
+{
+	size_t i;
+
+	putc('"', out);
+	if (text.length > 0 && strchr("=+-@\t\r", text.bytes[0]) != NULL)
+		putc('\'', out);
+	for (i = 0; i < text.length; i++) {
+		if (text.bytes[i] == '"')
+			putc('"', out);
+		putc(text.bytes[i], out);
+	}
+	putc('"', out);
+}
+
+size_t
+report_write_period(const struct report_span * span, size_t period,
+    char out[DATE_TEXT_MAX])
+{
+	int64_t at = span->first + (int64_t)period;
+	size_t length = span->by_hour ? date_format_hour(out, at) :
+	    date_format_day(out, at);
+
+	out[length] = '\0';
+	return (length);
+}
+
+void
+report_write_time(FILE * out, int64_t instant)
+{
+	char hour[DATE_TEXT_MAX];
+
+	if (instant == 0) {
+		fputs("-", out);
+		return;
+	}
+	hour[date_format_hour(hour, date_hour(instant))] = '\0';
+	fprintf(out, "%s:%02dZ", hour, (int)((instant % HOUR_SECONDS +
+	    HOUR_SECONDS) % HOUR_SECONDS / 60));
+}
+
+/* CSV */
+
+void
+report_write_applications_csv(FILE * out,
+    const struct report_applications * found)
+{
+	size_t i;
+
+	fputs("environment,application,yes,no,last_seen\n", out);
+	for (i = 0; i < found->count; i++) {
+		write_csv_text(out, found->list[i].environment);
+		putc(',', out);
+		write_csv_text(out, found->list[i].name);
+		fprintf(out, ",%" PRIu64 ",%" PRIu64 ",", found->list[i].yes,
+		    found->list[i].no);
+		report_write_time(out, found->list[i].seen);
+		putc('\n', out);
+	}
+}
+
+/* A line for each counter and period that is not 0. */
+static void
+write_counter_csv(FILE * out, const struct report_scope * scope,
+    const struct report_feature * feature,
+    const struct report_counter * counter, const char * kind)
+{
+	char period[DATE_TEXT_MAX];
+	size_t i;
+
+	for (i = 0; counter->counts != NULL && i < scope->span.count; i++) {
+		if (counter->counts[i] == 0)
+			continue;
+		report_write_period(&scope->span, i, period);
+		write_csv_text(out, scope->environment);
+		putc(',', out);
+		write_csv_text(out, scope->application);
+		putc(',', out);
+		write_csv_text(out, feature->name);
+		fprintf(out, ",%s,", kind);
+		write_csv_text(out, counter->name);
+		fprintf(out, ",%s,%" PRIu64 "\n", period, counter->counts[i]);
+	}
+}
+
+void
+report_write_features_csv(FILE * out, const struct report_scope * scope,
+    const struct report_features * found)
+{
+	const struct report_counter * variant;
+	size_t i;
+
+	fputs("environment,application,feature,counter,variant,period,"
+	    "count\n", out);
+	for (i = 0; i < found->count; i++) {
+		const struct report_feature * one = found->list[i];
+
+		write_counter_csv(out, scope, one, &one->yes, "yes");
+		write_counter_csv(out, scope, one, &one->no, "no");
+		for (variant = one->variants; variant != NULL;
+		    variant = variant->next)
+			write_counter_csv(out, scope, one, variant,
+			    "variant");
+	}
+}
+
+/* JSON */
+
+/* The members with which each JSON report begins. */
+static void
+write_json_head(FILE * out, const struct report_scope * scope)
+{
+	char first[DATE_TEXT_MAX], last[DATE_TEXT_MAX];
+
+	report_write_period(&scope->span, 0, first);
+	report_write_period(&scope->span, scope->span.count - 1, last);
+	fprintf(out, "{\"by\":\"%s\",\"since\":\"%s\",\"until\":\"%s\","
+	    "\"queued\":", scope->span.by_hour ? "hour" : "day", first,
+	    last);
+	if (!scope->queued->known)
+		fputs("null", out);
+	else
+		fprintf(out, "{\"bytes\":%" PRIu64 ",\"since\":%" PRId64 "}",
+		    scope->queued->bytes, scope->queued->since / 1000);
+}
+
+void
+report_write_applications_json(FILE * out, const struct report_scope * scope,
+    const struct report_applications * found)
+{
+	size_t i, j;
+
+	write_json_head(out, scope);
+	fputs(",\"applications\":[", out);
+	for (i = 0; i < found->count; i++) {
+		const struct report_application * one = &found->list[i];
+
+		fputs(i == 0 ? "{\"environment\":" : ",{\"environment\":",
+		    out);
+		write_json_text(out, one->environment);
+		fputs(",\"application\":", out);
+		write_json_text(out, one->name);
+		fprintf(out, ",\"yes\":%" PRIu64 ",\"no\":%" PRIu64
+		    ",\"seen\":%" PRId64 ",\"evaluations\":[", one->yes,
+		    one->no, one->seen);
+		for (j = 0; j < scope->span.count; j++)
+			fprintf(out, j == 0 ? "%" PRIu64 : ",%" PRIu64,
+			    one->evaluations[j]);
+		fputs("]}", out);
+	}
+	fputs("]}\n", out);
+}
+
+static void
+write_counts_json(FILE * out, const struct report_scope * scope,
+    const struct report_counter * counter)
+{
+	size_t i;
+
+	putc('[', out);
+	for (i = 0; i < scope->span.count; i++)
+		fprintf(out, i == 0 ? "%" PRIu64 : ",%" PRIu64,
+		    counter->counts == NULL ? 0 : counter->counts[i]);
+	putc(']', out);
+}
+
+static void
+write_feature_json(FILE * out, const struct report_scope * scope,
+    const struct report_feature * feature)
+{
+	const struct report_counter * variant;
+
+	fputs("{\"feature\":", out);
+	write_json_text(out, feature->name);
+	fprintf(out, ",\"seen\":%" PRId64 ",\"yes\":", feature->seen);
+	write_counts_json(out, scope, &feature->yes);
+	fputs(",\"no\":", out);
+	write_counts_json(out, scope, &feature->no);
+	fputs(",\"variants\":{", out);
+	for (variant = feature->variants; variant != NULL;
+	    variant = variant->next) {
+		write_json_text(out, variant->name);
+		putc(':', out);
+		write_counts_json(out, scope, variant);
+		if (variant->next != NULL)
+			putc(',', out);
+	}
+	fputs("}}", out);
+}
+
+void
+report_write_features_json(FILE * out, const struct report_scope * scope,
+    const struct report_features * found, const struct report_sdk * sdks)
+{
+	const struct report_sdk * sdk;
+	size_t i;
+
+	write_json_head(out, scope);
+	fputs(",\"environment\":", out);
+	write_json_text(out, scope->environment);
+	fputs(",\"application\":", out);
+	write_json_text(out, scope->application);
+	fputs(",\"features\":[", out);
+	for (i = 0; i < found->count; i++) {
+		if (i > 0)
+			putc(',', out);
+		write_feature_json(out, scope, found->list[i]);
+	}
+	fputs("],\"sdks\":{", out);
+	for (sdk = sdks; sdk != NULL; sdk = sdk->next) {
+		write_json_text(out, sdk->version);
+		fprintf(out, ":%zu%s", sdk->instances,
+		    sdk->next == NULL ? "" : ",");
+	}
+	fputs("}}\n", out);
+}
+
+/* Stale features */
+
+void
+report_write_stales_csv(FILE * out, const struct report_stales * stales)
+{
+	size_t i;
+
+	fputs("environment,application,feature,last_seen\n", out);
+	for (i = 0; i < stales->count; i++) {
+		write_csv_text(out, stales->list[i].environment);
+		putc(',', out);
+		write_csv_text(out, stales->list[i].application);
+		putc(',', out);
+		write_csv_text(out, stales->list[i].feature);
+		putc(',', out);
+		report_write_time(out, stales->list[i].seen);
+		putc('\n', out);
+	}
+}
+
+void
+report_write_stales_json(FILE * out, const struct report_stales * stales)
+{
+	size_t i;
+
+	fputs("{\"stale\":[", out);
+	for (i = 0; i < stales->count; i++) {
+		fputs(i == 0 ? "{\"environment\":" : ",{\"environment\":",
+		    out);
+		write_json_text(out, stales->list[i].environment);
+		fputs(",\"application\":", out);
+		write_json_text(out, stales->list[i].application);
+		fputs(",\"feature\":", out);
+		write_json_text(out, stales->list[i].feature);
+		fprintf(out, ",\"seen\":%" PRId64 "}", stales->list[i].seen);
+	}
+	fputs("]}\n", out);
+}
