@@ -62,12 +62,12 @@ is_local(const struct cgi * cgi)
 	    (address != NULL && is_loopback(address)));
 }
 
-static bool
-may_see(const struct backstage * backstage, const struct cgi * cgi)
+bool
+backstage_admits(enum backstage_access access, const struct cgi * cgi)
 {
 
-	return (backstage->access == BACKSTAGE_ALL ||
-	    (backstage->access == BACKSTAGE_LOCAL && is_local(cgi)));
+	return (access == BACKSTAGE_ALL ||
+	    (access == BACKSTAGE_LOCAL && is_local(cgi)));
 }
 
 /* Readiness */
@@ -190,7 +190,7 @@ backstage_serve(const struct backstage * backstage,
 {
 	const char * method = cgi_parameter(cgi, "REQUEST_METHOD");
 
-	if (!may_see(backstage, cgi))
+	if (!backstage_admits(backstage->access, cgi))
 		return (false);
 	if (method == NULL ||
 	    (strcmp(method, "GET") != 0 && strcmp(method, "HEAD") != 0))

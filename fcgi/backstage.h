@@ -42,6 +42,13 @@ struct backstage {
 };
 
 /**
+ * backstage_admits(access, cgi):
+ * Return true if the client of a request is allowed to see what ${access}
+ * protects.
+ */
+bool backstage_admits(enum backstage_access access, const struct cgi * cgi);
+
+/**
  * backstage_serve(backstage, cgi, route):
  * Answer a request for ROUTE_HEALTH, ROUTE_READY or ROUTE_METRICS.  Return
  * false if it has not been answered, because who asks may not see these: to

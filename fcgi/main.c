@@ -67,6 +67,7 @@ struct program {
 	struct sink_settings sink;
 	struct service service;
 	struct probe probe;
+	struct page page;
 	struct listen listen;
 	struct replay * replay;		/* NULL: there is no spool. */
 	int64_t deadline;		/* By when it has to end. */
@@ -286,6 +287,10 @@ settle(struct program * program)
 	element->limit_tokens = config->limit_tokens;
 	element->limit_registration = config->limit_registration;
 	element->by_hour = program->sink.retention_hourly > 0;
+	program->page.access = (enum backstage_access)config->page;
+	program->page.prefix = config->prefix;
+	program->page.redis = &config->redis;
+	service->page = &program->page;
 	service->backstage.access =
 	    (enum backstage_access)config->backstage;
 	service->backstage.stats = service->stats;

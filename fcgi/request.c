@@ -418,11 +418,16 @@ serve_other(const struct service * service, struct cgi * cgi,
     enum route route)
 {
 
-	/* Backstage looks at the spool. */
+	bool served = false;
+
+	/* They read the spool or Redis. */
 	if (route != ROUTE_NONE)
 		blocking_thread();
-	if (route == ROUTE_NONE ||
-	    !backstage_serve(&service->backstage, cgi, route))
+	if (route == ROUTE_PAGE)
+		served = page_serve(service->page, cgi);
+	else if (route != ROUTE_NONE)
+		served = backstage_serve(&service->backstage, cgi, route);
+	if (!served)
 		response_send(cgi, RESPONSE_NOT_FOUND,
 		    "metrics go to /api/client/metrics/bulk");
 }

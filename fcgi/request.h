@@ -4,6 +4,7 @@
 #include "fcgi/auth.h"
 #include "fcgi/backstage.h"
 #include "fcgi/cgi.h"
+#include "fcgi/page.h"
 #include "fcgi/response.h"
 #include "lib/base/arena.h"
 #include "lib/body/body.h"
@@ -21,6 +22,7 @@ struct service {
 	struct edges * edges;
 	struct stats * stats;
 	struct backstage backstage;
+	struct page * page;
 };
 
 /*

@@ -72,6 +72,38 @@ response_content(struct cgi * cgi, enum response_kind kind,
 		cgi_write(cgi, content, length);
 }
 
+void
+response_page(struct cgi * cgi, const char * type, const char * headers,
+    const void * content, size_t length)
+{
+	const char * known = cgi_parameter(cgi, "HTTP_IF_NONE_MATCH");
+	unsigned char digest[DIGEST_SIZE];
+	char tag[2 * DIGEST_SIZE + 1];
+	char head[1024];
+	bool same;
+	int used;
+
+	digest_sha256(content, length, digest);
+	digest_hex(tag, digest, sizeof(digest));
+	/* A strong comparison would not do more: the tag is a hash. */
+	same = known != NULL && strstr(known, tag) != NULL;
+	cgi->status = same ? 304 : 200;
+	used = snprintf(head, sizeof(head), "Status: %s\r\n"
+	    "ETag: \"%s\"\r\nCache-Control: private, no-cache\r\n"
+	    "Vary: Authorization\r\n%s", same ? "304 Not Modified" : "200 OK",
+	    tag, headers);
+	if (!same && used > 0 && (size_t)used < sizeof(head))
+		used += snprintf(head + used, sizeof(head) - (size_t)used,
+		    "Content-Type: %s\r\nContent-Length: %zu\r\n", type,
+		    length);
+	if (used < 0 || (size_t)used + 2 >= sizeof(head))
+		abort();
+	memcpy(head + used, "\r\n", 2);
+	if (cgi_write(cgi, head, (size_t)used + 2) == 0 && !same &&
+	    !wants_head_alone(cgi))
+		cgi_write(cgi, content, length);
+}
+
 /* A problem's body as it is being written. */
 struct problem {
 	char text[BODY_MAX];

@@ -11,6 +11,7 @@ static const struct {
 } routes[] = {
 	{ "/api/client/metrics/bulk", ROUTE_BULK },
 	{ "/api/client/metrics/edge", ROUTE_EDGE },
+	{ "/flagtally", ROUTE_PAGE },
 	{ "/internal-backstage/health", ROUTE_HEALTH },
 	{ "/internal-backstage/ready", ROUTE_READY },
 	{ "/internal-backstage/metrics", ROUTE_METRICS },

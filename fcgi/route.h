@@ -11,6 +11,7 @@ enum route {
 	ROUTE_EDGE,		/* POST /api/client/metrics/edge */
 	ROUTE_HEALTH,		/* GET /internal-backstage/health */
 	ROUTE_READY,		/* GET /internal-backstage/ready */
+	ROUTE_PAGE,		/* GET /flagtally */
 	ROUTE_METRICS,		/* GET /internal-backstage/metrics */
 };
 

@@ -31,6 +31,15 @@ digest_hex(char * out, const void * bytes, size_t length)
 	sodium_bin2hex(out, 2 * length + 1, bytes, length);
 }
 
+void
+digest_base64(char out[DIGEST_BASE64_MAX], const unsigned char * bytes,
+    size_t length)
+{
+
+	sodium_bin2base64(out, DIGEST_BASE64_MAX, bytes, length,
+	    sodium_base64_VARIANT_ORIGINAL);
+}
+
 int
 digest_parse_hex(unsigned char digest[DIGEST_SIZE], const char * text,
     size_t length)

@@ -30,6 +30,16 @@ void digest_sha256(const void * bytes, size_t length,
  */
 void digest_hex(char * out, const void * bytes, size_t length);
 
+#define DIGEST_BASE64_MAX 48
+
+/**
+ * digest_base64(out, bytes, length):
+ * Write ${length} bytes in base64 (RFC 4648, section 4) with a NUL to ${out},
+ * which has room for 33 bytes.
+ */
+void digest_base64(char out[DIGEST_BASE64_MAX], const unsigned char * bytes,
+    size_t length);
+
 /**
  * digest_parse_hex(digest, text, length):
  * Read the hexadecimal digits of a digest.  Return 0, or -1 if ${text} is not

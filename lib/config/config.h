@@ -82,6 +82,7 @@ struct config {
 	uint64_t limit_seen_tokens;
 	char * path_prefix;
 	uint64_t backstage;		/* enum config_backstage */
+	uint64_t page;			/* enum config_backstage */
 	uint64_t log_level;		/* enum log_level */
 	uint64_t sandbox;		/* 0 or 1 */
 	uint64_t core_dumps;		/* 0 or 1 */

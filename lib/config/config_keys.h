@@ -97,6 +97,7 @@ static const struct key keys[] = {
 	NUMBER(limit_seen_tokens, UNITS_COUNT, "100000", 0, MOST),
 	TEXT(path_prefix, ""),
 	CHOICE(backstage, "local", backstage_choices),
+	CHOICE(page, "local", backstage_choices),
 	CHOICE(log_level, "info", log_choices),
 	CHOICE(sandbox, "on", switch_choices),
 	CHOICE(core_dumps, "off", switch_choices),

@@ -1,7 +1,6 @@
 """--report: what a person reads from the command line, and what it costs."""
 
 import csv
-import datetime
 import io
 import json
 import os
@@ -13,36 +12,13 @@ from urllib.parse import quote
 
 from tests.harness import fcgi
 from tests.harness.proxy import Proxy
+from tests.harness.reports import day, hour, metric, registration
 from tests.harness.servers import PROGRAM, Flagtally, Place, Redis, \
     environment
 from tests.harness.tap import check, equal, note, run
 
 SEED = int(os.environ.get("FLAGTALLY_SEED") or random.randrange(1 << 32))
-NOW = datetime.datetime.now(datetime.timezone.utc)
 ODD = 'a/b:c%7D "x"\u202e\x1b[31m=1\\'
-
-
-def metric(feature, app="shop", env="production", days=0, hours=0, yes=1,
-           no=0, variants=None):
-    when = NOW - datetime.timedelta(days=days, hours=hours)
-    return {"featureName": feature, "appName": app, "environment": env,
-            "timestamp": when.strftime("%Y-%m-%dT%H:%M:%SZ"), "yes": yes,
-            "no": no, "variants": variants or {}}
-
-
-def registration(instance, version=None, app="shop", env="production"):
-    found = {"appName": app, "environment": env, "instanceId": instance,
-             "interval": 60, "strategies": [],
-             "started": NOW.strftime("%Y-%m-%dT%H:%M:%SZ")}
-    return {**found, "sdkVersion": version} if version else found
-
-
-def day(days=0):
-    return (NOW - datetime.timedelta(days=days)).strftime("%Y-%m-%d")
-
-
-def hour(hours=0):
-    return (NOW - datetime.timedelta(hours=hours)).strftime("%Y-%m-%dT%H")
 
 
 class Story:

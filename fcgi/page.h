@@ -1,0 +1,38 @@
+#ifndef FLAGTALLY_PAGE_H
+#define FLAGTALLY_PAGE_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+
+#include "fcgi/backstage.h"
+#include "fcgi/cgi.h"
+#include "lib/redis/redis.h"
+#include "lib/report/report_write.h"
+
+/*
+ * The page at /flagtally: counts for people, as HTML without scripts, and as
+ * CSV and JSON at the same address with format=csv or format=json.
+ *
+ * Names are in the query (env, app, feature) and not in the path, because web
+ * servers decode a path, merge its slashes, and refuse %2F in it.
+ */
+#define PAGE_CONCURRENT_MAX 2
+
+struct page {
+	enum backstage_access access;
+	const char * prefix;			/* Of the keys in Redis. */
+	const struct redis_address * redis;
+	void (* queued)(void * context, struct report_queued * queued);
+	void * context;				/* Of queued. */
+	_Atomic int readers;			/* Requests being served. */
+};
+
+/**
+ * page_serve(page, cgi):
+ * Answer a request for the page.  At most PAGE_CONCURRENT_MAX requests read
+ * from Redis at once; others get 503.  Return false, with nothing answered, if
+ * the client is not allowed to see the page; the caller then sends 404.
+ */
+bool page_serve(struct page * page, struct cgi * cgi);
+
+#endif

@@ -1,0 +1,45 @@
+#ifndef FLAGTALLY_PAGE_STYLE_H
+#define FLAGTALLY_PAGE_STYLE_H
+
+/* The style sheet of the page; its hash is in the Content-Security-Policy. */
+static const char page_style[] =
+    ":root{color-scheme:light dark;--ink:#1b1f24;--dim:#57606a;--paper:#fff;"
+    "--line:#d0d7de;--link:#0550ae;--yes:#1a7f37;--no:#c9d1d9;--warn:#9a3412;"
+    "--warnbg:#fff4e5}"
+    "@media(prefers-color-scheme:dark){:root{--ink:#e6edf3;--dim:#9aa4ae;"
+    "--paper:#0d1117;--line:#30363d;--link:#79b8ff;--yes:#3fb950;"
+    "--no:#484f58;--warn:#ffc680;--warnbg:#33240f}}"
+    "*{box-sizing:border-box}"
+    "body{margin:0;background:var(--paper);color:var(--ink);"
+    "font:16px/1.5 system-ui,sans-serif}"
+    "header,main,footer{max-width:80rem;margin:auto;padding:.75rem 1rem}"
+    "header{border-bottom:1px solid var(--line)}"
+    "h1{font-size:1.5rem;margin:.5rem 0;overflow-wrap:anywhere}"
+    "h2{font-size:1.15rem;margin:1.5rem 0 .5rem}"
+    "a{color:var(--link)}"
+    "a:focus-visible,.scroll:focus-visible{outline:2px solid var(--link);"
+    "outline-offset:2px}"
+    "nav,td,th{overflow-wrap:anywhere}"
+    ".scroll{overflow-x:auto;margin:0 0 1rem}"
+    "table{border-collapse:collapse;width:100%}"
+    "caption{text-align:left;color:var(--dim);padding:.25rem 0}"
+    "th,td{padding:.35rem .75rem .35rem 0;text-align:left;"
+    "border-bottom:1px solid var(--line);vertical-align:middle}"
+    ".v{min-width:12rem}"
+    "thead th{color:var(--dim);font-weight:600;white-space:nowrap}"
+    "tbody th{font-weight:500;min-width:10rem}"
+    ".n{text-align:right;font-variant-numeric:tabular-nums;"
+    "white-space:nowrap}"
+    ".t{white-space:nowrap}"
+    ".spans a{margin-right:.4rem}.spans a[aria-current]{font-weight:700;"
+    "color:var(--ink);text-decoration:none}"
+    ".axis{color:var(--dim);margin:.5rem 0}"
+    "svg{display:block}.spark{fill:none;stroke:var(--link);stroke-width:1.5}"
+    ".yes{fill:var(--yes)}.no{fill:var(--no)}"
+    ".stale{color:var(--warn);border:1px solid;border-radius:4px;"
+    "padding:0 .3rem;font-size:.85em}"
+    ".warning{color:var(--warn);background:var(--warnbg);padding:.5rem .75rem;"
+    "border-radius:4px}"
+    "footer{color:var(--dim);font-size:.9rem}";
+
+#endif
