@@ -1,27 +1,16 @@
-#include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "lib/base/alloc.h"
 #include "lib/base/buffer.h"
-#include "lib/base/clock.h"
 #include "lib/base/date.h"
 #include "lib/base/escape.h"
+#include "lib/report/reader.h"
 #include "lib/report/report.h"
 #include "lib/report/sdk_version.h"
 
-/* Milliseconds that one pipeline may take. */
-#define EXCHANGE_TIME_MAX 10000
-
 struct report {
-	const char * prefix;
-	struct redis * redis;
-	struct results results;
-	struct buffer requests;
-	struct buffer text;
-	char error[400];
-	bool unreachable;
+	struct reader reader;
 
 	/* Of the function that is running. */
 	const struct report_span * span;
@@ -37,34 +26,12 @@ struct report {
 	struct report_sdk * sdks;
 };
 
-/* Helpers */
-
-static void
-report_fail(struct report * report, const char * why)
-{
-
-	if (report->error[0] == '\0')
-		snprintf(report->error, sizeof(report->error), "%s", why);
-}
-
-static bool
-report_failed(struct report * report)
-{
-
-	if (report->results.full)
-		report_fail(report, "the result is too large; ask for a "
-		    "shorter span or for one application");
-	return (report->error[0] != '\0');
-}
-
 /* Every function begins with this. */
 static void
 report_begin(struct report * report)
 {
 
-	report->error[0] = '\0';
-	report->unreachable = false;
-	report->results.full = false;
+	reader_begin(&report->reader);
 	report->stales = (struct report_stales){ NULL, 0 };
 	report->stale_room = 0;
 	report->applications = (struct report_applications){ NULL, 0 };
@@ -72,69 +39,6 @@ report_begin(struct report * report)
 	report->application = NULL;
 	report->before = 0;
 	report->sdks = NULL;
-}
-
-/* Parse a number that Redis returned as a string; a score can be a double. */
-static int64_t
-number_of(struct text text)
-{
-	char copy[64];
-	double number;
-
-	if (text.length >= sizeof(copy))
-		return (0);
-	memcpy(copy, text.bytes, text.length);
-	copy[text.length] = '\0';
-	if (memchr(copy, '.', text.length) == NULL &&
-	    memchr(copy, 'e', text.length) == NULL)
-		return (strtoll(copy, NULL, 10));
-	number = strtod(copy, NULL);
-	return (number > -9e18 && number < 9e18 ? (int64_t)number : 0);
-}
-
-/* Requests */
-
-/* Leave `P:{ENV:APP}` and the rest of the key in report->text. */
-static void
-set_key(struct report * report, struct text environment, struct text name,
-    const char * rest)
-{
-	struct buffer * text = &report->text;
-
-	buffer_clear(text);
-	buffer_append(text, report->prefix, strlen(report->prefix));
-	buffer_append(text, ":{", 2);
-	text->length += escape_percent(buffer_room(text,
-	    ESCAPE_PERCENT_ROOM(environment.length)), environment.bytes,
-	    environment.length);
-	buffer_append(text, ":", 1);
-	text->length += escape_percent(buffer_room(text,
-	    ESCAPE_PERCENT_ROOM(name.length)), name.bytes, name.length);
-	buffer_append(text, "}:", 2);
-	buffer_append(text, rest, strlen(rest));
-}
-
-static void
-request_key(struct report * report, const char * command)
-{
-
-	buffer_array(&report->requests, 2);
-	buffer_text(&report->requests, command);
-	buffer_string(&report->requests, report->text.bytes,
-	    report->text.length);
-}
-
-static void
-request_scores(struct report * report)
-{
-	struct buffer * requests = &report->requests;
-
-	buffer_array(requests, 5);
-	buffer_text(requests, "ZRANGE");
-	buffer_string(requests, report->text.bytes, report->text.length);
-	buffer_text(requests, "0");
-	buffer_text(requests, "-1");
-	buffer_text(requests, "WITHSCORES");
 }
 
 static void
@@ -147,44 +51,8 @@ request_period(struct report * report, size_t period)
 	    date_format_day(name, span->first + (int64_t)period);
 
 	name[length] = '\0';
-	set_key(report, report->environment, report->name, name);
-	request_key(report, "HGETALL");
-}
-
-/* Send the pipeline, and hand each reply to ${take}. */
-static int
-send(struct report * report, size_t count, redis_take * take)
-{
-	int64_t deadline = clock_monotonic() + EXCHANGE_TIME_MAX;
-	int status = redis_connect(report->redis, deadline);
-
-	if (status == 0)
-		status = redis_exchange(report->redis, &report->requests,
-		    count, deadline, take, report);
-	if (status != 0) {
-		report_fail(report, redis_error(report->redis));
-		report->unreachable = true;
-	}
-	buffer_clear(&report->requests);
-	return (report_failed(report) ? -1 : 0);
-}
-
-/* Return true if the reply is a list; an empty one has no elements. */
-static bool
-is_list(struct report * report, const struct redis_reply * reply)
-{
-
-	if (reply->type == REDIS_ERROR) {
-		snprintf(report->error, sizeof(report->error), "%.*s",
-		    (int)reply->length, reply->text);
-		return (false);
-	}
-	if (reply->type != REDIS_TEXTS && !(reply->type == REDIS_ARRAY &&
-	    reply->count == 0)) {
-		report_fail(report, "Redis sent an unexpected reply");
-		return (false);
-	}
-	return (!report_failed(report));
+	reader_tag(&report->reader, report->environment, report->name, name);
+	reader_ask(&report->reader, "HGETALL");
 }
 
 /* Features of one application */
@@ -196,11 +64,12 @@ take_feature_reply(void * context, size_t number,
 	struct report * report = context;
 	size_t i;
 
-	if (!is_list(report, reply))
+	if (!reader_is_list(&report->reader, reply))
 		return;
-	for (i = 0; i + 1 < reply->count && !report_failed(report); i += 2) {
+	for (i = 0; i + 1 < reply->count && !reader_failed(&report->reader);
+	    i += 2) {
 		struct text field = redis_text(reply, i);
-		int64_t value = number_of(redis_text(reply, i + 1));
+		int64_t value = reader_number(redis_text(reply, i + 1));
 
 		/* The first reply is :seen, and the others are buckets. */
 		if (number < report->before)
@@ -225,7 +94,7 @@ read_periods(struct report * report, redis_take * take)
 		for (i = 0; i < REPORT_BATCH && at + i < report->span->count;
 		    i++)
 			request_period(report, at + i);
-		if (send(report, report->before + i, take) != 0)
+		if (reader_send(&report->reader, take, report) != 0)
 			return (-1);
 		report->before = 0;
 	}
@@ -251,16 +120,17 @@ report_features(struct report * report, const struct text * environment,
 		    feature->bytes, feature->length);
 		only = (struct text){ encoded.bytes, encoded.length };
 	}
-	features_init(&report->features, &report->results, span->count, only);
-	set_key(report, *environment, *application, "seen");
-	request_scores(report);
+	features_init(&report->features, &report->reader.results, span->count,
+	    only);
+	reader_tag(&report->reader, *environment, *application, "seen");
+	reader_ask_scores(&report->reader);
 	report->before = 1;
 	status = read_periods(report, take_feature_reply);
 	buffer_free(&encoded);
 	if (status != 0)
 		return (-1);
 	features_list(&report->features, features);
-	return (report_failed(report) ? -1 : 0);
+	return (reader_failed(&report->reader) ? -1 : 0);
 }
 
 /* Applications */
@@ -274,7 +144,7 @@ take_totals(void * context, size_t number, const struct redis_reply * reply)
 	struct text name, kind;
 	size_t i;
 
-	if (!is_list(report, reply))
+	if (!reader_is_list(&report->reader, reply))
 		return;
 	for (i = 0; i + 1 < reply->count; i += 2) {
 		uint64_t * total;
@@ -286,7 +156,7 @@ take_totals(void * context, size_t number, const struct redis_reply * reply)
 		    text_is(&kind, "no") ? &application->no : NULL;
 		if (total == NULL)
 			continue;
-		counted = (uint64_t)number_of(redis_text(reply, i + 1));
+		counted = (uint64_t)reader_number(redis_text(reply, i + 1));
 		*total = results_sum(*total, counted);
 		application->evaluations[report->first + number] = results_sum(
 		    application->evaluations[report->first + number],
@@ -303,9 +173,11 @@ take_application(struct report * report, struct text member, int64_t seen)
 
 	if (!results_split(member, &environment, &name))
 		return;
-	application.environment = results_decode(&report->results, environment);
-	application.name = results_decode(&report->results, name);
-	if (report_failed(report) || (report->environment.bytes != NULL &&
+	application.environment = results_decode(&report->reader.results,
+	    environment);
+	application.name = results_decode(&report->reader.results, name);
+	if (reader_failed(&report->reader) || (report->environment.bytes !=
+	    NULL &&
 	    !results_same(application.environment, report->environment)))
 		return;
 	found->list[found->count++] = application;
@@ -319,13 +191,14 @@ take_applications(void * context, size_t number,
 	size_t i;
 
 	(void)number;
-	if (!is_list(report, reply))
+	if (!reader_is_list(&report->reader, reply))
 		return;
-	report->applications.list = results_take(&report->results,
+	report->applications.list = results_take(&report->reader.results,
 	    (reply->count / 2 + 1) * sizeof(*report->applications.list));
-	for (i = 0; i + 1 < reply->count && !report_failed(report); i += 2)
+	for (i = 0; i + 1 < reply->count && !reader_failed(&report->reader);
+	    i += 2)
 		take_application(report, redis_text(reply, i),
-		    number_of(redis_text(reply, i + 1)));
+		    reader_number(redis_text(reply, i + 1)));
 }
 
 static int
@@ -343,11 +216,9 @@ static int
 list_applications(struct report * report)
 {
 
-	buffer_clear(&report->text);
-	buffer_append(&report->text, report->prefix, strlen(report->prefix));
-	buffer_append(&report->text, ":apps", strlen(":apps"));
-	request_scores(report);
-	if (send(report, 1, take_applications) != 0)
+	reader_list(&report->reader, "apps");
+	reader_ask_scores(&report->reader);
+	if (reader_send(&report->reader, take_applications, report) != 0)
 		return (-1);
 	qsort(report->applications.list, report->applications.count,
 	    sizeof(*report->applications.list), compare_applications);
@@ -370,8 +241,8 @@ report_applications(struct report * report, const struct text * environment,
 		report->environment = report->application->environment;
 		report->name = report->application->name;
 		report->application->evaluations = results_take(
-		    &report->results, span->count * sizeof(uint64_t));
-		if (report_failed(report) ||
+		    &report->reader.results, span->count * sizeof(uint64_t));
+		if (reader_failed(&report->reader) ||
 		    read_periods(report, take_totals) != 0)
 			return (-1);
 	}
@@ -390,11 +261,12 @@ take_stale(void * context, size_t number, const struct redis_reply * reply)
 	    report->application + number;
 	size_t i;
 
-	if (!is_list(report, reply))
+	if (!reader_is_list(&report->reader, reply))
 		return;
 	if (stales->count + reply->count / 2 > report->stale_room) {
 		size_t room = (stales->count + reply->count / 2) * 2;
-		struct report_stale * list = results_take(&report->results,
+		struct report_stale * list =
+		    results_take(&report->reader.results,
 		    room * sizeof(*list));
 
 		if (list == NULL)
@@ -405,14 +277,15 @@ take_stale(void * context, size_t number, const struct redis_reply * reply)
 		stales->list = list;
 		report->stale_room = room;
 	}
-	for (i = 0; i + 1 < reply->count && !report_failed(report); i += 2) {
+	for (i = 0; i + 1 < reply->count && !reader_failed(&report->reader);
+	    i += 2) {
 		struct text name = redis_text(reply, i);
 
 		stales->list[stales->count++] = (struct report_stale){
 		    .environment = application->environment,
 		    .application = application->name,
-		    .feature = results_decode(&report->results, name),
-		    .seen = number_of(redis_text(reply, i + 1)) };
+		    .feature = results_decode(&report->reader.results, name),
+		    .seen = reader_number(redis_text(reply, i + 1)) };
 	}
 }
 
@@ -429,21 +302,6 @@ compare_stales(const void * left, const void * right)
 	if (order == 0)
 		order = results_compare(a->application, b->application);
 	return (order != 0 ? order : results_compare(a->feature, b->feature));
-}
-
-static void
-request_stale(struct report * report, int64_t before)
-{
-	struct buffer * requests = &report->requests;
-	char limit[32];
-
-	snprintf(limit, sizeof(limit), "(%" PRId64, before);
-	buffer_array(requests, 5);
-	buffer_text(requests, "ZRANGEBYSCORE");
-	buffer_string(requests, report->text.bytes, report->text.length);
-	buffer_text(requests, "-inf");
-	buffer_text(requests, limit);
-	buffer_text(requests, "WITHSCORES");
 }
 
 int
@@ -468,11 +326,11 @@ report_stale(struct report * report, const struct text * environment,
 	for (at = 0; at < count; at += i) {
 		report->application = list + at;
 		for (i = 0; i < REPORT_BATCH && at + i < count; i++) {
-			set_key(report, list[at + i].environment,
+			reader_tag(&report->reader, list[at + i].environment,
 			    list[at + i].name, "seen");
-			request_stale(report, before);
+			reader_ask_below(&report->reader, before);
 		}
-		if (send(report, i, take_stale) != 0)
+		if (reader_send(&report->reader, take_stale, report) != 0)
 			return (-1);
 	}
 	if (report->stales.count > 0)
@@ -491,10 +349,11 @@ take_instances(void * context, size_t number, const struct redis_reply * reply)
 	size_t i;
 
 	(void)number;
-	if (!is_list(report, reply))
+	if (!reader_is_list(&report->reader, reply))
 		return;
-	for (i = 0; i < reply->count && !report_failed(report); i++) {
-		struct text version = sdk_version_read(report->results.arena,
+	for (i = 0; i < reply->count && !reader_failed(&report->reader); i++) {
+		struct text version =
+		    sdk_version_read(report->reader.results.arena,
 		    redis_text(reply, i));
 		struct report_sdk ** at = &report->sdks;
 
@@ -502,7 +361,8 @@ take_instances(void * context, size_t number, const struct redis_reply * reply)
 		    results_compare((*at)->version, version) < 0)
 			at = &(*at)->next;
 		if (*at == NULL || !results_same((*at)->version, version)) {
-			struct report_sdk * sdk = results_take(&report->results,
+			struct report_sdk * sdk =
+			    results_take(&report->reader.results,
 			    sizeof(*sdk));
 
 			if (sdk == NULL)
@@ -521,9 +381,9 @@ report_sdks(struct report * report, const struct text * environment,
 {
 
 	report_begin(report);
-	set_key(report, *environment, *application, "instances");
-	request_key(report, "HVALS");
-	if (send(report, 1, take_instances) != 0)
+	reader_tag(&report->reader, *environment, *application, "instances");
+	reader_ask(&report->reader, "HVALS");
+	if (reader_send(&report->reader, take_instances, report) != 0)
 		return (-1);
 	*sdks = report->sdks;
 	return (0);
@@ -536,9 +396,8 @@ report_create(const char * prefix, struct redis * redis, struct arena * arena)
 {
 	struct report * report = alloc_zeroed(1, sizeof(*report));
 
-	report->prefix = prefix;
-	report->redis = redis;
-	report->results = (struct results){ arena, REPORT_MEMORY_MAX, false };
+	report->reader = (struct reader){ .prefix = prefix, .redis = redis,
+	    .results = { arena, REPORT_MEMORY_MAX, false } };
 	return (report);
 }
 
@@ -546,14 +405,14 @@ const char *
 report_error(const struct report * report)
 {
 
-	return (report->error);
+	return (report->reader.error);
 }
 
 bool
 report_unreachable(const struct report * report)
 {
 
-	return (report->unreachable);
+	return (report->reader.unreachable);
 }
 
 void
@@ -562,8 +421,6 @@ report_free(struct report * report)
 
 	if (report == NULL)
 		return;
-	redis_free(report->redis);
-	buffer_free(&report->requests);
-	buffer_free(&report->text);
+	reader_close(&report->reader);
 	free(report);
 }
