@@ -290,6 +290,7 @@ settle(struct program * program)
 	program->page.access = (enum backstage_access)config->page;
 	program->page.prefix = config->prefix;
 	program->page.redis = &config->redis;
+	program->page.limit_scrape = config->limit_scrape;
 	service->page = &program->page;
 	service->backstage.access =
 	    (enum backstage_access)config->backstage;

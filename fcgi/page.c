@@ -12,6 +12,7 @@
 #include "lib/base/date.h"
 #include "lib/base/digest.h"
 #include "lib/base/escape.h"
+#include "lib/report/exposition.h"
 #include "lib/report/report.h"
 
 /* Milliseconds that a pipeline of the page may take. */
@@ -574,36 +575,102 @@ serve_view(struct page * page, struct cgi * cgi, struct view * view)
 	free(content);
 }
 
+/*
+ * Return true if the client may be answered, and reads with GET or HEAD; answer
+ * the request if it does not.
+ */
+static bool
+is_read(struct cgi * cgi)
+{
+	const char * method = cgi_parameter(cgi, "REQUEST_METHOD");
+
+	if (method != NULL && (strcmp(method, "GET") == 0 ||
+	    strcmp(method, "HEAD") == 0))
+		return (true);
+	response_send(cgi, RESPONSE_READ_ONLY,
+	    "this can only be read, with GET or HEAD");
+	return (false);
+}
+
+/* Take a place among the readers of Redis, or answer that there is none. */
+static bool
+enter_page(struct page * page, struct cgi * cgi)
+{
+
+	if (atomic_fetch_add(&page->readers, 1) < PAGE_CONCURRENT_MAX)
+		return (true);
+	atomic_fetch_sub(&page->readers, 1);
+	response_send(cgi, RESPONSE_UNAVAILABLE,
+	    "other pages are being read; try again");
+	return (false);
+}
+
+static void
+leave_page(struct page * page)
+{
+
+	atomic_fetch_sub(&page->readers, 1);
+}
+
 bool
 page_serve(struct page * page, struct cgi * cgi)
 {
-	const char * method = cgi_parameter(cgi, "REQUEST_METHOD");
 	struct view view = { .now = clock_now() };
 
 	if (!backstage_admits(page->access, cgi))
 		return (false);
-	if (method == NULL ||
-	    (strcmp(method, "GET") != 0 && strcmp(method, "HEAD") != 0)) {
-		response_send(cgi, RESPONSE_READ_ONLY,
-		    "this can only be read, with GET or HEAD");
+	if (!is_read(cgi))
 		return (true);
-	}
 	view.arena = arena_create(0);
 	view.scope.queued = &view.queued;
 	read_query(&view, cgi_parameter(cgi, "QUERY_STRING"));
 	set_span(&view);
 	if (view.wrong != NULL)
 		response_send(cgi, RESPONSE_INVALID, view.wrong);
-	else if (atomic_fetch_add(&page->readers, 1) >= PAGE_CONCURRENT_MAX) {
-		atomic_fetch_sub(&page->readers, 1);
-		response_send(cgi, RESPONSE_UNAVAILABLE,
-		    "other pages are being read; try again");
-	} else {
+	else if (enter_page(page, cgi)) {
 		if (page->queued != NULL)
 			page->queued(page->context, &view.queued);
 		serve_view(page, cgi, &view);
-		atomic_fetch_sub(&page->readers, 1);
+		leave_page(page);
 	}
 	arena_free(view.arena);
+	return (true);
+}
+
+static void
+serve_usage(const struct page * page, struct cgi * cgi)
+{
+	struct exposition exposition = { .prefix = page->prefix,
+	    .redis = page->redis, .timeout = REDIS_TIMEOUT,
+	    .limit = page->limit_scrape };
+	char * content = NULL;
+	size_t length = 0;
+	FILE * out = open_memstream(&content, &length);
+	int status;
+
+	if (out == NULL)
+		abort();
+	status = exposition_write(&exposition, out);
+	fclose(out);
+	if (status == 0)
+		response_content(cgi, RESPONSE_OK,
+		    "text/plain; version=0.0.4; charset=utf-8", content,
+		    length);
+	else
+		response_send(cgi, RESPONSE_UNAVAILABLE, exposition.error);
+	free(content);
+}
+
+bool
+page_usage(struct page * page, enum backstage_access access,
+    struct cgi * cgi)
+{
+
+	if (!backstage_admits(access, cgi))
+		return (false);
+	if (is_read(cgi) && enter_page(page, cgi)) {
+		serve_usage(page, cgi);
+		leave_page(page);
+	}
 	return (true);
 }

@@ -24,6 +24,7 @@ struct page {
 	const struct redis_address * redis;
 	void (* queued)(void * context, struct report_queued * queued);
 	void * context;				/* Of queued. */
+	size_t limit_scrape;			/* Samples; 0: no limit. */
 	_Atomic int readers;			/* Requests being served. */
 };
 
@@ -34,5 +35,13 @@ struct page {
  * the client is not allowed to see the page; the caller then sends 404.
  */
 bool page_serve(struct page * page, struct cgi * cgi);
+
+/**
+ * page_usage(page, access, cgi):
+ * As page_serve, for the counts in Prometheus's text format, for clients that
+ * ${access} admits.
+ */
+bool page_usage(struct page * page, enum backstage_access access,
+    struct cgi * cgi);
 
 #endif

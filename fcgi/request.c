@@ -425,6 +425,9 @@ serve_other(const struct service * service, struct cgi * cgi,
 		blocking_thread();
 	if (route == ROUTE_PAGE)
 		served = page_serve(service->page, cgi);
+	else if (route == ROUTE_USAGE)
+		served = page_usage(service->page, service->backstage.access,
+		    cgi);
 	else if (route != ROUTE_NONE)
 		served = backstage_serve(&service->backstage, cgi, route);
 	if (!served)

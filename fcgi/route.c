@@ -15,6 +15,7 @@ static const struct {
 	{ "/internal-backstage/health", ROUTE_HEALTH },
 	{ "/internal-backstage/ready", ROUTE_READY },
 	{ "/internal-backstage/metrics", ROUTE_METRICS },
+	{ "/internal-backstage/usage", ROUTE_USAGE },
 };
 
 /* A path without doubled slashes and without one at its end. */

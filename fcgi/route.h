@@ -12,6 +12,7 @@ enum route {
 	ROUTE_HEALTH,		/* GET /internal-backstage/health */
 	ROUTE_READY,		/* GET /internal-backstage/ready */
 	ROUTE_PAGE,		/* GET /flagtally */
+	ROUTE_USAGE,		/* GET /internal-backstage/usage */
 	ROUTE_METRICS,		/* GET /internal-backstage/metrics */
 };
 

@@ -80,6 +80,7 @@ struct config {
 	uint64_t limit_instances;
 	uint64_t limit_series;
 	uint64_t limit_seen_tokens;
+	uint64_t limit_scrape;
 	char * path_prefix;
 	uint64_t backstage;		/* enum config_backstage */
 	uint64_t page;			/* enum config_backstage */

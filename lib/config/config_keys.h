@@ -95,6 +95,7 @@ static const struct key keys[] = {
 	NUMBER(limit_instances, UNITS_COUNT, "10000", 0, MOST),
 	NUMBER(limit_series, UNITS_COUNT, "10000", 0, MOST),
 	NUMBER(limit_seen_tokens, UNITS_COUNT, "100000", 0, MOST),
+	NUMBER(limit_scrape, UNITS_COUNT, "100000", 0, MOST),
 	TEXT(path_prefix, ""),
 	CHOICE(backstage, "local", backstage_choices),
 	CHOICE(page, "local", backstage_choices),

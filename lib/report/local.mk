@@ -1,4 +1,5 @@
 lib_libflagtally_a_SOURCES += \
+	lib/report/exposition.c lib/report/exposition.h \
 	lib/report/features.c lib/report/features.h lib/report/reader.c \
 	lib/report/reader.h lib/report/report.c lib/report/report.h \
 	lib/report/report_write.c lib/report/report_write.h \

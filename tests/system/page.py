@@ -5,6 +5,7 @@ import csv
 import html.parser
 import io
 import json
+import re
 import time
 from urllib.parse import quote, urlencode
 
@@ -242,6 +243,95 @@ def trouble():
               "so it does without Redis", answer.body)
 
 
+SAMPLE = re.compile(r'^([a-zA-Z_:][\w:]*)(?:\{(.*)\})? (\S+)$')
+LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
+
+
+def samples_of(text):
+    """{(name, labels): value}, of a text that is checked as it is read."""
+    found, family, families = {}, None, set()
+    for line in text.split("\n")[:-1]:
+        if line.startswith("# TYPE "):
+            family = line.split()[2]
+            check(family not in families, f"{family} is one family")
+            families.add(family)
+        elif not line.startswith("#"):
+            name, labels, value = SAMPLE.match(line).groups()
+            pairs = LABEL.findall(labels or "")
+            at = name, tuple((key, re.sub(r"\\(.)", lambda one: {
+                "n": "\n"}.get(one[1], one[1]), text)) for key, text in pairs)
+            if not name.startswith(family) or at in found:
+                check(False, f"{line} is where it belongs")
+            found[at] = float(value)
+    return found
+
+
+def impact(name, kind, samples):
+    return {"name": name, "help": "What \\ it\nis", "type": kind,
+            "samples": samples}
+
+
+def usage():
+    with Place() as place:
+        story = Story(place)
+        story.post([metric("f", yes=3, no=2, variants={"blue": 4}),
+                    metric("f", days=1, yes=100),
+                    metric('o"d\\d\n', app="till", env="dev", yes=1)])
+        body = {"applications": [], "metrics": [], "impactMetrics": [
+            impact("requests", "counter", [
+                {"labels": {"environment": "other", "a": 'x"y,le="'},
+                 "value": 5}]),
+            impact("seconds", "histogram", [
+                {"labels": {"b": "c"}, "count": 4, "sum": 2.5, "buckets": [
+                    {"le": 10, "count": 3}, {"le": 0.5, "count": 1},
+                    {"le": "+Inf", "count": 4}]}])]}
+        equal(fcgi.post(story.program.address,
+                        json.dumps(body).encode()).status, 202,
+              "impact metrics are accepted")
+        answer = story.get(path="/internal-backstage/usage")
+        equal(answer.status, 200, "usage is answered")
+        text = answer.body.decode()
+        found = samples_of(text)
+        shop = (("environment", "production"), ("app_name", "shop"),
+                ("feature", "f"))
+        total = "feature_flag_evaluations_total"
+        equal({at: value for at, value in found.items()
+               if at[0].startswith("feature_flag")}, {
+            (total, (*shop, ("enabled", "true"))): 3,
+            (total, (*shop, ("enabled", "false"))): 2,
+            (total, (("environment", "dev"), ("app_name", "till"),
+                     ("feature", 'o"d\\d\n'), ("enabled", "true"))): 1,
+            ("feature_flag_variants_total", (*shop, ("variant", "blue"))): 4,
+            ("feature_flag_scrape_truncated", ()): 0,
+        }, "the evaluations of today, and of no other day")
+        equal(found[("requests", (("environment", "other"),
+                                  ("a", 'x"y,le="')))], 5,
+              "an impact metric has the environment of its record")
+        lines = [line for line in text.split("\n")
+                 if line.startswith("seconds_")]
+        labels = 'environment="default",b="c"'
+        equal(lines, [
+            f'seconds_bucket{{{labels},le="0.5"}} 1',
+            f'seconds_bucket{{{labels},le="10"}} 3',
+            f'seconds_bucket{{{labels},le="+Inf"}} 4',
+            f'seconds_count{{{labels}}} 4',
+            f'seconds_sum{{{labels}}} 2.5'], "buckets are in order")
+        check("# HELP seconds What \\\\ it\\nis" in text.split("\n"),
+              "help is escaped")
+        equal(story.get(path="/internal-backstage/usage",
+                        REMOTE_ADDR="192.0.2.1").status, 404,
+              "by default for this host alone")
+        small = Flagtally(place, story.redis, name="small", limit_scrape=3)
+        story.program = small
+        found = samples_of(story.get(
+            path="/internal-backstage/usage").body.decode())
+        equal((len(found), found["feature_flag_scrape_truncated", ()]),
+              (4, 1), "limit_scrape bounds it, and says so")
+        story.redis.kill()
+        equal(story.get(path="/internal-backstage/usage").status, 503,
+              "without Redis there is none")
+
+
 def large():
     with Place() as place:
         story = Story(place)
@@ -263,4 +353,4 @@ def large():
         check(min(took) < 2, "in a short time", took)
 
 
-run([views, formats, hostile, caching, access, wrong, trouble, large])
+run([views, formats, hostile, caching, access, wrong, trouble, usage, large])

@@ -1,0 +1,32 @@
+#ifndef FLAGTALLY_EXPOSITION_H
+#define FLAGTALLY_EXPOSITION_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+
+#include "lib/redis/redis.h"
+
+/*
+ * The counts as Prometheus's text (Prometheus, "Exposition formats", text-based
+ * format 0.0.4): the evaluations of the current day of all applications, as
+ * counters that begin anew at midnight UTC, and the impact metrics of all
+ * environments.
+ */
+struct exposition {
+	const char * prefix;		/* Of the keys in Redis. */
+	const struct redis_address * redis;
+	int64_t timeout;		/* Of a pipeline, in ms. */
+	size_t limit;			/* Samples; 0: no limit. */
+	char error[400];		/* Set by exposition_write. */
+};
+
+/**
+ * exposition_write(exposition, out):
+ * Write the text to ${out}.  Beyond the limit, samples are left out, and the
+ * gauge feature_flag_scrape_truncated is 1.  Return 0, or -1 with the error
+ * set; what has been written is not to be used then.
+ */
+int exposition_write(struct exposition * exposition, FILE * out);
+
+#endif
