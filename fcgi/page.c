@@ -12,6 +12,7 @@
 #include "lib/base/date.h"
 #include "lib/base/digest.h"
 #include "lib/base/escape.h"
+#include "lib/base/log.h"
 #include "lib/report/exposition.h"
 #include "lib/report/report.h"
 
@@ -551,6 +552,18 @@ send_view(struct cgi * cgi, const struct view * view, const char * content,
 	response_page(cgi, types[view->format], headers, content, length);
 }
 
+/* Answer that Redis could not be read, and log it once a minute. */
+static void
+send_failure(struct cgi * cgi, const char * why)
+{
+	static struct log_limit limit;
+	uint64_t suppressed;
+
+	if (log_allowed(&limit, 60, &suppressed))
+		log_warning("the counts cannot be read: %s", why);
+	response_send(cgi, RESPONSE_UNAVAILABLE, why);
+}
+
 static void
 serve_view(struct page * page, struct cgi * cgi, struct view * view)
 {
@@ -569,8 +582,7 @@ serve_view(struct page * page, struct cgi * cgi, struct view * view)
 	if (complete)
 		send_view(cgi, view, content, length);
 	else
-		response_send(cgi, RESPONSE_UNAVAILABLE,
-		    report_error(view->report));
+		send_failure(cgi, report_error(view->report));
 	report_free(view->report);
 	free(content);
 }
@@ -657,7 +669,7 @@ serve_usage(const struct page * page, struct cgi * cgi)
 		    "text/plain; version=0.0.4; charset=utf-8", content,
 		    length);
 	else
-		response_send(cgi, RESPONSE_UNAVAILABLE, exposition.error);
+		send_failure(cgi, exposition.error);
 	free(content);
 }
 

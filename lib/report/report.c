@@ -351,7 +351,8 @@ take_instances(void * context, size_t number, const struct redis_reply * reply)
 	(void)number;
 	if (!reader_is_list(&report->reader, reply))
 		return;
-	for (i = 0; i < reply->count && !reader_failed(&report->reader); i++) {
+	for (i = 1; i < reply->count && !reader_failed(&report->reader);
+	    i += 2) {
 		struct text version =
 		    sdk_version_read(report->reader.results.arena,
 		    redis_text(reply, i));
@@ -382,7 +383,7 @@ report_sdks(struct report * report, const struct text * environment,
 
 	report_begin(report);
 	reader_tag(&report->reader, *environment, *application, "instances");
-	reader_ask(&report->reader, "HVALS");
+	reader_ask(&report->reader, "HGETALL");
 	if (reader_send(&report->reader, take_instances, report) != 0)
 		return (-1);
 	*sdks = report->sdks;

@@ -140,6 +140,15 @@ class Job:
         yield "a late count", post(body(hour="2001-02-03T04"))
         yield "its buckets", sorted(redis("KEYS", "flagtally:{e:a}:2001*"))
         yield "their values", redis.client.value("flagtally:{default}:impact:h")
+        for query in ("", "env=e&app=a"):
+            yield f"the page, ?{query}", fcgi.post(
+                self.flagtally.address, b"", REQUEST_METHOD="GET",
+                REQUEST_URI="/flagtally?" + query, QUERY_STRING=query,
+                REMOTE_ADDR="127.0.0.1").status
+        yield "usage", fcgi.post(
+            self.flagtally.address, b"", REQUEST_METHOD="GET",
+            REQUEST_URI="/internal-backstage/usage",
+            REMOTE_ADDR="127.0.0.1").status
         yield "an Edge", self.edge("one")
         for number in range(255):
             redis("HSET", "flagtally:edges", str(number), "{}")
@@ -385,6 +394,13 @@ def readers():
         for right, arguments in calls.items():
             reply = client(*right.split("|"), *arguments)
             check(reply not in (None, [], 0), f"a reader may {right}", reply)
+        for words in ([], ["e/a"], ["--stale", "1d"]):
+            equal(subprocess.run(
+                [os.path.abspath(PROGRAM), "--report", *words],
+                env=environment(redis=f"unix://flagtally-reader:{PASSWORD}@"
+                                f"{redis.path}", spool=""),
+                stdout=subprocess.DEVNULL, check=False).returncode, 0,
+                f"--report {' '.join(words)} needs no more")
         redis("HSET", "flagtally:edges", "x", "{}")
         equal(client("HGETALL", "flagtally:edges"), [b"x", b"{}"],
               "and see the Edges")

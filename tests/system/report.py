@@ -280,7 +280,8 @@ def cost():
         check(trips <= 4, "three round trips, and one to select the database",
               trips)
         note(f"90 days, 1,000 features: {took:.2f} s, {trips} round trips")
-        equal(story.redis.calls("hgetall"), 90, "one command for each day")
+        equal(story.redis.calls("hgetall"), 91,
+              "one command for each day, and one for the instances")
         words = []
         for feature in range(10000):
             words += [f"f{feature}:yes", 1, f"f{feature}:variant:v", 1]
