@@ -22,6 +22,7 @@
 #include "lib/base/clock.h"
 #include "lib/base/digest.h"
 #include "lib/base/log.h"
+#include "lib/base/log_output.h"
 #include "lib/base/secret.h"
 #include "lib/commit/commit.h"
 #include "lib/config/config.h"
@@ -500,6 +501,7 @@ wait_for_stop(struct program * program, struct server * server)
 	for (;;) {
 		received = sigtimedwait(&signals, NULL, &second);
 		server_tick(server);
+		log_report_lost();
 		if (received == -1)
 			continue;
 		if (received != SIGHUP)
@@ -647,6 +649,7 @@ act(const struct options * options)
 	secret_hide(environ, "FLAGTALLY_REDIS");
 	/* Not before: the configuration may be a descriptor. */
 	sandbox_descriptors(listen_passed());
+	log_output_start();
 	if (!program.config->core_dumps)
 		sandbox_memory();
 	if (digest_init() != 0) {

@@ -1,3 +1,4 @@
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -6,11 +7,13 @@
 #include "lib/base/clock.h"
 #include "lib/base/escape.h"
 #include "lib/base/log.h"
+#include "lib/base/log_output.h"
 
 #define TEXT_MAX 2048
-#define LINE_MAX_BYTES 2048
+#define LINE_MAX_BYTES LOG_OUTPUT_MAX
 
 static _Atomic int level_in_force = LOG_LEVEL_INFO;
+static _Atomic uint64_t lines_lost;	/* Not yet reported. */
 
 void
 log_set_level(enum log_level level)
@@ -31,26 +34,47 @@ append_escaped(char * line, size_t used, const char * text)
 	return (used);
 }
 
-__attribute__((format(printf, 2, 0)))
-static void
-write_line(enum log_level level, const char * format, va_list arguments)
+/* Return whether it could be written without waiting. */
+static bool
+write_text(enum log_level level, const char * text)
 {
 	static const char * const names[] = {
 		"error", "warning", "info", "debug",
 	};
-	char text[TEXT_MAX];
 	char line[LINE_MAX_BYTES];
-	size_t used;
+	size_t used = (size_t)snprintf(line, 64, "flagtally[%ld]: %s: ",
+	    (long)getpid(), names[level]);
+
+	used = append_escaped(line, used, text);
+	return (log_output_write(line, used));
+}
+
+void
+log_report_lost(void)
+{
+	uint64_t lost = atomic_exchange(&lines_lost, 0);
+	char text[120];
+
+	if (lost == 0)
+		return;
+	snprintf(text, sizeof(text), "lines that are lost because the log "
+	    "could not be written: %" PRIu64, lost);
+	if (!write_text(LOG_LEVEL_WARNING, text))
+		lines_lost += lost;
+}
+
+__attribute__((format(printf, 2, 0)))
+static void
+write_line(enum log_level level, const char * format, va_list arguments)
+{
+	char text[TEXT_MAX];
 
 	if ((int)level > level_in_force)
 		return;
+	log_report_lost();
 	vsnprintf(text, sizeof(text), format, arguments);
-	used = (size_t)snprintf(line, 64, "flagtally[%ld]: %s: ",
-	    (long)getpid(), names[level]);
-	used = append_escaped(line, used, text);
-	/* There is nobody to tell that a line could not be written. */
-	if (write(STDERR_FILENO, line, used) == -1)
-		return;
+	if (!write_text(level, text))
+		lines_lost++;
 }
 
 void

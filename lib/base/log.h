@@ -29,8 +29,8 @@ void log_set_level(enum log_level level);
  * log_debug(format, ...):
  * Write `flagtally[PID]: level: text` if the level is in force.  What is not
  * printable ASCII is written as \xHH, and a backslash as two, so that no text
- * from outside can forge a line, and a line is cut at 2 KiB.  No error is
- * reported.
+ * from outside can forge a line, and a line is cut at 2 KiB.  None of these
+ * ever waits: a line that cannot be written at once is lost, and counted.
  */
 void log_error(const char * format, ...)
     __attribute__((format(printf, 1, 2)));
@@ -40,6 +40,14 @@ void log_info(const char * format, ...)
     __attribute__((format(printf, 1, 2)));
 void log_debug(const char * format, ...)
     __attribute__((format(printf, 1, 2)));
+
+/**
+ * log_report_lost():
+ * Log how many lines were lost since this was last logged, if there are any and
+ * the log can be written again.  Each line that is logged does so first; a
+ * process that serves calls this now and then.
+ */
+void log_report_lost(void);
 
 /* Keeps one kind of line from filling the log; statically {0}. */
 struct log_limit {

@@ -3,6 +3,7 @@
 import fcntl
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -775,6 +776,42 @@ def hosts():
                   f"listen = {bad} is an error", program.text())
 
 
+def unread_log():
+    """Nothing reads the log: requests are answered all the same."""
+    with Place() as place:
+        redis = Redis(place)
+        address = place.file("unread.sock")
+        process = subprocess.Popen(
+            [PATH], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE,
+            env=environment(listen=address, log_level="debug", threads=2,
+                            **basic(redis)))
+        try:
+            until(lambda: os.path.exists(address), "the socket")
+            client = fcgi.Connection(address, timeout=10)
+            # Each is a line of the log; a pipe holds 64 KiB.
+            statuses = {client.request(fcgi.params(b"x"), b"x",
+                                       keep=True).status
+                        for _ in range(3000)}
+            equal(statuses, {400}, "a log that nobody reads: requests are "
+                  "answered")
+            equal(fcgi.post(address, body()).status, 202, "and count")
+            os.set_blocking(process.stderr.fileno(), False)
+            text = b""
+
+            def told():
+                nonlocal text
+                text += process.stderr.read() or b""
+                return re.search(rb"warning: lines that are lost because the "
+                                 rb"log could not be written: (\d+)\n", text)
+            lost = int(until(told, "the number of lines that are lost")[1])
+            check(text.count(b"rejected a body") + lost >= 3000,
+                  "when it is read, it says how many lines are lost",
+                  text.count(b"rejected a body"), lost)
+        finally:
+            process.terminate()
+            process.wait(20)
+
+
 def shared():
     """Three processes accept from one socket."""
     with Place() as place, listener(place.file("shared.sock")) as server:
@@ -1265,6 +1302,6 @@ def secrets():
 run([large_body, idle_memory, stop_under_load, stop_with_parent,
      stop_while_idle, stop_at_the_door, stop_half_way, stop_without_redis,
      hang_up, come_and_go, inherited, passed_on, path_modes, paths, at_once,
-     hosts, shared, few_descriptors, cgi_answers, cgi_input, cgi_drip,
-     cgi_unread, cgi_at_once, cgi_faults, usage,
+     hosts, unread_log, shared, few_descriptors, cgi_answers, cgi_input,
+     cgi_drip, cgi_unread, cgi_at_once, cgi_faults, usage,
      check_config, variables_and_files, secrets])

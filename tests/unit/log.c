@@ -1,6 +1,11 @@
+#include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
 
 #include "lib/base/log.h"
+#include "lib/base/log_output.h"
 #include "tests/unit/tap.h"
 #include "tests/unit/temporary.h"
 
@@ -238,8 +243,90 @@ test_no_stderr(void)
 	log_error("nobody reads this");
 	dup2(kept, STDERR_FILENO);
 	close(kept);
+	log_report_lost();
+	is_line("warning", "lines that are lost because the log could not be "
+	    "written: 1", "a log that could not be written says so later");
 	log_error("this is read");
-	is_line("error", "this is read", "a log that cannot be written");
+	is_line("error", "this is read", "but once");
+}
+
+#define LINES_MANY 5000
+
+/* Read what there is, without waiting; return how many whole lines. */
+static size_t
+read_lines(int descriptor, char last[8192])
+{
+	char bytes[8192];
+	size_t lines = 0, used = 0;
+	ssize_t count, i;
+
+	while ((count = recv(descriptor, bytes, sizeof(bytes),
+	    MSG_DONTWAIT)) > 0 || (count == -1 && errno == ENOTSOCK &&
+	    (count = read(descriptor, bytes, sizeof(bytes))) > 0))
+		for (i = 0; i < count; i++) {
+			last[used < 8191 ? used++ : used] = bytes[i];
+			last[used] = '\0';
+			if (bytes[i] != '\n')
+				continue;
+			lines += strstr(last, ": a line\n") != NULL;
+			used = 0;
+		}
+	return (lines);
+}
+
+/* Nothing reads the log until many lines have been written. */
+static int
+write_unread(const int ends[2], bool start)
+{
+	char last[8192] = "";
+	char wanted[100];
+	size_t lines;
+	int i;
+
+	/* It would wait for ever. */
+	alarm(20);
+	dup2(ends[1], STDERR_FILENO);
+	if (start)
+		log_output_start();
+	for (i = 0; i < LINES_MANY; i++)
+		log_error("a line");
+	lines = read_lines(ends[0], last);
+	if (lines == 0 || lines >= LINES_MANY)
+		return (1);
+	log_report_lost();
+	read_lines(ends[0], last);
+	snprintf(wanted, sizeof(wanted), "could not be written: %zu\n",
+	    LINES_MANY - lines);
+	if (strstr(last, wanted) == NULL)
+		return (2);
+	log_report_lost();
+	log_error("a line");
+	return (read_lines(ends[0], last) == 1 ? 0 : 3);
+}
+
+static void
+test_unread(bool socket, bool start)
+{
+	int ends[2];
+	int status = -1;
+	pid_t child;
+
+	if (socket ? socketpair(AF_UNIX, SOCK_STREAM, 0, ends) != 0 :
+	    pipe(ends) != 0)
+		abort();
+	if (!socket)
+		fcntl(ends[0], F_SETFL, O_NONBLOCK);
+	child = fork();
+	if (child == 0)
+		_exit(write_unread(ends, start));
+	waitpid(child, &status, 0);
+	is_integer(status, 0, "nothing reads the log, which is a %s%s: no line "
+	    "waits, and those that are lost are counted", socket ? "socket" :
+	    "pipe", start ? "" : " of another user");
+	is_integer(fcntl(ends[1], F_GETFL) & O_NONBLOCK, 0,
+	    "others that share it are not affected");
+	close(ends[0]);
+	close(ends[1]);
 }
 
 int
@@ -256,5 +343,8 @@ main(void)
 	test_limit_threads();
 	test_threads();
 	test_no_stderr();
+	test_unread(false, true);
+	test_unread(false, false);
+	test_unread(true, true);
 	return (tap_done());
 }
