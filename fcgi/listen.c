@@ -266,12 +266,19 @@ listen_find(struct listen * listen, const char * where, mode_t mode)
 
 	memset(listen, 0, sizeof(*listen));
 	if (strchr(where, '/') != NULL)
+bool
+listen_inherited(void)
+{
+
+	return (is_listening(STDIN_FILENO));
+}
+
 		return (open_path(listen, where, mode));
 	if (where[0] != '\0')
 		return (open_host(listen, where));
 	if (add_passed(listen) != 0)
 		return (-1);
-	if (listen->count == 0 && is_listening(STDIN_FILENO))
+	if (listen->count == 0 && listen_inherited())
 		return (add(listen, STDIN_FILENO));
 	return (0);
 }

@@ -26,6 +26,13 @@ struct listen {
 int listen_find(struct listen * listen, const char * where, mode_t mode);
 
 /**
+ * listen_inherited():
+ * Return whether standard input is a listening socket, as it is in a FastCGI
+ * program that a web server starts.
+ */
+bool listen_inherited(void);
+
+/**
  * listen_passed():
  * Return how many descriptors systemd has passed to this process, after the
  * standard ones.

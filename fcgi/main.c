@@ -673,11 +673,23 @@ act(const struct options * options)
 	return (status);
 }
 
+/*
+ * A web server passes a query string without '=' to a CGI program as arguments
+ * (RFC 3875, section 4.4), so any client can write them.
+ */
+static bool
+is_for_request(void)
+{
+
+	return (getenv("GATEWAY_INTERFACE") != NULL && !listen_inherited());
+}
+
 int
 main(int argc, char ** argv)
 {
 	struct options options = { .config = NULL };
-	int status = read_options(&options, argc, argv);
+	int status = is_for_request() ? -1 :
+	    read_options(&options, argc, argv);
 
 	return (spoolctl_end(status == -1 ? act(&options) : status));
 }

@@ -6,6 +6,10 @@
 # that is in its reach.  Hosters run it under your account (suexec) if it belongs
 # to you and nobody else may write to it or to its directory; they clear the
 # environment, so nothing is set there.
+#
+# Arguments are dropped: a web server passes a query string without "=" as
+# arguments, so any client can write them.  The program ignores them, too, when
+# it serves a CGI request, so the configuration is named in the environment.
 
 case $0 in
 */*)	here=${0%/*} ;;
@@ -15,7 +19,8 @@ esac
 # cgi-bin is in public_html, or beside it.
 for home in "$here/../../flagtally" "$here/../flagtally"; do
 	if [ -x "$home/flagtally" ]; then
-		exec "$home/flagtally" --config "$home/flagtally.ini"
+		export FLAGTALLY_CONFIG="$home/flagtally.ini"
+		exec "$home/flagtally"
 	fi
 done
 

@@ -13,4 +13,7 @@ home=$here/../flagtally
 export FLAGTALLY_THREADS=2
 
 # Under the same process id, so that the signals of mod_fcgid reach it.
-exec "$home/flagtally" --config "$home/flagtally.ini"
+# Arguments are dropped, and the configuration is named in the environment, for
+# the reason that flagtally.cgi gives.
+export FLAGTALLY_CONFIG="$home/flagtally.ini"
+exec "$home/flagtally"

@@ -160,6 +160,9 @@ ScriptAlias /cgi-bin/ {home}/public_html/cgi-bin/
 RLimitMEM {ADDRESS_SPACE}
 RLimitNPROC {threads_of_customer() + 60}
 RLimitCPU 10
+<IfModule mod_cgid.c>
+	ScriptSock {here}/run/cgi.sock
+</IfModule>
 <IfModule mod_fcgid.c>
 	FcgidIPCDir {here}/fcgid
 	FcgidProcessTableFile {here}/fcgid/shm
@@ -518,4 +521,80 @@ def with_fcgid():
         check(True, "mod_fcgid: it ends with Apache")
 
 
-run([the_page, suexec, with_fcgid])
+# Queries that were commands, and a way to a configuration of a stranger's own.
+QUERIES = ("--spool-drop+all", "--spool-retry+all", "--spool", "--version",
+           "--check-config", "--replay", "--config+HOME/evil.ini",
+           "--config+/dev/stdin", "--spool-drop+all+--config+HOME/evil.ini",
+           "stray", "-x", "--")
+EVIL = """auth = none
+redis = redis://:x@127.0.0.1:PORT/0
+redis_password_file = HOME/flagtally/tokens
+"""
+
+
+def set_aside(hoster, token):
+    """Have something in the spool that --spool-drop would remove."""
+    place = hoster.place
+    port = free_port()
+    with_redis(place, port, "geheim")
+    redis = Redis(place, port=str(port), requirepass="geheim")
+    redis("SET", DAY, "of another type")
+    hoster.post(token, "aside")
+    until(lambda: hoster.cron() and [row[1] for row in hoster.waiting()] ==
+          ["aside"], "a record that is set aside")
+    return redis
+
+
+def arguments(module, direct):
+    """A query string is no command line, of whatever it consists."""
+    with Place() as place:
+        hoster = Hoster(place, (module,))
+        token = follow(hoster)
+        target = "/cgi-bin/flagtally.cgi"
+        if direct:
+            # Under a name that .htaccess does not hide; the configuration is
+            # found beside it.
+            target = "/cgi-bin/count"
+            shutil.copy(place.file("home/flagtally/flagtally"),
+                        place.file("home/public_html/cgi-bin/count"))
+        name = f"{module}, {'the program' if direct else 'the script'}"
+        redis = set_aside(hoster, token)
+        if direct:
+            place.file("home/public_html/cgi-bin/flagtally.ini", re.sub(
+                r"^(tokens|spool|redis_password_file) = ",
+                rf"\1 = {hoster.home}/flagtally/",
+                place.read("home/flagtally/flagtally.ini"), flags=re.M))
+        evil = EVIL.replace("HOME", hoster.home).replace(
+            "PORT", str(free_port()))
+        place.file("home/evil.ini", evil)
+        hand_over(hoster.home, CUSTOMER)
+        before = hoster.waiting(), sorted(redis("KEYS", "*"))
+        got = {}
+        for query in QUERIES:
+            for content in (body("evil"), evil.encode()):
+                got[query] = hoster.send(
+                    "POST", f"{target}{BULK}?" + query.replace(
+                        "HOME", hoster.home), None, content)
+                if b"NoAccessError" not in got[query][1]:
+                    break
+        equal({query: status if b"NoAccessError" in answer else answer
+               for query, (status, answer) in got.items()},
+              dict.fromkeys(QUERIES, 403),
+              f"{name}: whatever the query is, it takes a token")
+        equal((hoster.waiting(), sorted(redis("KEYS", "*"))), before,
+              f"{name}: what is set aside stays, and nothing is counted")
+        equal(hoster.send("POST", f"{target}{BULK}?--spool-drop+all", token,
+                          b"{}")[0], 400,
+              f"{name}: it serves as without a query")
+
+
+def arguments_of(module, direct):
+    def test():
+        arguments(module, direct)
+    test.__name__ = f"arguments_{module}_{'direct' if direct else 'script'}"
+    return test
+
+
+run([the_page, suexec, with_fcgid] +
+    [arguments_of(module, direct) for module in ("cgi", "cgid")
+     for direct in (False, True)])
