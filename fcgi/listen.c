@@ -224,7 +224,11 @@ open_address(const struct addrinfo * address)
 	return (descriptor);
 }
 
-/* Listen on the first address of host:port or [host]:port that works. */
+/*
+ * Listen on the first address of host:port or [host]:port that this host has.
+ * An address that is in use is no reason to take the next one: a second process
+ * would take a name's other address family, and both would seem to serve.
+ */
 static int
 open_host(struct listen * found, const char * where)
 {
@@ -251,7 +255,9 @@ open_host(struct listen * found, const char * where)
 		log_error("listening on %s: %s", where, gai_strerror(error));
 		return (-1);
 	}
-	for (address = addresses; address != NULL && descriptor == -1;
+	errno = EADDRNOTAVAIL;
+	for (address = addresses; address != NULL && descriptor == -1 &&
+	    (errno == EAFNOSUPPORT || errno == EADDRNOTAVAIL);
 	    address = address->ai_next)
 		descriptor = open_address(address);
 	if (descriptor == -1)
@@ -260,12 +266,6 @@ open_host(struct listen * found, const char * where)
 	return (descriptor == -1 ? -1 : add(found, descriptor));
 }
 
-int
-listen_find(struct listen * listen, const char * where, mode_t mode)
-{
-
-	memset(listen, 0, sizeof(*listen));
-	if (strchr(where, '/') != NULL)
 bool
 listen_inherited(void)
 {
@@ -273,6 +273,12 @@ listen_inherited(void)
 	return (is_listening(STDIN_FILENO));
 }
 
+int
+listen_find(struct listen * listen, const char * where, mode_t mode)
+{
+
+	memset(listen, 0, sizeof(*listen));
+	if (strchr(where, '/') != NULL)
 		return (open_path(listen, where, mode));
 	if (where[0] != '\0')
 		return (open_host(listen, where));

@@ -1,5 +1,6 @@
 """The process: memory, signals, listening, plain CGI, the command line."""
 
+import errno
 import fcntl
 import json
 import os
@@ -764,8 +765,8 @@ def hosts():
             check_serves((address, port), redis, f"{host}:PORT")
             second = Program(place, name + "-again", listen=where,
                              **basic(redis))
-            check(second.failed() and
-                  where in second.text(),
+            check(second.failed() and f"{where}: " + os.strerror(
+                errno.EADDRINUSE) in second.text(),
                   f"{host}:PORT twice is an error", second.text())
             check_stop(program, f"{host}:PORT")
         for bad in ("127.0.0.1", "127.0.0.1:http-no-such", "[::1]",
