@@ -384,7 +384,7 @@ confine(const struct config * config, bool cgi)
 	if (cgi)
 		limit_log(config, LOG_LEVEL_WARNING);
 	if (config->sandbox)
-		sandbox_enter();
+		sandbox_enter(config->redis.unix_path == NULL);
 	log_set_level((enum log_level)config->log_level);
 }
 

@@ -1,4 +1,5 @@
 #include <dirent.h>
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -6,6 +7,7 @@
 #include <sched.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -34,10 +36,12 @@
  *
  * What is not in the list, above all: to execute a program, to make a process,
  * to look into another one or send it a signal, to gain a right, to make a
- * socket of any other kind than those below, to listen, and to have memory that
- * can be written and executed.  Files it may open as its user may: a name
- * server's configuration, certificates and whatever a module of NSS wants are
- * not known beforehand.
+ * socket of any other kind than those below, to listen, and to have new memory
+ * that can be executed.  Whatever can be mapped could have been written before:
+ * a file of the spool's directory, or a memfd that is mapped a second time.  So
+ * modules of NSS, which glibc loads when a name is resolved, are loaded first.
+ * Files it may open as its user may: a name server's configuration,
+ * certificates and whatever a module of NSS wants are not known beforehand.
  *
  * Names are resolved when the program starts, and one that the machine has not
  * is passed over; so the list serves for glibc and musl on all machines.
@@ -107,7 +111,7 @@ static const char * const allowed[] = {
 	"mkdirat", "rmdir", "fchmod", "fchown", "fchown32", "umask", "getcwd",
 	"getdents", "getdents64", "dup", "dup2", "dup3", "pipe2",
 	"memfd_create",
-	/* Memory; see below for what makes it executable. */
+	/* Memory, but for what makes it executable. */
 	"brk", "munmap", "mremap", "madvise", "msync", "mlock", "mlock2",
 	"munlock", "mincore",
 	/* Sockets, but for socket itself, and waiting. */
@@ -151,10 +155,8 @@ static const struct condition conditions[] = {
 	/* Threads, and no processes.  Flags of clone3(2) cannot be seen, and
 	 * without it C libraries take this. */
 	{ "clone", 0, CLONE_THREAD, CLONE_THREAD },
-	/* A module of NSS is code that is mapped, not written. */
-	{ "mmap", 2, PROT_WRITE | PROT_EXEC, PROT_EXEC },
+	/* The code that there is must do. */
 	{ "mmap", 2, PROT_EXEC, 0 },
-	{ "mmap2", 2, PROT_WRITE | PROT_EXEC, PROT_EXEC },
 	{ "mmap2", 2, PROT_EXEC, 0 },
 	{ "mprotect", 2, PROT_EXEC, 0 },
 	/* Limits are asked for, not set. */
@@ -210,6 +212,35 @@ allow_signals(scmp_filter_ctx filter)
 	    &(struct condition){ "kill", 0, UINT32_MAX, self }));
 }
 
+/*
+ * Load the modules of NSS that resolve host names: those that nsswitch.conf(5)
+ * lists.  They stay loaded, and glibc finds them by their names.
+ */
+static void
+load_modules(void)
+{
+#if defined(__GLIBC__) && !defined(STATIC_BINARY)
+	FILE * file = fopen("/etc/nsswitch.conf", "re");
+	char line[1024], name[64];
+	char * word;
+	char * rest;
+
+	while (file != NULL && fgets(line, sizeof(line), file) != NULL) {
+		word = strtok_r(line, " \t\n", &rest);
+		if (word == NULL || strcmp(word, "hosts:") != 0)
+			continue;
+		while ((word = strtok_r(NULL, " \t\n", &rest)) != NULL) {
+			snprintf(name, sizeof(name), "libnss_%s.so.2", word);
+			/* What is no module is not found. */
+			if (strchr(word, '/') == NULL)
+				(void)dlopen(name, RTLD_LAZY);
+		}
+	}
+	if (file != NULL)
+		fclose(file);
+#endif
+}
+
 /* Return 0 or an error. */
 static int
 fill(scmp_filter_ctx filter)
@@ -225,11 +256,13 @@ fill(scmp_filter_ctx filter)
 }
 
 enum sandbox_state
-sandbox_enter(void)
+sandbox_enter(bool names)
 {
 	scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ERRNO(ENOSYS));
 	int error = ENOMEM;
 
+	if (names)
+		load_modules();
 	if (filter != NULL)
 		error = fill(filter);
 	/* It also sets no_new_privs, without which it takes privileges. */
@@ -248,9 +281,10 @@ sandbox_enter(void)
 #else
 
 enum sandbox_state
-sandbox_enter(void)
+sandbox_enter(bool names)
 {
 
+	(void)names;
 	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 	log_info("goes on without a filter of system calls, as this program "
 	    "was built without");

@@ -1,6 +1,8 @@
 #ifndef FLAGTALLY_SANDBOX_H
 #define FLAGTALLY_SANDBOX_H
 
+#include <stdbool.h>
+
 /*
  * What the process gives up, so that whoever should get into it gets no
  * further.  None of it takes a privilege.
@@ -25,11 +27,13 @@ void sandbox_descriptors(unsigned int keep);
 void sandbox_memory(void);
 
 /**
- * sandbox_enter():
+ * sandbox_enter(names):
  * Give up, in this thread and all that it will start, every system call that
  * the program does not need, and for good all privileges that a program which
- * is executed could bring.  If that cannot be the log says why.
+ * is executed could bring.  No code can be loaded from then on; with ${names},
+ * what it takes to resolve the names of hosts is loaded before.  If the filter
+ * cannot be installed the log says why.
  */
-enum sandbox_state sandbox_enter(void);
+enum sandbox_state sandbox_enter(bool names);
 
 #endif

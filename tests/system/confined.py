@@ -52,6 +52,10 @@ def filters(**settings):
               f"{name}: the log says if there is none", log)
         equal(fcgi.post(program.address, BODY).status, 202,
               f"{name}: it serves")
+        with open(f"/proc/{program.pid}/maps", encoding="utf-8") as maps:
+            both = [line for line in maps if "wx" in line.split()[1]]
+        check(SANITIZER or not both,
+              f"{name}: no memory is both writable and executable", *both)
         process = subprocess.Popen(
             [PATH], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
             stderr=subprocess.PIPE, env={

@@ -4,10 +4,13 @@
 #include <netdb.h>
 #include <pthread.h>
 #include <signal.h>
+#include <sys/ipc.h>
 #include <sys/mman.h>
+#include <sys/personality.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/resource.h>
+#include <sys/shm.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -192,6 +195,89 @@ no_code_from_data(void)
 	    refused(mprotect(page, 4096, PROT_READ | PROT_EXEC)));
 }
 
+/* A memfd with something in it that could be executed. */
+static int
+written_code(void)
+{
+	int descriptor = memfd_create("code", MFD_CLOEXEC);
+
+	if (descriptor == -1 || ftruncate(descriptor, 4096) != 0 ||
+	    write(descriptor, "\xc3", 1) != 1)
+		abort();
+	return (descriptor);
+}
+
+static bool
+no_code_by(int descriptor, int flags)
+{
+	void * page = mmap(NULL, 4096, PROT_READ | PROT_EXEC, flags,
+	    descriptor, 0);
+
+	return (page == MAP_FAILED && refused(-1));
+}
+
+static bool
+no_code_by_two_mappings(void)
+{
+	int descriptor = written_code();
+	void * page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED,
+	    descriptor, 0);
+
+	return (page != MAP_FAILED && no_code_by(descriptor, MAP_SHARED));
+}
+
+static bool
+no_code_by_a_private_mapping(void)
+{
+
+	return (no_code_by(written_code(), MAP_PRIVATE));
+}
+
+static bool
+no_code_in_a_file(void)
+{
+	int descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0700);
+
+	return (descriptor != -1 && write(descriptor, "\xc3", 1) == 1 &&
+	    no_code_by(descriptor, MAP_PRIVATE) && unlink(path) == 0);
+}
+
+static bool
+no_code_by_keys(void)
+{
+	void * page = mmap(NULL, 4096, PROT_READ | PROT_WRITE,
+	    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	return (page != MAP_FAILED && refused(syscall(SYS_pkey_mprotect, page,
+	    4096, PROT_READ | PROT_EXEC, -1)));
+}
+
+static bool
+no_remapping(void)
+{
+	void * page = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_SHARED,
+	    written_code(), 0);
+
+	return (page != MAP_FAILED && refused(syscall(SYS_remap_file_pages,
+	    page, 4096, 0, 0, 0)));
+}
+
+static bool
+no_shared_segments(void)
+{
+
+	return (refused(syscall(SYS_shmget, IPC_PRIVATE, 4096, 0700)) &&
+	    refused(syscall(SYS_shmat, 0, NULL, SHM_EXEC)));
+}
+
+/* READ_IMPLIES_EXEC would make all memory executable from then on. */
+static bool
+no_personality(void)
+{
+
+	return (refused(syscall(SYS_personality, READ_IMPLIES_EXEC)));
+}
+
 /* What must go on working. */
 
 static void *
@@ -283,6 +369,13 @@ static const struct {
 	{ "no change of limits", no_limits },
 	{ "no memory for writing and executing", no_code_is_written },
 	{ "no memory for executing later", no_code_from_data },
+	{ "no code in a memfd mapped twice", no_code_by_two_mappings },
+	{ "no code in a memfd mapped privately", no_code_by_a_private_mapping },
+	{ "no code in a file that was written", no_code_in_a_file },
+	{ "no code by protection keys", no_code_by_keys },
+	{ "no pages mapped anew", no_remapping },
+	{ "no System V shared memory", no_shared_segments },
+	{ "no other personality", no_personality },
 	{ "threads", threads },
 	{ "names", names },
 	{ "files", files },
@@ -317,7 +410,7 @@ static int
 confined(size_t i)
 {
 
-	if (sandbox_enter() != SANDBOX_ON)
+	if (sandbox_enter(true) != SANDBOX_ON)
 		return (2);
 	return (cases[i].holds() ? 0 : 1);
 }
@@ -327,7 +420,7 @@ unavailable(size_t argument)
 {
 
 	(void)argument;
-	return (sandbox_enter() == SANDBOX_UNAVAILABLE &&
+	return (sandbox_enter(true) == SANDBOX_UNAVAILABLE &&
 	    prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1 ? 0 : 1);
 }
 
@@ -336,7 +429,7 @@ aborts(size_t argument)
 {
 
 	(void)argument;
-	if (sandbox_enter() == SANDBOX_ON)
+	if (sandbox_enter(true) == SANDBOX_ON)
 		abort();
 	return (1);
 }
