@@ -28,20 +28,9 @@ is_loopback(const char * address)
 }
 
 /*
- * A web server that listens on a Unix socket has no address to tell, or, as
- * nginx does, tells "unix:".  Where there is a port there was an address.
- */
-static bool
-is_unix(const struct cgi * cgi, const char * address)
-{
-	const char * port = cgi_parameter(cgi, "REMOTE_PORT");
-
-	if (address != NULL && *address != '\0')
-		return (strncmp(address, "unix:", strlen("unix:")) == 0);
-	return (port == NULL || *port == '\0' || strcmp(port, "0") == 0);
-}
-
-/*
+ * An absent or empty address is unknown, and so it is not local.  nginx names a
+ * client that is connected to a Unix socket "unix:".
+ *
  * Behind a proxy the address is the proxy's, which may well be on this host.
  * What the header says of the client does not count: anybody can send it.
  */
@@ -58,8 +47,8 @@ is_local(const struct cgi * cgi)
 	for (i = 0; i < COUNT_OF(proxied); i++)
 		if (cgi_parameter(cgi, proxied[i]) != NULL)
 			return (false);
-	return (is_unix(cgi, address) ||
-	    (address != NULL && is_loopback(address)));
+	return (address != NULL && (is_loopback(address) ||
+	    strncmp(address, "unix:", strlen("unix:")) == 0));
 }
 
 bool

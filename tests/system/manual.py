@@ -376,6 +376,7 @@ def metrics():
     with Place() as place:
         flagtally = Flagtally(place, Redis(place), spool=place.file("s.db"))
         text = fcgi.post(flagtally.address, b"", REQUEST_METHOD="GET",
+                         REMOTE_ADDR="127.0.0.1",
                          REQUEST_URI="/internal-backstage/metrics",
                          SCRIPT_NAME="/internal-backstage/metrics").body
     kinds = dict(re.findall(r"^# TYPE (\w+) (\w+)$", text.decode(),
