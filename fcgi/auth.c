@@ -20,6 +20,9 @@
 
 #define NAME_SIZE 256
 
+/* RFC 9110, section 5.6.3. */
+#define SPACE " \t"
+
 char *
 auth_variable(const char * header)
 {
@@ -54,9 +57,13 @@ redirected(char name[NAME_SIZE], const char * variable, int redirects)
 	return (true);
 }
 
-/* The token, or "" if there is none. */
+/*
+ * Return the token and its ${length}, without the white space around it, which
+ * HTTP/2 and other front ends pass on; "" if there is none.
+ */
 static const char *
-find_token(const struct callers * callers, const struct cgi * cgi)
+find_token(const struct callers * callers, const struct cgi * cgi,
+    size_t * length)
 {
 	char name[NAME_SIZE];
 	const char * token = NULL;
@@ -65,12 +72,16 @@ find_token(const struct callers * callers, const struct cgi * cgi)
 	for (i = 0; (token == NULL || *token == '\0') &&
 	    redirected(name, callers->variable, i); i++)
 		token = cgi_parameter(cgi, name);
+	*length = 0;
 	if (token == NULL)
 		return ("");
-	if (strncasecmp(token, "Bearer ", 7) == 0)
-		token += 7;
-	while (*token == ' ')
-		token++;
+	token += strspn(token, SPACE);
+	if (strncasecmp(token, "Bearer ", 7) == 0 ||
+	    strncasecmp(token, "Bearer\t", 7) == 0)
+		token += 7 + strspn(token + 7, SPACE);
+	*length = strlen(token);
+	while (*length > 0 && strchr(SPACE, token[*length - 1]) != NULL)
+		--*length;
 	return (token);
 }
 
@@ -87,10 +98,9 @@ wipe(const struct cgi * cgi, const char * variable)
 
 static enum token_verdict
 verdict_of(const struct callers * callers, const char * token,
-    struct token_grant * grant)
+    size_t length, struct token_grant * grant)
 {
 	enum token_verdict verdict = TOKEN_UNKNOWN;
-	size_t length = strlen(token);
 
 	if (callers->tokens != NULL)
 		verdict = token_file_admit(callers->tokens, token, length,
@@ -154,15 +164,16 @@ bool
 auth_admit(const struct callers * callers, struct cgi * cgi,
     struct token_grant * grant)
 {
-	const char * token = find_token(callers, cgi);
-	bool missing = *token == '\0';
+	size_t length;
+	const char * token = find_token(callers, cgi, &length);
+	bool missing = length == 0;
 	enum token_verdict verdict = TOKEN_GRANTED;
 
 	if (callers->open)
 		token_file_grant(grant, "*", 1);
 	else
-		verdict = verdict_of(callers, token, grant);
-	digest_sha256(token, strlen(token), grant->digest);
+		verdict = verdict_of(callers, token, length, grant);
+	digest_sha256(token, length, grant->digest);
 	auth_forget(callers, cgi);
 	switch (verdict) {
 	case TOKEN_GRANTED:

@@ -208,6 +208,58 @@ parse_attribute(const char * word, struct line * line)
 	return (NULL);
 }
 
+/* Characters that no token has, as the bytes of UTF-8: the last is a range. */
+static const struct foreign {
+	const char * prefix;
+	unsigned char first, last;
+	const char * why;
+} foreign[] = {
+	{ "\xef\xbb", 0xbf, 0xbf, "there is a byte-order mark" },
+	{ "", '"', '"', "there are quotes" },
+	{ "", '\'', '\'', "there are quotes" },
+	{ "", '`', '`', "there are quotes" },
+	{ "\xc2", 0xab, 0xab, "there are quotes" },
+	{ "\xc2", 0xbb, 0xbb, "there are quotes" },
+	{ "\xe2\x80", 0x98, 0x9f, "there are quotes" },
+	{ "\xc2", 0xa0, 0xa0, "there is a no-break space" },
+	{ "\xe2\x80", 0xaf, 0xaf, "there is a no-break space" },
+	{ "\xe2\x80", 0x8b, 0x8f, "there is a zero-width space or mark" },
+	{ "\xe2\x80", 0xaa, 0xae, "there is a zero-width space or mark" },
+	{ "\xe2\x81", 0xa0, 0xaf, "there is a zero-width space or mark" },
+	{ "\xc2", 0xad, 0xad, "there is a zero-width space or mark" },
+	{ "\xe2\x80", 0x80, 0x8a, "there is white space that is not ASCII" },
+	{ "\xe2\x80", 0xa8, 0xa9, "there is white space that is not ASCII" },
+	{ "\xe2\x81", 0x9f, 0x9f, "there is white space that is not ASCII" },
+	{ "\xe3\x80", 0x80, 0x80, "there is white space that is not ASCII" },
+	{ "", 0x01, 0x08, "there is a control character" },
+	{ "", 0x0b, 0x0c, "there is a control character" },
+	{ "", 0x0e, 0x1f, "there is a control character" },
+	{ "", 0x7f, 0x7f, "there is a control character" },
+};
+
+/*
+ * Editors and mail programs put in characters that are not to be seen, and
+ * shells leave quotes: a token with them is never the one that a client sends.
+ * Return what was found, or NULL.
+ */
+static const char *
+find_foreign(const char * text)
+{
+	const struct foreign * row;
+
+	for (; *text != '\0'; text++)
+		for (row = foreign; row < foreign + sizeof(foreign) /
+		    sizeof(foreign[0]); row++) {
+			size_t length = strlen(row->prefix);
+
+			if (strncmp(text, row->prefix, length) == 0 &&
+			    (unsigned char)text[length] >= row->first &&
+			    (unsigned char)text[length] <= row->last)
+				return (row->why);
+		}
+	return (NULL);
+}
+
 /* Split a line into words; return what is wrong with it, or NULL. */
 static const char *
 parse_line(char * text, struct line * line)
@@ -248,7 +300,9 @@ add_line(struct set * set, char * text, const char * path, unsigned long at)
 	const char * why;
 
 	text[strcspn(text, "#")] = '\0';
-	why = parse_line(text, &line);
+	why = find_foreign(text);
+	if (why == NULL)
+		why = parse_line(text, &line);
 	if (why != NULL || line.environment == NULL)
 		return (why);
 	set_grow(set);

@@ -142,6 +142,16 @@ def issued():
         service.revoke(token(1))
         until(lambda: service.post(token(1)) == 403, "it to be revoked", 5)
         equal(service.post(token(2)), 202, "and no other")
+        for text in (token(2), token("file")):
+            spaced = (f"{text} ", f"{text}\t", f"{text} \t ", f" {text}",
+                      f"\t{text}\t", f"Bearer {text} ", f"bearer\t {text}",
+                      f" Bearer  {text}\t")
+            equal([service.post(given) for given in spaced], [202] * 8,
+                  "white space around a token does not count")
+        equal([service.post(given) for given in (
+            " ", "\t", "Bearer ", "Bearer \t", "Bearer" + token(2),
+            token(2)[:5] + " " + token(2)[5:], token(2) + "\v",
+            token(2) + "\xa0")], [403] * 8, "within it, and other such does")
         service.no_secret("issued")
         equal(cgi(redis, token(2), spool="")[0], 202, "CGI: a token")
         equal(cgi(redis, token(1), spool="")[0], 403, "CGI: one revoked")

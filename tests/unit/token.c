@@ -212,7 +212,47 @@ static const char * const broken[] = {
 	FIRST " type =client", FIRST " type= client", FIRST " name=x",
 	FIRST " =client", FIRST " p:e.s2", FIRST " type=client x",
 	FIRST " type=client,", ("type=client " FIRST),
+	/* what editors, mail programs and shells put in */
+	"\xef\xbb\xbf" FIRST, "\xef\xbb\xbf# a comment", "\"" FIRST "\"",
+	"'" FIRST "'", "`" FIRST "`", FIRST "\"", "p:e.a'b",
+	"\xe2\x80\x9c" FIRST "\xe2\x80\x9d", "\xc2\xab" FIRST "\xc2\xbb",
+	FIRST "\xc2\xa0", "\xc2\xa0" FIRST, FIRST "\xc2\xa0type=frontend",
+	FIRST "\xe2\x80\xaf", FIRST "\xe2\x80\x8b", "\xe2\x80\x8b" FIRST,
+	FIRST "\xe2\x81\xa0", FIRST "\xe2\x80\x8e", "p:e.a\xc2\xad" "b",
+	FIRST "\xe3\x80\x80", FIRST "\xe2\x80\x83", "\xe2\x80\xa8" FIRST,
+	"p:e.a\x01", "p:e.a\x1b[0m", "p:e.\x7f", FIRST "\v", FIRST "\f",
+	"\xc2\xa0",
 };
+
+/* What the log says of characters that are not to be seen. */
+static const struct {
+	const char * line;
+	const char * why;
+} told[] = {
+	{ "\xef\xbb\xbf" FIRST, "there is a byte-order mark" },
+	{ "\"" FIRST "\"", "there are quotes" },
+	{ FIRST "\xc2\xa0", "there is a no-break space" },
+	{ FIRST "\xe2\x80\x8b", "there is a zero-width space or mark" },
+	{ FIRST "\xe2\x80\x83", "there is white space that is not ASCII" },
+	{ FIRST "\x01", "there is a control character" },
+};
+
+static void
+test_told(void)
+{
+	size_t i;
+
+	for (i = 0; i < sizeof(told) / sizeof(told[0]); i++) {
+		temporary_errors(errors, sizeof(errors));
+		token_file_free(open_tokens(told[i].line));
+		temporary_errors(errors, sizeof(errors));
+		ok(strstr(errors, told[i].why) != NULL, "%s", told[i].why);
+	}
+	temporary_errors(errors, sizeof(errors));
+	token_file_free(open_tokens("# \"caf\xc3\xa9\"\xc2\xa0\n" FIRST));
+	temporary_errors(errors, sizeof(errors));
+	ok(strstr(errors, "there ") == NULL, "comments hold what they like");
+}
 
 static void
 test_broken(void)
@@ -658,6 +698,7 @@ main(void)
 	test_digests();
 	test_upper_case_digest();
 	test_broken();
+	test_told();
 	test_environment_length();
 	test_long_line();
 	test_nul();
