@@ -1,6 +1,7 @@
 #ifndef FLAGTALLY_TESTS_UNIT_TAP_H
 #define FLAGTALLY_TESTS_UNIT_TAP_H
 
+#include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -16,6 +17,26 @@ static struct {
 	unsigned int checks;
 	unsigned int failed;
 } tap;
+
+/*
+ * A test must not depend on how it was started: signals that the parent ignores
+ * or blocks are as usual (tests/harness/__init__.py does the same).
+ */
+__attribute__((constructor))
+static void
+tap_as_usual(void)
+{
+	struct sigaction action;
+	sigset_t none;
+	int number;
+
+	for (number = 1; number < SIGRTMIN; number++)
+		if (sigaction(number, NULL, &action) == 0 &&
+		    action.sa_handler == SIG_IGN)
+			signal(number, SIG_DFL);
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+}
 
 /**
  * ok(condition, format, ...):
