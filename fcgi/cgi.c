@@ -16,6 +16,9 @@
 /* libfcgi's buffers have 8 KiB; more would be something else. */
 #define BUFFER_MAX (64 * 1024)
 
+/* Bytes that are discarded at once. */
+#define DISCARD_SIZE 8192
+
 const char *
 cgi_parameter(const struct cgi * cgi, const char * name)
 {
@@ -167,7 +170,8 @@ cgi_read(struct cgi * cgi, void * bytes, size_t size,
 	enum cgi_status status;
 
 	*length = 0;
-	if (cgi->ended)
+	/* Some web servers send no FCGI_STDIN if the body is empty. */
+	if (cgi->ended || (cgi->fcgi != NULL && cgi->unread == 0))
 		return (CGI_END);
 	/* A peer that sends a byte now and then never runs into a time-out. */
 	if (clock_remaining(cgi_deadline(cgi)) == 0) {
@@ -198,6 +202,35 @@ write_cgi(const char * bytes, size_t length)
 		}
 	}
 	return (0);
+}
+
+/*
+ * A read that would block is an error of libfcgi's stream, after which it is
+ * not known where the next record begins.
+ */
+void
+cgi_discard(struct cgi * cgi)
+{
+	FCGX_Stream * in = cgi->fcgi->in;
+	int descriptor = cgi->fcgi->ipcFd;
+	int flags = fcntl(descriptor, F_GETFL);
+	char bytes[DISCARD_SIZE];
+	size_t discarded = 0;
+	int count = DISCARD_SIZE;
+
+	if (cgi->ended || cgi->failed)
+		return;
+	if (flags == -1 ||
+	    fcntl(descriptor, F_SETFL, flags | O_NONBLOCK) == -1) {
+		cgi->failed = true;
+		return;
+	}
+	for (; count == DISCARD_SIZE && discarded < CGI_DISCARD_MAX;
+	    discarded += DISCARD_SIZE)
+		count = FCGX_GetStr(bytes, DISCARD_SIZE, in);
+	cgi->ended = count < DISCARD_SIZE && FCGX_GetError(in) == 0;
+	cgi->failed = !cgi->ended ||
+	    fcntl(descriptor, F_SETFL, flags) == -1;
 }
 
 int

@@ -19,6 +19,9 @@ struct FCGX_Request;
  */
 #define CGI_BYTES_PER_MS 64
 
+/* Bytes of an unwanted body that are read to keep its FastCGI connection. */
+#define CGI_DISCARD_MAX ((size_t)256 * 1024)
+
 struct cgi {
 	struct FCGX_Request * fcgi;	/* NULL: plain CGI. */
 	int64_t began;			/* On the clock of deadlines. */
@@ -68,6 +71,15 @@ enum cgi_status {
  */
 enum cgi_status cgi_read(struct cgi * cgi, void * bytes,
     size_t size, size_t * length);
+
+/**
+ * cgi_discard(cgi):
+ * Read the rest of a FastCGI request's body as far as it has arrived, without
+ * waiting, and at most CGI_DISCARD_MAX bytes.  Set cgi->ended if it has arrived
+ * to its end, so that the connection can serve the next request; otherwise set
+ * cgi->failed.
+ */
+void cgi_discard(struct cgi * cgi);
 
 /**
  * cgi_write(cgi, bytes, length):

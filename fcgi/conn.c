@@ -18,9 +18,12 @@
 #define NONE (-1)
 
 /*
- * Discarded at once of what a peer sends that we have no more use for, and in
- * all.  Apache's mod_fcgid reads no answer before it has got rid of the whole
- * body, and makes a 500 of ours if it cannot; so this is more than the shipped
+ * An answer that is sent before the whole body has arrived would be lost if the
+ * connection were closed: what then arrives resets it.  So it lingers: our end
+ * is shut down, and bytes are discarded as they arrive, in rounds of
+ * DISCARD_SIZE, until the peer closes its end, and at most DISCARD_MAX bytes.
+ * Apache's mod_fcgid reads no answer before it has sent the whole body, and
+ * makes a 500 of ours if it cannot; so this is more than the shipped
  * configurations let pass.
  */
 #define DISCARD_SIZE 16384
@@ -32,8 +35,8 @@ struct connection {
 	bool conn;			/* No request is under way. */
 	bool watched;			/* The epoll instance knows it. */
 	bool kept;			/* It had a request before. */
-	bool leaving;			/* It is only to be closed: */
-	size_t discarded;		/* bytes that came since. */
+	bool lingering;			/* It is only to be closed: */
+	size_t discarded;		/* bytes that have arrived since. */
 	int older, newer;		/* While it is idle: its neighbours, */
 	int64_t since;			/* since when, */
 	struct params * params;		/* and what has been collected. */
@@ -46,6 +49,7 @@ struct conn {
 	size_t size;
 	int oldest, newest;
 	size_t count;
+	size_t lingering;		/* Of them: only to be closed. */
 	size_t expected;		/* Of them: new, or with a head. */
 	size_t heads;			/* Bytes of heads. */
 	bool stopping;
@@ -68,7 +72,7 @@ static bool
 is_expected(const struct connection * connection)
 {
 
-	return (!connection->leaving &&
+	return (!connection->lingering &&
 	    (!connection->kept || connection->params != NULL));
 }
 
@@ -88,6 +92,7 @@ take_out(struct conn * conn, int descriptor)
 		conn->newest = connection->older;
 	connection->conn = false;
 	conn->count--;
+	conn->lingering -= connection->lingering;
 	conn->expected -= is_expected(connection);
 	conn->heads -= params_size(connection->params);
 }
@@ -110,6 +115,7 @@ put_in(struct conn * conn, int descriptor, struct params * params,
 		conn->oldest = descriptor;
 	conn->newest = descriptor;
 	conn->count++;
+	conn->lingering += connection->lingering;
 	conn->expected += is_expected(connection);
 	conn->heads += params_size(params);
 }
@@ -139,12 +145,39 @@ close_oldest_head(struct conn * conn)
 		close_one(conn, descriptor);
 }
 
+/* Close the one that has been lingering longest; return false if none does. */
+static bool
+close_oldest_lingering(struct conn * conn)
+{
+	const struct connection * all = conn->connections;
+	int descriptor, found = NONE;
+
+	if (conn->lingering == 0)
+		return (false);
+	for (descriptor = conn->oldest; descriptor != NONE;
+	    descriptor = all[descriptor].newer)
+		if (all[descriptor].lingering && (found == NONE ||
+		    all[descriptor].since < all[found].since))
+			found = descriptor;
+	close_one(conn, found);
+	return (true);
+}
+
+/* Close the one that is needed least: those that linger have been served. */
+static void
+close_least(struct conn * conn)
+{
+
+	if (!close_oldest_lingering(conn))
+		close_one(conn, conn->oldest);
+}
+
 static void
 make_room(struct conn * conn, const struct params * params)
 {
 
 	if (conn->count >= CONN_MAX)
-		close_one(conn, conn->oldest);
+		close_least(conn);
 	while (conn->heads > 0 &&
 	    conn->heads + params_size(params) > CONN_HEADS_MAX)
 		close_oldest_head(conn);
@@ -221,9 +254,8 @@ conn_expects(struct conn * conn)
 }
 
 /*
- * Read what nobody wants: else what we have sent could be lost, as closing then
- * resets the connection.  Return the number of bytes, or -1 when the peer has
- * closed its end.
+ * Read and forget what has arrived.  Return the number of bytes, or -1 when the
+ * peer has closed its end.
  */
 static ssize_t
 discard(int descriptor)
@@ -242,17 +274,19 @@ discard(int descriptor)
 	return (sum);
 }
 
-/* Go on leaving a connection that is ours, since ${since}. */
+/* Let a connection that is ours go on lingering, as it does since ${since}. */
 static void
-go_on_leaving(struct conn * conn, int descriptor, int64_t since)
+linger(struct conn * conn, int descriptor, int64_t since)
 {
 	ssize_t count = discard(descriptor);
 	struct connection * connection;
 
 	pthread_mutex_lock(&conn->lock);
+	if (conn->lingering >= CONN_LINGERING_MAX)
+		close_oldest_lingering(conn);
 	make_room(conn, NULL);
 	connection = &conn->connections[descriptor];
-	connection->leaving = true;
+	connection->lingering = true;
 	put_in(conn, descriptor, NULL, since);
 	connection->discarded += count > 0 ? (size_t)count : 0;
 	if (count < 0 || connection->discarded > DISCARD_MAX)
@@ -278,7 +312,7 @@ conn_leave(struct conn * conn, int descriptor, bool whole)
 
 	if (!(whole && is_drained(descriptor)) &&
 	    shutdown(descriptor, SHUT_WR) == 0)
-		go_on_leaving(conn, descriptor, clock_monotonic());
+		linger(conn, descriptor, clock_monotonic());
 	else
 		close(descriptor);
 }
@@ -287,7 +321,7 @@ bool
 conn_claim(struct conn * conn, int descriptor, struct params ** params)
 {
 	struct connection * connection;
-	bool claimed, leaving = false;
+	bool claimed, lingering = false;
 	int64_t since = 0;
 
 	pthread_mutex_lock(&conn->lock);
@@ -298,13 +332,13 @@ conn_claim(struct conn * conn, int descriptor, struct params ** params)
 		connection = &conn->connections[descriptor];
 		*params = connection->params;
 		connection->params = NULL;
-		leaving = connection->leaving;
+		lingering = connection->lingering;
 		since = connection->since;
 	}
 	pthread_mutex_unlock(&conn->lock);
-	if (leaving)
-		go_on_leaving(conn, descriptor, since);
-	return (claimed && !leaving);
+	if (lingering)
+		linger(conn, descriptor, since);
+	return (claimed && !lingering);
 }
 
 bool
@@ -315,7 +349,7 @@ conn_close_oldest(struct conn * conn)
 	pthread_mutex_lock(&conn->lock);
 	any = conn->count > 0;
 	if (any)
-		close_one(conn, conn->oldest);
+		close_least(conn);
 	pthread_mutex_unlock(&conn->lock);
 	return (any);
 }
@@ -335,7 +369,7 @@ conn_expire(struct conn * conn, int64_t time_max)
 
 		newer = connection->newer;
 		if ((connection->params != NULL && age > time_max) ||
-		    (connection->leaving && age > CONN_LINGER_MAX))
+		    (connection->lingering && age > CONN_LINGER_MAX))
 			close_one(conn, descriptor);
 	}
 	pthread_mutex_unlock(&conn->lock);

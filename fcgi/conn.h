@@ -15,14 +15,21 @@
  */
 struct conn;
 
-/* Connections that wait at most; of more, the one that waits longest goes. */
+/* Connections that wait at most; of more, the one that lingers longest is
+ * closed, or else the one that waits longest. */
 #define CONN_MAX 512
 
 /* Bytes of heads that are kept for them at most; likewise. */
 #define CONN_HEADS_MAX ((size_t)8 * 1024 * 1024)
 
-/* Milliseconds that a peer has for sending the rest and closing its end. */
-#define CONN_LINGER_MAX 3000
+/*
+ * Connections that linger at most, and the milliseconds that each may: a peer
+ * has this time to send the rest of a body and to close its end.  A web server
+ * may pass a slow client's body on for longer than a few seconds before it
+ * looks for our answer.
+ */
+#define CONN_LINGERING_MAX 256
+#define CONN_LINGER_MAX 30000
 
 /**
  * conn_create(epoll):
@@ -59,9 +66,10 @@ bool conn_expects(struct conn * conn);
 
 /**
  * conn_leave(conn, descriptor, whole):
- * Close our end of a connection, let what we have sent arrive, and close the
- * rest when the peer has closed its end, or after CONN_LINGER_MAX; at once, if
- * the request was ${whole}, so that nothing more of it can come.
+ * Close our end of a connection whose answer has been sent, and discard what
+ * still arrives, without a thread, until the peer closes its end, for
+ * CONN_LINGER_MAX at most.  Close it at once if the request was ${whole}, so
+ * that nothing more of it can arrive.
  */
 void conn_leave(struct conn * conn, int descriptor, bool whole);
 
@@ -75,8 +83,8 @@ bool conn_claim(struct conn * conn, int descriptor, struct params ** params);
 
 /**
  * conn_close_oldest(conn):
- * Close the connection that has waited longest.  Return false if there is
- * none.
+ * Close the connection that has lingered longest, or else the one that has
+ * waited longest.  Return false if there is none.
  */
 bool conn_close_oldest(struct conn * conn);
 

@@ -1,5 +1,6 @@
 #include <errno.h>
 #include <fcgiapp.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -130,18 +131,35 @@ job_begin(struct job * job, int descriptor, struct params * params, bool large,
 	return (accepted);
 }
 
-/* As FCGX_Finish_r, but the connection is ours to close. */
+/*
+ * Return whether another answer can be sent without waiting: a peer that does
+ * not read its answers must not hold a thread with the next one.
+ */
+static bool
+is_writable(int descriptor)
+{
+	struct pollfd peer = { .fd = descriptor, .events = POLLOUT };
+
+	return (poll(&peer, 1, 0) == 1 && (peer.revents & POLLOUT) != 0);
+}
+
+/*
+ * As FCGX_Finish_r, but the connection is ours to close.  The answer is sent
+ * first: the rest of the body may take long to arrive, or never do.
+ */
 bool
 job_end(struct job * job)
 {
 	struct cgi * cgi = &job->request.cgi;
 	FCGX_Request * fcgi = job->fcgi;
-	bool usable = fcgi->keepConnection && !cgi->failed;
+	bool usable = fcgi->keepConnection;
 
 	cgi->writing = clock_monotonic();
 	usable = FCGX_FClose(fcgi->err) == 0 && usable;
 	usable = FCGX_FClose(fcgi->out) == 0 && usable;
-	usable = FCGX_GetError(fcgi->in) == 0 && usable;
+	cgi_discard(cgi);
+	usable = usable && cgi->ended && !cgi->failed &&
+	    FCGX_GetError(fcgi->in) == 0 && is_writable(fcgi->ipcFd);
 	set_descriptor(job, JOB_NONE);
 	FCGX_Free(fcgi, 0);
 	fcgi->ipcFd = JOB_NONE;

@@ -61,7 +61,9 @@ bool job_begin(struct job * job, int descriptor, struct params * params,
 /**
  * job_end(job):
  * Send what is left of the answer, and forget the request.  Return whether the
- * connection, which is the caller's again, may serve another request.
+ * connection, which is the caller's again, can serve another request: its peer
+ * keeps it and reads its answers, and all of this request has arrived.  The
+ * rest of a body is never waited for.
  */
 bool job_end(struct job * job);
 

@@ -26,9 +26,9 @@
 /* Milliseconds that an Edge's data waits for Redis. */
 #define EDGE_TIME_MAX 700
 
-/* What may be left of a body that is not wanted for it to be read all the
- * same, so that the connection can serve the next request. */
-#define DRAIN_MAX ((size_t)256 * 1024)
+/* Bytes of an unwanted body that a CGI program reads: more than web servers
+ * pass on with the shipped configurations. */
+#define DRAIN_MAX ((size_t)80 * 1024 * 1024)
 
 void
 request_init(struct request * request)
@@ -386,31 +386,23 @@ has_rest(struct cgi * cgi)
 }
 
 /*
- * On a connection that is kept, what is left of a body would be taken for the
- * next request: read it, or give the connection up.  And Apache's mod_cgid
- * throws away the answer of a program that ends before it has read everything.
+ * Apache's mod_cgid throws away the answer of a CGI program that ends before it
+ * has read everything.  Over FastCGI the answer is sent at once instead, and
+ * the connection lingers without a thread (job_end, conn_leave).
  */
 static void
-drain(struct cgi * cgi)
+drain_process(struct cgi * cgi)
 {
-	bool is_process = cgi->fcgi == NULL;
 	char piece[PIECE_SIZE];
 	size_t drained = 0;
 	size_t count;
 
-	if (is_process && !cgi->ended && !cgi->failed) {
-		if (!has_rest(cgi))
-			return;
-		cgi_end_answer(cgi);
-	}
-	while (!cgi->ended && !cgi->failed) {
-		if (cgi_read(cgi, piece, sizeof(piece), &count) !=
-		    CGI_MORE)
-			break;
+	if (cgi->fcgi != NULL || cgi->ended || cgi->failed || !has_rest(cgi))
+		return;
+	cgi_end_answer(cgi);
+	while (drained < DRAIN_MAX &&
+	    cgi_read(cgi, piece, sizeof(piece), &count) == CGI_MORE)
 		drained += count;
-		if (drained > DRAIN_MAX && !is_process)
-			cgi->failed = true;
-	}
 }
 
 static void
@@ -462,7 +454,7 @@ finish(const struct service * service, struct request * request, bool counts)
 {
 	struct cgi * cgi = &request->cgi;
 
-	drain(cgi);
+	drain_process(cgi);
 	if (counts)
 		stats_answered(service->stats, cgi->status);
 	stats_add(service->stats, STATS_BODY_BYTES,

@@ -25,8 +25,9 @@
  * something to do for it.  One epoll instance holds the listening sockets and
  * every connection on which no request is under way: new ones, those that the
  * web server keeps for later, and those of whose request the head is not whole
- * yet.  So neither a peer that connects and says little, nor any number of kept
- * connections, nor one that does not close its end holds a thread.  Nor does a
+ * yet, and those that are answered and whose peer may still send.  So neither a
+ * peer that connects and says little, nor any number of kept connections, nor
+ * one that does not close its end holds a thread.  Nor does a
  * request that is being committed: it is a job that the committer hands back
  * (crew.h).
  *
@@ -71,12 +72,12 @@ static void
 end_job(struct server * server, struct job * job)
 {
 	int descriptor = job->descriptor;
-	bool whole = job->request.cgi.ended;
 
 	if (job_end(job) && !server->draining)
 		conn_keep(server->conn, descriptor);
 	else
-		conn_leave(server->conn, descriptor, whole);
+		conn_leave(server->conn, descriptor,
+		    job->request.cgi.ended);
 }
 
 static void

@@ -8,7 +8,9 @@ import gzip
 import json
 import random
 import re
+import select
 import threading
+import time
 import zlib
 
 from tests.harness import apache, front
@@ -531,6 +533,54 @@ def aborted(front, redis):
           got == before, f"{front.title}: and none of them is counted", got)
 
 
+# Seconds that a body takes which is refused before it is there.
+SLOW = 4
+
+
+def answer_of(client):
+    try:
+        return client.reply().status
+    except OSError as error:
+        return repr(error)
+    finally:
+        client.close()
+
+
+def slow_refusals(front):
+    """A refusal reaches a client whose body takes long, all at once."""
+    filled = b" " * 20000
+    size = 8 * len(filled)
+    rows = [(403, None, "application/json", b"", size),
+            (415, TOKEN, "text/plain", b"", size),
+            (413, TOKEN, "application/json", b"", 8 * MEGABYTE),
+            (400, TOKEN, "application/json", b"no JSON", size)]
+    clients = []
+    for status, token, kind, begun, length in rows:
+        client = front.connect()
+        headers = [("Host", "x"), ("Content-Type", kind),
+                   ("Content-Length", length)]
+        if token:
+            headers.append(("Authorization", token))
+        client.push(head("POST", BULK, headers) + begun +
+                    filled[len(begun):])
+        clients.append((status, client))
+    got, waits = {}, dict(clients)
+    for _ in range(7):
+        # The time that passes is what is tested.
+        time.sleep(SLOW / 7)
+        for status, client in list(waits.items()):
+            if select.select([client.socket], [], [], 0)[0]:
+                got[status] = answer_of(waits.pop(status))
+            else:
+                client.push(filled)
+    for status, client in waits.items():
+        if status == 413:
+            client.push_or_hear(b" " * (8 * MEGABYTE - size))
+        got[status] = answer_of(client)
+    equal(got, {row[0]: row[0] for row in rows}, f"{front.title}: refused, with a "
+          f"body that takes {SLOW} s")
+
+
 def table(kind):
     with Place() as place:
         redis = Redis(place)
@@ -547,6 +597,7 @@ def table(kind):
                      limits(), backstage(front)):
             ask_all(front, rows, counted)
         kept(front, counted)
+        slow_refusals(front)
         equal(counts(redis), {name: count for name, count in counted.items()
                               if count},
               f"{front.title}: what got 202 is in Redis, and nothing else")
@@ -564,6 +615,55 @@ def table(kind):
         standin.end()
 
 
+# The same with FCGI_KEEP_CONN, which no shipped configuration asks for.
+
+def edited(path, old, new):
+    with open(path, encoding="utf-8") as file:
+        text = file.read()
+    if old not in text:
+        raise ValueError(f"{path} has no {old!r}")
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(text.replace(old, new))
+
+
+class NginxKept(front.NginxAlone):
+    title = "nginx, kept"
+
+    def configure(self):
+        super().configure()
+        edited(self.place.file("alone.conf"),
+               f"fastcgi_pass unix:{self.socket};",
+               "fastcgi_pass kept; fastcgi_keep_conn on;")
+        edited(self.config, "\tinclude ", "\tupstream kept { server unix:"
+               f"{self.socket}; keepalive 8; }}\n\tinclude ")
+
+
+class HaproxyKept(front.HaproxyAlone):
+    title = "HAProxy, kept"
+
+    def configure(self):
+        super().configure()
+        edited(self.config, "no option keep-conn", "option keep-conn")
+
+
+class ApacheProxyKept(apache.ApacheProxyAlone):
+    title = "Apache, mod_proxy_fcgi, kept"
+
+    def configure(self):
+        super().configure()
+        edited(self.place.file("site.conf"), "|fcgi://flagtally/\"",
+               "|fcgi://flagtally/\" enablereuse=on")
+
+
+def connections_kept():
+    for kind in (NginxKept, HaproxyKept, ApacheProxyKept):
+        with Place() as place:
+            one = kind(place, Redis(place), auth="tokens",
+                       tokens=place.file("tokens", TOKENS))
+            slow_refusals(one)
+            kept(one, {})
+
+
 def a_table_for(kind):
     def test():
         table(kind)
@@ -571,4 +671,5 @@ def a_table_for(kind):
     return test
 
 
-run([a_table_for(kind) for kind in front.fronts + apache.fronts])
+run([a_table_for(kind) for kind in front.fronts + apache.fronts] +
+    [connections_kept])

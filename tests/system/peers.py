@@ -507,6 +507,194 @@ def many_heads():
             connection.close()
 
 
+# Answers that are decided before the body has arrived
+
+TOKEN = "p:e.geheim"
+LIMIT_BODY = 8 * MEGABYTE
+WITH_TOKEN = {"HTTP_AUTHORIZATION": TOKEN}
+EARLY = [
+    (403, {}, b""),
+    (404, {"REQUEST_URI": "/other", "SCRIPT_NAME": "/other"}, b""),
+    (405, {"REQUEST_METHOD": "PUT"}, b""),
+    (415, {**WITH_TOKEN, "CONTENT_TYPE": "text/plain"}, b""),
+    (413, {**WITH_TOKEN, "CONTENT_LENGTH": str(LIMIT_BODY + 1)}, b""),
+    (400, {**WITH_TOKEN, "CONTENT_LENGTH": str(LIMIT_BODY)}, b"no JSON" * 1500),
+]
+
+
+def guarded(place, redis, **settings):
+    return Flagtally(place, redis, auth="tokens",
+                     tokens=place.file("tokens", TOKEN + "\n"),
+                     limit_body=LIMIT_BODY, **settings)
+
+
+def early():
+    """They are sent at once, and arrive however much of the body follows."""
+    piece = fcgi.record(fcgi.STDIN, b"x" * 60000)
+    with Place() as place:
+        redis = Redis(place)
+        flagtally = guarded(place, redis)
+        for status, changes, begun in EARLY:
+            for keep in (False, True):
+                name = f"{status}, {'kept' if keep else 'not kept'}"
+                values = {"CONTENT_LENGTH": str(LIMIT_BODY), **changes}
+                sent = head(keep, **values)
+                if begun:
+                    sent += fcgi.record(fcgi.STDIN, begun)
+                client = fcgi.Connection(flagtally.address, timeout=SLACK)
+                began = time.monotonic()
+                client.send(sent)
+                equal(client.read_answer().status, status,
+                      f"{name}: it is answered")
+                took = time.monotonic() - began
+                check(took < 1 or SANITIZER, f"{name}: before its body",
+                      took)
+                client.close()
+                # As web servers do that read no answer before.
+                client = fcgi.Connection(flagtally.address, timeout=SLACK)
+                client.send(sent)
+                for _ in range(100):
+                    client.send(piece)
+                client.send(fcgi.record(fcgi.STDIN))
+                equal(client.read_answer().status, status,
+                      f"{name}: likewise when it is read last")
+                check(client.closed(), f"{name}: then the end")
+                client.close()
+        with_small_bodies(flagtally)
+
+
+def with_small_bodies(flagtally):
+    """A body that has arrived does not cost the connection."""
+    for status, changes, begun in EARLY:
+        content = begun + b" " * 100
+        if status == 413:
+            continue
+        values = {**changes, "CONTENT_LENGTH": str(len(content))}
+        client = fcgi.Connection(flagtally.address, timeout=SLACK)
+        equal([client.request(fcgi.params(content, **values), content,
+                              keep=True).status for _ in range(3)],
+              [status] * 3, f"{status}: three times on one connection")
+        equal(client.request(fcgi.params(BODY, **WITH_TOKEN), BODY).status,
+              202, f"{status}: and then a good one")
+        client.close()
+
+
+class Strangers(threading.Thread):
+    """Many that send on and on, each again when it is cut off."""
+
+    def __init__(self, address, count, sent, piece):
+        super().__init__(daemon=True)
+        self.address, self.sent, self.piece = address, sent, piece
+        self.ending = threading.Event()
+        self.rounds, self.again = 0, 0
+        self.clients = [self.connect() for _ in range(count)]
+        self.start()
+
+    def connect(self):
+        client = fcgi.Connection(self.address)
+        client.send(self.sent)
+        client.socket.setblocking(False)
+        return client
+
+    def run(self):
+        while not self.ending.wait(0.02):
+            for number, client in enumerate(self.clients):
+                try:
+                    if self.piece:
+                        client.send(self.piece)
+                except BlockingIOError:
+                    pass
+                except OSError:
+                    client.close()
+                    self.clients[number] = self.connect()
+                    self.again += 1
+            self.rounds += 1
+
+    def end(self):
+        self.ending.set()
+        self.join()
+        for client in self.clients:
+            client.close()
+
+
+def strangers():
+    """Senders without a token cost no thread, whatever they send after it."""
+    deaf = head(keep=True, body=b"") + fcgi.record(fcgi.STDIN)
+    for name, sent, piece in (
+            ("bodies that never end", head(CONTENT_LENGTH=None),
+             fcgi.record(fcgi.STDIN, b"x" * 500)),
+            ("bodies that never end, kept", head(True, CONTENT_LENGTH=None),
+             fcgi.record(fcgi.STDIN, b"x" * 500)),
+            ("bodies that never begin", head(CONTENT_LENGTH="9999"), b""),
+            ("empty bodies that do not end", head(body=b""), b""),
+            ("answers that are not read", deaf * 20, deaf)):
+        with Place() as place:
+            redis = Redis(place)
+            flagtally = guarded(place, redis, threads=8)
+            many = Strangers(flagtally.address, 200, sent, piece)
+            took = []
+            while many.rounds < 100 or len(took) < 50:
+                began = time.monotonic()
+                status = fcgi.post(flagtally.address, BODY,
+                                   **WITH_TOKEN).status
+                took.append(time.monotonic() - began)
+                if status != 202 or took[-1] > SLACK:
+                    break
+            many.end()
+            equal(status, 202, f"{name}: honest requests are answered")
+            check(max(took) < (SLACK if SANITIZER else 1),
+                  f"{name}: without waiting", max(took))
+            note(f"{name}: {len(took)} honest requests, the slowest in "
+                 f"{max(took) * 1e3:.0f} ms; {many.again} cut off")
+            equal(total(redis), len(took), f"{name}: and counted")
+
+
+def lingering():
+    """Those that are answered and stay are bounded in number."""
+    with Place() as place:
+        redis = Redis(place)
+        flagtally = guarded(place, redis)
+        before = len(os.listdir(f"/proc/{flagtally.pid}/fd"))
+        clients = []
+        for _ in range(600):
+            client = fcgi.Connection(flagtally.address)
+            client.send(head(CONTENT_LENGTH="9999"))
+            if client.read_answer().status != 403:
+                break
+            clients.append(client)
+        equal(len(clients), 600, "600 strangers get their 403")
+        kept = len(os.listdir(f"/proc/{flagtally.pid}/fd")) - before
+        check(kept <= 260, "and 256 of their connections linger", kept)
+        goes_on_with_token(flagtally)
+        for client in clients:
+            client.close()
+
+
+def goes_on_with_token(flagtally):
+    equal([fcgi.post(flagtally.address, BODY, **WITH_TOKEN).status
+           for _ in range(5)], [202] * 5, "requests are answered after")
+
+
+def empty():
+    """With a length of 0 no end of the body is waited for."""
+    with Place() as place:
+        redis = Redis(place)
+        flagtally = guarded(place, redis, threads=4)
+        for keep in (False, True):
+            clients = [fcgi.Connection(flagtally.address, timeout=SLACK)
+                       for _ in range(60)]
+            began = time.monotonic()
+            for client in clients:
+                client.send(head(keep, body=b"", **WITH_TOKEN))
+            equal({client.read_answer().status for client in clients}, {400},
+                  "60 empty posts, of which no FCGI_STDIN comes, get 400")
+            took = time.monotonic() - began
+            check(took < 2 or SANITIZER, "at once", took)
+            for client in clients:
+                client.close()
+        goes_on_with_token(flagtally)
+
+
 # Too many
 
 def cpu(pid):
@@ -554,4 +742,5 @@ def answers(connections):
     return accepted
 
 
-run([slow, pressed, unread, broken, large, many_heads, crowd])
+run([slow, pressed, unread, broken, large, many_heads, early, strangers,
+     lingering, empty, crowd])
