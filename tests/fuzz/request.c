@@ -162,7 +162,12 @@ make_records(struct buffer * out, struct fuzz * fuzz)
 static const struct service *
 service(void)
 {
+	static char nowhere[] = "/nonexistent/redis.sock";
+	static const struct redis_address redis = { .unix_path = nowhere };
+	static struct page page = { .access = BACKSTAGE_LOCAL,
+	    .prefix = "flagtally", .redis = &redis };
 	static struct service service = {
+		.page = &page,
 		.path_prefix = "",
 		.body = { .validate = { .limit_depth = 64, .element = {
 		    .limit_name = 4096, .limit_counters = 1000,
