@@ -82,7 +82,6 @@ send_ready(const struct backstage * backstage, struct cgi * cgi)
 		[BACKSTAGE_SPOOL_OK] = "ok",
 		[BACKSTAGE_SPOOL_FULL] = "full",
 		[BACKSTAGE_SPOOL_FAILED] = "failed",
-		[BACKSTAGE_SPOOL_NONE] = "none",
 	};
 	struct backstage_state state = { .redis_down = false };
 	const char * status = "ready";
@@ -107,33 +106,33 @@ send_ready(const struct backstage * backstage, struct cgi * cgi)
 
 /* Metrics */
 
-/* One number of each kind of record. */
+/* One number of each state. */
 static void
 write_depths(struct buffer * text, const char * name, const char * help,
-    const uint64_t numbers[SPOOL_KIND_COUNT], unsigned int decimals)
+    const uint64_t numbers[SPOOL_STATE_COUNT], unsigned int decimals)
 {
-	static const char * const kinds[SPOOL_KIND_COUNT] = {
-		[SPOOL_TALLY] = "tally",
-		[SPOOL_CALLS] = "calls",
-		[SPOOL_ASIDE] = "aside",
+	static const char * const states[SPOOL_STATE_COUNT] = {
+		[SPOOL_QUEUED] = "queued",
+		[SPOOL_IN_DOUBT] = "in-doubt",
+		[SPOOL_QUARANTINED] = "quarantined",
 	};
 	size_t i;
 
 	stats_write_metric(text, name, "gauge", help);
-	for (i = 0; i < SPOOL_KIND_COUNT; i++)
-		stats_write_sample(text, name, "kind", kinds[i], numbers[i],
+	for (i = 0; i < SPOOL_STATE_COUNT; i++)
+		stats_write_sample(text, name, "state", states[i], numbers[i],
 		    decimals);
 }
 
 static void
 write_spool(struct buffer * text, const struct backstage_state * state)
 {
-	uint64_t records[SPOOL_KIND_COUNT], bytes[SPOOL_KIND_COUNT];
-	uint64_t ages[SPOOL_KIND_COUNT];
+	uint64_t records[SPOOL_STATE_COUNT], bytes[SPOOL_STATE_COUNT];
+	uint64_t ages[SPOOL_STATE_COUNT];
 	int64_t now = clock_now_ms();
 	size_t i;
 
-	for (i = 0; i < SPOOL_KIND_COUNT; i++) {
+	for (i = 0; i < SPOOL_STATE_COUNT; i++) {
 		int64_t oldest = state->depth[i].oldest;
 
 		records[i] = state->depth[i].records;
@@ -143,11 +142,11 @@ write_spool(struct buffer * text, const struct backstage_state * state)
 		    (uint64_t)(now - oldest) : 0;
 	}
 	write_depths(text, "flagtally_spool_records",
-	    "Records in the spool.", records, 0);
+	    "Groups and applications, or calls, in the spool.", records, 0);
 	write_depths(text, "flagtally_spool_bytes",
-	    "Bytes of the records in the spool.", bytes, 0);
+	    "Bytes that they take in the spool.", bytes, 0);
 	write_depths(text, "flagtally_spool_oldest_age_seconds",
-	    "Age of the oldest record in the spool, 0 if there is none.",
+	    "Age of the oldest of them, 0 if there is none.",
 	    ages, 3);
 }
 
@@ -163,9 +162,8 @@ send_metrics(const struct backstage * backstage, struct cgi * cgi)
 	stats_write_sample(&text, "flagtally_build_info", "version",
 	    backstage->version, 1, 0);
 	stats_write(backstage->stats, &text);
-	/* A depth that nobody knows is no 0. */
-	if (state.spool == BACKSTAGE_SPOOL_OK ||
-	    state.spool == BACKSTAGE_SPOOL_FULL)
+	/* Omit the metric when the depth is unknown; 0 would be wrong. */
+	if (state.has_depth)
 		write_spool(&text, &state);
 	response_content(cgi, RESPONSE_OK,
 	    "text/plain; version=0.0.4; charset=utf-8", text.bytes,

@@ -21,13 +21,13 @@ enum backstage_spool {
 	BACKSTAGE_SPOOL_OK,
 	BACKSTAGE_SPOOL_FULL,
 	BACKSTAGE_SPOOL_FAILED,
-	BACKSTAGE_SPOOL_NONE,
 };
 
 struct backstage_state {
 	bool redis_down;
 	enum backstage_spool spool;
-	struct spool_depth depth[SPOOL_KIND_COUNT];	/* If OK or FULL. */
+	bool has_depth;
+	struct spool_depth depth[SPOOL_STATE_COUNT];
 };
 
 /* Fills a state, which is all zero; any thread may call it. */

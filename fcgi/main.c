@@ -40,6 +40,9 @@
 /* Milliseconds that a pipeline of a report may take. */
 #define REPORT_TIMEOUT 10000
 
+/* Milliseconds for which a CGI program folds the spool after its request. */
+#define FOLD_TIME_MAX 200
+
 /* Exit status for a wrong command line or configuration (sysexits.h). */
 #define EXIT_USAGE 64
 #define EXIT_CONFIGURATION 78
@@ -70,8 +73,9 @@ struct program {
 	struct probe probe;
 	struct page page;
 	struct listen listen;
-	struct replay * replay;		/* NULL: there is no spool. */
+	struct replay * replay;		/* NULL: a CGI program. */
 	int64_t deadline;		/* By when it has to end. */
+	bool looks;			/* It creates and renames nothing. */
 };
 
 static void
@@ -97,11 +101,12 @@ usage(FILE * file)
 	    "wrong with it or with\n                  the token file\n"
 	    "  --replay        bring to Redis what waits in the spool; "
 	    "status 75 if that has\n                  to be tried again\n"
-	    "  --spool         list what waits in the spool and what is set "
-	    "aside\n"
-	    "  --spool-export  write what is set aside as JSON\n"
-	    "  --spool-retry   let what is set aside wait for replay again\n"
-	    "  --spool-drop    remove what is set aside\n"
+	    "  --spool         list what waits in the spool, and what is in "
+	    "quarantine\n"
+	    "  --spool-export  write what is in quarantine as JSON\n"
+	    "  --spool-retry   let what is in quarantine wait for replay "
+	    "again\n"
+	    "  --spool-drop    remove what is in quarantine\n"
 	    "  --report        print counts from Redis: of all applications, "
 	    "of those of ENV,\n                  of the features of ENV/APP, "
 	    "or of one feature; TIME is a day\n                  (2026-11-23), "
@@ -226,9 +231,8 @@ make_spool(const struct program * program)
 {
 	const struct config * config = program->config;
 
-	if (config->spool[0] == '\0')
-		return (NULL);
-	return (spool_open(config->spool, config->spool_limit));
+	return (spool_open(config->spool, config->spool_limit,
+	    program->looks));
 }
 
 /* The numbers stand beside the spool, where all processes find them. */
@@ -238,7 +242,7 @@ make_stats(const struct config * config)
 	char path[PATH_MAX];
 
 	snprintf(path, sizeof(path), "%s.stats", config->spool);
-	return (stats_open(config->spool[0] == '\0' ? NULL : path));
+	return (stats_open(path));
 }
 
 static void
@@ -250,8 +254,7 @@ settle(struct program * program)
 	/* First, as it makes the directory for both. */
 	struct spool * spool = make_spool(program);
 
-	probe_init(&program->probe, spool, config->spool_limit,
-	    make_stats(config));
+	probe_init(&program->probe, spool, make_stats(config));
 	service->stats = program->probe.stats;
 
 	program->sink = (struct sink_settings){
@@ -267,7 +270,6 @@ settle(struct program * program)
 		.limit_seen_tokens = config->limit_seen_tokens,
 		.limit_instances = config->limit_instances,
 		.limit_series = config->limit_series,
-		.limit_memory = config->limit_memory,
 	};
 	service->path_prefix = config->path_prefix;
 	service->callers.open = config->auth == CONFIG_AUTH_NONE;
@@ -331,7 +333,7 @@ make_repeats(const struct config * config)
 	char path[PATH_MAX];
 
 	snprintf(path, sizeof(path), "%s.repeats", config->spool);
-	return (repeats_open(config->spool[0] == '\0' ? NULL : path));
+	return (repeats_open(path));
 }
 
 /* Tokens in Redis; what is known of them stands beside the spool. */
@@ -344,7 +346,7 @@ make_issuer(const struct program * program, bool cgi)
 		.key = config->token_set,
 		.refresh = (int64_t)config->token_ttl,
 		.grace = (int64_t)config->token_stale,
-		.path = config->spool[0] == '\0' ? NULL : path,
+		.path = path,
 		.stats = program->service.stats,
 		.once = cgi,
 	};
@@ -388,50 +390,26 @@ confine(const struct config * config, bool cgi)
 	log_set_level((enum log_level)config->log_level);
 }
 
-/*
- * Two committers: calls of different connections take turns in Redis, so what
- * is small is not behind a large group there.  What is committed once, or from
- * memory, needs but one.
- */
-static int
-start_committers(struct program * program,
-    const struct commit_settings * settings)
-{
-	struct commit_settings own = *settings;
-
-	own.repeats = program->service.repeats;
-	if (!own.once && own.ack != COMMIT_ACK_MEMORY) {
-		own.large = commit_start(&own, make_sink(program),
-		    make_spool(program), program->replay);
-		if (own.large == NULL)
-			return (-1);
-	}
-	program->service.committer = commit_start(&own, make_sink(program),
-	    make_spool(program), program->replay);
-	return (program->service.committer == NULL ? -1 : 0);
-}
-
 static int
 start(struct program * program, bool cgi)
 {
 	const struct config * config = program->config;
 	struct commit_settings settings = {
-		.ack = cgi && config->ack == CONFIG_ACK_MEMORY ?
-		    COMMIT_ACK_REDIS : (enum commit_ack)config->ack,
-		.interval = (int64_t)config->flush_interval,
+		.spool_first = config->ack == CONFIG_ACK_SPOOL,
 		.stats = program->service.stats,
 		.once = cgi,
 	};
 
 	program->service.repeats = make_repeats(config);
+	settings.repeats = program->service.repeats;
 	program->service.edges = edges_create(config->prefix,
 	    redis_create(&config->redis, (int64_t)config->redis_timeout,
 	    "flagtally-edges"), program->service.stats);
 	/* A CGI program is gone before it could; see --replay. */
-	if (!cgi && config->spool[0] != '\0') {
+	if (!cgi) {
 		program->replay = replay_start(make_sink(program),
 		    make_spool(program), program->service.stats,
-		    settings.ack == COMMIT_ACK_SPOOL ? settings.interval :
+		    settings.spool_first ? (int64_t)config->flush_interval :
 		    REPLAY_INTERVAL);
 		if (program->replay == NULL) {
 			log_error("no thread for replay: %s",
@@ -439,7 +417,9 @@ start(struct program * program, bool cgi)
 			return (-1);
 		}
 	}
-	if (start_committers(program, &settings) != 0) {
+	program->service.committer = commit_start(&settings,
+	    make_sink(program), make_spool(program), program->replay);
+	if (program->service.committer == NULL) {
 		log_error("no thread for Redis: %s", strerror(errno));
 		return (-1);
 	}
@@ -482,6 +462,8 @@ run_cgi(struct program * program)
 		request_conclude(service, &request);
 	}
 	request_free(&request);
+	/* As a server does, so that what comes again and again adds up. */
+	replay_fold(program->probe.spool, clock_monotonic() + FOLD_TIME_MAX);
 	return (EXIT_SUCCESS);
 }
 
@@ -631,6 +613,27 @@ block_signals(void)
 	pthread_sigmask(SIG_SETMASK, &all, NULL);
 }
 
+/* Return -1 if there is a spool to be acted on, else the status to exit with.
+ * Where there is none nothing waits, but Redis may be out of reach. */
+static int
+prepare_spoolctl(struct program * program, const struct options * options)
+{
+	int status = spoolctl_ready(program->config->spool);
+	struct sink * sink;
+
+	/* What a broken pipe means is decided where it is written to. */
+	signal(SIGPIPE, SIG_IGN);
+	program->looks = options->action == ACTION_LIST ||
+	    options->action == ACTION_EXPORT;
+	if (status != 0 || options->action != ACTION_REPLAY)
+		return (status);
+	program->sink.prefix = program->config->prefix;
+	sink = make_sink(program);
+	status = spoolctl_reach(sink);
+	sink_free(sink);
+	return (status);
+}
+
 /* Do what was asked for; return the status to exit with. */
 static int
 act(const struct options * options)
@@ -662,7 +665,7 @@ act(const struct options * options)
 	else if (options->action == ACTION_REPORT)
 		status = run_report(program.config, options);
 	else if (options->action != ACTION_SERVE)
-		status = spoolctl_ready(program.config->spool);
+		status = prepare_spoolctl(&program, options);
 	if (status == -1) {
 		settle(&program);
 		status = options->action == ACTION_SERVE ? run(&program) :

@@ -1,35 +1,34 @@
 #include "fcgi/probe.h"
 
-/* A spool counts as full when so much of a hundred is used. */
-#define FULL_PERCENT 95
-
 void
-probe_init(struct probe * probe, struct spool * spool, uint64_t limit,
-    struct stats * stats)
+probe_init(struct probe * probe, struct spool * spool, struct stats * stats)
 {
 
 	pthread_mutex_init(&probe->lock, NULL);
 	probe->spool = spool;
-	probe->limit = limit;
 	probe->stats = stats;
 }
 
+/*
+ * Without Redis the spool is all there is, so it is asked whether it would take
+ * a group: that is what decides about the next request, too.
+ */
 static enum backstage_spool
 look_at_spool(struct probe * probe, struct backstage_state * state)
 {
+	enum spool_result result = spool_depth(probe->spool, state->depth);
 	uint64_t used = 0;
-	unsigned int kind;
+	unsigned int i;
 
-	if (probe->spool == NULL)
-		return (BACKSTAGE_SPOOL_NONE);
-	for (kind = 0; kind < SPOOL_KIND_COUNT; kind++) {
-		if (spool_depth(probe->spool, (enum spool_kind)kind,
-		    &state->depth[kind]) != SPOOL_DONE)
-			return (BACKSTAGE_SPOOL_FAILED);
-		used += state->depth[kind].bytes;
-	}
-	return (used > probe->limit / 100 * FULL_PERCENT ?
-	    BACKSTAGE_SPOOL_FULL : BACKSTAGE_SPOOL_OK);
+	state->has_depth = result == SPOOL_DONE;
+	for (i = 0; i < SPOOL_STATE_COUNT; i++)
+		used += state->depth[i].bytes;
+	if (result == SPOOL_DONE && state->redis_down)
+		result = spool_test(probe->spool);
+	else if (result == SPOOL_DONE && used > spool_room(probe->spool))
+		result = SPOOL_FULL;
+	return (result == SPOOL_DONE ? BACKSTAGE_SPOOL_OK : result ==
+	    SPOOL_FULL ? BACKSTAGE_SPOOL_FULL : BACKSTAGE_SPOOL_FAILED);
 }
 
 void
@@ -37,11 +36,11 @@ probe_state(void * context, struct backstage_state * state)
 {
 	struct probe * probe = context;
 
+	state->redis_down = stats_get_gauge(probe->stats,
+	    STATS_REDIS_DOWN) != 0;
 	pthread_mutex_lock(&probe->lock);
 	state->spool = look_at_spool(probe, state);
 	pthread_mutex_unlock(&probe->lock);
-	state->redis_down = stats_get_gauge(probe->stats,
-	    STATS_REDIS_DOWN) != 0;
 }
 
 void

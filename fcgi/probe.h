@@ -11,17 +11,15 @@
 /* What backstage sees of Redis and the spool, looked up when it is asked. */
 struct probe {
 	pthread_mutex_t lock;		/* Guards the spool. */
-	struct spool * spool;		/* NULL: there is none. */
-	uint64_t limit;
+	struct spool * spool;
 	struct stats * stats;
 };
 
 /**
- * probe_init(probe, spool, limit, stats):
- * Make ready to look at ${spool}, which may grow to ${limit} bytes, and at
- * ${stats}; it takes over both.
+ * probe_init(probe, spool, stats):
+ * Make ready to look at ${spool} and ${stats}; it takes over both.
  */
-void probe_init(struct probe * probe, struct spool * spool, uint64_t limit,
+void probe_init(struct probe * probe, struct spool * spool,
     struct stats * stats);
 
 /**

@@ -184,25 +184,13 @@ read_body(struct cgi * cgi, struct body * body, int64_t length,
 }
 
 static void
-answer_commit(const struct service * service, struct cgi * cgi,
-    enum commit_result result)
+answer_commit(struct cgi * cgi, const struct commit_ticket * ticket)
 {
 
-	switch (result) {
-	case COMMIT_DURABLE:
+	if (ticket->result == COMMIT_DURABLE)
 		response_send(cgi, RESPONSE_ACCEPTED, NULL);
-		break;
-	case COMMIT_UNAVAILABLE:
-		response_send(cgi, RESPONSE_UNAVAILABLE,
-		    "Redis cannot take the counts at the moment");
-		break;
-	case COMMIT_TOO_LARGE:
-		stats_reject(service->stats, FAULT_LIMIT_MEMORY);
-		response_send(cgi, RESPONSE_TOO_LARGE,
-		    "what the body counts "
-		    "takes more memory than it may (limit_memory)");
-		break;
-	}
+	else
+		response_send(cgi, RESPONSE_UNAVAILABLE, ticket->why);
 }
 
 /* Answer a body that is not counted. */
@@ -294,10 +282,8 @@ serve_body(const struct service * service, struct request * request,
 	}
 	arena_reset(request->element);
 	request->ticket.tally = tally;
-	if (commit_submit(service->committer, &request->ticket, spent))
-		return (true);
-	answer_commit(service, cgi, request->ticket.result);
-	return (false);
+	commit_submit(service->committer, &request->ticket, spent);
+	return (true);
 }
 
 /*
@@ -495,6 +481,6 @@ void
 request_conclude(const struct service * service, struct request * request)
 {
 
-	answer_commit(service, &request->cgi, request->ticket.result);
+	answer_commit(&request->cgi, &request->ticket);
 	finish(service, request, true);
 }

@@ -13,8 +13,12 @@
 
 #include "fcgi/spoolctl.h"
 #include "lib/base/alloc.h"
+#include "lib/base/clock.h"
 #include "lib/base/escape.h"
 #include "lib/commit/replay.h"
+
+/* Milliseconds in which Redis has to answer if nothing else is to be done. */
+#define REACH_TIME_MAX 2000
 
 /* Say something that has a text from outside in it. */
 static void
@@ -51,11 +55,6 @@ spoolctl_ready(const char * path)
 {
 	struct stat file;
 
-	if (path[0] == '\0') {
-		fputs("flagtally: there is no spool: spool is empty in the "
-		    "configuration\n", stderr);
-		return (SPOOLCTL_FAILED);
-	}
 	if (stat(path, &file) != 0) {
 		int error = errno;
 
@@ -83,7 +82,7 @@ show_progress(void * context, uint64_t replayed, uint64_t waiting)
 
 	(void)context;
 	if (isatty(STDERR_FILENO))
-		fprintf(stderr, "\r%" PRIu64 " records replayed, %" PRIu64
+		fprintf(stderr, "\r%" PRIu64 " calls replayed, %" PRIu64
 		    " wait ", replayed, waiting);
 }
 
@@ -108,15 +107,26 @@ spoolctl_replay(struct sink * sink, struct spool * spool, struct stats * stats)
 	case REPLAY_NO_SPOOL:
 		break;
 	}
-	fputs("flagtally: the spool cannot be used\n", stderr);
+	complain("flagtally: the spool cannot be used: ", spool_why(spool),
+	    "\n");
 	return (SPOOLCTL_FAILED);
+}
+
+int
+spoolctl_reach(struct sink * sink)
+{
+
+	if (sink_probe(sink, clock_monotonic() + REACH_TIME_MAX))
+		return (0);
+	complain("flagtally: Redis does not serve: ", sink_reason(sink), "\n");
+	return (SPOOLCTL_LATER);
 }
 
 /* Lists */
 
-static const char * const kinds[] = {
-	[SPOOL_TALLY] = "waits", [SPOOL_CALLS] = "sent", [SPOOL_ASIDE] =
-	"aside",
+static const char * const states[] = {
+	[SPOOL_QUEUED] = "queued", [SPOOL_IN_DOUBT] = "in-doubt",
+	[SPOOL_QUARANTINED] = "quarantined",
 };
 
 static void
@@ -129,43 +139,68 @@ format_time(char out[32], int64_t since)
 	strftime(out, 32, "%Y-%m-%dT%H:%M:%SZ", &civil);
 }
 
-static bool
-list_record(void * context, const struct spool_record * record)
+/* What a call is about is in its first key. */
+static void
+print_reason(const struct spool_call * call, enum spool_state state)
 {
+	const char * end = call->bytes == NULL ? NULL :
+	    memmem(call->bytes, call->length, "}", 1);
+	const char * start = end == NULL ? NULL :
+	    memrchr(call->bytes, '\n', (size_t)(end -
+	    (const char *)call->bytes));
+
+	if (state != SPOOL_IN_DOUBT) {
+		escape_print(stdout, call->reason);
+		return;
+	}
+	fputs("Redis may have applied it", stdout);
+	if (start != NULL) {
+		char * key = alloc_copy(start + 1, (size_t)(end - start));
+
+		fputs(": ", stdout);
+		escape_print(stdout, key);
+		free(key);
+	}
+}
+
+static bool
+list_call(void * context, const struct spool_call * call)
+{
+	enum spool_state state = *(enum spool_state *)context;
 	char since[32];
 
-	(void)context;
-	format_time(since, record->since);
-	printf("%" PRId64 "\t%s\t%s\t%zu\t", record->id,
-	    kinds[record->kind], since, record->length);
-	escape_print(stdout, record->reason);
+	format_time(since, call->since);
+	printf("%" PRId64 "\t%s\t%s\t%zu\t", call->id, states[state], since,
+	    call->length);
+	print_reason(call, state);
 	putchar('\n');
 	return (true);
 }
 
-/* Hand all records of a kind to a function; return the exit status. */
+/* Hand all of a state to a function; return the exit status. */
 static int
-read_all(struct spool * spool, enum spool_kind kind, spool_take * take,
-    void * context)
+read_all(struct spool * spool, enum spool_state state, spool_visit * visit)
 {
 
-	if (spool_read(spool, kind, 0, take, context) == SPOOL_DONE)
+	if (spool_read(spool, state, 0, visit, &state) == SPOOL_DONE)
 		return (0);
-	fputs("flagtally: the spool cannot be read\n", stderr);
+	complain("flagtally: the spool cannot be read: ", spool_why(spool),
+	    "\n");
 	return (SPOOLCTL_FAILED);
 }
 
 int
 spoolctl_list(struct spool * spool)
 {
-	int status;
+	static const enum spool_state order[] = {
+		SPOOL_IN_DOUBT, SPOOL_QUEUED, SPOOL_QUARANTINED,
+	};
+	int status = 0;
+	size_t i;
 
 	puts("# id\tstate\tsince\tbytes\treason");
-	status = read_all(spool, SPOOL_CALLS, list_record, NULL);
-	if (status == 0)
-		status = read_all(spool, SPOOL_TALLY, list_record, NULL);
-	if (status == 0)
-		status = read_all(spool, SPOOL_ASIDE, list_record, NULL);
+	for (i = 0; i < SPOOL_STATE_COUNT && status == 0; i++)
+		status = read_all(spool, order[i], list_call);
 	return (status);
 }
 
@@ -215,7 +250,7 @@ print_strings(const char * bytes, size_t length)
 }
 
 static bool
-export_record(void * context, const struct spool_record * record)
+export_call(void * context, const struct spool_call * record)
 {
 	/* With a NUL at the end, so that no number runs over it. */
 	char * bytes = alloc_copy(record->bytes, record->length);
@@ -237,35 +272,35 @@ int
 spoolctl_export(struct spool * spool)
 {
 
-	return (read_all(spool, SPOOL_ASIDE, export_record, NULL));
+	return (read_all(spool, SPOOL_QUARANTINED, export_call));
 }
 
 /* Retry and drop */
 
-/* Looks for the first record that is meant, after one that was done. */
+/* Looks for the first call that is meant, after one that was done. */
 struct search {
 	struct sink * sink;
 	int64_t wanted;			/* 0: any. */
 	int64_t found;			/* 0: none. */
-	int64_t since;
 	const char * why;		/* It cannot be sent. */
 };
 
 static bool
-search_record(void * context, const struct spool_record * record)
+search_call(void * context, const struct spool_call * call)
 {
 	struct search * search = context;
 
-	if (search->wanted != 0 && record->id != search->wanted)
+	if (search->wanted != 0 && call->id != search->wanted)
 		return (true);
-	/* It might count twice: that is for a person to decide on it alone. */
+	/* It might count twice: the operator decides on it alone. */
 	if (search->sink != NULL && search->wanted == 0 &&
-	    strcmp(record->reason, REPLAY_TOO_OLD) == 0)
+	    strcmp(call->reason, REPLAY_TOO_OLD) == 0)
 		return (true);
-	search->found = record->id;
-	search->since = record->since;
-	search->why = search->sink == NULL ? NULL :
-	    sink_load(search->sink, record->bytes, record->length);
+	search->found = call->id;
+	if (search->sink == NULL)
+		return (false);
+	sink_clear(search->sink);
+	search->why = sink_load(search->sink, call->bytes, call->length, true);
 	return (false);
 }
 
@@ -284,12 +319,13 @@ parse_which(const char * which, struct search * search)
 	return (false);
 }
 
-/* Act on one record: it becomes calls of a new writer, or goes. */
+/* Act on one call: it waits under a new writer, or is removed. */
 static int
-act(struct spool * spool, struct search * search)
+act_on_call(struct spool * spool, const struct search * search)
 {
-	struct spool_record record = { .kind = SPOOL_CALLS, .reason = "" };
-	struct buffer bytes = { NULL, 0, 0 };
+	struct spool_call call = { .since = clock_now_ms() };
+	struct spool_change change = { .released = search->found,
+	    .calls = &call };
 	enum spool_result result;
 
 	if (search->why != NULL) {
@@ -298,18 +334,17 @@ act(struct spool * spool, struct search * search)
 		return (SPOOLCTL_FAILED);
 	}
 	if (search->sink != NULL) {
-		sink_readdress(search->sink);
-		sink_left(search->sink, &bytes);
+		sink_readdress_all(search->sink);
+		call.bytes = sink_bytes(search->sink,
+		    sink_call(search->sink, 0));
+		call.length = sink_call(search->sink, 0)->length;
+		change.call_count = 1;
 	}
-	record.since = (int64_t)time(NULL) * 1000;
-	record.bytes = bytes.bytes;
-	record.length = bytes.length;
-	result = spool_replace(spool, &search->found, 1, &record,
-	    search->sink != NULL ? 1 : 0);
-	buffer_free(&bytes);
+	result = spool_change(spool, &change);
 	if (result == SPOOL_DONE || result == SPOOL_CHANGED)
 		return (0);
-	fputs("flagtally: the spool cannot be changed\n", stderr);
+	complain("flagtally: the spool cannot be changed: ", spool_why(spool),
+	    "\n");
 	return (SPOOLCTL_FAILED);
 }
 
@@ -324,17 +359,18 @@ act_on(struct sink * sink, struct spool * spool, const char * which)
 		return (64);
 	for (;;) {
 		search.found = 0;
-		if (spool_read(spool, SPOOL_ASIDE, after, search_record,
+		if (spool_read(spool, SPOOL_QUARANTINED, after, search_call,
 		    &search) != SPOOL_DONE)
 			return (SPOOLCTL_FAILED);
 		if (search.found == 0)
 			break;
 		after = search.found;
-		if (act(spool, &search) != 0)
+		if (act_on_call(spool, &search) != 0)
 			status = SPOOLCTL_FAILED;
 	}
 	if (search.wanted != 0 && after == 0) {
-		complain("flagtally: no record ", which, " is set aside\n");
+		complain("flagtally: no record ", which,
+		    " is in quarantine\n");
 		return (SPOOLCTL_FAILED);
 	}
 	return (status);

@@ -8,7 +8,7 @@
 #include "lib/stats/stats.h"
 
 /*
- * What a person does with the spool from the command line.  Each function
+ * What an operator does with the spool from the command line.  Each function
  * writes to standard output, complains on standard error, and returns the
  * status to exit with: 0, SPOOLCTL_FAILED, or SPOOLCTL_LATER if a later try may
  * succeed.
@@ -33,23 +33,29 @@ int spoolctl_replay(struct sink * sink, struct spool * spool,
     struct stats * stats);
 
 /**
+ * spoolctl_reach(sink):
+ * There is no spool: return whether Redis serves, as spoolctl_replay would.
+ */
+int spoolctl_reach(struct sink * sink);
+
+/**
  * spoolctl_list(spool):
- * List what waits and what is set aside, a record a line.
+ * List what waits and what is in quarantine, one a line.
  */
 int spoolctl_list(struct spool * spool);
 
 /**
  * spoolctl_export(spool):
- * Write what is set aside as JSON, an object a line.
+ * Write what is in quarantine as JSON, an object a line.
  */
 int spoolctl_export(struct spool * spool);
 
 /**
  * spoolctl_retry(sink, spool, which):
  * spoolctl_drop(spool, which):
- * Let what is set aside wait to be replayed again, or remove it: the record
+ * Let what is in quarantine wait to be replayed again, or remove it: the record
  * with the id ${which}, or "all".  All leaves out from a retry what might count
- * twice, because nobody knows whether Redis has applied it.
+ * twice, because whether Redis has applied it is unknown.
  */
 int spoolctl_retry(struct sink * sink, struct spool * spool,
     const char * which);

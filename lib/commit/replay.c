@@ -11,58 +11,76 @@
 #include "lib/base/log.h"
 #include "lib/commit/replay.h"
 #include "lib/redis/commands.h"
-#include "lib/tally/tally_codec.h"
 
 /*
- * Exactly once, from the spool.  A record of the spool is either a tally that
- * was never sent, or calls that may have been applied.  Tallies become calls
- * in one transaction of the spool, which removes the tallies and adds the
- * calls with the identity of a new writer, before the first byte of them is
- * sent.  Calls are sent as they stand, again and again, until Redis has
- * answered each of them, and then the record is removed.  Whoever is killed
- * on the way leaves a record that the next one sends again: Redis knows the
- * calls by their identity (see sink.c), and does nothing twice.
+ * Exactly once, from the spool.  Counts in the journal and in cells were never
+ * sent.  Cells become calls in one transaction, which removes the cells and
+ * adds the calls with their identity, before the first byte of them is sent
+ * (take_cells).  Calls are sent as they are, again and again, until Redis has
+ * answered them, and each is removed by its own answer (send_calls).  A process
+ * that is killed on the way leaves calls that the next one sends again: Redis
+ * knows them by their identity (see sink.c), and applies none twice.
  *
- * The writer of calls in the spool never makes another call, and Redis forgets
- * it only after COMMANDS_WRITER_LIFETIME.  Calls that are nearly as old are set
- * aside: nobody could say any more whether they have been applied.
+ * A tag whose calls are not all settled gets no new ones, so that the slots of
+ * this writer are free when they are given out.  By this a call that Redis will
+ * not take for now holds up its own tag and no other.
  *
- * One process at a time replays, under a lease that dies with it.  It is not
- * what makes replay right (two that send the same calls do no harm), but it
- * keeps them out of each other's way.
+ * Redis forgets a writer after COMMANDS_WRITER_LIFETIME.  Calls that are nearly
+ * as old are quarantined: whether they were applied cannot be known any more.
  *
- * While Redis is away tallies gather.  Sixteen of one weight are merged into
- * one of the next weight, so that each is merged a few times only, and the
- * spool grows with the distinct counters in it and not with the time.
+ * One process at a time folds and replays, under a lease that dies with it.
+ * Correctness does not need it (two that send the same calls do no harm, and a
+ * transaction finds that cells have changed), but it keeps them out of each
+ * other's way.
+ *
+ * Steps are small, so that requests do not wait for them: one transaction of
+ * the spool changes some hundred cells, or takes out as many calls as Redis
+ * does in some milliseconds; and while requests are being committed, replay
+ * pauses after each sending for as long as that took.
  */
-#define MERGE_COUNT 16
 
-/*
- * Of a piece: so many counters and records become calls at once.  A piece costs
- * two transactions of the spool and a call of Redis for each application, so it
- * has to be worth it: what has gathered since the last pass goes together, and
- * what comes during a pass waits for the next.
- */
-#define PIECE_COUNTERS 5000
-#define PIECE_RECORDS 1024
+/* Calls that are loaded at once; so many bytes end it sooner. */
+#define CALLS_MAX 128
+#define CALLS_BYTES ((size_t)1024 * 1024)
 
-/* Of what is merged while Redis is away. */
-#define MERGED_COUNTERS 1000000
+/* Counters that are taken out at once, about; fewer if the spool has no room
+ * for so many calls. */
+#define TAKE_COUNTERS 2000
+#define TAKE_COUNTERS_MIN 50
+
+/* Calls of the first sending, before it is known how fast Redis answers. */
+#define WINDOW_FIRST 16
+
+/* Steps of fold and of replay that take turns. */
+#define FOLD_STEPS 100
+#define REPLAY_STEPS 32
 
 /* Milliseconds between two looks at a Redis that is away. */
 #define PROBE_INTERVAL 200
 
+/* Between two times that the journal is folded. */
+#define FOLD_INTERVAL 1000
+
+/* Until calls that Redis does not take are sent again, and at most. */
+#define STUCK_INTERVAL 1000
+#define STUCK_INTERVAL_MAX 60000
+
 /* How long one sending may take, and what is good to do after it. */
-#define SEND_TIME_MAX 1500
+#define SEND_TIME_MAX 1700
 #define SETTLE_TIME_MAX 500
+
+/* How long requests count as being committed after one was. */
+#define LIVE_TIME 1000
+#define PAUSE_MAX 250
 
 #define KEEP_BYTES ((size_t)256 * 1024)
 
-/* One record that is being made ready, with its text. */
-struct refusal {
-	struct refusal * next;
-	struct buffer bytes;
-	char * reason;
+/* A call that is loaded: what the spool knows of it. */
+struct loaded {
+	int64_t id;
+	int64_t tag;
+	int64_t since;
+	uint64_t counters;
 };
 
 /* What a replay works with; replay_all has one without a thread. */
@@ -70,14 +88,22 @@ struct worker {
 	struct sink * sink;
 	struct spool * spool;
 	struct stats * stats;
-	struct arena * arena;		/* For what is merged, */
-	struct arena * scratch;		/* and for one tally of it. */
-	size_t memory_max;		/* More is not merged at once. */
-	struct buffer bytes;
-	struct refusal * refusals;	/* Of the calls being sent. */
-	uint64_t replayed;		/* Records. */
-	uint64_t merged;		/* Tallies that were left unmerged. */
-	uint64_t due;			/* Tallies of this pass still to go. */
+	struct arena * arena;		/* For what is taken out. */
+	struct loaded loaded[CALLS_MAX];	/* As in the sink. */
+	size_t count;
+	size_t bytes;
+	bool more;			/* Not all calls were loaded. */
+	struct spool_call unusable;	/* A call that cannot be sent. */
+	int64_t sent;			/* No later call was sent. */
+	size_t window;			/* Calls in a sending. */
+	int64_t took;			/* Milliseconds of the last one. */
+	int64_t stuck;			/* These and earlier ones wait */
+	int64_t stuck_until;		/* for this time, */
+	int64_t stuck_interval;		/* which grows. */
+	int64_t tag;			/* The last that was taken. */
+	size_t take;			/* Counters to take. */
+	uint64_t replayed;		/* Calls. */
+	int64_t next_fold;
 };
 
 struct replay {
@@ -87,324 +113,325 @@ struct replay {
 	_Atomic bool stopping;
 	int64_t interval;
 	_Atomic bool lost;
+	_Atomic int64_t live;		/* When a group was committed last. */
 	struct worker worker;
 };
 
-/* Refusals */
+/* Calls */
 
+/* Load a call into the sink, or keep why it cannot be sent. */
 static bool
-keep_refused(void * context, const void * bytes, size_t length,
-    const char * reason)
+load_call(void * context, const struct spool_call * call)
 {
 	struct worker * worker = context;
-	struct refusal * refusal = alloc_zeroed(1, sizeof(*refusal));
+	const char * why = NULL;
 
-	buffer_append(&refusal->bytes, bytes, length);
-	refusal->reason = alloc_string(reason);
-	refusal->next = worker->refusals;
-	worker->refusals = refusal;
+	/* The reading may begin again. */
+	if (worker->count > 0 &&
+	    call->id <= worker->loaded[worker->count - 1].id)
+		return (true);
+	if (worker->count == CALLS_MAX || worker->bytes > CALLS_BYTES) {
+		worker->more = true;
+		return (false);
+	}
+	if (clock_now_ms() - call->since >
+	    (COMMANDS_WRITER_LIFETIME - INT64_C(24) * 3600) * 1000)
+		why = REPLAY_TOO_OLD;
+	else
+		why = sink_load(worker->sink, call->bytes, call->length,
+		    call->id > worker->sent);
+	if (why != NULL) {
+		/* It comes alone, before those after it. */
+		worker->unusable = *call;
+		worker->unusable.reason = why;
+		worker->unusable.bytes = alloc_copy(call->bytes, call->length);
+		worker->more = true;
+		return (false);
+	}
+	worker->loaded[worker->count++] = (struct loaded){ call->id,
+	    call->tag, call->since, call->counters };
+	worker->bytes += call->length;
 	return (true);
 }
 
-static void
-drop_refusals(struct worker * worker)
+static enum replay_result
+quarantine_unusable(struct worker * worker)
 {
-
-	while (worker->refusals != NULL) {
-		struct refusal * refusal = worker->refusals;
-
-		worker->refusals = refusal->next;
-		buffer_free(&refusal->bytes);
-		free(refusal->reason);
-		free(refusal);
-	}
-}
-
-/* Remove a record that is done with, but for what Redis has refused of it. */
-static enum spool_result
-remove_record(struct worker * worker, int64_t id, int64_t since)
-{
-	const struct refusal * refusal;
-	struct spool_record * records;
+	struct spool_call * call = &worker->unusable;
+	struct spool_change change = { .settled = &call->id,
+	    .settled_count = 1, .refused = call, .refused_count = 1 };
 	enum spool_result result;
-	size_t count = 0;
 
-	for (refusal = worker->refusals; refusal != NULL;
-	    refusal = refusal->next)
-		count++;
-	records = alloc_zeroed(count + 1, sizeof(*records));
-	count = 0;
-	for (refusal = worker->refusals; refusal != NULL;
-	    refusal = refusal->next)
-		records[count++] = (struct spool_record){
-			.kind = SPOOL_ASIDE, .since = since,
-			.reason = refusal->reason,
-			.bytes = refusal->bytes.bytes,
-			.length = refusal->bytes.length };
-	result = spool_replace(worker->spool, &id, 1, records, count);
+	log_error("a call in the spool is quarantined: %s", call->reason);
+	result = spool_change(worker->spool, &change);
 	if (result == SPOOL_DONE)
-		stats_add(worker->stats, STATS_SPOOLED_ASIDE, count);
-	drop_refusals(worker);
-	free(records);
-	return (result);
-}
-
-/* Calls */
-
-/* A record that is being worked on. */
-struct found {
-	struct worker * worker;
-	int64_t id;			/* 0: there is none. */
-	int64_t since;
-	uint64_t counters;
-	const char * why;		/* It cannot be used. */
-};
-
-static bool
-take_calls(void * context, const struct spool_record * record)
-{
-	struct found * found = context;
-
-	found->id = record->id;
-	found->since = record->since;
-	found->counters = record->counters;
-	found->why = sink_load(found->worker->sink, record->bytes,
-	    record->length);
-	if (found->why == NULL && clock_now_ms() - record->since >
-	    (COMMANDS_WRITER_LIFETIME - INT64_C(24) * 3600) * 1000)
-		found->why = REPLAY_TOO_OLD;
-	if (found->why != NULL)
-		keep_refused(found->worker, record->bytes, record->length,
-		    found->why);
-	return (false);
+		stats_add(worker->stats, STATS_SPOOLED_QUARANTINED, 1);
+	free((void *)(uintptr_t)call->bytes);
+	memset(call, 0, sizeof(*call));
+	return (result == SPOOL_DONE ? REPLAY_BUSY : REPLAY_NO_SPOOL);
 }
 
 /*
- * Send the oldest calls.  Return REPLAY_DONE when there are none, REPLAY_BUSY
- * when there may be more.
+ * Send the calls, some at a time: fewer if Redis did not answer them in time,
+ * more if it did.
  */
-static enum replay_result
-replay_calls(struct worker * worker)
+static enum sink_result
+send_loaded(struct worker * worker)
 {
-	struct found found = { .worker = worker };
-	enum spool_result result;
+	int64_t began = clock_monotonic();
+	int64_t deadline = began + SEND_TIME_MAX;
+	enum sink_result result = SINK_APPLIED;
+	size_t sent = 0;
 
-	drop_refusals(worker);
-	if (spool_read(worker->spool, SPOOL_CALLS, 0, take_calls, &found) !=
-	    SPOOL_DONE)
-		return (REPLAY_NO_SPOOL);
-	if (found.id == 0)
-		return (REPLAY_DONE);
-	if (found.why != NULL)
-		log_error("calls in the spool are set aside: %s", found.why);
-	else if (sink_send(worker->sink, clock_monotonic() +
-	    SEND_TIME_MAX) != SINK_APPLIED)
-		return (REPLAY_NO_REDIS);
-	CRASH_POINT("replay-sent");
-	result = remove_record(worker, found.id, found.since);
-	CRASH_POINT("replay-removed");
-	if (found.why == NULL && result == SPOOL_DONE)
-		sink_settled(worker->sink, clock_monotonic() + SETTLE_TIME_MAX);
-	if (result != SPOOL_DONE && result != SPOOL_CHANGED)
-		return (REPLAY_NO_SPOOL);
-	if (found.why == NULL) {
-		stats_add(worker->stats, STATS_COUNTERS_APPLIED,
-		    found.counters);
-		stats_add(worker->stats, STATS_REPLAYED, 1);
+	while (result == SINK_APPLIED && sent < worker->count &&
+	    clock_remaining(deadline) > 0) {
+		result = sink_send(worker->sink, worker->window, deadline);
+		sent += worker->window;
+		if (result == SINK_APPLIED && worker->window < CALLS_MAX)
+			worker->window *= 2;
+		else if (!sink_answered(worker->sink) && worker->window > 1)
+			worker->window /= 2;
 	}
-	worker->replayed++;
+	worker->took = clock_monotonic() - began;
+	return (result);
+}
+
+/* What became of the calls, each by itself. */
+struct settling {
+	int64_t ids[CALLS_MAX];
+	struct spool_call refused[CALLS_MAX];
+	struct spool_call again[CALLS_MAX];	/* With a new identity. */
+	struct spool_change change;
+	uint64_t counters;
+};
+
+static void
+settle_call(struct worker * worker, struct settling * settling, size_t i,
+    bool foreign)
+{
+	const struct call * call = sink_call(worker->sink, i);
+	const struct loaded * loaded = &worker->loaded[i];
+	struct spool_call record = { .tag = loaded->tag,
+	    .since = loaded->since, .counters = loaded->counters,
+	    .reason = call->reason, .bytes = sink_bytes(worker->sink, call),
+	    .length = call->length };
+
+	if (call->sent && loaded->id > worker->sent)
+		worker->sent = loaded->id;
+	if (call->outcome == CALL_OPEN && !foreign)
+		return;
+	settling->ids[settling->change.settled_count++] = loaded->id;
+	if (foreign)
+		settling->again[settling->change.call_count++] = record;
+	else if (call->outcome == CALL_REFUSED)
+		settling->refused[settling->change.refused_count++] = record;
+	else
+		settling->counters += loaded->counters;
+}
+
+/* Remove what is settled.  Return how much, or -1 if the spool fails. */
+static int64_t
+settle_loaded(struct worker * worker)
+{
+	struct settling * settling = alloc_zeroed(1, sizeof(*settling));
+	struct spool_change * change = &settling->change;
+	bool foreign[CALLS_MAX] = { false };
+	enum spool_result result = SPOOL_DONE;
+	int64_t count;
+	size_t i;
+
+	for (i = 0; i < worker->count; i++)
+		foreign[i] = sink_call(worker->sink, i)->outcome ==
+		    CALL_FOREIGN;
+	sink_readdress(worker->sink);
+	for (i = 0; i < worker->count; i++)
+		settle_call(worker, settling, i, foreign[i]);
+	change->settled = settling->ids;
+	change->refused = settling->refused;
+	change->calls = settling->again;
+	change->lazy = change->refused_count + change->call_count == 0;
+	count = (int64_t)change->settled_count;
+	CRASH_POINT("replay-sent");
+	if (count > 0)
+		result = spool_change(worker->spool, change);
+	CRASH_POINT("replay-removed");
+	if (result == SPOOL_DONE) {
+		stats_add(worker->stats, STATS_COUNTERS_APPLIED,
+		    settling->counters);
+		stats_add(worker->stats, STATS_REPLAYED, (uint64_t)count);
+		stats_add(worker->stats, STATS_SPOOLED_QUARANTINED,
+		    change->refused_count);
+		worker->replayed += (uint64_t)count;
+	} else
+		count = -1;
+	free(settling);
+	return (count);
+}
+
+/* Redis answers, but does not take these calls: others go on without them. */
+static enum replay_result
+leave_stuck(struct worker * worker)
+{
+	static struct log_limit limit;
+	uint64_t more;
+
+	if (!sink_answered(worker->sink) || !sink_probe(worker->sink,
+	    clock_monotonic() + SEND_TIME_MAX))
+		return (REPLAY_NO_REDIS);
+	if (log_allowed(&limit, 60, &more))
+		log_warning("Redis does not take some calls for now; others go "
+		    "on: %s", sink_reason(worker->sink));
+	worker->stuck = worker->loaded[worker->count - 1].id;
+	worker->stuck_interval = worker->stuck_interval == 0 ?
+	    STUCK_INTERVAL : worker->stuck_interval * 2;
+	if (worker->stuck_interval > STUCK_INTERVAL_MAX)
+		worker->stuck_interval = STUCK_INTERVAL_MAX;
+	worker->stuck_until = clock_monotonic() + worker->stuck_interval;
 	return (REPLAY_BUSY);
 }
 
-/* Tallies */
-
-/* Tallies that are being merged. */
-struct gathering {
-	struct worker * worker;
-	struct tally * merged;
-	uint64_t weight;		/* Only of this one, */
-	bool any_weight;		/* or of any. */
-	size_t counters_max;
-	size_t records_max;
-	int64_t since;			/* Of the oldest. */
-	size_t count;
-	int64_t ids[PIECE_RECORDS];
-	const char * why;		/* The last one is damaged. */
-};
-
-/* Return whether so much is being merged that it has to do. */
-static bool
-is_full(const struct worker * worker)
-{
-
-	return (arena_held(worker->arena) >= worker->memory_max);
-}
-
-static bool
-take_tally(void * context, const struct spool_record * record)
-{
-	struct gathering * gathering = context;
-	struct worker * worker = gathering->worker;
-	struct tally * tally;
-
-	if (!gathering->any_weight && record->weight != gathering->weight)
-		return (true);
-	arena_reset(worker->scratch);
-	tally = tally_create(worker->scratch);
-	gathering->why = tally_codec_decode(tally, record->bytes,
-	    record->length);
-	if (gathering->why != NULL) {
-		/* It is set aside, and comes alone. */
-		if (gathering->count == 0)
-			keep_refused(worker, record->bytes, record->length,
-			    gathering->why);
-		else
-			return (false);
-	} else if (!tally_may_merge(gathering->merged, tally))
-		return (false);
-	else
-		tally_absorb(gathering->merged, tally);
-	if (gathering->count == 0)
-		gathering->since = record->since;
-	gathering->ids[gathering->count++] = record->id;
-	return (gathering->why == NULL &&
-	    gathering->count < gathering->records_max && !is_full(worker) &&
-	    gathering->merged->counters < gathering->counters_max);
-}
-
-static enum spool_result
-gather(struct worker * worker, struct gathering * gathering)
-{
-
-	arena_reset(worker->arena);
-	drop_refusals(worker);
-	gathering->worker = worker;
-	gathering->count = 0;
-	gathering->why = NULL;
-	gathering->merged = tally_create(worker->arena);
-	return (spool_read(worker->spool, SPOOL_TALLY, 0, take_tally,
-	    gathering));
-}
-
-/* A damaged tally cannot be sent; it is kept for whoever can mend it. */
-static enum spool_result
-set_aside(struct worker * worker, struct gathering * gathering)
-{
-
-	log_error("a tally in the spool is set aside: %s",
-	    worker->refusals->reason);
-	return (remove_record(worker, gathering->ids[0], gathering->since));
-}
-
-/* Give the oldest tallies an identity: from now on they are calls. */
+/*
+ * Send calls of the spool.  Return REPLAY_DONE if there are none but those that
+ * are stuck.
+ */
 static enum replay_result
-prepare_tallies(struct worker * worker)
+send_calls(struct worker * worker)
 {
-	struct gathering gathering = { .any_weight = true,
-	    .counters_max = PIECE_COUNTERS,
-	    .records_max = worker->due < PIECE_RECORDS ?
-	    (size_t)worker->due : PIECE_RECORDS };
-	struct spool_record record = { .kind = SPOOL_CALLS, .reason = "" };
-	enum spool_result result;
-	size_t calls;
+	enum sink_result result;
+	int64_t settled;
 
-	if (worker->due == 0)
-		return (REPLAY_DONE);
-	result = gather(worker, &gathering);
-	if (result != SPOOL_DONE)
+	if (worker->stuck != 0 && clock_monotonic() >= worker->stuck_until)
+		worker->stuck = 0;
+	sink_clear(worker->sink);
+	worker->count = worker->bytes = 0;
+	worker->more = false;
+	if (spool_read(worker->spool, SPOOL_IN_DOUBT, worker->stuck,
+	    load_call, worker) != SPOOL_DONE)
 		return (REPLAY_NO_SPOOL);
-	if (gathering.count == 0)
+	if (worker->unusable.reason != NULL)
+		return (quarantine_unusable(worker));
+	if (worker->count == 0)
 		return (REPLAY_DONE);
-	if (worker->refusals != NULL)
-		result = set_aside(worker, &gathering);
-	else {
-		if (!sink_prepare(worker->sink, gathering.merged,
-		    clock_monotonic() + SEND_TIME_MAX))
-			return (REPLAY_NO_REDIS);
-		stats_dropped(worker->stats, gathering.merged->dropped);
-		buffer_clear(&worker->bytes);
-		/* There are none if all was beyond a cap. */
-		calls = sink_left(worker->sink, &worker->bytes) > 0;
-		record.since = clock_now_ms();
-		record.counters = gathering.merged->counters;
-		record.bytes = worker->bytes.bytes;
-		record.length = worker->bytes.length;
-		CRASH_POINT("replay-prepared");
-		result = spool_replace(worker->spool, gathering.ids,
-		    gathering.count, &record, calls);
-		CRASH_POINT("replay-stored");
+	result = send_loaded(worker);
+	settled = settle_loaded(worker);
+	if (settled < 0)
+		return (REPLAY_NO_SPOOL);
+	if (result == SINK_APPLIED) {
+		sink_settled(worker->sink, clock_monotonic() +
+		    SETTLE_TIME_MAX);
+		worker->stuck_interval = 0;
 	}
-	worker->replayed += gathering.count;
-	worker->due -= gathering.count;
+	if (result == SINK_APPLIED || settled > 0)
+		return (REPLAY_BUSY);
+	return (leave_stuck(worker));
+}
+
+/* Cells */
+
+static int64_t
+tag_of(const struct spool_batch * batch, const struct call * call)
+{
+	size_t i;
+
+	for (i = 0; i < batch->count; i++)
+		if (batch->tags[i].node == call->node)
+			return (batch->tags[i].tag);
+	return (0);
+}
+
+/* Put the calls that are ready into the spool, in the place of their cells. */
+static enum replay_result
+store_calls(struct worker * worker, const struct tally * tally,
+    const struct spool_batch * batch)
+{
+	size_t count = sink_count(worker->sink);
+	struct spool_call * calls = alloc_zeroed(count + 1, sizeof(*calls));
+	struct spool_change change = { .taken = batch, .calls = calls,
+	    .call_count = count };
+	enum spool_result result;
+	size_t i;
+
+	for (i = 0; i < count; i++) {
+		const struct call * call = sink_call(worker->sink, i);
+
+		calls[i] = (struct spool_call){ .tag = tag_of(batch, call),
+		    .since = clock_now_ms(), .counters = i == 0 ?
+		    tally->counters : 0,
+		    .bytes = sink_bytes(worker->sink, call),
+		    .length = call->length };
+	}
+	CRASH_POINT("replay-taken");
+	result = spool_change(worker->spool, &change);
+	CRASH_POINT("replay-stored");
+	free(calls);
+	if (result == SPOOL_FULL && worker->take > TAKE_COUNTERS_MIN) {
+		worker->take /= 4;
+		return (REPLAY_BUSY);
+	}
+	if (result == SPOOL_DONE && worker->take < TAKE_COUNTERS)
+		worker->take *= 2;
 	return (result == SPOOL_DONE || result == SPOOL_CHANGED ?
 	    REPLAY_BUSY : REPLAY_NO_SPOOL);
 }
 
-/* Replay a little.  Return REPLAY_BUSY when there may be more. */
+/*
+ * Give some cells an identity: from now on they are calls.  Return REPLAY_DONE
+ * if there are none.
+ */
 static enum replay_result
-replay_piece(struct worker * worker)
+take_cells(struct worker * worker)
 {
-	enum replay_result result = replay_calls(worker);
+	enum replay_result result = REPLAY_DONE;
+	struct spool_batch batch;
+	struct tally * tally;
 
-	if (result == REPLAY_DONE)
-		result = prepare_tallies(worker);
+	arena_reset(worker->arena);
+	tally = tally_create(worker->arena);
+	if (spool_take(worker->spool, worker->tag, worker->take, tally,
+	    &batch) != SPOOL_DONE)
+		return (REPLAY_NO_SPOOL);
+	if (batch.count > 0) {
+		if (sink_prepare(worker->sink, tally, clock_monotonic() +
+		    SEND_TIME_MAX)) {
+			stats_dropped(worker->stats, tally->dropped);
+			result = store_calls(worker, tally, &batch);
+		} else
+			result = REPLAY_NO_REDIS;
+	} else if (worker->tag != 0)
+		result = REPLAY_BUSY;
+	worker->tag = batch.after;
+	sink_clear(worker->sink);
+	spool_release(&batch);
 	return (result);
 }
 
-/* Return whether enough tallies have come since they were merged last. */
-static bool
-are_many(struct worker * worker)
+/* Replay a little.  Return REPLAY_BUSY when there may be more. */
+static enum replay_result
+replay_step(struct worker * worker)
 {
-	struct spool_depth depth;
+	enum replay_result result = send_calls(worker);
 
-	if (spool_depth(worker->spool, SPOOL_TALLY, &depth) != SPOOL_DONE)
-		return (false);
-	if (depth.records < worker->merged)
-		worker->merged = depth.records;
-	return (depth.records >= worker->merged + MERGE_COUNT);
+	return (result == REPLAY_DONE ? take_cells(worker) : result);
 }
 
-/*
- * Merge tallies of one weight, the lightest that are many.  Return whether
- * there may be more.
- */
+/* Fold some of the journal.  Return whether there is more. */
 static bool
-merge_some(struct worker * worker)
+fold_steps(struct worker * worker, bool begin)
 {
-	struct gathering gathering = { .counters_max = MERGED_COUNTERS,
-	    .records_max = MERGE_COUNT };
-	struct spool_record record = { .kind = SPOOL_TALLY, .reason = "" };
-	struct spool_depth depth;
+	bool more = true;
+	size_t i;
 
-	for (; gathering.weight < 8; gathering.weight++) {
-		if (gather(worker, &gathering) != SPOOL_DONE ||
-		    worker->refusals != NULL)
+	for (i = 0; i < FOLD_STEPS && more; i++)
+		if (spool_fold(worker->spool, begin && i == 0, &more) !=
+		    SPOOL_DONE && !more)
 			return (false);
-		/* Large ones are merged as far as memory goes. */
-		if (gathering.count < MERGE_COUNT &&
-		    (gathering.count < 2 || !is_full(worker)))
-			continue;
-		buffer_clear(&worker->bytes);
-		tally_codec_encode(&worker->bytes, gathering.merged);
-		record.since = gathering.since;
-		record.counters = gathering.merged->counters;
-		record.weight = gathering.weight +
-		    (gathering.count == MERGE_COUNT);
-		record.bytes = worker->bytes.bytes;
-		record.length = worker->bytes.length;
-		CRASH_POINT("replay-merge");
-		return (spool_replace(worker->spool, gathering.ids,
-		    gathering.count, &record, 1) == SPOOL_DONE);
-	}
-	if (spool_depth(worker->spool, SPOOL_TALLY, &depth) == SPOOL_DONE)
-		worker->merged = depth.records;
-	return (false);
+	return (more);
 }
 
 /* The thread */
 
 static void
-worker_init(struct worker * worker, struct sink * sink, struct spool * spool,
+init_worker(struct worker * worker, struct sink * sink, struct spool * spool,
     struct stats * stats)
 {
 
@@ -413,33 +440,14 @@ worker_init(struct worker * worker, struct sink * sink, struct spool * spool,
 	worker->spool = spool;
 	worker->stats = stats;
 	worker->arena = arena_create(KEEP_BYTES);
-	worker->scratch = arena_create(KEEP_BYTES);
-	worker->memory_max = sink_settings_of(sink)->limit_memory;
-	if (worker->memory_max == 0)
-		worker->memory_max = SIZE_MAX;
-	sink_on_refusal(sink, keep_refused, worker);
+	worker->window = WINDOW_FIRST;
+	worker->take = TAKE_COUNTERS;
 }
 
+/* Wait so many milliseconds, or until there is to be no more replay. */
 static void
-worker_free(struct worker * worker)
+pause_replay(struct replay * replay, int64_t until)
 {
-
-	drop_refusals(worker);
-	arena_free(worker->arena);
-	arena_free(worker->scratch);
-	buffer_free(&worker->bytes);
-}
-
-/*
- * Wait for the next pass, of which the last one ${began} then.  It comes after
- * the interval even if there is more to do: meanwhile more gathers that can be
- * merged.  Return false when there is to be none.
- */
-static bool
-wait_for_next(struct replay * replay, int64_t began)
-{
-	int64_t until = began + (replay->lost ? PROBE_INTERVAL :
-	    replay->interval);
 	struct timespec limit = clock_timespec(until);
 	int error = 0;
 
@@ -448,7 +456,6 @@ wait_for_next(struct replay * replay, int64_t began)
 		error = pthread_cond_timedwait(&replay->stop, &replay->lock,
 		    &limit);
 	pthread_mutex_unlock(&replay->lock);
-	return (!replay->stopping);
 }
 
 static void
@@ -457,52 +464,89 @@ look_for_redis(struct replay * replay)
 
 	if (!replay->lost)
 		return;
-	if (sink_probe(replay->worker.sink, clock_monotonic() + 1000)) {
+	if (sink_probe(replay->worker.sink, clock_monotonic() +
+	    SEND_TIME_MAX)) {
 		replay->lost = false;
 		log_info("Redis takes changes again");
 	}
 }
 
+/* While requests are being committed half of the time is theirs. */
 static void
-replay_waiting(struct replay * replay)
+yield_to_requests(struct replay * replay)
+{
+	int64_t now = clock_monotonic();
+	int64_t pause = replay->worker.took;
+
+	replay->worker.took = 0;
+	if (pause > 0 && replay->live != 0 && now - replay->live < LIVE_TIME)
+		pause_replay(replay, now + (pause < PAUSE_MAX ? pause :
+		    PAUSE_MAX));
+}
+
+static enum replay_result
+replay_steps(struct replay * replay)
+{
+	enum replay_result result = REPLAY_BUSY;
+	size_t i;
+
+	for (i = 0; i < REPLAY_STEPS && result == REPLAY_BUSY &&
+	    !replay->lost && !replay->stopping; i++) {
+		result = replay_step(&replay->worker);
+		yield_to_requests(replay);
+	}
+	if (result == REPLAY_NO_REDIS)
+		replay->lost = true;
+	return (replay->lost ? REPLAY_NO_REDIS : result);
+}
+
+/* Fold and replay what is there now. */
+static void
+replay_pass(struct replay * replay)
 {
 	struct worker * worker = &replay->worker;
+	int64_t now = clock_monotonic();
 	enum replay_result result = REPLAY_BUSY;
-	struct spool_depth depth;
+	bool begin = true;
+	bool fold = now >= worker->next_fold;
 
 	if (!spool_lock(worker->spool))
 		return;
-	if (spool_depth(worker->spool, SPOOL_TALLY, &depth) == SPOOL_DONE)
-		worker->due = depth.records;
-	while (result == REPLAY_BUSY && !replay->lost && !replay->stopping)
-		result = replay_piece(worker);
-	if (result == REPLAY_NO_REDIS)
-		replay->lost = true;
-	if (replay->lost && are_many(worker))
-		while (!replay->stopping && merge_some(worker))
-			continue;
+	if (fold)
+		worker->next_fold = now + (replay->interval < FOLD_INTERVAL ?
+		    replay->interval : FOLD_INTERVAL);
+	do {
+		fold = fold && fold_steps(worker, begin);
+		begin = false;
+		if (result == REPLAY_BUSY || (fold && result == REPLAY_DONE))
+			result = replay_steps(replay);
+	} while (!replay->stopping && (fold || result == REPLAY_BUSY));
 	spool_unlock(worker->spool);
 }
 
 static void *
-run(void * context)
+replay_thread(void * context)
 {
 	struct replay * replay = context;
 	int64_t began;
 
+	/* The next pass comes after the interval even if there is more to do:
+	 * meanwhile more gathers that can be added up. */
 	do {
 		began = clock_monotonic();
 		look_for_redis(replay);
-		replay_waiting(replay);
-	} while (wait_for_next(replay, began));
+		replay_pass(replay);
+		pause_replay(replay, began + (replay->lost ? PROBE_INTERVAL :
+		    replay->interval));
+	} while (!replay->stopping);
 	return (NULL);
 }
 
 static void
-destroy(struct replay * replay)
+free_replay(struct replay * replay)
 {
 
-	worker_free(&replay->worker);
+	arena_free(replay->worker.arena);
 	sink_free(replay->worker.sink);
 	spool_free(replay->worker.spool);
 	pthread_mutex_destroy(&replay->lock);
@@ -518,17 +562,17 @@ replay_start(struct sink * sink, struct spool * spool, struct stats * stats,
 	pthread_condattr_t attributes;
 	int error;
 
-	worker_init(&replay->worker, sink, spool, stats);
+	init_worker(&replay->worker, sink, spool, stats);
 	replay->interval = interval;
 	pthread_mutex_init(&replay->lock, NULL);
 	pthread_condattr_init(&attributes);
 	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
 	pthread_cond_init(&replay->stop, &attributes);
 	pthread_condattr_destroy(&attributes);
-	error = pthread_create(&replay->thread, NULL, run, replay);
+	error = pthread_create(&replay->thread, NULL, replay_thread, replay);
 	if (error == 0)
 		return (replay);
-	destroy(replay);
+	free_replay(replay);
 	errno = error;
 	return (NULL);
 }
@@ -548,10 +592,18 @@ replay_redis_serves(const struct replay * replay)
 	return (replay == NULL || !replay->lost);
 }
 
+void
+replay_live(struct replay * replay)
+{
+
+	if (replay != NULL)
+		replay->live = clock_monotonic();
+}
+
 bool
 replay_stop(struct replay * replay, int64_t deadline)
 {
-	/* Joining knows the time of day only. */
+	/* pthread_timedjoin_np takes CLOCK_REALTIME. */
 	struct timespec limit = clock_timespec(clock_now_ms() +
 	    clock_remaining(deadline));
 
@@ -563,8 +615,23 @@ replay_stop(struct replay * replay, int64_t deadline)
 	pthread_mutex_unlock(&replay->lock);
 	if (pthread_timedjoin_np(replay->thread, NULL, &limit) != 0)
 		return (false);
-	destroy(replay);
+	free_replay(replay);
 	return (true);
+}
+
+/* At the shell */
+
+static void
+show_progress(struct worker * worker, replay_progress * progress,
+    void * context)
+{
+	struct spool_depth depth[SPOOL_STATE_COUNT];
+
+	if (progress != NULL &&
+	    spool_depth(worker->spool, depth) == SPOOL_DONE)
+		progress(context, worker->replayed,
+		    depth[SPOOL_QUEUED].records +
+		    depth[SPOOL_IN_DOUBT].records);
 }
 
 enum replay_result
@@ -572,22 +639,44 @@ replay_all(struct sink * sink, struct spool * spool, struct stats * stats,
     replay_progress * progress, void * context)
 {
 	enum replay_result result = REPLAY_BUSY;
-	struct spool_depth tallies, calls;
 	struct worker worker;
+	bool begin = true;
+	bool fold = true;
+	size_t i;
 
 	if (!spool_lock(spool))
 		return (REPLAY_BUSY);
-	worker_init(&worker, sink, spool, stats);
-	worker.due = UINT64_MAX;
-	while (result == REPLAY_BUSY) {
-		result = replay_piece(&worker);
-		if (progress != NULL &&
-		    spool_depth(spool, SPOOL_TALLY, &tallies) == SPOOL_DONE &&
-		    spool_depth(spool, SPOOL_CALLS, &calls) == SPOOL_DONE)
-			progress(context, worker.replayed,
-			    tallies.records + calls.records);
+	init_worker(&worker, sink, spool, stats);
+	if (!sink_probe(sink, clock_monotonic() + SEND_TIME_MAX))
+		result = REPLAY_NO_REDIS;
+	while (fold || result == REPLAY_BUSY) {
+		fold = fold && fold_steps(&worker, begin);
+		begin = false;
+		if (fold && result == REPLAY_DONE)
+			result = REPLAY_BUSY;
+		for (i = 0; i < REPLAY_STEPS && result == REPLAY_BUSY; i++)
+			result = replay_step(&worker);
+		show_progress(&worker, progress, context);
 	}
-	worker_free(&worker);
+	if (result == REPLAY_DONE && worker.stuck != 0)
+		result = REPLAY_NO_REDIS;
+	arena_free(worker.arena);
 	spool_unlock(spool);
 	return (result);
+}
+
+void
+replay_fold(struct spool * spool, int64_t deadline)
+{
+	bool more = true;
+	bool begin = true;
+
+	if (!spool_lock(spool))
+		return;
+	while (more && clock_remaining(deadline) > 0) {
+		if (spool_fold(spool, begin, &more) != SPOOL_DONE)
+			break;
+		begin = false;
+	}
+	spool_unlock(spool);
 }

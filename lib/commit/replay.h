@@ -10,18 +10,18 @@
 #include "lib/stats/stats.h"
 
 /*
- * Replay brings to Redis what waits in the spool, whoever put it there.  It
- * has a connection and a thread of its own, so it never keeps requests
- * waiting, and it is the one who looks whether Redis is back.
+ * Replay brings to Redis what waits in the spool, whichever process put it
+ * there.  It has a connection and a thread of its own, so it never keeps
+ * requests waiting, and it tracks whether Redis is back.
  */
 struct replay;
 
 /**
  * replay_start(sink, spool, stats, interval):
- * Start a thread that replays, once Redis takes it, what is in the spool now
- * and what comes: every ${interval} milliseconds what has gathered.  It
- * takes over ${sink} and ${spool}, which nobody else may use.  Return NULL
- * with errno if the thread cannot be created; both are freed then.
+ * Start a thread that folds the journal of the spool and, once Redis takes it,
+ * replays what is in the spool now and what comes: every ${interval}
+ * milliseconds what has gathered.  It takes over ${sink} and ${spool}.  Return
+ * NULL with errno if the thread cannot be created; both are freed then.
  */
 struct replay * replay_start(struct sink * sink, struct spool * spool,
     struct stats * stats, int64_t interval);
@@ -29,16 +29,23 @@ struct replay * replay_start(struct sink * sink, struct spool * spool,
 /**
  * replay_redis_lost(replay):
  * Redis did not take something in time: until it is back, replay_redis_serves
- * says false.  Any thread may call this and the next, also with NULL, for a
- * process that does not replay.
+ * returns false.  Any thread may call this and the next two, also with NULL,
+ * in a process that does not replay.
  */
 void replay_redis_lost(struct replay * replay);
 
 /**
  * replay_redis_serves(replay):
- * Return whether Redis is there, as far as is known.
+ * Return whether Redis serves, as last known.
  */
 bool replay_redis_serves(const struct replay * replay);
+
+/**
+ * replay_live(replay):
+ * A group is being committed, so that replay leaves half of Redis's time to
+ * others for a second.
+ */
+void replay_live(struct replay * replay);
 
 /**
  * replay_stop(replay, deadline):
@@ -49,8 +56,8 @@ bool replay_redis_serves(const struct replay * replay);
  */
 bool replay_stop(struct replay * replay, int64_t deadline);
 
-/* Why a record is set aside of which nobody knows whether Redis has it. */
-#define REPLAY_TOO_OLD "so old that nobody knows whether Redis has it"
+/* Why a call is quarantined that Redis may have applied or not. */
+#define REPLAY_TOO_OLD "so old that whether Redis applied it is unknown"
 
 /* How far replay_all has come. */
 typedef void replay_progress(void * context, uint64_t replayed,
@@ -58,16 +65,23 @@ typedef void replay_progress(void * context, uint64_t replayed,
 
 enum replay_result {
 	REPLAY_DONE,		/* Nothing waits any more. */
-	REPLAY_BUSY,		/* Another process replays. */
+	REPLAY_BUSY,		/* There is more, or another process replays. */
 	REPLAY_NO_REDIS,	/* Redis does not take it. */
 	REPLAY_NO_SPOOL,	/* The spool cannot be used. */
 };
 
 /**
  * replay_all(sink, spool, stats, progress, context):
- * Replay everything now.  All stay the caller's.
+ * Fold and replay everything now.  Without Redis fold, and return
+ * REPLAY_NO_REDIS even if nothing waits.  All stay the caller's.
  */
 enum replay_result replay_all(struct sink * sink, struct spool * spool,
     struct stats * stats, replay_progress * progress, void * context);
+
+/**
+ * replay_fold(spool, deadline):
+ * Fold the journal until ${deadline}, unless another process does.
+ */
+void replay_fold(struct spool * spool, int64_t deadline);
 
 #endif

@@ -1,153 +1,302 @@
+#include <stdlib.h>
 #include <string.h>
 
+#include "lib/base/alloc.h"
 #include "lib/base/clock.h"
 #include "lib/base/crashpoint.h"
 #include "lib/base/log.h"
 #include "lib/commit/store.h"
-#include "lib/tally/tally_codec.h"
 
 /*
  * The decision is Redis in the time that is usual for it, else the spool: a
  * sender that waits for an answer loses what it cannot send meanwhile.  Once
  * Redis has failed, nothing waits for it any more until replay finds that it is
- * back.
+ * back.  A large
+ * tally goes to the spool at once, so that small ones do not wait behind it in
+ * Redis: it is durable there, and replay brings it to Redis call by call.
  */
+#define LARGE_COUNTERS 10000		/* Unless this is a CGI program. */
+#define LARGE_NODES 40000
+
+/* Without a spool it goes to Redis all the same, up to so many. */
+#define ALONE_COUNTERS_MAX 200000
 
 /* The part of a request's time that is left for the spool, and attempts. */
 #define SPOOL_TIME_MAX 700
 #define SPOOL_TRIES 3
 
+/* Seconds between two lines about answers of 503. */
+#define LOG_INTERVAL 10
+
+/* A disk that stalls under another process may get over it. */
 static bool
-append(struct store * durable, struct spool_record * record)
+may_try_again(const struct store * store, int * tries)
 {
-	enum spool_result result;
+
+	return (store->spooled == SPOOL_FAILED && --*tries > 0 &&
+	    clock_remaining(store->deadline) > SPOOL_TIME_MAX);
+}
+
+static bool
+spool_tally(struct store * store, const struct tally * tally)
+{
 	int tries = SPOOL_TRIES;
 
-	/* A disk that stalls under another process may get over it. */
-	do
-		result = spool_append(durable->spool, record);
-	while (result == SPOOL_FAILED && --tries > 0 &&
-	    clock_remaining(durable->deadline) > SPOOL_TIME_MAX);
-	if (result != SPOOL_DONE)
-		return (false);
-	stats_add(durable->stats,
-	    (enum stats_counter)(STATS_SPOOLED_TALLY + record->kind), 1);
-	return (true);
-}
-
-/* The spool takes what Redis refuses for good. */
-static bool
-set_aside(void * context, const void * bytes, size_t length,
-    const char * reason)
-{
-	struct store * durable = context;
-	struct spool_record record = { .kind = SPOOL_ASIDE,
-	    .since = clock_now_ms(), .reason = reason, .bytes = bytes,
-	    .length = length };
-
-	return (durable->spool != NULL && append(durable, &record));
-}
-
-/* Put what waits in durable->bytes into the spool. */
-static bool
-spool_bytes(struct store * durable, enum spool_kind kind,
-    uint64_t counters)
-{
-	struct spool_record record = { .kind = kind, .reason = "",
-	    .since = clock_now_ms(), .counters = counters,
-	    .bytes = durable->bytes.bytes,
-	    .length = durable->bytes.length };
-
 	CRASH_POINT("commit-spool");
-	if (!append(durable, &record))
+	do
+		store->spooled = spool_append(store->spool, tally);
+	while (may_try_again(store, &tries));
+	store->usable = store->spooled == SPOOL_DONE;
+	if (!store->usable)
 		return (false);
 	CRASH_POINT("commit-spooled");
+	stats_add(store->stats, STATS_SPOOLED_QUEUED, 1);
 	return (true);
 }
 
+/* Calls that Redis may have applied, and those that it has refused. */
 static bool
-spool_tally(struct store * durable, const struct tally * tally)
+spool_calls(struct store * store, struct spool_change * change)
 {
+	int tries = SPOOL_TRIES;
 
-	buffer_clear(&durable->bytes);
-	tally_codec_encode(&durable->bytes, tally);
-	return (spool_bytes(durable, SPOOL_TALLY, tally->counters));
+	if (change->call_count + change->refused_count == 0)
+		return (true);
+	CRASH_POINT("commit-spool");
+	do
+		store->spooled = spool_change(store->spool, change);
+	while (may_try_again(store, &tries));
+	store->usable = store->spooled == SPOOL_DONE;
+	if (!store->usable)
+		return (false);
+	CRASH_POINT("commit-spooled");
+	stats_add(store->stats, STATS_SPOOLED_IN_DOUBT, change->call_count);
+	stats_add(store->stats, STATS_SPOOLED_QUARANTINED,
+	    change->refused_count);
+	return (true);
+}
+
+static void
+set_fate(struct store * store, const struct call * call, bool stored)
+{
+	struct tally_node * node = call->node;
+	enum tally_fate fate = stored || call->outcome == CALL_APPLIED ?
+	    FATE_DURABLE : call->outcome == CALL_REFUSED ? FATE_REFUSED :
+	    FATE_FAILED;
+
+	if (node == NULL)
+		store->plain_failed |= fate == FATE_FAILED;
+	else if (node->fate == FATE_OPEN || fate == FATE_FAILED)
+		node->fate = fate;
+	else if (node->fate != FATE_FAILED && node->fate != fate)
+		node->fate = FATE_MIXED;
 }
 
 /*
- * Redis may have applied the calls that are left or not, so they go to the
- * spool with their identity, and this writer ends with them: none of its calls
- * comes after those.
+ * What Redis has not applied of the group goes to the spool: open calls with
+ * their identity, and this writer ends with them.  Return whether all is
+ * durable.
  */
 static bool
-spool_calls(struct store * durable)
+store_rest(struct store * store)
+{
+	struct sink * sink = store->sink;
+	size_t count = sink_count(sink);
+	struct spool_call * calls = alloc_zeroed(count + 1, sizeof(*calls));
+	struct spool_call * refused = alloc_zeroed(count + 1, sizeof(*calls));
+	struct spool_change change = { .calls = calls, .refused = refused };
+	bool stored;
+	size_t i;
+
+	for (i = 0; i < count; i++) {
+		const struct call * call = sink_call(sink, i);
+		struct spool_call record = { .since = clock_now_ms(),
+		    .reason = call->reason, .bytes = sink_bytes(sink, call),
+		    .length = call->length };
+
+		if (call->outcome == CALL_REFUSED)
+			refused[change.refused_count++] = record;
+		else if (call->outcome != CALL_APPLIED)
+			calls[change.call_count++] = record;
+	}
+	stored = spool_calls(store, &change);
+	for (i = 0; i < count; i++)
+		set_fate(store, sink_call(sink, i), stored);
+	if (stored && change.call_count > 0)
+		sink_new_writer(sink);
+	free(calls);
+	free(refused);
+	return (stored);
+}
+
+static void
+log_failure(struct store * store)
+{
+	static struct log_limit limit;
+	uint64_t more;
+
+	if (log_allowed(&limit, LOG_INTERVAL, &more))
+		log_error("neither Redis nor the spool takes counts, so "
+		    "requests get 503 (%llu more since the last such line): "
+		    "Redis: %s; spool: %s", (unsigned long long)more,
+		    sink_reason(store->sink), spool_why(store->spool));
+}
+
+static bool
+is_large(const struct tally * tally)
 {
 
-	buffer_clear(&durable->bytes);
-	sink_left(durable->sink, &durable->bytes);
-	if (!spool_bytes(durable, SPOOL_CALLS, 0))
-		return (false);
-	sink_new_writer(durable->sink);
-	return (true);
+	return (tally->counters > LARGE_COUNTERS ||
+	    tally->node_count > LARGE_NODES);
 }
 
 void
-store_init(struct store * durable, bool spool_first, struct sink * sink,
+store_init(struct store * store, bool spool_first, struct sink * sink,
     struct spool * spool, struct replay * replay, struct stats * stats)
 {
 
-	memset(durable, 0, sizeof(*durable));
-	durable->spool_first = spool_first;
-	durable->sink = sink;
-	durable->spool = spool;
-	durable->replay = replay;
-	durable->stats = stats;
-	sink_on_refusal(sink, set_aside, durable);
+	memset(store, 0, sizeof(*store));
+	store->spool_first = spool_first;
+	store->sink = sink;
+	store->spool = spool;
+	store->replay = replay;
+	store->stats = stats;
+	store->usable = spool_why(spool)[0] == '\0';
 }
 
-bool
-store_make(struct store * durable, struct tally * tally, int64_t deadline)
+static enum store_result
+store_in_redis(struct store * store, struct tally * tally, int64_t deadline)
 {
+	bool was_there = replay_redis_serves(store->replay);
 	enum sink_result result;
 
-	durable->left = false;
-	durable->deadline = deadline;
-	CRASH_POINT("commit-begin");
-	if (durable->spool != NULL &&
-	    (durable->spool_first ||
-	    !replay_redis_serves(durable->replay)) &&
-	    spool_tally(durable, tally))
-		return (true);
-	/* If the spool is full or broken Redis is the last resort. */
-	sink_hasten(durable->sink, durable->spool != NULL &&
-	    replay_redis_serves(durable->replay));
-	result = sink_commit(durable->sink, tally, durable->spool == NULL ?
-	    deadline : deadline - SPOOL_TIME_MAX);
+	/* A spool that has failed is no other place. */
+	sink_hasten(store->sink, was_there && store->usable);
+	result = sink_commit(store->sink, tally, deadline - SPOOL_TIME_MAX);
 	if (result == SINK_APPLIED) {
 		CRASH_POINT("commit-applied");
-		stats_add(durable->stats, STATS_COUNTERS_APPLIED,
+		stats_add(store->stats, STATS_COUNTERS_APPLIED,
 		    tally->counters);
-		return (true);
+		return (store_rest(store) ? STORE_DURABLE : STORE_MIXED);
 	}
-	durable->left = result == SINK_UNKNOWN;
-	if (durable->spool == NULL)
-		return (false);
-	if (replay_redis_serves(durable->replay))
-		log_warning("Redis did not take a group in time, so it goes to "
-		    "the spool: %s", sink_reason(durable->sink));
-	replay_redis_lost(durable->replay);
+	replay_redis_lost(store->replay);
 	CRASH_POINT("commit-lost");
-	if (result == SINK_UNSENT)
-		return (spool_tally(durable, tally));
-	durable->left = !spool_calls(durable);
-	return (!durable->left);
+	if (result == SINK_UNSENT ? spool_tally(store, tally) :
+	    store_rest(store)) {
+		if (was_there)
+			log_warning("Redis did not take a group in time, so "
+			    "it went to the spool: %s",
+			    sink_reason(store->sink));
+		return (STORE_DURABLE);
+	}
+	return (result == SINK_UNSENT ? STORE_FAILED : STORE_MIXED);
+}
+
+enum store_result
+store_make(struct store * store, struct tally * tally, int64_t deadline)
+{
+	enum store_result result;
+
+	store->deadline = deadline;
+	store->spooled = SPOOL_DONE;
+	store->plain_failed = false;
+	CRASH_POINT("commit-begin");
+	if (store->spool_first ||
+	    (is_large(tally) && store->replay != NULL) ||
+	    !replay_redis_serves(store->replay)) {
+		if (spool_tally(store, tally))
+			return (STORE_DURABLE);
+		/* It may be in the spool, so it must not go to Redis, too. */
+		if (store->spooled == SPOOL_UNKNOWN ||
+		    tally->counters > ALONE_COUNTERS_MAX) {
+			log_failure(store);
+			return (STORE_FAILED);
+		}
+	}
+	/* If the spool is full or broken Redis is the last resort. */
+	result = store_in_redis(store, tally, deadline);
+	if (result != STORE_DURABLE)
+		log_failure(store);
+	return (result);
+}
+
+/* What became of the parts of one tally. */
+struct parts {
+	size_t durable;
+	size_t refused;
+	size_t failed;
+};
+
+static void
+count_part(struct parts * parts, const struct tally_node * node)
+{
+
+	/* A node that was merged has its fate in the group's tally. */
+	if (node->group != NULL)
+		node = node->group;
+	if (node->fate == FATE_FAILED)
+		parts->failed++;
+	if (node->fate == FATE_REFUSED || node->fate == FATE_MIXED)
+		parts->refused++;
+	if (node->fate != FATE_REFUSED && node->fate != FATE_FAILED)
+		parts->durable++;
+}
+
+/*
+ * A tally has failed if a part of it may be nowhere, or if all of it was
+ * refused.  If Redis has refused one part for good and another one was applied,
+ * trying again would count that one twice, and not help the other.
+ */
+bool
+store_stands(const struct store * store, const struct tally * tally)
+{
+	const struct tally_node * environment, * node;
+	struct parts parts = { 0, 0, 0 };
+
+	for (environment = tally->root->first; environment != NULL;
+	    environment = environment->next) {
+		bool impact = false;
+
+		for (node = environment->first; node != NULL;
+		    node = node->next) {
+			impact = impact || node->kind == TALLY_METRIC;
+			if (node->kind == TALLY_APPLICATION)
+				count_part(&parts, node);
+		}
+		if (impact)
+			count_part(&parts, environment);
+	}
+	if (parts.durable + parts.refused + parts.failed == 0)
+		return (!store->plain_failed);
+	if (parts.failed > 0 || parts.durable == 0)
+		return (false);
+	if (parts.refused > 0)
+		log_error("%zu of %zu parts of a body are lost: Redis refused "
+		    "them", parts.refused, parts.refused + parts.durable);
+	return (true);
+}
+
+const char *
+store_why(const struct store * store)
+{
+
+	switch (store->spooled) {
+	case SPOOL_FULL:
+		return ("Redis cannot take the counts now, and the spool is "
+		    "full");
+	case SPOOL_UNKNOWN:
+		return ("the disk of the spool fails, and whether it holds "
+		    "the counts is unknown");
+	default:
+		return ("Redis cannot take the counts now, and the spool "
+		    "cannot be used");
+	}
 }
 
 void
-store_free(struct store * durable)
+store_free(struct store * store)
 {
 
-	sink_free(durable->sink);
-	spool_free(durable->spool);
-	buffer_free(&durable->bytes);
+	sink_free(store->sink);
+	spool_free(store->spool);
 }

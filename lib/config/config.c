@@ -380,8 +380,9 @@ check(struct loading * loading)
 	if (config->retention_hourly < 1000 && config->retention_daily < 1000)
 		fail(loading, "retention_hourly and retention_daily are both "
 		    "0: nothing would be counted");
-	if (config->ack == CONFIG_ACK_SPOOL && config->spool[0] == '\0')
-		fail(loading, "ack is spool, but spool is empty");
+	if (config->spool[0] == '\0')
+		fail(loading, "spool is empty: it has to name the file that "
+		    "takes counts while Redis is away");
 	if (strpbrk(config->prefix, "{}") != NULL)
 		fail(loading, "prefix has a brace in it, which would change "
 		    "the hash tags of all keys");

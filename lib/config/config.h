@@ -21,7 +21,6 @@ enum config_auth {
 enum config_ack {
 	CONFIG_ACK_REDIS,
 	CONFIG_ACK_SPOOL,
-	CONFIG_ACK_MEMORY,
 };
 
 enum config_backstage {

@@ -28,9 +28,7 @@ struct key {
 
 static const char * const auth_choices[] = { "tokens", "none", NULL };
 static const char * const invalid_choices[] = { "reject", "skip", NULL };
-static const char * const ack_choices[] = {
-	"redis", "spool", "memory", NULL,
-};
+static const char * const ack_choices[] = { "redis", "spool", NULL };
 static const char * const backstage_choices[] = {
 	"local", "all", "off", NULL,
 };

@@ -13,6 +13,9 @@
 #define MEMBERS_MAX 500			/* Members in one ZADD. */
 #define AGE_MAX ((int64_t)24 * 3600 * 1000)	/* Of a gauge's value. */
 
+/* A call ends after so many bytes, or so many of its names. */
+#define BYTES_MAX ((size_t)128 * 1024)
+
 /* Texts */
 
 static void
@@ -135,10 +138,14 @@ static void
 add_instances(struct pipeline * pipeline, struct cursor * cursor)
 {
 	const struct tally_node * node = cursor->instance;
+	size_t bytes = 0;
 	size_t count;
 
-	for (count = 0; node != NULL && count < INSTANCES_MAX; count++)
+	for (count = 0; node != NULL && count < INSTANCES_MAX &&
+	    bytes < BYTES_MAX; count++) {
+		bytes += node->length + node->text_length;
 		node = next_of_kind(node->next, TALLY_INSTANCE);
+	}
 	pipeline_add_integer(pipeline, (int64_t)count);
 	for (node = cursor->instance; node != NULL && count > 0; count--) {
 		pipeline_add_name(pipeline, "", node->name, node->length);
@@ -157,18 +164,22 @@ add_count(struct pipeline * pipeline, const char * end, uint64_t count)
 	pipeline_add_integer(pipeline, (int64_t)count);
 }
 
-/* Counters that a feature still has, up to ${room}. */
+/* Counters that a feature still has, up to ${room} and BYTES_MAX. */
 static size_t
 counters_left(const struct cursor * cursor, size_t room)
 {
 	const struct tally_node * variant = cursor->variant;
+	size_t bytes = 0;
 	size_t count = 0;
 
 	if (!cursor->begun)
 		count = (size_t)(cursor->feature->yes > 0) +
 		    (size_t)(cursor->feature->no > 0);
-	for (; variant != NULL && count < room; variant = variant->next)
+	for (; variant != NULL && count < room && bytes < BYTES_MAX;
+	    variant = variant->next) {
+		bytes += variant->length;
 		count++;
+	}
 	return (count);
 }
 
@@ -246,7 +257,7 @@ encode_application(struct pipeline * pipeline, struct commands_writer * writer,
 	size_t periods = writer->settings->retention_hourly > 0 &&
 	    writer->settings->retention_daily > 0 ? 2 : 1;
 	struct cursor cursor = { .instance = NULL };
-	size_t room;
+	size_t room, before;
 
 	writer->slot = 0;
 	cursor.instance = next_of_kind(application->first, TALLY_INSTANCE);
@@ -256,7 +267,9 @@ encode_application(struct pipeline * pipeline, struct commands_writer * writer,
 		begin_apply(pipeline, writer, tag, cursor.bucket);
 		add_instances(pipeline, &cursor);
 		room = COMMANDS_INCREMENTS_MAX / periods;
-		while (cursor.feature != NULL && room > 0) {
+		before = pipeline_building(pipeline);
+		while (cursor.feature != NULL && room > 0 &&
+		    pipeline_building(pipeline) - before < BYTES_MAX) {
 			size_t used = add_feature(pipeline, &cursor, room);
 
 			room -= used < room ? used : room;

@@ -20,7 +20,6 @@ struct sink_settings {
 	size_t limit_seen_tokens;
 	size_t limit_instances;
 	size_t limit_series;
-	size_t limit_memory;		/* Of one group, in bytes; 0: none. */
 };
 
 #endif

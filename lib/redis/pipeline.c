@@ -19,6 +19,10 @@ void
 pipeline_clear(struct pipeline * pipeline)
 {
 
+	size_t i;
+
+	for (i = 0; i < pipeline->count; i++)
+		free(pipeline->list[i].reason);
 	buffer_clear(&pipeline->requests);
 	pipeline->count = 0;
 }
@@ -63,10 +67,7 @@ pipeline_add_identity(struct pipeline * pipeline, const struct buffer * tag,
 {
 	char id[PIPELINE_WRITER_LENGTH + PIPELINE_SLOT_LENGTH + 1];
 
-	/* A slot that comes twice would lose counts. */
-	if (slot > PIPELINE_SLOT_MAX)
-		abort();
-	snprintf(id, sizeof(id), "%.*s%04x", PIPELINE_WRITER_LENGTH, writer,
+	snprintf(id, sizeof(id), "%.*s%08x", PIPELINE_WRITER_LENGTH, writer,
 	    slot);
 	pipeline_add_key(pipeline, tag, ":writer:", id, strlen(id));
 	pipeline_add_integer(pipeline, sequence);
@@ -77,8 +78,23 @@ pipeline_readdress(struct pipeline * pipeline, const struct call * call,
     const char * writer)
 {
 
-	memcpy(pipeline->requests.bytes + call->writer, writer,
-	    PIPELINE_WRITER_LENGTH);
+	if (call->script != SCRIPT_NONE)
+		memcpy(pipeline->requests.bytes + call->writer, writer,
+		    PIPELINE_WRITER_LENGTH);
+}
+
+const char *
+pipeline_bytes(const struct pipeline * pipeline, const struct call * call)
+{
+
+	return (pipeline->requests.bytes + call->offset);
+}
+
+size_t
+pipeline_building(const struct pipeline * pipeline)
+{
+
+	return (pipeline->keys.length + pipeline->arguments.length);
 }
 
 struct text
@@ -297,28 +313,27 @@ read_call(struct reader * reader, struct call * call)
 const char *
 pipeline_load(struct pipeline * pipeline, const void * bytes, size_t length)
 {
+	size_t before = pipeline->requests.length;
 	struct reader reader;
 	struct call call;
 
-	pipeline_clear(pipeline);
 	buffer_append(&pipeline->requests, bytes, length);
 	reader.bytes = pipeline->requests.bytes;
-	reader.length = length;
-	reader.at = 0;
-	while (reader.at < length) {
-		if (!read_call(&reader, &call)) {
-			pipeline_clear(pipeline);
-			return ("no calls of scripts");
-		}
+	reader.length = pipeline->requests.length;
+	reader.at = before;
+	if (read_call(&reader, &call) && reader.at == reader.length) {
 		*append(pipeline) = call;
+		return (NULL);
 	}
-	return (NULL);
+	pipeline->requests.length = before;
+	return ("no call of a script");
 }
 
 void
 pipeline_free(struct pipeline * pipeline)
 {
 
+	pipeline_clear(pipeline);
 	buffer_free(&pipeline->requests);
 	buffer_free(&pipeline->keys);
 	buffer_free(&pipeline->arguments);

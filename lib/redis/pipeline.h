@@ -23,20 +23,29 @@ enum call_script {
 };
 
 /*
- * A writer's id in hexadecimal digits.  It is followed by as many of the slot:
- * of the calls that go out together under one tag each has one of its own.
+ * A writer's id in hexadecimal digits, and the digits of the slot after it: of
+ * the calls that go out together under one tag each has a slot of its own.
  */
 #define PIPELINE_WRITER_LENGTH 28
-#define PIPELINE_SLOT_LENGTH 4
-#define PIPELINE_SLOT_MAX 0xffff
+#define PIPELINE_SLOT_LENGTH 8
+
+enum call_outcome {
+	CALL_OPEN,			/* Not sent, or its fate is unknown. */
+	CALL_APPLIED,
+	CALL_REFUSED,			/* Redis will never apply it. */
+	CALL_FOREIGN,			/* Its identity is another's. */
+};
 
 struct call {
 	size_t offset, length;		/* Its bytes in requests, */
 	size_t digest;			/* and in those of a script's call: */
 	size_t writer;			/* the script's name and the id. */
 	enum call_script script;
-	bool settled;			/* Applied, or refused for good. */
-	struct tally_node * node;	/* Whose counts; NULL: of nobody. */
+	enum call_outcome outcome;
+	bool sent;			/* It may have been applied, */
+	bool fresh;			/* but not before the last sending. */
+	char * reason;			/* CALL_REFUSED: Redis's words. */
+	struct tally_node * node;	/* Whose counts; NULL: of none. */
 };
 
 struct pipeline {
@@ -116,10 +125,24 @@ void pipeline_request(const struct pipeline * pipeline,
 
 /**
  * pipeline_readdress(pipeline, call, writer):
- * Give such a call another writer.
+ * Give such a call another writer, unless it is a plain command.
  */
 void pipeline_readdress(struct pipeline * pipeline, const struct call * call,
     const char * writer);
+
+/**
+ * pipeline_bytes(pipeline, call):
+ * Return the bytes of a call, call->length of them, valid until the pipeline
+ * changes.
+ */
+const char * pipeline_bytes(const struct pipeline * pipeline,
+    const struct call * call);
+
+/**
+ * pipeline_building(pipeline):
+ * Return how many bytes the call has that is being built.
+ */
+size_t pipeline_building(const struct pipeline * pipeline);
 
 /**
  * pipeline_writer_key(pipeline, call):
@@ -131,9 +154,8 @@ struct text pipeline_writer_key(const struct pipeline * pipeline,
 
 /**
  * pipeline_load(pipeline, bytes, length):
- * Replace ${pipeline} by those that ${bytes} holds: the bytes of calls one
- * after the other.  Return NULL, or a static text that says what is wrong with
- * the bytes; ${pipeline} is empty then.
+ * Append the call whose bytes these are.  Return NULL, or a static text that
+ * says what is wrong with the bytes; nothing is appended then.
  */
 const char * pipeline_load(struct pipeline * pipeline, const void * bytes,
     size_t length);

@@ -17,28 +17,33 @@
 
 /*
  * Exactly once.  A writer is one sink; its id is random, so no two are alike.
- * The groups of a writer are numbered.  Each script call carries the writer's
- * id, a slot, and the number of its group; the script keeps the latest number
- * under each hash tag and slot, in the same atomic step in which it applies
- * the call, and does nothing if the number it is given is not greater.
+ * Each script call carries the writer's id, a slot, and a sequence number.  The
+ * script keeps the latest number under each hash tag and slot, in the same
+ * atomic step in which it applies the call, and does nothing if the number it
+ * is given is not greater.
  *
- * The calls of a group under one tag have slots of their own, and a group is
- * sent only when the one before is settled or given up.  So under one tag and
- * slot one call at most is unsettled at any time.  It may be sent again and
- * again as it is, over one connection after the other: whichever copy comes
- * first is applied, all others find its number.  That holds as well after an
- * error that may pass, which says only that this copy was not applied: an
- * earlier one may still be on its way.  (So a call must never get another
- * number, and slots cannot be shared: with a later call applied under the
- * same slot, one that has to be repeated would look done.)
+ * Under one tag, calls that go out together have slots of their own, and a tag
+ * gets new calls only when all its earlier ones of this writer are settled, or
+ * the writer has taken a new id.  So under one writer, tag and slot one call at
+ * most is unsettled at any time.  It may be sent again and again as it is, over
+ * one connection after the other: whichever copy comes first is applied, all
+ * others find its number.  That holds as well after an error that may pass,
+ * which says only that this copy was not applied: an earlier one may still be
+ * on its way.  (So a call must never get another number, and slots cannot be
+ * shared: with a later call applied under the same slot, one that has to be
+ * repeated would look done.)
  *
- * What is given up goes to the spool with its identity, and the writer takes a
- * new id; so nothing of this writer comes after it, and it is no less safe to
- * repeat next week.  Without a spool the sender was told that it failed; a
- * copy that comes late finds a greater number, if there is one by then.
+ * Each call is settled by its own reply: applied, or refused with an error,
+ * and then it has changed nothing; the scripts see to it.  What a group leaves
+ * open goes to the spool with its identity, and the writer takes a new id: none
+ * of its calls comes after those, and they are no less safe to repeat next
+ * week.  If the spool does not take them their senders were told that they
+ * failed; a copy that comes late finds a greater number, if there is one by
+ * then.
  *
- * A call that is refused with an error has changed nothing: the scripts see to
- * it.
+ * "Done before" cannot be the answer to a call that was never sent.  If it is,
+ * another process has our id: this host was copied, or restored from a
+ * snapshot.  Such a call was not applied, and gets a new identity.
  */
 #define ID_BYTES (PIPELINE_WRITER_LENGTH / 2)
 
@@ -51,40 +56,18 @@ struct sink {
 	struct session session;
 	size_t script[SCRIPT_COUNT];
 	char id[PIPELINE_WRITER_LENGTH + 1];
-	int64_t sequence;		/* Of the latest group. */
-
-	sink_refused * refused;		/* What is refused goes there. */
-	void * context;
+	int64_t sequence;		/* Of the latest calls. */
 
 	struct caps * caps;
 	struct pipeline pipeline;
 	struct buffer text;
-	size_t * pending;		/* Calls to be sent, in order. */
+	struct tally * tally;		/* Of the calls; NULL: loaded. */
+
+	/* Of the exchange at hand: the calls that are sent, in order. */
+	size_t * pending;
 	size_t pending_count, pending_size;
-
-	/* Of the exchange at hand. */
-	struct tally * tally;		/* NULL: the calls were loaded. */
+	size_t answers;
 };
-
-/* Nobody keeps what is refused. */
-static bool
-lose(void * context, const void * bytes, size_t length, const char * reason)
-{
-
-	(void)context;
-	(void)bytes;
-	(void)length;
-	(void)reason;
-	return (false);
-}
-
-void
-sink_on_refusal(struct sink * sink, sink_refused * refused, void * context)
-{
-
-	sink->refused = refused;
-	sink->context = context;
-}
 
 void
 sink_new_writer(struct sink * sink)
@@ -93,7 +76,6 @@ sink_new_writer(struct sink * sink)
 
 	digest_random(id, sizeof(id));
 	digest_hex(sink->id, id, sizeof(id));
-	sink->sequence = 0;
 }
 
 struct sink *
@@ -105,7 +87,6 @@ sink_create(const struct sink_settings * settings, struct redis * redis)
 	session_init(&sink->session, redis, settings->stats);
 	sink->script[SCRIPT_APPLY] = redis_script(redis, apply_lua);
 	sink->script[SCRIPT_IMPACT] = redis_script(redis, impact_lua);
-	sink->refused = lose;
 	sink->caps = caps_create(settings, &sink->session);
 	sink_new_writer(sink);
 	return (sink);
@@ -166,17 +147,23 @@ take_nothing(void * context, size_t number, const struct redis_reply * reply)
 	(void)reply;
 }
 
-/* Have the keys of this writer go at ${when}, or at once if that is 0. */
+/*
+ * Have Redis forget the writers of the calls, of which none is open, after so
+ * many seconds, or at once.
+ */
 static void
-end_writer(struct sink * sink, int64_t when, int64_t deadline)
+end_writers(struct sink * sink, int64_t seconds, int64_t deadline)
 {
 	const struct pipeline * pipeline = &sink->pipeline;
 	struct buffer * requests = &sink->session.requests;
 	size_t count = 0;
 	size_t i;
 
-	if (sink->pending_count > 0 || !redis_is_connected(sink->session.redis))
+	if (!redis_is_connected(sink->session.redis))
 		return;
+	for (i = 0; i < pipeline->count; i++)
+		if (pipeline->list[i].outcome == CALL_OPEN)
+			return;
 	session_begin(&sink->session);
 	for (i = 0; i < pipeline->count; i++) {
 		struct text key;
@@ -184,11 +171,11 @@ end_writer(struct sink * sink, int64_t when, int64_t deadline)
 		if (pipeline->list[i].script == SCRIPT_NONE)
 			continue;
 		key = pipeline_writer_key(pipeline, &pipeline->list[i]);
-		buffer_array(requests, when == 0 ? 2 : 3);
-		buffer_text(requests, when == 0 ? "UNLINK" : "EXPIREAT");
+		buffer_array(requests, seconds == 0 ? 2 : 3);
+		buffer_text(requests, seconds == 0 ? "UNLINK" : "EXPIRE");
 		buffer_string(requests, key.bytes, key.length);
-		if (when != 0)
-			buffer_integer(requests, when);
+		if (seconds != 0)
+			buffer_integer(requests, seconds);
 		count++;
 	}
 	if (count > 0)
@@ -201,14 +188,14 @@ sink_retire(struct sink * sink, int64_t deadline)
 {
 
 	if (!sink->session.broken)
-		end_writer(sink, 0, deadline);
+		end_writers(sink, 0, deadline);
 }
 
 void
 sink_settled(struct sink * sink, int64_t deadline)
 {
 
-	end_writer(sink, clock_now() + SETTLED_LIFETIME, deadline);
+	end_writers(sink, SETTLED_LIFETIME, deadline);
 }
 
 const struct sink_settings *
@@ -228,46 +215,40 @@ sink_reason(const struct sink * sink)
 /* Calls */
 
 static void
-settle(struct call * call, enum tally_fate fate)
-{
-	struct tally_node * node = call->node;
-
-	call->settled = true;
-	if (node != NULL)
-		node->fate = node->fate == FATE_OPEN || node->fate == fate ?
-		    fate : FATE_MIXED;
-}
-
-static void
-settle_refused(struct sink * sink, struct call * call,
+refuse_call(struct sink * sink, struct call * call,
     const struct redis_reply * reply)
 {
 	char reason[SESSION_REASON_MAX];
-	bool kept;
 
 	snprintf(reason, sizeof(reason), "%.*s", (int)reply->length,
 	    reply->text);
-	kept = sink->refused(sink->context, sink->pipeline.requests.bytes +
-	    call->offset, call->length, reason);
-	settle(call, kept ? FATE_APPLIED : FATE_REFUSED);
+	free(call->reason);
+	call->reason = alloc_string(reason);
+	call->outcome = CALL_REFUSED;
 	stats_add(sink->settings->stats, STATS_REDIS_REFUSED, 1);
-	log_error("Redis refuses for good, and it is %s: %s",
-	    kept ? "set aside" : "lost", reason);
+	log_error("Redis rejected a call permanently: %s", reason);
 }
 
+/* What a script has dropped: for the tally, or of loaded calls at once. */
 static void
-count_drops(struct tally * tally, enum call_script script,
+count_drops(struct sink * sink, const struct call * call,
     const struct redis_reply * reply)
 {
 	static const enum tally_drop drops[] = { DROP_FEATURES,
 	    DROP_INSTANCES, DROP_VARIANTS, DROP_OUT_OF_RANGE };
+	uint64_t loaded[DROP_COUNT] = { 0 };
+	uint64_t * dropped = sink->tally == NULL ? loaded :
+	    sink->tally->dropped;
 	size_t i;
 
-	if (script != SCRIPT_APPLY || tally == NULL)
-		return;
-	for (i = 1; i < reply->count; i++)
-		tally->dropped[drops[i - 1]] +=
-		    (uint64_t)reply->integers[i];
+	if (call->script == SCRIPT_IMPACT)
+		drops_take(dropped, pipeline_bytes(&sink->pipeline, call),
+		    reply);
+	else if (call->script == SCRIPT_APPLY)
+		for (i = 1; i < reply->count; i++)
+			dropped[drops[i - 1]] += (uint64_t)reply->integers[i];
+	if (sink->tally == NULL)
+		stats_dropped(sink->settings->stats, loaded);
 }
 
 /* Whether the reply is one that says that the call is applied. */
@@ -292,74 +273,60 @@ says_applied(enum call_script script, const struct redis_reply * reply)
 	return (true);
 }
 
+static bool
+is_foreign(const struct call * call, const struct redis_reply * reply)
+{
+
+	return (call->script != SCRIPT_NONE && reply->integers[0] == 1 &&
+	    call->fresh);
+}
+
 static void
 take_call(void * context, size_t number, const struct redis_reply * reply)
 {
 	struct sink * sink = context;
 	struct call * call = &sink->pipeline.list[sink->pending[number]];
 
+	sink->answers++;
 	if (reply->type != REDIS_ERROR) {
 		if (!says_applied(call->script, reply)) {
 			session_doubt(&sink->session);
 			return;
 		}
-		settle(call, FATE_APPLIED);
-		count_drops(sink->tally, call->script, reply);
-		if (call->script == SCRIPT_IMPACT)
-			drops_take(sink->tally == NULL ? NULL :
-			    sink->tally->dropped,
-			    sink->pipeline.requests.bytes + call->offset,
-			    reply);
-	} else if (session_refuses(reply)) {
-		settle_refused(sink, call, reply);
-	} else
+		call->outcome = is_foreign(call, reply) ? CALL_FOREIGN :
+		    CALL_APPLIED;
+		count_drops(sink, call, reply);
+	} else if (session_refuses(reply))
+		refuse_call(sink, call, reply);
+	else
 		session_note(&sink->session, reply);
 }
 
-/* All calls are pending. */
+/* Put the first ${most} open calls into the exchange at hand. */
 static void
-begin_pending(struct sink * sink)
+request_open(struct sink * sink, size_t most)
 {
+	struct pipeline * pipeline = &sink->pipeline;
 	size_t i;
 
-	if (sink->pending_size < sink->pipeline.count) {
-		sink->pending_size = sink->pipeline.count;
+	if (sink->pending_size < pipeline->count) {
+		sink->pending_size = pipeline->count;
 		sink->pending = alloc_resize(sink->pending,
 		    sink->pending_size, sizeof(*sink->pending));
 	}
-	for (i = 0; i < sink->pipeline.count; i++)
-		sink->pending[i] = i;
-	sink->pending_count = i;
-}
-
-/* What is still pending after an exchange. */
-static void
-update_pending(struct sink * sink)
-{
-	size_t count = 0;
-	size_t i;
-
-	for (i = 0; i < sink->pending_count; i++)
-		if (!sink->pipeline.list[sink->pending[i]].settled)
-			sink->pending[count++] = sink->pending[i];
-	sink->pending_count = count;
-}
-
-static void
-request_pending(struct sink * sink)
-{
-	size_t i;
-
+	sink->pending_count = sink->answers = 0;
 	session_begin(&sink->session);
-	for (i = 0; i < sink->pending_count; i++) {
-		const struct call * call =
-		    &sink->pipeline.list[sink->pending[i]];
-		const char * digest = call->script == SCRIPT_NONE ? NULL :
-		    redis_script_digest(sink->session.redis,
-		    sink->script[call->script]);
+	for (i = 0; i < pipeline->count && sink->pending_count < most; i++) {
+		struct call * call = &pipeline->list[i];
 
-		pipeline_request(&sink->pipeline, call, digest,
-		    &sink->session.requests);
+		if (call->outcome != CALL_OPEN)
+			continue;
+		pipeline_request(pipeline, call, call->script == SCRIPT_NONE ?
+		    NULL : redis_script_digest(sink->session.redis,
+		    sink->script[call->script]), &sink->session.requests);
+		call->fresh = !call->sent;
+		call->sent = true;
+		sink->pending[sink->pending_count++] = i;
 	}
 }
 
@@ -372,85 +339,138 @@ encode(struct sink * sink, struct tally * tally)
 
 	commands_encode(&sink->pipeline, &writer, tally);
 	sink->tally = tally;
-	begin_pending(sink);
 }
 
 bool
 sink_prepare(struct sink * sink, struct tally * tally, int64_t deadline)
 {
 
-	sink_new_writer(sink);
 	if (!caps_ask(sink->caps, tally, deadline))
 		return (false);
 	encode(sink, tally);
-	sink->tally = NULL;
 	return (true);
 }
 
+void
+sink_clear(struct sink * sink)
+{
+
+	pipeline_clear(&sink->pipeline);
+	sink->tally = NULL;
+}
+
 const char *
-sink_load(struct sink * sink, const void * bytes, size_t length)
+sink_load(struct sink * sink, const void * bytes, size_t length, bool fresh)
 {
 	const char * why = pipeline_load(&sink->pipeline, bytes, length);
 
+	struct call * call;
+
 	sink->tally = NULL;
-	begin_pending(sink);
-	return (why);
+	if (why != NULL)
+		return (why);
+	call = &sink->pipeline.list[sink->pipeline.count - 1];
+	call->sent = !fresh || call->script == SCRIPT_NONE || memcmp(
+	    sink->pipeline.requests.bytes + call->writer, sink->id,
+	    PIPELINE_WRITER_LENGTH) != 0;
+	return (NULL);
+}
+
+bool
+sink_answered(const struct sink * sink)
+{
+
+	return (sink->pending_count > 0 &&
+	    sink->answers == sink->pending_count);
+}
+
+size_t
+sink_readdress(struct sink * sink)
+{
+	struct pipeline * pipeline = &sink->pipeline;
+	size_t count = 0;
+	size_t i;
+
+	for (i = 0; i < pipeline->count; i++) {
+		struct call * call = &pipeline->list[i];
+
+		if (call->outcome != CALL_FOREIGN)
+			continue;
+		if (count++ == 0)
+			sink_new_writer(sink);
+		pipeline_readdress(pipeline, call, sink->id);
+		call->outcome = CALL_OPEN;
+		call->sent = false;
+	}
+	if (count > 0)
+		log_error("Redis has calls of a writer that never sent them: "
+		    "this host was copied or restored from a snapshot; %zu "
+		    "calls are sent under a new identity", count);
+	return (count);
 }
 
 void
-sink_readdress(struct sink * sink)
+sink_readdress_all(struct sink * sink)
 {
 	struct pipeline * pipeline = &sink->pipeline;
 	size_t i;
 
 	sink_new_writer(sink);
 	for (i = 0; i < pipeline->count; i++)
-		if (pipeline->list[i].script != SCRIPT_NONE)
-			pipeline_readdress(pipeline, &pipeline->list[i],
-			    sink->id);
+		pipeline_readdress(pipeline, &pipeline->list[i], sink->id);
 }
 
-void
-sink_detach(struct sink * sink)
+/* Return whether no call is open. */
+static bool
+are_settled(const struct sink * sink, size_t * open)
 {
 	size_t i;
 
+	*open = 0;
 	for (i = 0; i < sink->pipeline.count; i++)
-		sink->pipeline.list[i].node = NULL;
-	sink->tally = NULL;
+		*open += sink->pipeline.list[i].outcome == CALL_OPEN;
+	return (*open == 0);
 }
 
 enum sink_result
-sink_send(struct sink * sink, int64_t deadline)
+sink_send(struct sink * sink, size_t most, int64_t deadline)
 {
+	size_t before, after;
 
-	if (sink->pending_count == 0)
+	if (are_settled(sink, &before))
 		return (SINK_APPLIED);
+	sink->pending_count = sink->answers = 0;
 	if (!session_reach(&sink->session, deadline))
 		return (SINK_UNKNOWN);
-	request_pending(sink);
+	request_open(sink, most);
 	CRASH_POINT("sink-send");
 	session_exchange(&sink->session, sink->pending_count, deadline,
-	    take_call,
-	    sink);
+	    take_call, sink);
 	CRASH_POINT("sink-sent");
-	update_pending(sink);
-	return (sink->pending_count == 0 ? SINK_APPLIED : SINK_UNKNOWN);
+	are_settled(sink, &after);
+	return (before - after == sink->pending_count ? SINK_APPLIED :
+	    SINK_UNKNOWN);
 }
 
 size_t
-sink_left(const struct sink * sink, struct buffer * bytes)
+sink_count(const struct sink * sink)
 {
-	const struct pipeline * pipeline = &sink->pipeline;
-	size_t i;
 
-	for (i = 0; i < sink->pending_count; i++) {
-		const struct call * call = &pipeline->list[sink->pending[i]];
+	return (sink->pipeline.count);
+}
 
-		buffer_append(bytes, pipeline->requests.bytes + call->offset,
-		    call->length);
-	}
-	return (sink->pending_count);
+const struct call *
+sink_call(const struct sink * sink, size_t number)
+{
+
+	return (&sink->pipeline.list[number]);
+}
+
+const char *
+sink_bytes(const struct sink * sink, const struct call * call)
+{
+
+	return (pipeline_bytes(&sink->pipeline, call));
 }
 
 void
@@ -464,17 +484,21 @@ enum sink_result
 sink_commit(struct sink * sink, struct tally * tally, int64_t deadline)
 {
 	enum sink_result result;
+	size_t open;
 
+	sink_clear(sink);
 	if (clock_remaining(deadline) == 0 ||
 	    !session_reach(&sink->session, deadline) ||
 	    !caps_ask(sink->caps, tally, deadline))
 		return (SINK_UNSENT);
 	encode(sink, tally);
-	do
-		result = sink_send(sink, deadline);
-	while (result != SINK_APPLIED && clock_remaining(deadline) > 0 &&
+	do {
+		result = sink_send(sink, SIZE_MAX, deadline);
+		if (sink_readdress(sink) > 0)
+			result = SINK_UNKNOWN;
+	} while (result != SINK_APPLIED && clock_remaining(deadline) > 0 &&
 	    session_reach(&sink->session, deadline));
-	return (result);
+	return (are_settled(sink, &open) ? SINK_APPLIED : SINK_UNKNOWN);
 }
 
 void

@@ -7,6 +7,7 @@
 
 #include "lib/base/buffer.h"
 #include "lib/redis/contract.h"
+#include "lib/redis/pipeline.h"
 #include "lib/redis/redis.h"
 #include "lib/stats/stats.h"
 #include "lib/tally/tally.h"
@@ -21,16 +22,8 @@ struct sink;
 enum sink_result {
 	SINK_APPLIED,		/* All is in Redis but for what was refused. */
 	SINK_UNSENT,		/* Nothing has been sent. */
-	SINK_UNKNOWN,		/* Calls are left whose fate is not known. */
+	SINK_UNKNOWN,		/* Calls are open: applied or not. */
 };
-
-/*
- * Takes a call that Redis refuses for good (a key of another type, say) and so
- * has not applied: its bytes, as sink_load takes them, and Redis' words.
- * Returns true if it is kept, so that it is not lost.
- */
-typedef bool sink_refused(void * context, const void * bytes, size_t length,
-    const char * reason);
 
 /**
  * sink_create(settings, redis):
@@ -41,14 +34,6 @@ struct sink * sink_create(const struct sink_settings * settings,
     struct redis * redis);
 
 /**
- * sink_on_refusal(sink, refused, context):
- * Hand what is refused from now on to ${refused}.  What that does not keep is
- * lost; the log says so, and its nodes in the tally are marked as refused.
- */
-void sink_on_refusal(struct sink * sink, sink_refused * refused,
-    void * context);
-
-/**
  * sink_hasten(sink, hasty):
  * The caller has another place for what Redis does not take in the time that is
  * usual for it: from now on give up as soon as it does not (session.h).
@@ -57,63 +42,79 @@ void sink_hasten(struct sink * sink, bool hasty);
 
 /**
  * sink_commit(sink, tally, deadline):
- * Put ${tally} into Redis by ${deadline}.  Return SINK_APPLIED if all of it is
- * there exactly once, but for what was refused.  What was dropped on the way
- * is added to the tally's dropped.  After SINK_UNKNOWN the calls that are left
- * can be had from sink_left; to send them again, ${tally} must still be there,
- * or sink_detach have been called.
+ * Put ${tally} into Redis by ${deadline}.  Return SINK_APPLIED if no call is
+ * left open: see sink_call for what became of each.  What was dropped on the
+ * way is added to the tally's dropped.  ${tally} must stay as long as its calls
+ * are used.
  */
 enum sink_result sink_commit(struct sink * sink, struct tally * tally,
     int64_t deadline);
 
 /**
- * sink_detach(sink):
- * The tally that was to be committed goes away.  Calls of it that are left can
- * still be sent; what becomes of them is told to nobody.
- */
-void sink_detach(struct sink * sink);
-
-/**
  * sink_prepare(sink, tally, deadline):
- * Make of ${tally} calls of a new writer, ready for sink_left and sink_send,
- * but send none of them.  Return false if Redis could not be asked by
- * ${deadline} which applications it admits.
+ * Make calls of ${tally}, but send none of them.  Under each tag all earlier
+ * calls of this sink must be settled.  Return false if Redis could not be
+ * asked by ${deadline} which applications it admits.
  */
 bool sink_prepare(struct sink * sink, struct tally * tally, int64_t deadline);
 
 /**
- * sink_load(sink, bytes, length):
- * Make ready calls that sink_left has given, for sink_send.  Return NULL, or a
+ * sink_clear(sink):
+ * Forget all calls.
+ */
+void sink_clear(struct sink * sink);
+
+/**
+ * sink_load(sink, bytes, length, fresh):
+ * Append a call, whose bytes these are, to those that are ready.  ${fresh} says
+ * that it was never sent if it is one of this sink's writer.  Return NULL, or a
  * static text that says what is wrong with the bytes.
  */
-const char * sink_load(struct sink * sink, const void * bytes, size_t length);
+const char * sink_load(struct sink * sink, const void * bytes, size_t length,
+    bool fresh);
 
 /**
- * sink_send(sink, deadline):
- * Send the calls that are ready once.  Return SINK_APPLIED, or SINK_UNKNOWN if
- * some are left, which may be sent again.
+ * sink_send(sink, most, deadline):
+ * Send the first ${most} calls that are open once, in one pipeline.  Return
+ * SINK_APPLIED if each of them got its answer.
  */
-enum sink_result sink_send(struct sink * sink, int64_t deadline);
+enum sink_result sink_send(struct sink * sink, size_t most, int64_t deadline);
 
 /**
- * sink_left(sink, bytes):
- * Append the calls that are not settled to ${bytes}, with their identity.
- * Return their number.
+ * sink_answered(sink):
+ * Return whether Redis has answered all of the last sending, be it with errors.
  */
-size_t sink_left(const struct sink * sink, struct buffer * bytes);
+bool sink_answered(const struct sink * sink);
+
+/**
+ * sink_count(sink):
+ * sink_call(sink, number):
+ * sink_bytes(sink, call):
+ * Return how many calls are ready, one of them, and its bytes as sink_load
+ * takes them; valid until the sink is used again.
+ */
+size_t sink_count(const struct sink * sink);
+const struct call * sink_call(const struct sink * sink, size_t number);
+const char * sink_bytes(const struct sink * sink, const struct call * call);
 
 /**
  * sink_new_writer(sink):
- * Take a new identity: the calls that are left are somebody else's now.
+ * Take a new identity: calls that are left open are not this sink's any more.
  */
 void sink_new_writer(struct sink * sink);
 
 /**
  * sink_readdress(sink):
- * Give the calls that are ready, of which none may have been applied, a new
- * identity.
+ * Give those of the calls that were not applied under their identity, because
+ * it is another's (CALL_FOREIGN), a new one.  Return how many.
  */
-void sink_readdress(struct sink * sink);
+size_t sink_readdress(struct sink * sink);
+
+/**
+ * sink_readdress_all(sink):
+ * Give all calls, of which none may have been applied, a new identity.
+ */
+void sink_readdress_all(struct sink * sink);
 
 /**
  * sink_retire(sink, deadline):
@@ -125,10 +126,9 @@ void sink_retire(struct sink * sink, int64_t deadline);
 
 /**
  * sink_settled(sink, deadline):
- * The calls that were ready are all applied or refused, and nobody will send
- * them again.  Have Redis forget their writer within the hour: by then no copy
- * of them can be on its way any more.  If this cannot be done by ${deadline}
- * Redis forgets it after a month.
+ * Have Redis forget the writers of the calls that are settled within the hour:
+ * by then no copy of them can be on its way any more.  If this cannot be done
+ * by ${deadline} Redis forgets them after a month.
  */
 void sink_settled(struct sink * sink, int64_t deadline);
 

@@ -86,10 +86,10 @@ static const char * const drops[] = {
 static const char * const errors[] = {
 	"connection", "timeout", "refused", "transient", "script",
 };
-static const char * const kinds[] = {
-	[SPOOL_TALLY] = "tally",
-	[SPOOL_CALLS] = "calls",
-	[SPOOL_ASIDE] = "aside",
+static const char * const states[] = {
+	[SPOOL_QUEUED] = "queued",
+	[SPOOL_IN_DOUBT] = "in-doubt",
+	[SPOOL_QUARANTINED] = "quarantined",
 };
 
 static const char * const lookups[] = {
@@ -104,10 +104,10 @@ _Static_assert(COUNT_OF(limits) == FAULT_LIMIT_COUNT - 1 &&
 _Static_assert(COUNT_OF(drops) == DROP_COUNT,
     "each enum tally_drop has its name");
 _Static_assert(COUNT_OF(errors) ==
-    STATS_SPOOLED_TALLY - STATS_REDIS_CONNECTION, "each error has its kind");
-_Static_assert(COUNT_OF(kinds) == SPOOL_KIND_COUNT &&
-    SPOOL_KIND_COUNT == STATS_REPLAYED - STATS_SPOOLED_TALLY,
-    "each enum spool_kind has its name");
+    STATS_SPOOLED_QUEUED - STATS_REDIS_CONNECTION, "each error has its kind");
+_Static_assert(COUNT_OF(states) == SPOOL_STATE_COUNT &&
+    SPOOL_STATE_COUNT == STATS_REPLAYED - STATS_SPOOLED_QUEUED,
+    "each enum spool_state has its name");
 _Static_assert(COUNT_OF(lookups) ==
     STATS_REPEATED - STATS_TOKENS_CACHED, "each result has its name");
 
@@ -132,11 +132,11 @@ static const struct family families[] = {
 	  "refused for good, a transient error, scripts forgotten.",
 	  STATS_REDIS_CONNECTION, COUNT_OF(errors), "kind", errors },
 	{ "flagtally_spooled_total",
-	  "Records put into the spool: never sent, sent but of unknown fate, "
-	  "refused by Redis and set aside.",
-	  STATS_SPOOLED_TALLY, COUNT_OF(kinds), "kind", kinds },
+	  "Put into the spool: groups that were not sent, calls that Redis may "
+	  "have applied, calls that it rejected.",
+	  STATS_SPOOLED_QUEUED, COUNT_OF(states), "state", states },
 	{ "flagtally_replayed_total",
-	  "Records of the spool that were brought to Redis.",
+	  "Calls of the spool that Redis has settled.",
 	  STATS_REPLAYED, 1, NULL, NULL },
 	{ "flagtally_token_lookups_total",
 	  "Tokens looked up that were to be in token_set, by where the answer "

@@ -41,10 +41,10 @@ enum stats_counter {
 	STATS_REDIS_REFUSED,		/* An error that will come again. */
 	STATS_REDIS_TRANSIENT,		/* An error that may pass. */
 	STATS_REDIS_SCRIPT,		/* The scripts were forgotten. */
-	STATS_SPOOLED_TALLY,		/* In the order of enum spool_kind. */
-	STATS_SPOOLED_CALLS,
-	STATS_SPOOLED_ASIDE,
-	STATS_REPLAYED,			/* Records of the spool. */
+	STATS_SPOOLED_QUEUED,		/* In the order of enum spool_state. */
+	STATS_SPOOLED_IN_DOUBT,
+	STATS_SPOOLED_QUARANTINED,
+	STATS_REPLAYED,			/* Calls of the spool. */
 	STATS_TOKENS_CACHED,		/* Looked up: in what is remembered, */
 	STATS_TOKENS_ASKED,		/* in Redis, */
 	STATS_TOKENS_STALE,		/* good lately, as Redis is away, */

@@ -398,23 +398,17 @@ tally_empty(const struct tally * tally)
 	return (tally->root->first == NULL);
 }
 
-/* How a tally goes into another. */
-struct merging {
-	struct tally * into;
-	bool copy;			/* Names and texts, too. */
-};
-
+/* A name or text of another tally, or a copy of it. */
 static const char *
-kept_text(const struct merging * merging, const char * text, size_t length)
+keep_text(struct tally * into, const char * text, size_t length, bool copy)
 {
 
-	return (merging->copy ? arena_copy(merging->into->arena, text,
-	    length) : text);
+	return (copy ? arena_copy(into->arena, text, length) : text);
 }
 
 static void
-take_later(const struct merging * merging, struct tally_node * into,
-    const struct tally_node * from)
+take_later(struct tally * tally, struct tally_node * into,
+    const struct tally_node * from, bool copy)
 {
 
 	if (from->when < into->when)
@@ -423,17 +417,21 @@ take_later(const struct merging * merging, struct tally_node * into,
 	if (from->kind == TALLY_SERIES)
 		into->value = from->value;
 	else {
-		into->text = kept_text(merging, from->text,
-		    from->text_length);
+		into->text = keep_text(tally, from->text, from->text_length,
+		    copy);
 		into->text_length = from->text_length;
 	}
 }
 
-static uint64_t
-larger(uint64_t a, uint64_t b)
+/* Redis counts up to 2^63-1. */
+static void
+add_count(struct tally * tally, uint64_t * into, uint64_t count)
 {
 
-	return (a > b ? a : b);
+	*into = count > (uint64_t)INT64_MAX - *into ? INT64_MAX :
+	    *into + count;
+	if (*into > tally->largest)
+		tally->largest = *into;
 }
 
 static void
@@ -447,10 +445,9 @@ drop_sum(struct tally * tally, const struct tally_node * metric)
 
 /* Add one node's values to those of the node it goes into. */
 static void
-merge_values(const struct merging * merging, struct tally_node * into,
-    const struct tally_node * from)
+merge_values(struct tally * tally, struct tally_node * into,
+    const struct tally_node * from, bool copy)
 {
-	struct tally * tally = merging->into;
 
 	switch (from->kind) {
 	case TALLY_BUCKET:
@@ -459,31 +456,27 @@ merge_values(const struct merging * merging, struct tally_node * into,
 	case TALLY_FEATURE:
 		tally->counters += (size_t)(into->yes == 0 && from->yes > 0) +
 		    (size_t)(into->no == 0 && from->no > 0);
-		into->yes += from->yes;
-		into->no += from->no;
-		tally->largest = larger(tally->largest,
-		    larger(into->yes, into->no));
+		add_count(tally, &into->yes, from->yes);
+		add_count(tally, &into->no, from->no);
 		break;
 	case TALLY_INSTANCE:
 	case TALLY_METRIC:
-		take_later(merging, into, from);
+		take_later(tally, into, from, copy);
 		break;
 	case TALLY_SERIES:
-		if (tally_metric_type(from->parent) == TALLY_GAUGE) {
-			take_later(merging, into, from);
+		if (tally_metric_type(into->parent) == TALLY_GAUGE) {
+			take_later(tally, into, from, copy);
 			break;
 		}
 		if (isfinite(into->value + from->value))
 			into->value += from->value;
 		else
-			drop_sum(tally, from->parent);
-		into->count += from->count;
-		tally->largest = larger(tally->largest, into->count);
+			drop_sum(tally, into->parent);
+		add_count(tally, &into->count, from->count);
 		break;
 	case TALLY_VARIANT:
 	case TALLY_BOUND:
-		into->count += from->count;
-		tally->largest = larger(tally->largest, into->count);
+		add_count(tally, &into->count, from->count);
 		break;
 	case TALLY_ROOT:
 	case TALLY_ENVIRONMENT:
@@ -502,68 +495,76 @@ tally_is_counter(enum tally_kind kind)
 	    kind == TALLY_TOKEN);
 }
 
+/* Find the node that ${from} goes into, under ${parent}, or add it. */
+static struct tally_node *
+merge_node(struct tally * into, struct tally_node * parent,
+    const struct tally_node * from, uint64_t hash, bool copy)
+{
+	struct tally_node * node = parent->children <= FEW ?
+	    find_among_few(parent, from->kind, from->name, from->length) :
+	    find(into, parent, from->kind, hash, from->name, from->length);
+
+	if (node == NULL) {
+		node = add(into, parent, from->kind, hash, keep_text(into,
+		    from->name, from->length, copy), from->length);
+		into->counters += (size_t)tally_is_counter(from->kind);
+		node->when = INT64_MIN;
+	}
+	merge_values(into, node, from, copy);
+	return (node);
+}
+
 /* As deep as the tree above, which is five. */
 static void
-merge_children(const struct merging * merging, struct tally_node * parent,
+merge_children(struct tally * into, struct tally_node * parent,
     struct tally_node * from)
 {
-	struct tally * into = merging->into;
 	struct tally_node * child;
 
 	for (child = from->first; child != NULL; child = child->next) {
-		struct tally_node * node;
-
 		/* Its path is the same in both trees, and so is its hash. */
-		node = parent->children <= FEW ? find_among_few(parent,
-		    child->kind, child->name, child->length) :
-		    find(into, parent, child->kind, node_hash(child),
-		    child->name, child->length);
-		if (node == NULL) {
-			node = add(into, parent, child->kind, child->hash,
-			    kept_text(merging, child->name, child->length),
-			    child->length);
-			into->counters += (size_t)tally_is_counter(child->kind);
-			node->when = INT64_MIN;
-		}
-		merge_values(merging, node, child);
-		child->group = node;
-		merge_children(merging, node, child);
+		child->group = merge_node(into, parent, child,
+		    parent->children <= FEW ? child->hash : node_hash(child),
+		    false);
+		merge_children(into, child->group, child);
 	}
 }
 
-bool
-tally_may_merge(const struct tally * into, const struct tally * from)
+void
+tally_merge(struct tally * into, struct tally * from)
 {
-
-	return (tally_empty(into) ||
-	    into->largest <= (uint64_t)INT64_MAX - from->largest);
-}
-
-static void
-merge(struct tally * into, struct tally * from, bool copy)
-{
-	struct merging merging = { .into = into, .copy = copy };
 	size_t i;
 
 	if (tally_empty(into))
 		into->largest = 0;
-	merge_children(&merging, into->root, from->root);
+	merge_children(into, into->root, from->root);
 	if (from->when > into->when)
 		into->when = from->when;
 	for (i = 0; i < DROP_COUNT; i++)
 		into->dropped[i] += from->dropped[i];
 }
 
-void
-tally_merge(struct tally * into, struct tally * from)
+struct tally_node *
+tally_put(struct tally * tally, struct tally_node * parent,
+    const struct tally_node * from)
 {
+	uint64_t hash = 0;
 
-	merge(into, from, false);
+	if (tally_empty(tally))
+		tally->largest = 0;
+	if (parent->children > FEW)
+		hash = hash_under(node_hash(parent), from->kind, from->name,
+		    from->length);
+	return (merge_node(tally, parent, from, hash, true));
 }
 
-void
-tally_absorb(struct tally * into, struct tally * from)
+struct tally_node *
+tally_next(const struct tally_node * node)
 {
 
-	merge(into, from, true);
+	if (node->first != NULL)
+		return (node->first);
+	while (node != NULL && node->next == NULL)
+		node = node->parent;
+	return (node == NULL ? NULL : node->next);
 }

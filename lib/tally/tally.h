@@ -49,12 +49,13 @@ enum tally_type {
 	TALLY_HISTOGRAM = 'h',
 };
 
-/* What the sink says of an application, or an environment's impact metrics. */
+/* What became of an application, or of an environment's impact metrics. */
 enum tally_fate {
 	FATE_OPEN,		/* Nothing yet. */
-	FATE_APPLIED,
-	FATE_REFUSED,		/* Redis will never take it; see sink.h. */
+	FATE_DURABLE,		/* In Redis or in the spool. */
+	FATE_REFUSED,		/* Redis will never take it, nor the spool. */
 	FATE_MIXED,		/* Of several calls, some either way. */
+	FATE_FAILED,		/* A call at least may be nowhere. */
 	FATE_DROPPED,		/* It is beyond a cap. */
 };
 
@@ -68,7 +69,7 @@ struct tally_node {
 	size_t length;
 	size_t children;
 	enum tally_kind kind;
-	enum tally_fate fate;		/* What the sink made of it. */
+	enum tally_fate fate;		/* What became of it. */
 	int64_t when;			/* Of what takes the latest value: see
 					 * the tally's. */
 	union {
@@ -244,25 +245,29 @@ bool tally_is_counter(enum tally_kind kind);
 bool tally_empty(const struct tally * tally);
 
 /**
- * tally_may_merge(into, from):
- * Return whether no sum of counts would exceed 2^63-1, which is as far as
- * Redis counts.
- */
-bool tally_may_merge(const struct tally * into, const struct tally * from);
-
-/**
  * tally_merge(into, from):
- * Add all of ${from} to ${into}: counters add, and of two values where the
- * latest counts the one reported later stays, or that of ${from} if they were
- * reported at once.  Names are not copied, so ${from} must outlive ${into};
- * each node of ${from} points to the one it went into (group).
+ * Add all of ${from} to ${into}: counters add, up to 2^63-1, which is as far as
+ * Redis counts, and of two values where the latest counts the one reported
+ * later stays, or that of ${from} if they were reported at once.  Names are not
+ * copied, so ${from} must outlive ${into}; each node of ${from} points to the
+ * one it went into (group).
  */
 void tally_merge(struct tally * into, struct tally * from);
 
 /**
- * tally_absorb(into, from):
- * As tally_merge, but names are copied, and ${from} may go.
+ * tally_put(tally, parent, from):
+ * Add the values of ${from}, which need not be in a tree, to the child of
+ * ${parent} with its kind and name, and return that child.  It is made if it
+ * is not there.  Counts and latest values merge as in tally_merge, but a sum
+ * ends at 2^63-1.  Name and text are copied; children of ${from} do not count.
  */
-void tally_absorb(struct tally * into, struct tally * from);
+struct tally_node * tally_put(struct tally * tally,
+    struct tally_node * parent, const struct tally_node * from);
+
+/**
+ * tally_next(node):
+ * Return the node after ${node} in preorder, NULL after the last one.
+ */
+struct tally_node * tally_next(const struct tally_node * node);
 
 #endif

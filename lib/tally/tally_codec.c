@@ -4,11 +4,11 @@
 #include "lib/base/digest.h"
 #include "lib/tally/tally_codec.h"
 
-#define VERSION 1
+#define VERSION 2
 #define CHECKSUM_SIZE 8
 #define VARINT_MAX 10
 
-/* How deep the tree is below its root (see tally.h), and recursion goes. */
+/* How deep the tree is below its root; see tally.h. */
 #define DEPTH_MAX 5
 
 /* Any date's hour, and far from where its seconds would overflow. */
@@ -58,9 +58,11 @@ put_text(struct buffer * bytes, const char * text, size_t length)
 	buffer_append(bytes, text, length);
 }
 
+/* An ancestor is repeated ${again}, so its counts are not. */
 static void
-put_values(struct buffer * bytes, const struct tally_node * node)
+put_values(struct buffer * bytes, const struct tally_node * node, bool again)
 {
+	double value = again ? 0 : node->value;
 	uint64_t bits;
 
 	switch (node->kind) {
@@ -68,8 +70,8 @@ put_values(struct buffer * bytes, const struct tally_node * node)
 		put_signed(bytes, node->period);
 		break;
 	case TALLY_FEATURE:
-		put_number(bytes, node->yes);
-		put_number(bytes, node->no);
+		put_number(bytes, again ? 0 : node->yes);
+		put_number(bytes, again ? 0 : node->no);
 		break;
 	case TALLY_VARIANT:
 	case TALLY_BOUND:
@@ -81,10 +83,12 @@ put_values(struct buffer * bytes, const struct tally_node * node)
 		put_signed(bytes, node->when);
 		break;
 	case TALLY_SERIES:
-		memcpy(&bits, &node->value, sizeof(bits));
+		memcpy(&bits, &value, sizeof(bits));
 		put_bytes(bytes, bits, sizeof(bits));
-		put_number(bytes, node->count);
-		put_signed(bytes, node->when);
+		put_number(bytes, again ? 0 : node->count);
+		/* Only that of a gauge counts. */
+		put_signed(bytes, tally_metric_type(node->parent) ==
+		    TALLY_GAUGE ? node->when : 0);
 		break;
 	case TALLY_ROOT:
 	case TALLY_ENVIRONMENT:
@@ -94,40 +98,53 @@ put_values(struct buffer * bytes, const struct tally_node * node)
 	}
 }
 
-/* As deep as the tree. */
 static void
-put_children(struct buffer * bytes, const struct tally_node * parent)
+put_node(struct buffer * bytes, const struct tally_node * node, bool again)
 {
-	const struct tally_node * node;
-	uint64_t count = 0;
 
-	for (node = parent->first; node != NULL; node = node->next)
-		count++;
-	put_number(bytes, count);
-	for (node = parent->first; node != NULL; node = node->next) {
-		put_bytes(bytes, node->kind, 1);
-		put_text(bytes, node->name, node->length);
-		put_values(bytes, node);
-		put_children(bytes, node);
-	}
+	put_bytes(bytes, node->kind, 1);
+	put_text(bytes, node->name, node->length);
+	put_values(bytes, node, again);
 }
 
-void
-tally_codec_encode(struct buffer * bytes, const struct tally * tally)
+/* As deep as the tree. */
+static void
+put_ancestors(struct buffer * bytes, const struct tally_node * node)
+{
+
+	if (node->parent == NULL || node->parent->kind == TALLY_ROOT)
+		return;
+	put_ancestors(bytes, node->parent);
+	put_node(bytes, node->parent, true);
+}
+
+const struct tally_node *
+tally_codec_encode(struct buffer * bytes, const struct tally * tally,
+    const struct tally_node * node)
 {
 	size_t start = bytes->length;
+	size_t count;
 
 	put_bytes(bytes, VERSION, 1);
 	put_signed(bytes, tally->when);
-	put_children(bytes, tally->root);
+	if (node == NULL)
+		node = tally->root->first;
+	else
+		put_ancestors(bytes, node);
+	for (count = 0; node != NULL && (count == 0 ||
+	    (count < TALLY_CODEC_NODES_MAX &&
+	    bytes->length - start < TALLY_CODEC_BYTES_MAX)); count++) {
+		put_node(bytes, node, false);
+		node = tally_next(node);
+	}
 	put_bytes(bytes, digest_keyed_hash(checksum_key,
 	    bytes->bytes + start, bytes->length - start), CHECKSUM_SIZE);
+	return (node);
 }
 
-/* Reading.  The first thing that is wrong is told by failed. */
+/* Reading.  The first thing that is wrong sets failed. */
 
 struct reader {
-	struct tally * tally;
 	const unsigned char * next, * end;
 	bool failed;
 };
@@ -185,8 +202,6 @@ get_count(struct reader * reader)
 		reader->failed = true;
 		return (0);
 	}
-	if (count > reader->tally->largest)
-		reader->tally->largest = count;
 	return (count);
 }
 
@@ -207,36 +222,34 @@ get_text(struct reader * reader, size_t * length)
 	return (text);
 }
 
-static bool
-may_stand(enum tally_kind parent, enum tally_kind kind)
-{
-	static const enum tally_kind parents[] = {
-		[TALLY_ENVIRONMENT] = TALLY_ROOT,
-		[TALLY_APPLICATION] = TALLY_ENVIRONMENT,
-		[TALLY_BUCKET] = TALLY_APPLICATION,
-		[TALLY_FEATURE] = TALLY_BUCKET,
-		[TALLY_VARIANT] = TALLY_FEATURE,
-		[TALLY_INSTANCE] = TALLY_APPLICATION,
-		[TALLY_METRIC] = TALLY_ENVIRONMENT,
-		[TALLY_SERIES] = TALLY_METRIC,
-		[TALLY_BOUND] = TALLY_SERIES,
-		[TALLY_TOKEN] = TALLY_ROOT,
-	};
-
-	return (kind > TALLY_ROOT && kind <= TALLY_TOKEN &&
-	    parents[kind] == parent);
-}
+/* How deep each kind is, and so what it is under. */
+static const struct {
+	unsigned int depth;
+	enum tally_kind parent;
+} levels[] = {
+	[TALLY_ENVIRONMENT] = { 1, TALLY_ROOT },
+	[TALLY_APPLICATION] = { 2, TALLY_ENVIRONMENT },
+	[TALLY_BUCKET] = { 3, TALLY_APPLICATION },
+	[TALLY_FEATURE] = { 4, TALLY_BUCKET },
+	[TALLY_VARIANT] = { 5, TALLY_FEATURE },
+	[TALLY_INSTANCE] = { 3, TALLY_APPLICATION },
+	[TALLY_METRIC] = { 2, TALLY_ENVIRONMENT },
+	[TALLY_SERIES] = { 3, TALLY_METRIC },
+	[TALLY_BOUND] = { 4, TALLY_SERIES },
+	[TALLY_TOKEN] = { 1, TALLY_ROOT },
+};
 
 static bool
-name_fits(enum tally_kind kind, const char * name, size_t length)
+name_fits(const struct tally_node * node)
 {
 
-	if (kind == TALLY_TOKEN)
-		return (length == DIGEST_SIZE);
-	if (kind == TALLY_METRIC)
-		return (length > 0 && (name[0] == TALLY_COUNTER ||
-		    name[0] == TALLY_GAUGE || name[0] == TALLY_HISTOGRAM));
-	return (kind != TALLY_BUCKET || length == sizeof(int64_t));
+	if (node->kind == TALLY_TOKEN)
+		return (node->length == DIGEST_SIZE);
+	if (node->kind == TALLY_METRIC)
+		return (node->length > 0 && (node->name[0] == TALLY_COUNTER ||
+		    node->name[0] == TALLY_GAUGE ||
+		    node->name[0] == TALLY_HISTOGRAM));
+	return (node->kind != TALLY_BUCKET || node->length == sizeof(int64_t));
 }
 
 /* Its name is its period too, and another would hide it from tally_bucket. */
@@ -248,16 +261,6 @@ get_period(struct reader * reader, struct tally_node * node)
 	if (node->period < -PERIOD_MAX || node->period > PERIOD_MAX ||
 	    memcmp(node->name, &node->period, sizeof(node->period)) != 0)
 		reader->failed = true;
-}
-
-static void
-get_node_text(struct reader * reader, struct tally_node * node)
-{
-	const char * text = get_text(reader, &node->text_length);
-
-	node->text = arena_copy(reader->tally->arena, text,
-	    node->text_length);
-	node->when = get_signed(reader);
 }
 
 static void
@@ -275,7 +278,6 @@ get_series(struct reader * reader, struct tally_node * node)
 static void
 get_values(struct reader * reader, struct tally_node * node)
 {
-	struct tally * tally = reader->tally;
 
 	switch (node->kind) {
 	case TALLY_BUCKET:
@@ -284,16 +286,15 @@ get_values(struct reader * reader, struct tally_node * node)
 	case TALLY_FEATURE:
 		node->yes = get_count(reader);
 		node->no = get_count(reader);
-		tally->counters += (size_t)(node->yes > 0) +
-		    (size_t)(node->no > 0);
-		return;
+		break;
 	case TALLY_VARIANT:
 	case TALLY_BOUND:
 		node->count = get_count(reader);
 		break;
 	case TALLY_INSTANCE:
 	case TALLY_METRIC:
-		get_node_text(reader, node);
+		node->text = get_text(reader, &node->text_length);
+		node->when = get_signed(reader);
 		break;
 	case TALLY_SERIES:
 		get_series(reader, node);
@@ -304,61 +305,70 @@ get_values(struct reader * reader, struct tally_node * node)
 	case TALLY_TOKEN:
 		break;
 	}
-	if (tally_is_counter(node->kind))
-		tally->counters++;
 }
 
+/*
+ * Read all nodes, and add them to ${tally} unless it is NULL.  The kinds of
+ * the path's nodes are checked in both cases.
+ */
 static void
-get_children(struct reader * reader, struct tally_node * parent,
-    unsigned int depth)
+get_nodes(struct reader * reader, struct tally * tally)
 {
-	uint64_t count = get_number(reader);
+	struct tally_node * path[DEPTH_MAX + 1] = { NULL };
+	enum tally_kind kinds[DEPTH_MAX + 1] = { TALLY_ROOT };
+	unsigned int depth = 0;
 
-	for (; count > 0 && !reader->failed; count--) {
-		enum tally_kind kind = (enum tally_kind)get_bytes(reader, 1);
-		size_t length, before;
-		const char * name = get_text(reader, &length);
-		struct tally_node * node;
+	if (tally != NULL)
+		path[0] = tally->root;
+	while (reader->next < reader->end && !reader->failed) {
+		uint64_t kind = get_bytes(reader, 1);
+		struct tally_node node = { .kind = (enum tally_kind)kind };
 
-		if (reader->failed || depth == DEPTH_MAX ||
-		    !may_stand(parent->kind, kind) ||
-		    !name_fits(kind, name, length)) {
+		if (kind == TALLY_ROOT || kind > TALLY_TOKEN ||
+		    levels[kind].depth > depth + 1 ||
+		    levels[kind].parent != kinds[levels[kind].depth - 1]) {
 			reader->failed = true;
 			return;
 		}
-		before = reader->tally->node_count;
-		node = tally_child(reader->tally, parent, kind, name, length);
-		/* It stands there already. */
-		if (reader->tally->node_count == before)
+		depth = levels[kind].depth;
+		kinds[depth] = node.kind;
+		node.name = get_text(reader, &node.length);
+		if (reader->failed || !name_fits(&node)) {
 			reader->failed = true;
-		else {
-			get_values(reader, node);
-			get_children(reader, node, depth + 1);
+			return;
 		}
+		get_values(reader, &node);
+		if (tally != NULL && !reader->failed)
+			path[depth] = tally_put(tally, path[depth - 1], &node);
 	}
 }
 
 const char *
 tally_codec_decode(struct tally * tally, const void * bytes, size_t length)
 {
-	struct reader reader = { .tally = tally, .next = bytes };
-	struct reader checksum = { .tally = tally };
+	struct reader checksum = { .next = bytes };
+	struct reader reader, again;
+	int64_t when;
 
-	if (length > 0 && *reader.next != VERSION)
+	if (length > 0 && *checksum.next != VERSION)
 		return ("a packed tally of another version");
 	if (length < 1 + CHECKSUM_SIZE)
 		return ("a packed tally that is cut short");
-	reader.end = reader.next + length - CHECKSUM_SIZE;
+	reader.next = checksum.next + 1;
+	reader.end = checksum.next + length - CHECKSUM_SIZE;
+	reader.failed = false;
 	checksum.next = reader.end;
 	checksum.end = reader.end + CHECKSUM_SIZE;
 	if (get_bytes(&checksum, CHECKSUM_SIZE) != digest_keyed_hash(
 	    checksum_key, bytes, length - CHECKSUM_SIZE))
 		return ("a packed tally that is damaged");
-	reader.next++;
-	tally->largest = 0;
-	tally->when = get_signed(&reader);
-	get_children(&reader, tally->root, 0);
-	if (reader.failed || reader.next != reader.end)
+	when = get_signed(&reader);
+	again = reader;
+	get_nodes(&reader, NULL);
+	if (reader.failed)
 		return ("a packed tally that makes no sense");
+	if (when > tally->when || tally_empty(tally))
+		tally->when = when;
+	get_nodes(&again, tally);
 	return (NULL);
 }

@@ -164,7 +164,7 @@ class Bench:
             made = {"1-metric": bodies.one(),
                     "edge-95K": bodies.usage(95 * 1024)}
             paths = bodies.store(place.path, made)
-            names = ("null", "yajl", "memory", "spool", "redis")
+            names = ("null", "yajl", "spool", "redis")
             targets = [Target(place, self.build, name) for name in names
                        if self.mode != "smoke" or name in ("yajl", "redis")]
             for server in self.servers:

@@ -8,11 +8,9 @@
 
 #include "lib/base/alloc.h"
 #include "lib/base/arena.h"
-#include "lib/base/buffer.h"
 #include "lib/base/clock.h"
 #include "lib/config/config.h"
 #include "lib/base/digest.h"
-#include "lib/tally/tally_codec.h"
 #include "lib/redis/redis.h"
 #include "lib/redis/sink.h"
 #include "lib/spool/spool.h"
@@ -125,23 +123,16 @@ commit_groups(const struct plan * plan, const char * path, int groups)
 static void
 fill_spool(const struct plan * plan, const char * path)
 {
-	struct spool * spool = spool_open(path, UINT64_C(1) << 40);
+	struct spool * spool = spool_open(path, UINT64_C(1) << 40, false);
 	struct arena * arena = arena_create(1 << 20);
-	struct buffer bytes = { NULL, 0, 0 };
 	struct tally * tally = make_tally(arena, plan);
-	struct spool_record record = { .kind = SPOOL_TALLY, .reason = "",
-	    .since = clock_now_ms(), .counters = tally->counters };
 	int64_t spent = -cpu_time();
 	unsigned int i;
 
-	tally_codec_encode(&bytes, tally);
-	record.bytes = bytes.bytes;
-	record.length = bytes.length;
 	for (i = 0; i < plan->tallies; i++)
-		if (spool_append(spool, &record) != SPOOL_DONE)
+		if (spool_append(spool, tally) != SPOOL_DONE)
 			fail("the spool does not take it");
 	printf("%" PRId64 "\n", spent + cpu_time());
-	buffer_free(&bytes);
 	arena_free(arena);
 	spool_free(spool);
 }

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from tests.harness import fcgi
 from tests.harness.resp import Client, RedisError
-from tests.harness.servers import PROGRAM, Flagtally, Lighttpd, Place, \
+from tests.harness.servers import NO_SPOOL, PROGRAM, Flagtally, Lighttpd, Place, \
     Redis, environment
 from tests.harness.tap import check, equal, note, run
 from tests.harness.wait import until
@@ -180,7 +180,7 @@ class Job:
 
     def cgi(self, content):
         """One request to the program as a CGI program."""
-        env = environment(redis=url(self.redis), auth="none", spool="")
+        env = environment(redis=url(self.redis), auth="none", spool=NO_SPOOL)
         env.update(fcgi.params(content))
         done = subprocess.run([PROGRAM], input=content, env=env, timeout=20,
                               stdout=subprocess.PIPE, check=False,
@@ -398,7 +398,7 @@ def readers():
             equal(subprocess.run(
                 [os.path.abspath(PROGRAM), "--report", *words],
                 env=environment(redis=f"unix://flagtally-reader:{PASSWORD}@"
-                                f"{redis.path}", spool=""),
+                                f"{redis.path}", spool=NO_SPOOL),
                 stdout=subprocess.DEVNULL, check=False).returncode, 0,
                 f"--report {' '.join(words)} needs no more")
         redis("HSET", "flagtally:edges", "x", "{}")

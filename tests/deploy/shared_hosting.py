@@ -307,9 +307,9 @@ def the_page():
         done = first_count(hoster, token)
         equal((done.returncode, done.stdout[:2]), (0, "{}"),
               "the first count is accepted without any Redis")
-        equal([row[1] for row in hoster.waiting()], ["waits"],
+        equal({row[1] for row in hoster.waiting()}, {"queued"},
               "and waits in the spool")
-        check("waits" in done.stdout, "as the page's last command shows",
+        check("queued" in done.stdout, "as the page's last command shows",
               done.stdout, done.stderr)
         port, password = free_port(), "geheim%"
         with_redis(place, port, password)
@@ -474,7 +474,8 @@ def suexec():
                     check=False, timeout=30)
                 equal(fcgi.Answer(done.stdout).status, 202 if key else 403,
                       f"called {name}, {'with' if key else 'without'} token")
-        equal(len(hoster.waiting()), 2, "what was accepted waits")
+        equal({row[1] for row in hoster.waiting()}, {"queued"},
+              "what was accepted waits")
         os.rename(place.file("home/flagtally"), place.file("home/elsewhere"))
         status, content = hoster.send("POST", BULK, token, body("f"))
         equal((status, content), (503, b"flagtally is not installed here.\n"),
@@ -508,6 +509,7 @@ def with_fcgid():
         redis = Redis(place, port=str(port), requirepass="geheim")
         until(lambda: sum(counts(redis).values()) >= 12, "replay by itself")
         statuses, _ = many(hoster, token, [f"f{i}" for i in range(12)])
+        until(lambda: sum(counts(redis).values()) >= 24, "replay")
         equal((statuses, counts(redis)),
               ({202}, {f"f{i}:yes": 2 for i in range(12)}),
               "mod_fcgid: each is counted once")

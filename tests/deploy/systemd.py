@@ -8,7 +8,7 @@ import signal
 import subprocess
 
 from tests.harness import fcgi
-from tests.harness.servers import PROGRAM, Place, Process, Redis, connects, \
+from tests.harness.servers import NO_SPOOL, PROGRAM, Place, Process, Redis, connects, \
     environment, find, free_port
 from tests.harness.tap import check, equal, run
 from tests.harness.wait import until
@@ -196,7 +196,7 @@ def passed():
         redis = Redis(place)
         first, second = place.file("a.sock"), place.file("b.sock")
         port = free_port()
-        settings = environment(redis=redis.url(), spool="", auth="none")
+        settings = environment(redis=redis.url(), spool=NO_SPOOL, auth="none")
         command = [find("systemd-socket-activate")]
         for address in (first, second, f"127.0.0.1:{port}"):
             command += ["-l", address]

@@ -134,7 +134,7 @@ read_body(struct result * result, const struct plan * plan,
 	result->valid = feed(body, bytes, piece, plan->step) &&
 	    body_finish(body, plan->announced);
 	if (result->valid)
-		tally_codec_encode(&result->packed, result->tally);
+		tally_codec_encode(&result->packed, result->tally, NULL);
 	arena_reset(scratch);
 }
 
@@ -217,7 +217,7 @@ check_packed(const struct buffer * packed)
 
 	must(tally_codec_decode(tally, bytes, packed->length) == NULL);
 	free(bytes);
-	tally_codec_encode(&again, tally);
+	tally_codec_encode(&again, tally, NULL);
 	must(again.length == packed->length &&
 	    memcmp(again.bytes, packed->bytes, again.length) == 0);
 	buffer_free(&again);

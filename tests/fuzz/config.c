@@ -131,7 +131,7 @@ check(const struct config * config)
 	must((config->redis.host == NULL) !=
 	    (config->redis.unix_path == NULL));
 	must(config->auth <= CONFIG_AUTH_NONE);
-	must(config->ack <= CONFIG_ACK_MEMORY);
+	must(config->ack <= CONFIG_ACK_SPOOL);
 	must(config->invalid <= CONFIG_INVALID_SKIP);
 	must(config->backstage <= CONFIG_BACKSTAGE_OFF);
 	write_again(config);

@@ -10,19 +10,6 @@ struct seen {
 	size_t refused;
 };
 
-static bool
-on_refused(void * context, const void * bytes, size_t length,
-    const char * reason)
-{
-	struct seen * seen = context;
-
-	must(length > 0 && *(const char *)bytes == '*');
-	must(strncmp(reason, "REFUSED", 7) == 0 ||
-	    strncmp(reason, "WRONGTYPE", 9) == 0);
-	seen->refused++;
-	return ((seen->refused & 1) != 0);
-}
-
 /* Five calls: two applications, two environments' metrics, and a token. */
 static struct tally *
 make_tally(struct arena * arena)
@@ -66,12 +53,26 @@ count_of(const struct fuzz * fuzz, const char * text)
 static size_t
 left_of(const struct sink * sink)
 {
-	struct buffer bytes = { NULL, 0, 0 };
-	size_t count = sink_left(sink, &bytes);
+	size_t count = 0;
+	size_t i;
 
-	must((count == 0) == (bytes.length == 0));
-	buffer_free(&bytes);
+	for (i = 0; i < sink_count(sink); i++)
+		count += sink_call(sink, i)->outcome == CALL_OPEN;
 	return (count);
+}
+
+static void
+count_refused(const struct sink * sink, struct seen * seen)
+{
+	size_t i;
+
+	for (i = 0; i < sink_count(sink); i++) {
+		const struct call * call = sink_call(sink, i);
+
+		must((call->outcome == CALL_REFUSED) ==
+		    (call->reason != NULL));
+		seen->refused += call->outcome == CALL_REFUSED;
+	}
 }
 
 /* Each call that is settled has had a reply that says so. */
@@ -96,6 +97,7 @@ commit_whole(struct sink * sink, const struct fuzz * fuzz,
 	    clock_monotonic() + 400);
 	size_t i;
 
+	count_refused(sink, seen);
 	if (result == SINK_UNKNOWN)
 		must(left_of(sink) > 0);
 	if (result == SINK_APPLIED) {
@@ -114,16 +116,27 @@ send_prepared(struct sink * sink, const struct fuzz * fuzz,
 {
 	int64_t deadline = clock_monotonic() + 400;
 	struct buffer bytes = { NULL, 0, 0 };
-	size_t before;
+	size_t lengths[64];
+	size_t before, at = 0, i;
 
 	if (!sink_prepare(sink, tally, deadline))
 		return;
-	before = sink_left(sink, &bytes);
-	must(sink_load(sink, bytes.bytes, bytes.length) == NULL);
-	sink_readdress(sink);
+	before = sink_count(sink);
+	must(before <= 64 && left_of(sink) == before);
+	for (i = 0; i < before; i++) {
+		lengths[i] = sink_call(sink, i)->length;
+		buffer_append(&bytes, sink_bytes(sink, sink_call(sink, i)),
+		    lengths[i]);
+	}
+	sink_clear(sink);
+	for (i = 0; i < before; at += lengths[i++])
+		must(sink_load(sink, bytes.bytes + at, lengths[i], false) ==
+		    NULL);
+	sink_readdress_all(sink);
 	must(left_of(sink) == before);
-	if (sink_send(sink, deadline) == SINK_APPLIED)
+	if (sink_send(sink, SIZE_MAX, deadline) == SINK_APPLIED)
 		must(left_of(sink) == 0);
+	count_refused(sink, seen);
 	check_settled(fuzz, seen, before - left_of(sink));
 	buffer_free(&bytes);
 }
@@ -160,7 +173,6 @@ LLVMFuzzerTestOneInput(const uint8_t * bytes, size_t length)
 	settings.limit_applications = (choices & 2) != 0 ? 10 : 0;
 	sink = sink_create(&settings, redis_create(&server_config, 300,
 	    "fuzz"));
-	sink_on_refusal(sink, on_refused, &seen);
 	tally = make_tally(arena);
 	if ((choices & 4) != 0)
 		send_prepared(sink, &fuzz, &seen, tally);

@@ -4,7 +4,10 @@
 #include <sys/stat.h>
 
 #include "lib/base/digest.h"
+#include "lib/base/arena.h"
+#include "lib/base/clock.h"
 #include "lib/commit/replay.h"
+#include "lib/tally/tally_codec.h"
 #include "tests/fuzz/server.h"
 #include "tests/unit/temporary.h"
 
@@ -31,49 +34,44 @@ remove_files(void)
 	closedir(directory);
 }
 
-struct read {
-	int64_t ids[64];
-	size_t count;
-	size_t bytes;
-};
-
 static bool
-take(void * context, const struct spool_record * record)
+read_call(void * context, const struct spool_call * call)
 {
-	struct read * read = context;
+	size_t * count = context;
 	size_t i;
 
-	must(record->bytes != NULL);
-	for (i = 0; i < record->length; i++)
-		read->bytes += ((const uint8_t *)record->bytes)[i];
-	read->ids[read->count++] = record->id;
-	return (read->count < 64);
+	for (i = 0; i < call->length && call->bytes != NULL; i++)
+		*count += ((const uint8_t *)call->bytes)[i] == 0;
+	must(call->reason != NULL);
+	return (++*count < 100000);
 }
 
 static void
-read_all(struct spool * spool, struct read * read)
+read_all(struct spool * spool)
 {
-	struct spool_depth depth;
-	unsigned int kind;
+	struct spool_depth depth[SPOOL_STATE_COUNT];
+	size_t count = 0;
+	int state;
 
-	memset(read, 0, sizeof(*read));
-	for (kind = 0; kind < SPOOL_KIND_COUNT && read->count < 64; kind++) {
-		spool_depth(spool, kind, &depth);
-		spool_read(spool, kind, 0, take, read);
-	}
+	spool_depth(spool, depth);
+	for (state = 0; state < SPOOL_STATE_COUNT; state++)
+		spool_read(spool, (enum spool_state)state, 0, read_call,
+		    &count);
 }
 
-/* Add the checksum of a packed tally, or nothing. */
+/* A tally of any bytes that make one, or a call of any bytes. */
 static void
-add_record(struct spool * spool, struct fuzz * fuzz)
+add_record(struct spool * spool, struct fuzz * fuzz, struct arena * arena)
 {
 	static const unsigned char key[DIGEST_KEY_SIZE];
 	unsigned int kind = fuzz_byte(fuzz);
 	size_t length = fuzz_byte(fuzz);
-	struct spool_record record = { .kind = kind % SPOOL_KIND_COUNT,
-	    .since = clock_now_ms() - ((kind & 64) != 0 ?
-	    (int64_t)40 * 86400000 : 0),
-	    .weight = kind >> 3 & 3, .reason = "" };
+	struct tally * tally = tally_create(arena);
+	struct spool_call call = { .since = clock_now_ms() - ((kind & 64) !=
+	    0 ? (int64_t)40 * 86400000 : 0), .reason = "why" };
+	struct spool_change change = { .call_count = kind % 3 == 1,
+	    .calls = &call, .refused_count = kind % 3 == 2,
+	    .refused = &call };
 	uint8_t bytes[256 + 8];
 	uint64_t sum;
 	size_t i;
@@ -84,14 +82,15 @@ add_record(struct spool * spool, struct fuzz * fuzz)
 		memcpy(bytes, fuzz->bytes, length);
 	fuzz->bytes += length;
 	fuzz->length -= length;
+	call.bytes = bytes;
+	call.length = length;
 	sum = digest_keyed_hash(key, bytes, length);
-	if (record.kind == SPOOL_TALLY && (kind & 128) == 0)
-		for (i = 0; i < 8; i++)
-			bytes[length++] = (uint8_t)(sum >> (8 * i));
-	record.bytes = bytes;
-	record.length = length;
-	must(spool_append(spool, &record) == SPOOL_DONE);
-	must(record.id > 0);
+	for (i = 0; i < 8; i++)
+		bytes[length + i] = (uint8_t)(sum >> (8 * i));
+	if (kind % 3 != 0)
+		must(spool_change(spool, &change) == SPOOL_DONE);
+	else if (tally_codec_decode(tally, bytes, length + 8) == NULL)
+		must(spool_append(spool, tally) == SPOOL_DONE);
 }
 
 static enum replay_result
@@ -101,14 +100,16 @@ replay(struct spool * spool)
 		.prefix = "p", .retention_hourly = 172800,
 		.retention_daily = 7776000,
 	};
-	static const char takes[] = "*4\r\n:0\r\n:0\r\n:0\r\n:0\r\n";
 	static struct buffer replies;
 	struct sink * sink;
 	enum replay_result result;
 	unsigned int i;
 
-	for (i = 0; replies.length < 2048; i++)
-		buffer_append(&replies, takes, sizeof(takes) - 1);
+	if (replies.length == 0)
+		buffer_append(&replies, ":0\r\n", 4);
+	for (i = 0; replies.length < 4096; i++)
+		buffer_append(&replies, "*5\r\n:0\r\n:0\r\n:0\r\n:0\r\n:0\r\n",
+		    24);
 	server_begin(replies.bytes, replies.length, true);
 	sink = sink_create(&settings, redis_create(&server_config, 300,
 	    "fuzz"));
@@ -118,39 +119,37 @@ replay(struct spool * spool)
 	return (result);
 }
 
-/* All that was added has gone, is set aside, or waits for Redis. */
+/* All that was added is settled, quarantined, or waits for Redis. */
 static void
 check_records(struct fuzz * fuzz)
 {
-	struct spool * spool = spool_open(path, LIMIT);
-	struct read before, after;
+	struct spool * spool = spool_open(path, LIMIT, false);
+	struct arena * arena = arena_create(65536);
+	struct spool_depth depth[SPOOL_STATE_COUNT];
 	unsigned int i;
 
 	for (i = 0; i < RECORDS_MAX && fuzz->length > 0; i++)
-		add_record(spool, fuzz);
-	read_all(spool, &before);
-	must(before.count == i);
+		add_record(spool, fuzz, arena);
+	read_all(spool);
 	if (replay(spool) == REPLAY_DONE) {
-		struct spool_depth depth;
-
-		must(spool_depth(spool, SPOOL_TALLY, &depth) == SPOOL_DONE &&
-		    depth.records == 0);
-		must(spool_depth(spool, SPOOL_CALLS, &depth) == SPOOL_DONE &&
-		    depth.records == 0);
+		must(spool_depth(spool, depth) == SPOOL_DONE);
+		must(depth[SPOOL_QUEUED].records == 0 &&
+		    depth[SPOOL_IN_DOUBT].records == 0);
 	}
-	read_all(spool, &after);
-	must(spool_replace(spool, after.ids, after.count, NULL, 0) ==
-	    SPOOL_DONE);
+	read_all(spool);
+	arena_free(arena);
 	spool_free(spool);
+	remove_files();
 }
 
 /* The file of a spool that holds three records. */
 static const char *
 template(size_t * length)
 {
-	static char bytes[65536];
+	static char bytes[262144];
 	static size_t size;
-	struct fuzz none = { (const uint8_t *)"\0\3abc\1\3def\2\3ghi", 15 };
+	struct fuzz some = { (const uint8_t *)"\1\3def\2\3ghi\0\4\2\0\1\0", 16 };
+	struct arena * arena;
 	struct spool * spool;
 	int descriptor;
 	ssize_t count;
@@ -159,10 +158,12 @@ template(size_t * length)
 	if (size > 0)
 		return (bytes);
 	remove_files();
-	spool = spool_open(path, LIMIT);
-	while (none.length > 0)
-		add_record(spool, &none);
+	arena = arena_create(4096);
+	spool = spool_open(path, LIMIT, false);
+	while (some.length > 0)
+		add_record(spool, &some, arena);
 	spool_free(spool);
+	arena_free(arena);
 	descriptor = open(path, O_RDONLY | O_CLOEXEC);
 	count = read(descriptor, bytes, sizeof(bytes));
 	must(count > 0 && count < (ssize_t)sizeof(bytes));
@@ -202,18 +203,19 @@ write_damaged(struct fuzz * fuzz, bool raw)
 static void
 check_damaged(struct fuzz * fuzz, bool raw)
 {
-	struct spool_record record = { .kind = SPOOL_TALLY, .since = 1,
-	    .reason = "", .bytes = "x", .length = 1 };
+	struct arena * arena = arena_create(4096);
+	struct tally * tally = tally_create(arena);
 	struct spool * spool;
-	struct read read;
 
+	tally_token(tally, "0123456789abcdef0123456789abcdef", DIGEST_SIZE);
 	write_damaged(fuzz, raw);
-	spool = spool_open(path, LIMIT);
-	read_all(spool, &read);
-	spool_append(spool, &record);
+	spool = spool_open(path, LIMIT, false);
+	read_all(spool);
+	spool_append(spool, tally);
 	replay(spool);
-	read_all(spool, &read);
+	read_all(spool);
 	spool_free(spool);
+	arena_free(arena);
 	remove_files();
 }
 

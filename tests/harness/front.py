@@ -11,8 +11,8 @@ import signal
 import socket
 import subprocess
 
-from tests.harness.servers import (PROGRAM, Flagtally, Process, environment,
-                                   find, free_port)
+from tests.harness.servers import (NO_SPOOL, PROGRAM, Flagtally, Process,
+                                   environment, find, free_port)
 from tests.harness.wait import until
 from tests.harness.web import Connection, head
 
@@ -116,7 +116,7 @@ class Front(Process):
     def __init__(self, place, redis, standin=None, **settings):
         self.place, self.name, self.log = place, self.title, "front.log"
         self.standin, self.redis = standin, redis
-        settings = {"auth": "none", "spool": "", **settings}
+        settings = {"auth": "none", "spool": NO_SPOOL, **settings}
         self.ini = place.file("flagtally.ini", "".join(
             f"{key} = {value}\n" for key, value in
             {"redis": redis.url(), **settings}.items()))

@@ -4,6 +4,23 @@ import os
 import select
 import socket
 import threading
+import time
+
+
+def reply_length(data, at=0):
+    """Where the reply of Redis ends that begins there, or None."""
+    end = data.find(b"\r\n", at)
+    if end < 0:
+        return None
+    kind, text, end = data[at:at + 1], data[at + 1:end], end + 2
+    if kind == b"$" and int(text) >= 0:
+        end += int(text) + 2
+        return end if end <= len(data) else None
+    for _ in range(int(text) if kind == b"*" else 0):
+        end = reply_length(data, end)
+        if end is None:
+            return None
+    return end
 
 
 class Proxy:
@@ -21,6 +38,7 @@ class Proxy:
         self.passed = {"up": 0, "down": 0}
         self.stay = self.broken = False
         self.held = self.dripping = None
+        self.delaying = 0
         self.lose = False
         self.cuts = 0
         self.trips = 0
@@ -48,6 +66,10 @@ class Proxy:
     def drip(self, way):
         """Pass a byte at a time on that way, a hundred in a second."""
         self.dripping = way
+
+    def delay(self, seconds):
+        """Pass each reply on so much later than the one before it."""
+        self.delaying = seconds
 
     def release(self, lose=False):
         """Pass it on again, or lose it with the connection."""
@@ -95,14 +117,22 @@ class Proxy:
         last = "down"
         while True:
             # A short time-out, as nothing else tells of a release.
-            ready, _, _ = select.select([client, server], [], [], 0.01)
+            due = self.delaying and reply_length(kept["down"]) is not None
+            ready, _, _ = select.select([client, server], [], [],
+                                        0 if due else 0.01)
             for way, sink in (("up", server), ("down", client)):
-                if kept[way] and self.held != way:
+                if kept[way] and self.held != way and not (
+                        self.delaying and way == "down"):
                     if self.lose:
                         return
                     count = 1 if self.dripping == way else len(kept[way])
                     sink.sendall(kept[way][:count])
                     kept[way] = kept[way][count:]
+            end = reply_length(kept["down"]) if self.delaying else None
+            if end is not None:
+                time.sleep(self.delaying)
+                client.sendall(kept["down"][:end])
+                kept["down"] = kept["down"][end:]
             for source in ready:
                 way, sink = (("up", server) if source is client
                              else ("down", client))
@@ -111,7 +141,8 @@ class Proxy:
                     return
                 self.trips += way == "up" and last == "down"
                 last = way
-                if way in (self.held, self.dripping):
+                if way in (self.held, self.dripping) or (
+                        self.delaying and way == "down"):
                     kept[way] += data
                     continue
                 limit = self.limits.get(way)

@@ -13,6 +13,10 @@ from tests.harness.tap import check
 from tests.harness.wait import until
 
 PROGRAM = os.environ.get("FLAGTALLY", "build/fcgi/flagtally")
+
+# The path of a spool that cannot be used, as if its disk had failed: then all
+# counts go to Redis at once, and the answer is 503 if they cannot.
+NO_SPOOL = "/proc/nowhere/spool.db"
 SBIN = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin"])
 
 
@@ -200,7 +204,7 @@ class Flagtally(Process):
     def __init__(self, place, redis, name="flagtally", program=None,
                  **settings):
         self.address = place.file(name + ".sock")
-        settings = {"listen": self.address, "auth": "none", "spool": "",
+        settings = {"listen": self.address, "auth": "none", "spool": NO_SPOOL,
                     **settings}
         if redis is not None:
             settings["redis"] = (redis if isinstance(redis, str)
@@ -231,7 +235,7 @@ class Lighttpd(Process):
 
     def __init__(self, place, name="lighttpd", socket_of=None, extra="",
                  processes=1, **settings):
-        settings = {"spool": "", **settings}
+        settings = {"spool": NO_SPOOL, **settings}
         for _ in range(5):
             self.port = free_port()
             config = self.write(place, name, socket_of, extra, processes,

@@ -1,14 +1,18 @@
 /*
  * Exactly once: a model, for SPIN, of how a group of counts gets into Redis
- * (lib/redis/sink.c, lib/commit/commit.c, lib/commit/replay.c, lib/redis/apply.lua).  ./check runs it.
+ * (lib/redis/sink.c, lib/commit/store.c, lib/commit/replay.c,
+ * lib/redis/apply.lua).  ./check runs it.
  *
  * What is claimed: an increment that was answered 202 is in Redis exactly
  * once when all is quiet, and one that was not answered 202 at most once.
  *
  * The rule that is modelled is the one at the top of lib/redis/sink.c: a call is
- * known by its writer's id, its slot and its group's number, and keeps them
- * until it is settled, whatever happens; under one writer and slot one call at
- * most waits to be settled; what goes to the spool is its writer's last.
+ * known by its writer's id, its slot and its number, and keeps them until it is
+ * settled, whatever happens; each call is settled by its own answer; under one
+ * writer and slot one call at most waits to be settled.  So a group's open
+ * calls that go to the spool are their writer's last, and replay takes counts
+ * out of the spool, under the next number of its own writer, only when the
+ * spool has no calls of theirs.
  *
  * Each of these takes something away or does it another way, and then
  * something is lost or counted twice:
@@ -23,7 +27,10 @@
  *                       number, beyond all others: if another copy of it was
  *                       applied or still comes, it counts twice
  *  SEND_BEFORE_RECORD   tallies are sent before the spool has their identity
- *  REMOVE_BEFORE_DONE   a record is removed before Redis has said done
+ *  REMOVE_BEFORE_DONE   calls are removed before Redis has said done
+ *  SETTLE_ALL           all calls of a record are removed when one is settled
+ *  TAKE_UNSETTLED       replay takes out counts while calls of its own writer
+ *                       are not settled
  *  ALWAYS_RETIRE        the writer has its keys removed at its end although a
  *                       connection broke
  *  BLIND_REPLACE        with NO_LEASE: a transaction of the spool does not look
@@ -37,8 +44,10 @@
  * because identities do not change: with RENUMBER it is wrong.
  *
  * Left out: calls that Redis refuses for good; that Redis forgets a writer
- * after a month, and may lose what it has (its own persistence); that tallies
- * may be merged before they become calls, which is one transaction, too.
+ * after a month, and may lose what it has (its own persistence); that the
+ * journal is folded into cells, in transactions that change no sum; that a crash
+ * of the host may undo a removal of settled calls, which is as if the process
+ * had been killed before it; that a host is copied with its writers.
  *
  * To see how something goes wrong, say without the check of the number:
  *     spin -a -DNO_SEQUENCE_CHECK -DBREAKS=1 exactly_once.pml
@@ -101,8 +110,8 @@ byte applied[CALLS];		/* The counters: the groups counted in each. */
 
 /* The spool: lib/spool/spool.h.  It has room for a record of each group. */
 #define NOTHING 0
-#define TALLY 1			/* Never sent, no identity. */
-#define SENT 2			/* Calls with an identity: may be applied. */
+#define TALLY 1			/* Journal or cells: no identity. */
+#define SENT 2			/* Calls, in doubt. */
 byte kind[GROUPS];
 Batch record[GROUPS];
 bool leased;			/* spool_lock */
@@ -429,6 +438,7 @@ proctype Replayer()
 	byte sequence, unanswered, failed, call;
 	byte c = NO_CONNECTION;
 	byte r, tallies;
+	byte own, latest;	/* Its writer, 0 if there is none yet. */
 	bool done, broken, found;
 
 end:
@@ -473,8 +483,24 @@ end:
 		fi
 	}
 
-merge:	/* prepare_tallies: their sum, as calls of a new writer. */
+merge:	/* take_cells: their sum, as calls of this replayer's writer. */
 	atomic {
+#ifndef TAKE_UNSETTLED
+		r = 0;
+		do
+		:: r == GROUPS -> break
+		:: r < GROUPS && kind[r] == SENT && record[r].id == own &&
+		    own != 0 -> goto release
+		:: else -> r++
+		od;
+#endif
+		if
+		:: own == 0 ->
+			new_writer(batch);
+			own = batch.id;
+			latest = 0
+		:: else -> batch.id = own
+		fi;
 		r = 0;
 		do
 		:: !(tallies & (1 << r)) -> r++
@@ -482,15 +508,14 @@ merge:	/* prepare_tallies: their sum, as calls of a new writer. */
 		od;
 		batch.groups = tallies;
 		batch.left = ALL_CALLS;
-		batch.number[0] = 1;
-#ifdef ONE_SLOT
-		batch.number[CALLS - 1] = CALLS
-#else
-		batch.number[CALLS - 1] = 1
+		latest++;
+		batch.number[0] = latest;
+#if defined(ONE_SLOT) && CALLS == 2
+		latest++;
 #endif
+		batch.number[CALLS - 1] = latest
 	}
 #ifdef SEND_BEFORE_RECORD
-	new_writer(batch);
 	send(batch);
 #endif
 	if
@@ -527,9 +552,6 @@ merge:	/* prepare_tallies: their sum, as calls of a new writer. */
 			od;
 			if
 			:: batch.left ->
-#ifndef SEND_BEFORE_RECORD
-				new_writer(batch);
-#endif
 				kind[r] = SENT;
 				record[r].id = batch.id;
 				record[r].groups = batch.groups;
@@ -548,24 +570,35 @@ merge:	/* prepare_tallies: their sum, as calls of a new writer. */
 	fi;
 	goto release;
 
-calls:	/* replay_calls */
+calls:	/* send_calls */
 #ifdef REMOVE_BEFORE_DONE
 	kind[r] = NOTHING;
 #endif
 	send(batch);
 	if
-	/* remove_record; or it stays as it is, for the next time. */
+	/* settle_loaded: each call by itself; the others stay as they are. */
 	:: d_step {
 		if
-		:: kind[r] == SENT && record[r].id == batch.id &&
-		    batch.left == 0 -> kind[r] = NOTHING
 #ifdef RENUMBER
+		:: kind[r] == SENT && record[r].id == batch.id ->
+#else
 		:: kind[r] == SENT && record[r].id == batch.id &&
-		    batch.left != 0 ->
-			record[r].left = batch.left;
-			record[r].number[0] = batch.number[0];
-			record[r].number[CALLS - 1] = batch.number[CALLS - 1]
+		    record[r].number[0] == batch.number[0] ->
 #endif
+			record[r].left = record[r].left & batch.left;
+#ifdef RENUMBER
+			record[r].number[0] = batch.number[0];
+			record[r].number[CALLS - 1] = batch.number[CALLS - 1];
+#endif
+			if
+#ifdef SETTLE_ALL
+			:: record[r].left != ALL_CALLS -> kind[r] = NOTHING
+			:: else
+#else
+			:: record[r].left == 0 -> kind[r] = NOTHING
+			:: else
+#endif
+			fi
 		:: else
 		fi
 	   }
@@ -574,6 +607,10 @@ calls:	/* replay_calls */
 	goto release;
 
 killed:
+	atomic {
+		own = 0;
+		latest = 0
+	}
 release:
 	atomic {
 		close(c);

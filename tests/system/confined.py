@@ -10,7 +10,7 @@ import stat
 import subprocess
 
 from tests.harness import fcgi
-from tests.harness.servers import (PROGRAM, Flagtally, Place, Redis,
+from tests.harness.servers import (NO_SPOOL, PROGRAM, Flagtally, Place, Redis,
                                    connects, environment)
 from tests.harness.tap import check, equal, run
 from tests.harness.wait import until
@@ -59,8 +59,9 @@ def filters(**settings):
         process = subprocess.Popen(
             [PATH], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
             stderr=subprocess.PIPE, env={
-                **environment(auth="none", spool="", redis=redis.url(),
-                              **settings), **fcgi.params(BODY)})
+                **environment(auth="none", redis=redis.url(),
+                              spool=place.file("cgi.db"), **settings),
+                **fcgi.params(BODY)})
         until(lambda: status_of(process.pid).get("Seccomp") == {wanted},
               "the CGI program")
         answer, errors = process.communicate(BODY, timeout=20)
@@ -81,7 +82,7 @@ def descriptors():
         process = subprocess.Popen(
             [PATH], pass_fds=[writing], stdin=subprocess.DEVNULL,
             stderr=subprocess.PIPE, env=environment(
-                auth="none", spool="", redis=redis.url(),
+                auth="none", spool=NO_SPOOL, redis=redis.url(),
                 listen=place.file("s.sock")))
         os.close(writing)
         until(lambda: connects(place.file("s.sock")), "the program")

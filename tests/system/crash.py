@@ -86,7 +86,7 @@ class Story:
             [os.path.abspath(PROGRAM), "--spool"], capture_output=True,
             text=True, timeout=30, env=environment(
                 spool=self.place.file("spool.db"))).stdout
-        return listed.count("\twaits\t") + listed.count("\tsent\t")
+        return listed.count("\tqueued\t") + listed.count("\tin-doubt\t")
 
     def settled(self):
         if not self.flagtally.running():

@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -54,7 +55,8 @@ def command(place, redis, *arguments, output=subprocess.PIPE, **settings):
     return subprocess.run(
         [os.path.abspath(PROGRAM), *arguments], stdout=output,
         stderr=subprocess.PIPE, text=True, timeout=30, env=environment(
-            redis=redis.url(), spool=place.file("spool.db"), **settings))
+            **{"redis": redis.url(), "spool": place.file("spool.db"),
+               **settings}))
 
 
 def away():
@@ -264,7 +266,7 @@ def refused():
         equal(post(flagtally, metric(yes=10)), 202, "also by replay")
         redis.start()
         until(lambda: len(waiting(place, redis)) == 2 and all(
-            line[1] == "aside" for line in waiting(place, redis)), "replay")
+            line[1] == "quarantined" for line in waiting(place, redis)), "replay")
         rows = waiting(place, redis)
         check(all("is a string, not a hash" in row[4] for row in rows),
               "with the reason", rows)
@@ -282,7 +284,7 @@ def refused():
         equal(command(place, redis, "--spool-retry", rows[0][0]).returncode,
               0, "one is retried")
         until(lambda: [row[1] for row in waiting(place, redis)] ==
-              ["aside"] * 2, "refused again")
+              ["quarantined"] * 2, "refused again")
         redis("DEL", DAY)
         command(place, redis, "--spool-retry", "all")
         until(lambda: waiting(place, redis) == [], "replay")
@@ -323,51 +325,24 @@ def full():
         until(lambda: post(flagtally, metric()) == 202, "room again")
 
 
-def modes():
-    for ack in ("spool", "memory"):
-        with Place() as place:
-            redis = Redis(place)
-            flagtally = start(place, redis, ack=ack)
-            equal({post(flagtally, metric()) for _ in range(50)}, {202},
-                  f"ack={ack}: accepted")
-            until(lambda: yes(redis) == 50, "the flush")
-            redis.kill()
-            equal({post(flagtally, metric()) for _ in range(50)}, {202},
-                  f"ack={ack}: accepted without Redis")
-            redis.start()
-            until(lambda: yes(redis) == 100, "the flush")
-            post(flagtally, metric())
-            flagtally.signal(signal.SIGTERM)
-            equal(flagtally.wait(), 0, f"ack={ack}: ends")
-            if ack == "spool":
-                start(place, redis, "again")
-            until(lambda: yes(redis) == 101, f"ack={ack}: the final flush")
-        with Place() as place:
-            redis = Redis(place)
-            flagtally = Flagtally(place, redis, ack="memory",
-                                  flush_interval="100ms")
-            redis.signal(signal.SIGSTOP)
-            equal({post(flagtally, metric()) for _ in range(5)}, {202},
-                  "ack=memory without a spool: accepted")
-            until(lambda: "cannot be committed" in place.read(flagtally.log),
-                  "a failed flush")
-            post(flagtally, metric())
-            redis.signal(signal.SIGCONT)
-            until(lambda: yes(redis) >= 6, "the flush")
-            equal(yes(redis), 6, "ack=memory without a spool: counted once")
-            # Now there is a connection, and Redis has what it was sent.
-            failed = place.read(flagtally.log).count("cannot be committed")
-            redis.signal(signal.SIGSTOP)
-            equal({post(flagtally, metric()) for _ in range(5)}, {202},
-                  "and again: accepted")
-            until(lambda: place.read(flagtally.log).count(
-                "cannot be committed") > failed, "a failed flush")
-            post(flagtally, metric())
-            redis.signal(signal.SIGCONT)
-            until(lambda: yes(redis) >= 12, "the flush")
-            flagtally.signal(signal.SIGTERM)
-            flagtally.wait()
-            equal(yes(redis), 12, "what Redis had already, it counts once")
+def spool_first():
+    """With ack = spool the answer waits for the spool alone."""
+    with Place() as place:
+        redis = Redis(place)
+        flagtally = start(place, redis, ack="spool")
+        equal({post(flagtally, metric()) for _ in range(50)}, {202},
+              "accepted")
+        until(lambda: yes(redis) == 50, "the flush")
+        redis.kill()
+        equal({post(flagtally, metric()) for _ in range(50)}, {202},
+              "accepted without Redis")
+        redis.start()
+        until(lambda: yes(redis) == 100, "the flush")
+        post(flagtally, metric())
+        flagtally.signal(signal.SIGTERM)
+        equal(flagtally.wait(), 0, "ends")
+        start(place, redis, "again")
+        until(lambda: yes(redis) == 101, "the next process")
 
 
 def cgi():
@@ -473,12 +448,52 @@ def shared():
         equal(yes(redis), 90, "counted once each")
 
 
-def damaged():
-    """A damaged spool is set aside, and work goes on."""
+def foreign():
+    """What is no spool is left alone, by those who look and those who serve."""
+    def contents(path):
+        with open(path, "rb") as file:
+            return file.read()
+
     with Place() as place:
         redis = Redis(place)
+        path = place.file("spool.db")
+        grafana = sqlite3.connect(path)
+        grafana.executescript("CREATE TABLE dashboard (title TEXT); "
+                              "INSERT INTO dashboard VALUES ('x');")
+        grafana.close()
+        newer = place.file("newer.db")
+        start(place, redis, spool=newer).end()
+        with sqlite3.connect(newer) as database:
+            database.execute("PRAGMA user_version = 3")
+        database.close()
+        rubbish = place.file("rubbish.db", "rubbish" * 10000)
+        for spool, why in ((path, "no spool of flagtally"),
+                           (newer, "the spool of another version"),
+                           (rubbish, "no spool of flagtally")):
+            before = contents(spool)
+            for option in ("--spool", "--spool-export", "--replay"):
+                done = command(place, redis, option, spool=spool)
+                check(done.returncode != 0 and why in done.stderr,
+                      f"{option} says what is wrong", done)
+            name = os.path.basename(spool)
+            flagtally = start(place, redis, f"on-{name}", spool=spool)
+            equal(post(flagtally, metric()), 202, "Redis takes it alone")
+            check(why in place.read(flagtally.log), "and the log says why",
+                  place.read(flagtally.log))
+            flagtally.end()
+            equal(contents(spool), before, f"{name} is as it was")
+        check(not any("damaged" in name for name in os.listdir(place.path)),
+              "nothing was moved", os.listdir(place.path))
+
+
+def damaged():
+    """A damaged spool is renamed, and work goes on."""
+    with Place() as place:
+        redis = Redis(place)
+        start(place, redis, "first").end()
         redis.kill()
-        with open(place.file("spool.db"), "wb") as file:
+        with open(place.file("spool.db"), "r+b") as file:
+            file.seek(4096)
             file.write(b"rubbish" * 10000)
         flagtally = start(place, redis)
         equal(post(flagtally, metric()), 202, "accepted all the same")
@@ -539,8 +554,8 @@ def backstage():
                                  "spool": "ok"}),
               "without Redis it is degraded, and the other process knows")
         numbers = samples(get(two, "metrics").body)
-        check(sum(numbers[f'flagtally_spooled_total{{kind="{kind}"}}']
-                  for kind in ("tally", "calls")) >= 1,
+        check(sum(numbers[f'flagtally_spooled_total{{state="{state}"}}']
+                  for state in ("queued", "in-doubt")) >= 1,
               "what was spooled is counted", numbers)
         one.kill()
         redis.start()
@@ -558,7 +573,7 @@ def backstage():
         redis.kill()
         post(alone, metric())
         equal(ready(alone), (503, {"status": "unavailable", "redis": "down",
-                                   "spool": "none"}),
+                                   "spool": "failed"}),
               "with neither Redis nor spool it is unavailable")
         redis.start()
         until(lambda: ready(alone)[0] == 200, "readiness by itself")
@@ -657,5 +672,6 @@ def at_the_shell():
 
 
 run([away, patient, killed, silent, dripping, outage, cut, restarted, refused,
-     full, modes, cgi, gauges, merged, shared, damaged, backstage, nowhere,
+     full, spool_first, cgi, gauges, merged, shared, foreign,
+     damaged, backstage, nowhere,
      at_the_shell, as_root])

@@ -187,7 +187,7 @@ class Round:
 
     def settled(self):
         """Whether the spool has been replayed."""
-        return sum(self.depth(kind) for kind in ("waits", "sent")) == 0
+        return sum(self.depth(kind) for kind in ("queued", "in-doubt")) == 0
 
     def depth(self, kind):
         listed = subprocess.run(

@@ -266,7 +266,8 @@ def example_configurations():
     with Place() as place:
         redis = Redis(place)
         flagtally = Flagtally(place, redis, auth="tokens",
-                              tokens=place.file("tokens", text))
+                              tokens=place.file("tokens", text),
+                              spool=place.file("spool.db"))
         body = read("tests/example-request.json").encode()
         for line in tokens:
             token = line.split()[0]
@@ -312,7 +313,7 @@ def exit_codes():
     with Place() as place:
         path = place.file("spool.db", "")
         seen = {command("--version")[0],
-                command("--spool", spool="")[0],
+                command("--spool", spool=path)[0],
                 command("--nonsense")[0],
                 command("--spool-drop", "x", spool=path)[0],
                 command(threads="0")[0]}

@@ -10,7 +10,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 from tests.harness import fcgi
-from tests.harness.servers import (Flagtally, Place, Process, Redis,
+from tests.harness.servers import (NO_SPOOL, Flagtally, Place, Process, Redis,
                                    connects, environment, free_port, PROGRAM)
 from tests.harness.tap import check, equal, note, run
 from tests.harness.wait import until
@@ -711,7 +711,7 @@ def crowd():
         program = Process(place, "crowd", [
             "/bin/sh", "-c", 'ulimit -n 40; exec "$0"',
             os.path.abspath(PROGRAM)], environment(
-                listen=path, auth="none", spool="", redis=redis.url(),
+                listen=path, auth="none", spool=NO_SPOOL, redis=redis.url(),
                 threads=48, receive_timeout=f"{2 * TIMEOUT}s"))
         program.address = path
         program.ready(lambda: connects(path))

@@ -17,7 +17,7 @@ import threading
 import time
 
 from tests.harness import fcgi
-from tests.harness.servers import (PROGRAM, Flagtally, Lighttpd, Place,
+from tests.harness.servers import (NO_SPOOL, PROGRAM, Flagtally, Lighttpd, Place,
                                    Process, Redis, environment, free_port)
 from tests.harness.tap import check, equal, note, run
 from tests.harness.wait import until
@@ -164,7 +164,7 @@ class Program(Process):
 
 def basic(redis, **settings):
     """The settings that every process of these tests needs."""
-    return {"redis": redis.url(), "auth": "none", "spool": "", **settings}
+    return {"redis": redis.url(), "auth": "none", "spool": NO_SPOOL, **settings}
 
 
 def listener(path=None):
@@ -876,7 +876,7 @@ def few_descriptors():
 # Plain CGI
 
 def cgi_environment(redis, content, changes):
-    variables = environment(**basic(redis))
+    variables = environment(**basic(redis, spool=redis.path + ".db"))
     variables.update(fcgi.params(content, **changes))
     return variables
 
@@ -1101,7 +1101,7 @@ def cgi_faults():
         equal(total(redis), 0, "CGI: it is not counted, but sent again")
         redis.kill()
         began = time.monotonic()
-        code, answer, errors = cgi(redis, content)
+        code, answer, errors = cgi(redis, content, FLAGTALLY_SPOOL=NO_SPOOL)
         equal((code, answer.status), (0, 503), "CGI: without Redis")
         check(answer.headers.get("retry-after", "").isdigit(),
               "CGI: it says when to try again", answer.headers)

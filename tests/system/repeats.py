@@ -9,7 +9,7 @@ import threading
 
 from tests.harness import fcgi
 from tests.harness.front import LighttpdAlone, NginxAlone
-from tests.harness.servers import Flagtally, Place, Redis, free_port
+from tests.harness.servers import NO_SPOOL, Flagtally, Place, Redis, free_port
 from tests.harness.tap import check, equal, run
 from tests.harness.wait import until
 from tests.harness.web import head
@@ -107,7 +107,7 @@ def which_are_repeats():
 def failures_are_not():
     """A try that failed leaves nothing behind."""
     with Place() as place:
-        case = Case(place, spool="")
+        case = Case(place, spool=NO_SPOOL)
         equal(case.post(b"{"), 400, "a body that is no JSON")
         equal(case.post(b"{"), 400, "is none when it is repeated")
         case.redis.kill()
@@ -219,7 +219,7 @@ def abandoned():
             kind = "Unix" if isinstance(address, str) else "TCP"
             listen = (address if isinstance(address, str)
                       else "%s:%d" % address)
-            program = Flagtally(place, redis, kind, listen=listen, spool="")
+            program = Flagtally(place, redis, kind, listen=listen, spool=NO_SPOOL)
             case = Case.__new__(Case)
             case.program, case.redis = program, redis
             program.address = address

@@ -13,7 +13,7 @@ from urllib.parse import quote
 from tests.harness import fcgi
 from tests.harness.proxy import Proxy
 from tests.harness.reports import day, hour, metric, registration
-from tests.harness.servers import PROGRAM, Flagtally, Place, Redis, \
+from tests.harness.servers import NO_SPOOL, PROGRAM, Flagtally, Place, Redis, \
     environment
 from tests.harness.tap import check, equal, note, run
 
@@ -36,7 +36,7 @@ class Story:
         equal(answer.status, 202, "counts are accepted")
 
     def report(self, *words, redis=None, **variables):
-        settings = {"redis": (redis or self.redis).url(), "spool": "",
+        settings = {"redis": (redis or self.redis).url(), "spool": NO_SPOOL,
                     **self.settings}
         return subprocess.run(
             [os.path.abspath(PROGRAM), "--report", *words],
@@ -187,7 +187,7 @@ def terminal():
             master, slave = pty.openpty()
             subprocess.run(
                 [os.path.abspath(PROGRAM), "--report", "production/shop"],
-                env={**environment(redis=story.redis.url(), spool=""),
+                env={**environment(redis=story.redis.url(), spool=NO_SPOOL),
                      **variables}, stdout=slave, check=True, timeout=60)
             os.close(slave)
             text = os.read(master, 65536).decode()

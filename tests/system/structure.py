@@ -16,7 +16,7 @@ OWNERS = {
     r"sodium.*": r"lib/base/digest\.c",
     r"unistr\.h|unicase\.h|uni.*\.h(?<!unistd\.h)": r"lib/base/utf8\.c",
     r"ini\.h": r"lib/config/config\.c",
-    r"sqlite3\.h": r"lib/spool/spool\.c",
+    r"sqlite3\.h": r"lib/spool/spool_db\.h",
     r"seccomp\.h": r"lib/sandbox/sandbox\.c",
 }
 
@@ -25,7 +25,7 @@ ROOMS = {
     "lib/base": set(),
     "lib/json": {"lib/base"},
     "lib/tally": {"lib/base"},
-    "lib/spool": {"lib/base"},
+    "lib/spool": {"lib/base", "lib/tally"},
     "lib/sandbox": {"lib/base"},
     "lib/stats": {"lib/base", "lib/spool", "lib/tally"},
     "lib/body": {"lib/base", "lib/json", "lib/tally"},

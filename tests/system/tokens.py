@@ -11,7 +11,7 @@ import threading
 import time
 
 from tests.harness import fcgi
-from tests.harness.servers import (PROGRAM, Flagtally, Place, Redis,
+from tests.harness.servers import (NO_SPOOL, PROGRAM, Flagtally, Place, Redis,
                                    environment)
 from tests.harness.tap import check, equal, note, run
 from tests.harness.wait import until
@@ -153,8 +153,8 @@ def issued():
             token(2)[:5] + " " + token(2)[5:], token(2) + "\v",
             token(2) + "\xa0")], [403] * 8, "within it, and other such does")
         service.no_secret("issued")
-        equal(cgi(redis, token(2), spool="")[0], 202, "CGI: a token")
-        equal(cgi(redis, token(1), spool="")[0], 403, "CGI: one revoked")
+        equal(cgi(redis, token(2), spool=NO_SPOOL)[0], 202, "CGI: a token")
+        equal(cgi(redis, token(1), spool=NO_SPOOL)[0], 403, "CGI: one revoked")
         service.program.end()
         header = Service(place, redis, "header", auth_header="X-Token")
         equal([header.post(None, HTTP_X_TOKEN=token(2)),
@@ -345,7 +345,7 @@ def faults():
         until(lambda: "NOPERM" in service.log(), "the log", 5)
         redis("ACL", "SETUSER", "limited", "-@all", "+smismember", "+exists")
         service.program.end()
-        service = Service(place, redis, "enough", url, spool="",
+        service = Service(place, redis, "enough", url, spool=NO_SPOOL,
                           log_level="info")
         equal(service.post(token(2)), 403,
               "the rights to SMISMEMBER and EXISTS are enough")

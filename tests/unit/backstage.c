@@ -448,8 +448,6 @@ test_ready(void)
 	} rows[] = {
 		{ false, BACKSTAGE_SPOOL_OK, 200, "{\"status\":\"ready\","
 		  "\"redis\":\"up\",\"spool\":\"ok\"}" },
-		{ false, BACKSTAGE_SPOOL_NONE, 200, "{\"status\":\"ready\","
-		  "\"redis\":\"up\",\"spool\":\"none\"}" },
 		{ false, BACKSTAGE_SPOOL_FULL, 200,
 		  "{\"status\":\"degraded\","
 		  "\"redis\":\"up\",\"spool\":\"full\"}" },
@@ -458,9 +456,6 @@ test_ready(void)
 		  "\"redis\":\"up\",\"spool\":\"failed\"}" },
 		{ true, BACKSTAGE_SPOOL_OK, 200, "{\"status\":\"degraded\","
 		  "\"redis\":\"down\",\"spool\":\"ok\"}" },
-		{ true, BACKSTAGE_SPOOL_NONE, 503,
-		  "{\"status\":\"unavailable\","
-		  "\"redis\":\"down\",\"spool\":\"none\"}" },
 		{ true, BACKSTAGE_SPOOL_FULL, 503,
 		  "{\"status\":\"unavailable\","
 		  "\"redis\":\"down\",\"spool\":\"full\"}" },
@@ -518,18 +513,18 @@ test_metrics(void)
 	    "# HELP flagtally_requests_total ";
 	static const char * const lines[] = {
 		"flagtally_requests_total{code=\"404\"} 7",
-		"# HELP flagtally_spool_records Records in the spool.",
+		"# HELP flagtally_spool_records Groups and applications, or calls, in the spool.",
 		"# TYPE flagtally_spool_records gauge",
-		"flagtally_spool_records{kind=\"tally\"} 3",
-		"flagtally_spool_records{kind=\"calls\"} 1",
-		"flagtally_spool_records{kind=\"aside\"} 0",
+		"flagtally_spool_records{state=\"queued\"} 3",
+		"flagtally_spool_records{state=\"in-doubt\"} 1",
+		"flagtally_spool_records{state=\"quarantined\"} 0",
 		"# TYPE flagtally_spool_bytes gauge",
-		"flagtally_spool_bytes{kind=\"tally\"} 123456789012",
-		"flagtally_spool_bytes{kind=\"calls\"} 5",
-		"flagtally_spool_bytes{kind=\"aside\"} 0",
+		"flagtally_spool_bytes{state=\"queued\"} 123456789012",
+		"flagtally_spool_bytes{state=\"in-doubt\"} 5",
+		"flagtally_spool_bytes{state=\"quarantined\"} 0",
 		"# TYPE flagtally_spool_oldest_age_seconds gauge",
-		"flagtally_spool_oldest_age_seconds{kind=\"calls\"} 0",
-		"flagtally_spool_oldest_age_seconds{kind=\"aside\"} 0",
+		"flagtally_spool_oldest_age_seconds{state=\"in-doubt\"} 0",
+		"flagtally_spool_oldest_age_seconds{state=\"quarantined\"} 0",
 	};
 	struct backstage_state state = { .spool = BACKSTAGE_SPOOL_FULL };
 	struct backstage backstage = { .version = "1.2\"\\\n", .probe = look,
@@ -538,10 +533,11 @@ test_metrics(void)
 	double age;
 	size_t i;
 
-	state.depth[SPOOL_TALLY] = (struct spool_depth){ .records = 3,
+	state.has_depth = true;
+	state.depth[SPOOL_QUEUED] = (struct spool_depth){ .records = 3,
 	    .bytes = 123456789012, .oldest = clock_now_ms() - 90500 };
 	/* From the future, as after the clock was set back. */
-	state.depth[SPOOL_CALLS] = (struct spool_depth){ .records = 1,
+	state.depth[SPOOL_IN_DOUBT] = (struct spool_depth){ .records = 1,
 	    .bytes = 5, .oldest = clock_now_ms() + 100000 };
 	stats_add(backstage.stats, STATS_REQUESTS_404, 7);
 	visit_from("127.0.0.1");
@@ -555,7 +551,7 @@ test_metrics(void)
 	for (i = 0; i < COUNT_OF(lines); i++)
 		ok(has_line(&answer, lines[i]), "line %s", lines[i]);
 	age = number_after(&answer,
-	    "flagtally_spool_oldest_age_seconds{kind=\"tally\"} ");
+	    "flagtally_spool_oldest_age_seconds{state=\"queued\"} ");
 	ok(age >= 90.5 && age < 150, "an age in seconds, got %f", age);
 	ok(answer.text[answer.length - 1] == '\n', "the last line ends");
 	stats_free(backstage.stats);
@@ -564,30 +560,25 @@ test_metrics(void)
 static void
 test_metrics_without(void)
 {
-	static const enum backstage_spool unknown[] = {
-		BACKSTAGE_SPOOL_FAILED, BACKSTAGE_SPOOL_NONE,
-	};
 	struct backstage_state state = { .redis_down = false };
 	struct backstage backstage = { .version = "1.2.3", .probe = look,
 	    .context = &state };
 	struct response answer;
-	size_t i;
 
 	visit_from("127.0.0.1");
-	for (i = 0; i < COUNT_OF(unknown); i++) {
-		state.spool = unknown[i];
-		ask(&backstage, ROUTE_METRICS, "GET", &answer);
-		is_text(answer.body, "# HELP flagtally_build_info "
-		    "The version that answers, in a constant 1.\n"
-		    "# TYPE flagtally_build_info gauge\n"
-		    "flagtally_build_info{version=\"1.2.3\"} 1\n",
-		    "without stats and with an unknown spool");
-	}
+	state.spool = BACKSTAGE_SPOOL_FAILED;
+	ask(&backstage, ROUTE_METRICS, "GET", &answer);
+	is_text(answer.body, "# HELP flagtally_build_info "
+	    "The version that answers, in a constant 1.\n"
+	    "# TYPE flagtally_build_info gauge\n"
+	    "flagtally_build_info{version=\"1.2.3\"} 1\n",
+	    "without stats and with an unknown spool");
 	state.spool = BACKSTAGE_SPOOL_OK;
+	state.has_depth = true;
 	ask(&backstage, ROUTE_METRICS, "GET", &answer);
 	ok(has_line(&answer,
-	    "flagtally_spool_oldest_age_seconds{kind=\"tally\"} 0") &&
-	    has_line(&answer, "flagtally_spool_records{kind=\"tally\"} 0"),
+	    "flagtally_spool_oldest_age_seconds{state=\"queued\"} 0") &&
+	    has_line(&answer, "flagtally_spool_records{state=\"queued\"} 0"),
 	    "an empty spool has numbers");
 }
 

@@ -209,7 +209,7 @@ static const struct {
 	{ NUMBER(invalid), "reject", "0" }, { NUMBER(invalid), "skip", "1" },
 	{ NUMBER(invalid), "keep", NULL },
 	{ NUMBER(ack), "redis", "0" }, { NUMBER(ack), "spool", "1" },
-	{ NUMBER(ack), "memory", "2" }, { NUMBER(ack), "disk", NULL },
+	{ NUMBER(ack), "memory", NULL }, { NUMBER(ack), "disk", NULL },
 	{ NUMBER(backstage), "local", "0" }, { NUMBER(backstage), "all", "1" },
 	{ NUMBER(backstage), "off", "2" }, { NUMBER(backstage), "none", NULL },
 	{ NUMBER(log_level), "error", "0" },
@@ -226,7 +226,6 @@ static const struct {
 	{ TEXT(path_prefix), "", "" },
 	{ TEXT(auth_header), "X-Token", "X-Token" },
 	{ TEXT(spool), "/var/spool/f.db", "/var/spool/f.db" },
-	{ TEXT(spool), "", "" },
 	{ TEXT(tokens), "/etc/my tokens", "/etc/my tokens" },
 };
 
@@ -318,7 +317,7 @@ static const struct {
 	{ "limit_name = 64M\n", { ":1", "limit_name", "1 to 64K" } },
 	{ "spool_limit = 1\n", { ":1", "spool_limit", "256K or more" } },
 	{ "redis_timeout = 1\nack = disk\n",
-	  { ":2", "ack", "redis, spool, memory" } },
+	  { ":2", "ack", "redis, spool" } },
 	{ "# x\n\nthreads = 4K\n", { ":3", "threads", NULL } },
 	{ "auth = maybe\n", { ":1", "auth", NULL } },
 	{ "redis = http://h\n", { "redis", NULL, NULL } },

@@ -540,7 +540,7 @@ with_count(struct arena * arena, const char * name, uint64_t count)
 	return (tally);
 }
 
-/* Tallies of the largest count, as many as fit into 2^63-1. */
+/* Tallies of the largest count: exact up to 2^63-1, where a sum ends. */
 static void
 test_merge_max(struct arena * arena)
 {
@@ -549,44 +549,16 @@ test_merge_max(struct arena * arena)
 	struct tally_node * node;
 	int i;
 
-	for (i = 0; i < 2 * most; i++) {
-		struct tally * tally = with_count(arena, "f",
-		    NUMBER_COUNT_MAX);
-
-		if (!tally_may_merge(into, tally))
-			break;
-		tally_merge(into, tally);
-	}
-	is_integer(i, most, "the largest count fits so many times");
+	for (i = 0; i < most; i++)
+		tally_merge(into, with_count(arena, "f", NUMBER_COUNT_MAX));
 	node = feature(into, "e", "a", 0, "f");
 	ok(node->yes == (uint64_t)most * NUMBER_COUNT_MAX &&
 	    node->first->count == node->yes && node->no == 0,
-	    "and its sum is %llu", (unsigned long long)node->yes);
-	ok(tally_may_merge(tally_create(arena), into),
-	    "an empty tally can take any other");
-}
-
-/* Whenever it may be merged, nothing overflows; small ones always may. */
-static void
-test_may_merge(struct arena * arena)
-{
-	struct tally * into = tally_create(arena);
-	unsigned int refused = 0;
-	int i;
-
-	for (i = 0; i < 900; i++) {
-		struct tally * tally = with_count(arena, i % 2 == 0 ? "f" :
-		    "g", 1 + (uint64_t)i % 7);
-
-		refused += !tally_may_merge(into, tally);
-		tally_merge(into, tally);
-	}
-	is_integer(refused, 0, "hundreds of small tallies may be merged");
-	ok(into->largest >= feature(into, "e", "a", 0, "f")->yes &&
-	    into->largest >= feature(into, "e", "a", 0, "g")->yes,
-	    "no count exceeds the largest");
-	ok(tally_may_merge(into, with_count(arena, "x", NUMBER_COUNT_MAX)),
-	    "nor is a large one too many");
+	    "its sum is %llu", (unsigned long long)node->yes);
+	is_integer(into->largest, node->yes, "which is the largest");
+	for (i = 0; i < 2; i++)
+		tally_merge(into, with_count(arena, "f", NUMBER_COUNT_MAX));
+	is_integer(node->yes, INT64_MAX, "and ends at 2^63-1");
 }
 
 /* The counters of a merged tally are the distinct ones. */
@@ -728,7 +700,7 @@ main(void)
 		test_features, test_distinct, test_copies, test_add_limits,
 		test_instances, test_metrics, test_tokens, test_merge,
 		test_groups, test_merge_when, test_merge_when_again,
-		test_set_gauge, test_merge_max, test_may_merge,
+		test_set_gauge, test_merge_max,
 		test_merge_counters, test_random, test_many,
 	};
 	struct arena * arena = arena_create(1 << 20);

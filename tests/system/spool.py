@@ -1,0 +1,303 @@
+"""What may happen to the spool and to Redis together, and what is said of it."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+from tests.harness import fcgi
+from tests.harness.servers import (NO_SPOOL, PROGRAM, Flagtally, Place, Redis,
+                                   environment)
+from tests.harness.tap import check, equal, run
+from tests.harness.wait import until
+
+DAY = "flagtally:{e:%s}:2026-11-23"
+
+
+def metric(feature="f", app="a"):
+    return {"featureName": feature, "appName": app, "environment": "e",
+            "timestamp": "2026-11-23T09:30:00Z", "yes": 1, "no": 0,
+            "variants": {}}
+
+
+def answer(flagtally, *metrics):
+    return fcgi.post(flagtally.address, json.dumps(
+        {"applications": [], "metrics": list(metrics)}).encode())
+
+
+def post(flagtally, *metrics):
+    return answer(flagtally, *metrics).status
+
+
+def yes(redis, feature="f", app="a"):
+    return int(redis("HGET", DAY % app, feature + ":yes") or 0)
+
+
+def start(place, redis, name="flagtally", **settings):
+    return Flagtally(place, redis, name, **{
+        "spool": place.file("spool.db"), **settings})
+
+
+def command(place, redis, *arguments, **settings):
+    url = redis if isinstance(redis, str) else redis.url()
+    return subprocess.run(
+        [os.path.abspath(PROGRAM), *arguments], capture_output=True,
+        text=True, timeout=60, env=environment(**{
+            "redis": url, "spool": place.file("spool.db"), **settings}))
+
+
+def listed(place, redis):
+    return [line.split("\t") for line in
+            command(place, redis, "--spool").stdout.splitlines()
+            if not line.startswith("#")]
+
+
+def ready(flagtally):
+    connection = fcgi.Connection(flagtally.address)
+    try:
+        got = connection.request(fcgi.params(
+            REQUEST_METHOD="GET", CONTENT_LENGTH=None, CONTENT_TYPE=None,
+            REQUEST_URI="/internal-backstage/ready",
+            SCRIPT_NAME="/internal-backstage/ready",
+            REMOTE_ADDR="127.0.0.1"))
+        return got.status, json.loads(got.body)
+    finally:
+        connection.close()
+
+
+def deleted():
+    """The log or all of the spool is deleted while it takes everything."""
+    for names in (["-wal"], ["", "-wal", "-shm"]):
+        with Place() as place:
+            redis = Redis(place)
+            redis.kill()
+            flagtally = start(place, redis)
+            equal(post(flagtally, metric()), 202, "accepted without Redis")
+            for name in names:
+                os.unlink(place.file("spool.db" + name))
+            equal({post(flagtally, metric()) for _ in range(50)}, {202},
+                  f"{names} deleted: accepted")
+            check("was deleted while in use; what it held is saved" in
+                  place.read(flagtally.log), "and the log says so",
+                  place.read(flagtally.log))
+            flagtally.kill()
+            redis.start()
+            start(place, redis, "again")
+            until(lambda: yes(redis) == 51 and not listed(place, redis),
+                  "replay by another process")
+
+
+def copied():
+    """Another process has had our identity, as after a snapshot."""
+    with Place() as place:
+        redis = Redis(place)
+        flagtally = start(place, redis)
+        equal(post(flagtally, metric()), 202, "before")
+        for key in redis("KEYS", "*:writer:*"):
+            redis("SET", key, 1000000, "EX", 3600)
+        equal({post(flagtally, metric()) for _ in range(30)}, {202},
+              "posts are accepted")
+        equal(yes(redis), 31, "and each counts")
+        check("this host was copied or restored from a snapshot" in
+              place.read(flagtally.log), "the log says so",
+              place.read(flagtally.log))
+
+
+def own_calls():
+    """Each body is answered by what became of its own calls."""
+    with Place() as place:
+        redis = Redis(place)
+        redis("ACL", "SETUSER", "f", "on", ">secret", "+@all",
+              "~flagtally:apps", "~flagtally:{e:a}*")
+        flagtally = Flagtally(
+            place, f"unix://f:secret@{redis.path}?db=0", spool=NO_SPOOL,
+            limit_apps=0)
+        equal(post(flagtally, metric()), 202, "before")
+        redis.signal(signal.SIGSTOP)
+        with ThreadPoolExecutor(8) as pool:
+            first = pool.submit(post, flagtally, metric())
+            time.sleep(0.2)     # The first one is on its way, alone.
+            rest = [pool.submit(post, flagtally, metric(app=app))
+                    for app in "aabbaa"]
+            time.sleep(0.2)
+            redis.signal(signal.SIGCONT)
+            statuses = [future.result() for future in rest]
+            first = first.result()
+        equal(statuses, [202, 202, 503, 503, 202, 202],
+              "one application is refused for now, the other counts")
+        equal(yes(redis), 1 + (first == 202) + 4, "once for each 202")
+
+
+def reasons():
+    """A 503 says what failed, and so does the log."""
+    with Place() as place:
+        redis = Redis(place)
+        flagtally = Flagtally(place, redis, spool=NO_SPOOL)
+        redis.kill()
+        got = answer(flagtally, metric())
+        text = got.body.decode()
+        check(got.status == 503 and "Redis cannot take" in text and
+              "spool cannot be used" in text, "the answer names both", text)
+        log = place.read(flagtally.log)
+        line = next((line for line in log.splitlines()
+                     if "neither Redis nor the spool" in line), "")
+        check("Redis: connecting:" in line and NO_SPOOL in line,
+              "the log says why", log)
+        check("went to the spool" not in log, "and nothing that is false",
+              log)
+
+
+def full_and_ready():
+    """Readiness is what decides about the next post, too."""
+    with Place() as place:
+        redis = Redis(place)
+        flagtally = start(place, redis, spool_limit="256K", limit_features=0)
+        redis.kill()
+        number = 0
+        while post(flagtally, *[metric(f"{number}-{i}")
+                                for i in range(200)]) == 202:
+            number += 1
+        got = answer(flagtally, *[metric(f"x-{i}") for i in range(200)])
+        check(got.status == 503 and b"the spool is full" in got.body,
+              "a full spool is 503, and the answer says so", got.body)
+        until(lambda: ready(flagtally) == (503, {
+            "status": "unavailable", "redis": "down", "spool": "full"}),
+              "readiness says so")
+        redis.start()
+        until(lambda: ready(flagtally)[1]["status"] == "ready", "room")
+        until(lambda: redis("HLEN", DAY % "a") == number * 200, "replay")
+
+
+def full_disk():
+    """On a full disk what can be done is done, and then it drains."""
+    if os.geteuid() != 0:
+        return
+    with Place() as place:
+        disk = place.file("disk")
+        os.mkdir(disk)
+        if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=10M", "none",
+                           disk], check=False).returncode != 0:
+            return
+        try:
+            redis = Redis(place)
+            spool = os.path.join(disk, "spool.db")
+            flagtally = start(place, redis, spool=spool, limit_features=0)
+            redis.kill()
+            filler = os.path.join(disk, "filler")
+            with open(filler, "wb") as file:
+                room = os.statvfs(disk)
+                file.write(b"x" * (room.f_bavail * room.f_frsize -
+                                   (1 << 20)))
+            number = 0
+            while post(flagtally, *[metric(f"{number}-{i}")
+                                    for i in range(200)]) == 202:
+                number += 1
+            check(number > 10, "a disk is filled", number)
+            until(lambda: ready(flagtally)[0] == 503, "readiness")
+            done = command(place, redis, "--spool", spool=spool)
+            check(done.returncode == 0 and "queued" in done.stdout,
+                  "--spool works", done)
+            os.unlink(filler)
+            redis.start()
+            until(lambda: redis("HLEN", DAY % "a") == number * 200,
+                  "it drains")
+            flagtally.end()
+        finally:
+            subprocess.run(["umount", "-l", disk], check=False)
+
+
+def shell():
+    """Exit statuses and the list, for scripts."""
+    with Place() as place:
+        redis = Redis(place)
+        flagtally = start(place, redis)
+        redis.kill()
+        done = command(place, redis, "--replay",
+                       spool=place.file("none.db"))
+        equal(done.returncode, 75, "no spool and no Redis: later")
+        done = command(place, redis, "--replay",
+                       spool=place.file("none.db"))
+        for i in range(3):
+            post(flagtally, metric(app=f"a{i}"))
+        rows = listed(place, redis)
+        check(len(rows) >= 3 and all(row[4] for row in rows),
+              "each line has a reason", rows)
+        flagtally.end()
+        listening = socket.socket(socket.AF_UNIX)
+        listening.bind(place.file("closing.sock"))
+        listening.listen()
+
+        def close_all():
+            while True:
+                try:
+                    client, _ = listening.accept()
+                except OSError:
+                    return
+                client.close()
+        threading.Thread(target=close_all, daemon=True).start()
+        done = command(place, "unix://" + place.file("closing.sock"),
+                       "--replay")
+        equal(done.returncode, 75, "a Redis that hangs up is no end by "
+              "SIGPIPE")
+        listening.shutdown(socket.SHUT_RDWR)
+        listening.close()
+        redis.start()
+        equal(command(place, redis, "--replay").returncode, 0, "replayed")
+        redis.kill()
+        equal(command(place, redis, "--replay").returncode, 75,
+              "an empty spool and no Redis: later")
+
+
+def cgi():
+    """A CGI program folds what it has spooled, and so does --replay."""
+    with Place() as place:
+        redis = Redis(place)
+        redis.kill()
+        text = json.dumps({"applications": [], "metrics": [
+            metric(f"f{i}") for i in range(300)]}).encode()
+        for _ in range(20):
+            env = {**environment(redis=redis.url(), auth="none",
+                                 spool=place.file("spool.db")),
+                   **fcgi.params(text)}
+            done = subprocess.run([os.path.abspath(PROGRAM)], input=text,
+                                  capture_output=True, timeout=20, env=env)
+            if fcgi.Answer(done.stdout).status != 202:
+                check(False, "CGI: accepted without Redis", done)
+        rows = listed(place, redis)
+        equal([row[1] for row in rows], ["queued"], "20 posts are one line")
+        size = os.path.getsize(place.file("spool.db"))
+        check(size < 200000, "and small", size)
+        redis.start()
+        equal(command(place, redis, "--replay").returncode, 0, "replayed")
+        equal((yes(redis, "f0"), yes(redis, "f299")), (20, 20),
+              "and counted")
+
+
+def stuck():
+    """A call that Redis does not take for now holds up its own tag only."""
+    with Place() as place:
+        redis = Redis(place)
+        redis("ACL", "SETUSER", "f", "on", ">secret", "+@all",
+              "~flagtally:*")
+        flagtally = start(place, f"unix://f:secret@{redis.path}?db=0",
+                          ack="spool", flush_interval="50ms", limit_apps=0)
+        equal({post(flagtally, metric(app=app)) for app in "ab"}, {202},
+              "before")
+        until(lambda: yes(redis) == 1 and yes(redis, app="b") == 1, "replay")
+        redis("ACL", "SETUSER", "f", "resetkeys", "~flagtally:apps",
+              "~flagtally:{e:a}*")
+        for _ in range(10):
+            post(flagtally, metric(app="b"))
+            post(flagtally, metric())
+        until(lambda: yes(redis) == 11, "the application that is allowed")
+        equal(yes(redis, app="b"), 1, "the other one waits")
+        redis("ACL", "SETUSER", "f", "~flagtally:*")
+        until(lambda: yes(redis, app="b") == 11, "and counts in the end", 60)
+
+
+run([deleted, copied, own_calls, reasons, full_and_ready, full_disk, shell,
+     cgi, stuck])
