@@ -229,8 +229,7 @@ cgi_discard(struct cgi * cgi)
 	    discarded += DISCARD_SIZE)
 		count = FCGX_GetStr(bytes, DISCARD_SIZE, in);
 	cgi->ended = count < DISCARD_SIZE && FCGX_GetError(in) == 0;
-	cgi->failed = !cgi->ended ||
-	    fcntl(descriptor, F_SETFL, flags) == -1;
+	cgi->failed = fcntl(descriptor, F_SETFL, flags) == -1 || !cgi->ended;
 }
 
 int

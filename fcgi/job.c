@@ -145,7 +145,9 @@ is_writable(int descriptor)
 
 /*
  * As FCGX_Finish_r, but the connection is ours to close.  The answer is sent
- * first: the rest of the body may take long to arrive, or never do.
+ * first: the rest of the body may take long to arrive, or never do.  The end of
+ * the request is sent last: only then may the peer send its next request, of
+ * which libfcgi must not read a part with the rest of this one.
  */
 bool
 job_end(struct job * job)
@@ -155,9 +157,10 @@ job_end(struct job * job)
 	bool usable = fcgi->keepConnection;
 
 	cgi->writing = clock_monotonic();
+	usable = FCGX_FFlush(fcgi->out) == 0 && usable;
+	cgi_discard(cgi);
 	usable = FCGX_FClose(fcgi->err) == 0 && usable;
 	usable = FCGX_FClose(fcgi->out) == 0 && usable;
-	cgi_discard(cgi);
 	usable = usable && cgi->ended && !cgi->failed &&
 	    FCGX_GetError(fcgi->in) == 0 && is_writable(fcgi->ipcFd);
 	set_descriptor(job, JOB_NONE);
