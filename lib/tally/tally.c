@@ -154,18 +154,13 @@ find(const struct tally * tally, const struct tally_node * parent,
 	return (NULL);
 }
 
-/* The name is the caller's and must stay; the hash is 0 if nobody knows it. */
-static struct tally_node *
-add(struct tally * tally, struct tally_node * parent, enum tally_kind kind,
-    uint64_t hash, const char * name, size_t length)
+/* Make a node that has no parent the last child of one. */
+static void
+append_child(struct tally * tally, struct tally_node * parent,
+    struct tally_node * node)
 {
-	struct tally_node * node = node_create(tally);
 
 	node->parent = parent;
-	node->kind = kind;
-	node->hash = hash;
-	node->name = name;
-	node->length = length;
 	if (parent->last == NULL)
 		parent->first = node;
 	else
@@ -173,14 +168,27 @@ add(struct tally * tally, struct tally_node * parent, enum tally_kind kind,
 	parent->last = node;
 	tally->node_count++;
 	if (++parent->children <= FEW)
-		return (node);
+		return;
 	/* With the first that is too many the others go there. */
 	if (parent->children == FEW + 1)
 		for (node = parent->first; node->next != NULL;
 		    node = node->next)
 			put_into_index(tally, node);
-	node = parent->last;
-	put_into_index(tally, node);
+	put_into_index(tally, parent->last);
+}
+
+/* The name is the caller's and must stay; the hash is 0 if it is not known. */
+static struct tally_node *
+add(struct tally * tally, struct tally_node * parent, enum tally_kind kind,
+    uint64_t hash, const char * name, size_t length)
+{
+	struct tally_node * node = node_create(tally);
+
+	node->kind = kind;
+	node->hash = hash;
+	node->name = name;
+	node->length = length;
+	append_child(tally, parent, node);
 	return (node);
 }
 
@@ -272,6 +280,53 @@ tally_feature(struct tally * tally, const struct text * environment,
 		    environment, application), period);
 	return (tally_child(tally, *recent, TALLY_FEATURE,
 	    feature->bytes, feature->length));
+}
+
+struct tally_node *
+tally_bucket_open(struct tally * tally)
+{
+	struct tally_node * bucket = node_create(tally);
+
+	bucket->kind = TALLY_BUCKET;
+	return (bucket);
+}
+
+/* The hashes below a node were those of another path. */
+static void
+forget_hashes(struct tally_node * parent)
+{
+	struct tally_node * node;
+
+	for (node = parent->first; node != NULL; node = node->next) {
+		node->hash = 0;
+		forget_hashes(node);
+	}
+}
+
+static void
+index_again(struct tally * tally)
+{
+	struct tally_node ** old = tally->slots;
+	size_t i;
+
+	tally->slots = slots_create(tally->arena, tally->slot_count);
+	for (i = 0; i < tally->slot_count; i++)
+		if (old[i] != NULL)
+			place(tally, old[i]);
+}
+
+void
+tally_bucket_place(struct tally * tally, struct tally_node * bucket,
+    struct tally_node * application, int64_t period)
+{
+
+	bucket->name = arena_copy(tally->arena, &period, sizeof(period));
+	bucket->length = sizeof(period);
+	bucket->period = period;
+	append_child(tally, application, bucket);
+	forget_hashes(bucket);
+	if (tally->slot_count > 0)
+		index_again(tally);
 }
 
 bool

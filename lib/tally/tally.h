@@ -26,8 +26,8 @@
  *					bound of the same sample
  *	  token				SHA-256 of a token that was seen
  *
- * A node exists only because something under it counts.  Children stand in
- * the order in which they came.
+ * A node exists only because something under it counts, or because it is an
+ * application that has been seen.  Children are in the order in which they came.
  */
 enum tally_kind {
 	TALLY_ROOT,
@@ -169,6 +169,21 @@ struct tally_node * tally_bucket(struct tally * tally,
 struct tally_node * tally_feature(struct tally * tally,
     const struct text * environment, const struct text * application,
     int64_t period, const struct text * feature);
+
+/**
+ * tally_bucket_open(tally):
+ * Return a bucket that has no place in the tree yet, for features that come
+ * before it is known which application and period they are of.
+ */
+struct tally_node * tally_bucket_open(struct tally * tally);
+
+/**
+ * tally_bucket_place(tally, bucket, application, period):
+ * Put a bucket of tally_bucket_open in its place; the ${application} must not
+ * have a bucket of that period.
+ */
+void tally_bucket_place(struct tally * tally, struct tally_node * bucket,
+    struct tally_node * application, int64_t period);
 
 /**
  * tally_add(tally, counter, count):

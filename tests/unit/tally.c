@@ -415,6 +415,71 @@ test_merge(struct arena * arena)
 	    "t tok1", "what was merged is left as it was");
 }
 
+/* Count features and variants of a bucket, some of them twice. */
+static void
+fill_bucket(struct tally * tally, struct tally_node * bucket, size_t features)
+{
+	char name[32];
+	size_t i, j;
+
+	for (i = 0; i < 2 * features; i++) {
+		struct tally_node * feature, * variant;
+
+		snprintf(name, sizeof(name), "feature-%zu", i % features);
+		feature = tally_child(tally, bucket, TALLY_FEATURE, name,
+		    strlen(name));
+		tally_add(tally, &feature->yes, i + 1);
+		for (j = 0; j < i % 20; j++) {
+			snprintf(name, sizeof(name), "variant-%zu", j);
+			variant = tally_child(tally, feature, TALLY_VARIANT,
+			    name, strlen(name));
+			tally_add(tally, &variant->count, 1);
+		}
+	}
+}
+
+/* A bucket that gets its place last is as one that had it from the first. */
+static void
+test_place(struct arena * arena)
+{
+	static const size_t sizes[] = { 0, 1, 8, 9, 100 };
+	struct text environment = text_of("e"), name = text_of("a");
+	size_t i, j;
+
+	for (i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		struct tally * early = tally_create(arena);
+		struct tally * late = tally_create(arena);
+		struct tally * into = tally_create(arena);
+		struct tally_node * bucket = tally_bucket_open(late);
+		char * wanted;
+
+		fill_bucket(late, bucket, sizes[i]);
+		for (j = 0; j < 2; j++)
+			fill_bucket(early, tally_bucket(early,
+			    tally_application(early, &environment, &name), 7),
+			    j == 0 ? sizes[i] : 0);
+		ok(tally_empty(late), "%zu features have no place", sizes[i]);
+		tally_bucket_place(late, bucket, tally_application(late,
+		    &environment, &name), 7);
+		wanted = strdup(dump(early));
+		is_text(dump(late), wanted, "now they have");
+		is_integer(late->counters, early->counters, "as many counters");
+		is_integer(late->node_count, early->node_count, "and nodes");
+		free(wanted);
+		/* All is found there, none of it is made again. */
+		fill_bucket(late, tally_bucket(late, tally_application(late,
+		    &environment, &name), 7), sizes[i]);
+		is_integer(late->node_count, early->node_count,
+		    "each is found in its place");
+		fill_bucket(early, tally_bucket(early, tally_application(early,
+		    &environment, &name), 7), sizes[i]);
+		tally_merge(into, late);
+		tally_merge(into, early);
+		is_integer(into->node_count, early->node_count,
+		    "and when it is merged");
+	}
+}
+
 /* Whether each node points to the one it went into. */
 static bool
 groups_are_right(const struct tally_node * parent,
@@ -699,7 +764,8 @@ main(void)
 	static void (* const tests[])(struct arena *) = {
 		test_features, test_distinct, test_copies, test_add_limits,
 		test_instances, test_metrics, test_tokens, test_merge,
-		test_groups, test_merge_when, test_merge_when_again,
+		test_place, test_groups, test_merge_when,
+		test_merge_when_again,
 		test_set_gauge, test_merge_max,
 		test_merge_counters, test_random, test_many,
 	};
