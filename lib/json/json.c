@@ -24,6 +24,9 @@
  */
 #define RAW_STRING_MAX (JSON_STRING_MAX * 6 + 2)
 
+/* In a pointer it is the name of a member whose name is at fault. */
+#define GARBLED_NAME "\xef\xbf\xbd"
+
 /* Whether a member of the current object is being read, and who knows its
  * name. */
 enum member {
@@ -39,6 +42,8 @@ struct json {
 	struct json_path path;
 	enum member member;
 	bool ascii;			/* The piece is pure ASCII. */
+	const char * garbled;		/* What is wrong with the string that
+					 * is being read, or NULL. */
 	const struct json_handler * handler;
 	void * context;
 	struct fault * fault;
@@ -214,17 +219,30 @@ is_ascii(const char * text, size_t length)
 	return ((all & 0x8080808080808080u) == 0);
 }
 
-static bool
-string_valid(struct json * json, const char * text, size_t length)
+/* What is wrong with a string or key, or NULL. */
+static const char *
+string_fault(struct json * json, const char * text, size_t length)
 {
+	const char * garbled = json->garbled;
 
+	json->garbled = NULL;
 	if (length > JSON_STRING_MAX)
-		return (reject_token(json, "a string is longer than 64 KiB"));
+		return ("a string is longer than 64 KiB");
 	/* Escapes cannot decode to bad UTF-8; see json_strict.h. */
 	if (!json->ascii && !is_ascii(text, length) &&
 	    !utf8_is_valid(text, length))
-		return (reject_token(json, "a string is not valid UTF-8"));
-	return (true);
+		return ("a string is not valid UTF-8");
+	return (garbled);
+}
+
+__attribute__((noinline))
+static bool
+garbled_string(struct json * json, bool key, const char * detail)
+{
+
+	if (json->handler->garbled == NULL)
+		return (reject_token(json, detail));
+	return (json->handler->garbled(json->context, key, detail));
 }
 
 /*
@@ -301,12 +319,13 @@ yajl_on_string(void * context, const unsigned char * text, size_t length)
 {
 	struct json * json = context;
 	const char * string = (const char *)text;
+	const char * detail = string_fault(json, string, length);
 
-	if (!string_valid(json, string, length))
-		return (0);
-	if (json_ignores(json, JSON_STRING))
+	if (json_ignores(json, JSON_STRING) &&
+	    (detail == NULL || json->handler->garbled != NULL))
 		return (value_done(json));
-	if (!json->handler->string(json->context, string, length))
+	if (detail != NULL ? !garbled_string(json, false, detail) :
+	    !json->handler->string(json->context, string, length))
 		return (0);
 	return (told_value_done(json));
 }
@@ -315,12 +334,18 @@ __attribute__((noinline))
 static int
 other_key(struct json * json, const char * key, size_t length)
 {
+	const char * detail = string_fault(json, key, length);
 
-	if (!string_valid(json, key, length))
-		return (0);
+	if (detail != NULL && json->handler->garbled == NULL)
+		return (reject_token(json, detail));
+	json->member = NAMED_BY_PATH;
+	if (detail != NULL) {
+		json_path_name(&json->path, GARBLED_NAME,
+		    strlen(GARBLED_NAME), true);
+		return (garbled_string(json, true, detail));
+	}
 	json_path_name(&json->path, key, length,
 	    json_in_piece(json, key, length));
-	json->member = NAMED_BY_PATH;
 	return (json->handler->key(json->context, key, length));
 }
 
@@ -545,15 +570,31 @@ feed_clean(struct json * json, const char * text, size_t length)
 	return (piece_done(json));
 }
 
+/*
+ * A lone surrogate is certain before the end of its string, so the string that
+ * yajl is within when it has read all bytes before is the one that has it.
+ */
 bool
 json_feed(struct json * json, const void * text, size_t length)
 {
-	size_t clean = json_strict_scan(&json->strict, text, length);
+	const char * rest = text;
 
-	if (!feed_clean(json, text, clean))
-		return (false);
-	return (clean == length || reject_text(json, json->strict.offset,
-	    json->strict.detail));
+	for (;;) {
+		size_t clean = json_strict_scan(&json->strict,
+		    (const unsigned char *)rest, length);
+
+		if (!feed_clean(json, rest, clean))
+			return (false);
+		if (clean == length)
+			return (true);
+		if (json->handler->garbled == NULL ||
+		    !json_strict_forgive(&json->strict))
+			return (reject_text(json, json->strict.offset,
+			    json->strict.detail));
+		json->garbled = json->strict.detail;
+		rest += clean;
+		length -= clean;
+	}
 }
 
 bool

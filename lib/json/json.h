@@ -38,6 +38,10 @@ struct json_handler {
 	bool (* object_end)(void * context);
 	bool (* array_start)(void * context);
 	bool (* array_end)(void * context);
+	/* A string (or key) has a lone surrogate, is not UTF-8, or is too
+	 * long; ${detail} is the static sentence that says so.  It comes in
+	 * the place of its event.  NULL: the text is rejected. */
+	bool (* garbled)(void * context, bool key, const char * detail);
 };
 
 /*

@@ -181,3 +181,27 @@ json_strict_scan(struct json_strict * strict, const unsigned char * text,
 	strict->position += i;
 	return (i);
 }
+
+bool
+json_strict_forgive(struct json_strict * strict)
+{
+
+	switch (strict->state) {
+	case PAIR:
+		strict->state = TEXT;
+		strict->after_high = false;
+		return (true);
+	case PAIR_ESCAPE:
+		strict->state = ESCAPE;
+		strict->after_high = false;
+		return (true);
+	case DIGITS:
+		/* The last digit comes again, and then the unit is right. */
+		strict->digits--;
+		strict->unit >>= 4;
+		strict->after_high = !strict->after_high;
+		return (true);
+	default:
+		return (false);
+	}
+}

@@ -37,9 +37,18 @@ void json_strict_init(struct json_strict * strict);
  * json_strict_scan(strict, text, length):
  * Read the next ${length} bytes.  Return how many of them to pass on: ${length}
  * if they are valid, otherwise the number of bytes before the one that proves
- * the error, with offset and detail set; do not scan any further then.
+ * the error, with offset and detail set; the scanner is unusable
+ * then, unless json_strict_forgive returns true.
  */
 size_t json_strict_scan(struct json_strict * strict, const unsigned char * text,
     size_t length);
+
+/**
+ * json_strict_forgive(strict):
+ * The scanner has stopped early.  Return true, and go on with the byte at
+ * fault when the scanner is called next, if the fault is a lone surrogate;
+ * all else cannot be forgiven.
+ */
+bool json_strict_forgive(struct json_strict * strict);
 
 #endif

@@ -119,6 +119,66 @@ test_row(size_t number)
 	is_integer(piece, 21, "row %zu: the same in pieces", number);
 }
 
+/* Texts of which only surrogates are at fault, and where each is certain. */
+static const struct {
+	const char * text;
+	size_t places[4];
+} forgiven[] = {
+	{ "\"\\ud800\"", { 7 } },
+	{ "\"\\ud800x\\udc00\"", { 7, 13 } },
+	{ "\"\\ud800\\n\"", { 8 } },
+	{ "\"\\ud800\\u0041\"", { 12 } },
+	{ "\"\\ud800\\ud801\\udc01\"", { 12 } },
+	{ "\"\\ud800\\ud801\"", { 12, 13 } },
+	{ "\"\\udc00\\udc00\\ud83e\\udd8a\"", { 6, 12 } },
+	{ "[\"\\udfff\",\"\\\\ud800\",\"\\ud800\"]", { 7, 27 } },
+};
+
+static void
+test_forgive(void)
+{
+	size_t i, j;
+
+	for (i = 0; i < sizeof(forgiven) / sizeof(forgiven[0]); i++) {
+		const char * text = forgiven[i].text;
+		size_t length = strlen(text), at = 0;
+		struct json_strict strict;
+
+		json_strict_init(&strict);
+		for (j = 0; at < length; j++) {
+			at += json_strict_scan(&strict,
+			    (const unsigned char *)text + at, length - at);
+			if (at == length)
+				break;
+			is_integer(at, forgiven[i].places[j],
+			    "text %zu, fault %zu", i, j);
+			if (j == 4 || !ok(json_strict_forgive(&strict),
+			    "it is forgiven"))
+				break;
+		}
+		is_integer(at, length, "all of text %zu is read", i);
+		ok(j == 4 || forgiven[i].places[j] == 0,
+		    "and no fault is missing");
+	}
+}
+
+static void
+test_unforgiven(void)
+{
+	static const char * const texts[] = { "\f", "[\v]", "\xef\xbb\xbf" };
+	size_t i;
+
+	for (i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+		struct json_strict strict;
+
+		json_strict_init(&strict);
+		ok(json_strict_scan(&strict, (const unsigned char *)texts[i],
+		    strlen(texts[i])) < strlen(texts[i]) &&
+		    !json_strict_forgive(&strict), "text %zu stays at fault",
+		    i);
+	}
+}
+
 /* A fault far behind: each position around the width of a word or a page. */
 static void
 test_positions(void)
@@ -243,5 +303,7 @@ main(void)
 	test_positions();
 	test_empty_pieces();
 	test_random();
+	test_forgive();
+	test_unforgiven();
 	return (tap_done());
 }
