@@ -98,17 +98,17 @@ wipe(const struct cgi * cgi, const char * variable)
 
 static enum token_verdict
 verdict_of(const struct callers * callers, const char * token,
-    size_t length, struct token_grant * grant)
+    size_t length, enum token_kind kind, struct token_grant * grant)
 {
 	enum token_verdict verdict = TOKEN_UNKNOWN;
 
 	if (callers->tokens != NULL)
 		verdict = token_file_admit(callers->tokens, token, length,
-		    grant);
+		    kind, grant);
 	if (callers->issuer == NULL || verdict == TOKEN_GRANTED ||
 	    verdict == TOKEN_FORBIDDEN)
 		return (verdict);
-	switch (token_set_check(callers->issuer, token, length, grant)) {
+	switch (token_set_check(callers->issuer, token, length, kind, grant)) {
 	case TOKEN_GRANTED:
 		return (TOKEN_GRANTED);
 	case TOKEN_UNAVAILABLE:
@@ -129,7 +129,7 @@ reason(const struct callers * callers, enum token_verdict verdict,
 	if (callers->tokens == NULL && callers->issuer == NULL)
 		return ("no tokens are configured, so nobody may come in");
 	if (verdict == TOKEN_FORBIDDEN)
-		return ("a token of this type may not report");
+		return ("a token of this type may not report here");
 	return (missing ? "it has no token" : "its token is unknown");
 }
 
@@ -162,7 +162,7 @@ auth_forget(const struct callers * callers,
 
 bool
 auth_admit(const struct callers * callers, struct cgi * cgi,
-    struct token_grant * grant)
+    enum token_kind kind, struct token_grant * grant)
 {
 	size_t length;
 	const char * token = find_token(callers, cgi, &length);
@@ -172,7 +172,8 @@ auth_admit(const struct callers * callers, struct cgi * cgi,
 	if (callers->open)
 		token_file_grant(grant, "*", 1);
 	else
-		verdict = verdict_of(callers, token, length, grant);
+		verdict = verdict_of(callers, token, length, kind,
+		    grant);
 	digest_sha256(token, length, grant->digest);
 	auth_forget(callers, cgi);
 	switch (verdict) {
@@ -180,7 +181,7 @@ auth_admit(const struct callers * callers, struct cgi * cgi,
 		return (true);
 	case TOKEN_FORBIDDEN:
 		response_send(cgi, RESPONSE_NO_ACCESS,
-		    "a token of this type may not report metrics");
+		    "a token of this type may not report here");
 		break;
 	case TOKEN_UNAVAILABLE:
 		response_send(cgi, RESPONSE_UNAVAILABLE,

@@ -16,13 +16,13 @@ struct callers {
 };
 
 /**
- * auth_admit(callers, cgi, grant):
- * Return whether who sent the request may come in; ${grant} says what for.
+ * auth_admit(callers, cgi, kind, grant):
+ * Return whether the request has a token of ${kind}; ${grant} says what for.
  * Otherwise it has been answered, and the log says so now and then.  In either
  * case the token is nowhere in the request any more.
  */
 bool auth_admit(const struct callers * callers, struct cgi * cgi,
-    struct token_grant * grant);
+    enum token_kind kind, struct token_grant * grant);
 
 /**
  * auth_forget(callers, cgi):

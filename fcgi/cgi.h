@@ -10,6 +10,7 @@
  * CGI (RFC 3875) through the environment, standard input and standard output.
  */
 struct cgi;
+struct cors;
 struct FCGX_Request;
 
 /*
@@ -32,6 +33,7 @@ struct cgi {
 	_Atomic int64_t writing;	/* Since when the answer is being sent;
 					 * 0: it is not. */
 	int64_t unread;			/* CGI: bytes of the body, or -1. */
+	const struct cors * cors;	/* Of the path; NULL: there is none. */
 	int status;			/* That was answered; 0: none yet. */
 	bool ended;			/* The body has been read to its end. */
 	bool failed;			/* The connection is of no more use. */

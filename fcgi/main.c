@@ -272,6 +272,8 @@ settle(struct program * program)
 		.limit_series = config->limit_series,
 	};
 	service->path_prefix = config->path_prefix;
+	service->default_environment = config->default_environment;
+	service->cors.origins = config->cors_origins;
 	service->callers.open = config->auth == CONFIG_AUTH_NONE;
 	service->callers.variable = auth_variable(config->auth_header);
 	service->body.limit_body = config->limit_body;
@@ -530,7 +532,8 @@ check(const struct config * config)
 	limit_log(config, LOG_LEVEL_WARNING);
 	tokens = open_tokens(config);
 	if (tokens != NULL &&
-	    token_file_check(tokens, "", 0, &grant) == TOKEN_UNAVAILABLE)
+	    token_file_check(tokens, "", 0, TOKEN_CLIENT, &grant) ==
+	    TOKEN_UNAVAILABLE)
 		status = EXIT_CONFIGURATION;
 	token_file_free(tokens);
 	return (status);

@@ -30,6 +30,40 @@
  * pass on with the shipped configurations. */
 #define DRAIN_MAX ((size_t)80 * 1024 * 1024)
 
+/* What is reported on a path, by whom, and how that is answered. */
+struct intake {
+	const struct json_rule * schema;	/* NULL: an Edge's data. */
+	const char * sdk_type;		/* Of an SDK; NULL: it is Edge. */
+	enum token_kind kind;
+	enum response_kind accepted;
+	bool cors;
+};
+
+static const struct intake intakes[] = {
+	[ROUTE_BULK] = { &schema_bulk, NULL, TOKEN_CLIENT,
+	    RESPONSE_ACCEPTED, false },
+	[ROUTE_EDGE] = { NULL, NULL, TOKEN_CLIENT, RESPONSE_ACCEPTED, false },
+	[ROUTE_CLIENT_METRICS] = { &schema_report, "backend", TOKEN_CLIENT,
+	    RESPONSE_TAKEN, false },
+	[ROUTE_CLIENT_REGISTER] = { &schema_register, "backend",
+	    TOKEN_CLIENT, RESPONSE_TAKEN, false },
+	[ROUTE_FRONTEND_METRICS] = { &schema_report, "frontend",
+	    TOKEN_FRONTEND, RESPONSE_TAKEN_OK, true },
+	[ROUTE_FRONTEND_REGISTER] = { &schema_register, "frontend",
+	    TOKEN_FRONTEND, RESPONSE_TAKEN_OK, true },
+};
+
+/* What a route takes, or NULL if nothing is reported there. */
+static const struct intake *
+intake_of(enum route route)
+{
+
+	if ((size_t)route >= sizeof(intakes) / sizeof(intakes[0]) ||
+	    intakes[route].accepted == RESPONSE_OK)
+		return (NULL);
+	return (&intakes[route]);
+}
+
 void
 request_init(struct request * request)
 {
@@ -184,13 +218,14 @@ read_body(struct cgi * cgi, struct body * body, int64_t length,
 }
 
 static void
-answer_commit(struct cgi * cgi, const struct commit_ticket * ticket)
+answer_commit(struct request * request)
 {
+	struct cgi * cgi = &request->cgi;
 
-	if (ticket->result == COMMIT_DURABLE)
-		response_send(cgi, RESPONSE_ACCEPTED, NULL);
+	if (request->ticket.result == COMMIT_DURABLE)
+		response_send(cgi, request->intake->accepted, NULL);
 	else
-		response_send(cgi, RESPONSE_UNAVAILABLE, ticket->why);
+		response_send(cgi, RESPONSE_UNAVAILABLE, request->ticket.why);
 }
 
 /* Answer a body that is not counted. */
@@ -226,6 +261,58 @@ begin_digest(const struct service * service, const struct cgi * cgi,
 	return (true);
 }
 
+/* The longest header of an SDK that is kept. */
+#define SENDER_MAX 256
+
+/* Keep a header as what a slot has if the body says nothing. */
+static void
+set_sender(struct element_settings * element, enum schema_slot slot,
+    const struct cgi * cgi, const char * header)
+{
+	const char * text = cgi_parameter(cgi, header);
+	size_t i;
+
+	if (text == NULL || *text == '\0')
+		return;
+	for (i = 0; text[i] >= ' ' && text[i] <= '~' && i < SENDER_MAX; i++)
+		continue;
+	if (text[i] == '\0')
+		element->sender[slot] = text_of(text);
+}
+
+/* Read the body as that of an SDK: it counts for its token's environment. */
+static void
+set_sdk(struct validate_settings * validate, const struct intake * intake,
+    const struct cgi * cgi)
+{
+	struct element_settings * element = &validate->element;
+
+	validate->invalid = VALIDATE_LENIENT;
+	element->any_environment = false;
+	element->skip_zeros = true;
+	element->sender[SLOT_SDK_TYPE] = text_of(intake->sdk_type);
+	set_sender(element, SLOT_SDK_VERSION, cgi, "HTTP_UNLEASH_SDK");
+	set_sender(element, SLOT_SDK_FLAVOR, cgi, "HTTP_UNLEASH_SDK_FLAVOR");
+	set_sender(element, SLOT_SDK_FLAVOR_VERSION, cgi,
+	    "HTTP_UNLEASH_SDK_FLAVOR_VERSION");
+	set_sender(element, SLOT_CONNECTION_ID, cgi,
+	    "HTTP_UNLEASH_CONNECTION_ID");
+}
+
+static void
+set_body(struct body_settings * settings, const struct service * service,
+    const struct request * request, const struct token_grant * grant)
+{
+	struct element_settings * element = &settings->validate.element;
+
+	settings->validate.schema = request->intake->schema;
+	element->any_environment = grant->any_environment;
+	element->environment = text_of(grant->any_environment ?
+	    service->default_environment : grant->environment);
+	if (request->intake->sdk_type != NULL)
+		set_sdk(&settings->validate, request->intake, &request->cgi);
+}
+
 /* Count a body.  Return true if its tally is with the committer. */
 static bool
 serve_body(const struct service * service, struct request * request,
@@ -233,7 +320,6 @@ serve_body(const struct service * service, struct request * request,
 {
 	struct cgi * cgi = &request->cgi;
 	struct body_settings settings = service->body;
-	struct element_settings * element = &settings.validate.element;
 	struct fault fault = { .code = FAULT_NONE };
 	struct digest_mac mac;
 	enum body_encoding encoding;
@@ -246,9 +332,7 @@ serve_body(const struct service * service, struct request * request,
 	if (!accept_body(service, cgi, &encoding, &length))
 		return (false);
 	cgi->unread = length;
-	element->any_environment = grant->any_environment;
-	element->environment.bytes = grant->environment;
-	element->environment.length = grant->environment_length;
+	set_body(&settings, service, request, grant);
 	request->ticket.digest = NULL;
 	if (begin_digest(service, cgi, grant, &mac)) {
 		settings.mac = &mac;
@@ -277,7 +361,7 @@ serve_body(const struct service * service, struct request * request,
 	}
 	if (tally_empty(tally)) {
 		stats_dropped(service->stats, tally->dropped);
-		response_send(cgi, RESPONSE_ACCEPTED, NULL);
+		response_send(cgi, request->intake->accepted, NULL);
 		return (false);
 	}
 	arena_reset(request->element);
@@ -455,25 +539,31 @@ request_serve(const struct service * service, struct request * request)
 	struct cgi * cgi = &request->cgi;
 	const char * method = cgi_parameter(cgi, "REQUEST_METHOD");
 	enum route route = route_of(cgi, service->path_prefix);
+	const struct intake * intake = intake_of(route);
 	struct token_grant grant;
 	int64_t asked = clock_monotonic();
-	bool reports = route == ROUTE_BULK || route == ROUTE_EDGE;
+	bool posts = method != NULL && strcmp(method, "POST") == 0;
 
-	if (!reports || method == NULL || strcmp(method, "POST") != 0)
+	request->intake = intake;
+	cgi->cors = intake != NULL && intake->cors ? &service->cors : NULL;
+	if (intake == NULL || !posts)
 		auth_forget(&service->callers, cgi);
-	if (!reports)
+	if (intake == NULL)
 		serve_other(service, cgi, route);
-	else if (method == NULL || strcmp(method, "POST") != 0)
+	else if (intake->cors && method != NULL &&
+	    strcmp(method, "OPTIONS") == 0)
+		response_send(cgi, RESPONSE_PREFLIGHT, NULL);
+	else if (!posts)
 		response_send(cgi, RESPONSE_WRONG_METHOD,
 		    "metrics are sent with POST");
-	else if (auth_admit(&service->callers, cgi, &grant)) {
+	else if (auth_admit(&service->callers, cgi, intake->kind, &grant)) {
 		if (route == ROUTE_EDGE)
 			serve_edge(service, request);
 		else if (serve_body(service, request, &grant,
 		    time_spent(asked)))
 			return (false);
 	}
-	finish(service, request, reports || cgi->status == 404);
+	finish(service, request, intake != NULL || cgi->status == 404);
 	return (true);
 }
 
@@ -481,6 +571,6 @@ void
 request_conclude(const struct service * service, struct request * request)
 {
 
-	answer_commit(&request->cgi, &request->ticket);
+	answer_commit(request);
 	finish(service, request, true);
 }

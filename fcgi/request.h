@@ -4,6 +4,7 @@
 #include "fcgi/auth.h"
 #include "fcgi/backstage.h"
 #include "fcgi/cgi.h"
+#include "fcgi/cors.h"
 #include "fcgi/page.h"
 #include "fcgi/response.h"
 #include "lib/base/arena.h"
@@ -12,11 +13,15 @@
 #include "lib/commit/edges.h"
 #include "lib/stats/stats.h"
 
+struct intake;
+
 /* What all requests share. */
 struct service {
 	const char * path_prefix;
 	struct callers callers;
 	struct body_settings body;	/* Without an environment. */
+	const char * default_environment;	/* Of a token for any. */
+	struct cors cors;		/* Of the frontends' paths. */
 	struct committer * committer;
 	struct repeats * repeats;
 	struct edges * edges;
@@ -31,6 +36,7 @@ struct service {
  */
 struct request {
 	struct cgi cgi;
+	const struct intake * intake;	/* What is reported on its path. */
 	struct commit_ticket ticket;
 	unsigned char digest[DIGEST_MAC_SIZE];	/* Of the body. */
 	struct arena * arena;		/* For the tally and all else. */

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fcgi/cors.h"
 #include "fcgi/response.h"
 #include "lib/base/digest.h"
 #include "lib/base/escape.h"
@@ -16,6 +17,9 @@ static const struct {
 } answers[] = {
 	[RESPONSE_OK] = { 200, "OK", "", "" },
 	[RESPONSE_ACCEPTED] = { 202, "Accepted", "", "" },
+	[RESPONSE_TAKEN] = { 202, "Accepted", "", "" },
+	[RESPONSE_TAKEN_OK] = { 200, "OK", "", "" },
+	[RESPONSE_PREFLIGHT] = { 204, "No Content", "", "" },
 	[RESPONSE_INVALID] = { 400, "Bad Request", "BadDataError", "" },
 	[RESPONSE_NO_ACCESS] = { 403, "Forbidden", "NoAccessError", "" },
 	[RESPONSE_NOT_FOUND] = { 404, "Not Found", "NotFoundError", "" },
@@ -54,16 +58,23 @@ void
 response_content(struct cgi * cgi, enum response_kind kind,
     const char * type, const void * content, size_t length)
 {
-	char params[512];
-	int used = snprintf(params, sizeof(params),
-	    "Status: %d %s\r\n"
-	    "Content-Type: %s\r\n"
-	    "Content-Length: %zu\r\n"
-	    "Cache-Control: no-store\r\n"
-	    "%s\r\n",
-	    answers[kind].status, answers[kind].reason, type, length,
-	    answers[kind].header);
+	char params[512 + CORS_HEADERS_MAX];
+	char cors[CORS_HEADERS_MAX];
+	char described[128] = "";
+	int used;
 
+	cors_headers(cgi, kind == RESPONSE_PREFLIGHT, cors);
+	if (type != NULL)
+		snprintf(described, sizeof(described),
+		    "Content-Type: %s\r\n", type);
+	/* RFC 9110, section 8.6: a 204 has no Content-Length. */
+	if (kind != RESPONSE_PREFLIGHT)
+		snprintf(described + strlen(described), sizeof(described) -
+		    strlen(described), "Content-Length: %zu\r\n", length);
+	used = snprintf(params, sizeof(params),
+	    "Status: %d %s\r\n%sCache-Control: no-store\r\n%s%s\r\n",
+	    answers[kind].status, answers[kind].reason, described,
+	    answers[kind].header, cors);
 	if (used < 0 || (size_t)used >= sizeof(params))
 		abort();
 	cgi->status = answers[kind].status;
@@ -193,10 +204,20 @@ response_send(struct cgi * cgi, enum response_kind kind,
     const char * detail)
 {
 
-	if (kind == RESPONSE_ACCEPTED)
+	switch (kind) {
+	case RESPONSE_ACCEPTED:
 		response_content(cgi, kind, "application/json", "{}", 2);
-	else
+		break;
+	case RESPONSE_TAKEN:
+	case RESPONSE_PREFLIGHT:
+		response_content(cgi, kind, NULL, "", 0);
+		break;
+	case RESPONSE_TAKEN_OK:
+		response_content(cgi, kind, "text/plain", "OK", 2);
+		break;
+	default:
 		send_problem(cgi, kind, detail, NULL);
+	}
 }
 
 void

@@ -10,7 +10,10 @@
  */
 enum response_kind {
 	RESPONSE_OK,			/* 200 */
-	RESPONSE_ACCEPTED,		/* 202 */
+	RESPONSE_ACCEPTED,		/* 202, as Edge expects it: {} */
+	RESPONSE_TAKEN,			/* 202, as a backend's SDK does. */
+	RESPONSE_TAKEN_OK,		/* 200, as a frontend's does. */
+	RESPONSE_PREFLIGHT,		/* 204 to a browser's question. */
 	RESPONSE_INVALID,			/* 400 */
 	RESPONSE_NO_ACCESS,		/* 403 */
 	RESPONSE_NOT_FOUND,		/* 404 */
@@ -22,15 +25,15 @@ enum response_kind {
 };
 
 /*
- * Each function below answers one request, without a body if its method is
- * HEAD, and leaves the status in exchange->status, whether or not the peer was
- * there to take it.
+ * Each function below answers one request, with the headers of cgi->cors and
+ * without a body if its method is HEAD, and leaves the status in cgi->status,
+ * whether or not the peer was there to take it.
  */
 
 /**
  * response_send(cgi, kind, detail):
  * Answer a request, though not with RESPONSE_OK; ${detail} says why to a
- * person, unless it was accepted.
+ * person, unless it was accepted or is a preflight.
  */
 void response_send(struct cgi * cgi, enum response_kind kind,
     const char * detail);
@@ -43,7 +46,8 @@ void response_fault(struct cgi * cgi, const struct fault * fault);
 
 /**
  * response_content(cgi, kind, type, content, length):
- * Answer with ${length} bytes of the media type ${type}.
+ * Answer with ${length} bytes of the media type ${type}, or with nothing if it
+ * is NULL.
  */
 void response_content(struct cgi * cgi, enum response_kind kind,
     const char * type, const void * content, size_t length);

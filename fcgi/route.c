@@ -11,6 +11,10 @@ static const struct {
 } routes[] = {
 	{ "/api/client/metrics/bulk", ROUTE_BULK },
 	{ "/api/client/metrics/edge", ROUTE_EDGE },
+	{ "/api/client/metrics", ROUTE_CLIENT_METRICS },
+	{ "/api/client/register", ROUTE_CLIENT_REGISTER },
+	{ "/api/frontend/client/metrics", ROUTE_FRONTEND_METRICS },
+	{ "/api/frontend/client/register", ROUTE_FRONTEND_REGISTER },
 	{ "/flagtally", ROUTE_PAGE },
 	{ "/internal-backstage/health", ROUTE_HEALTH },
 	{ "/internal-backstage/ready", ROUTE_READY },

@@ -9,6 +9,10 @@ enum route {
 	ROUTE_NONE,
 	ROUTE_BULK,		/* POST /api/client/metrics/bulk */
 	ROUTE_EDGE,		/* POST /api/client/metrics/edge */
+	ROUTE_CLIENT_METRICS,	/* POST /api/client/metrics */
+	ROUTE_CLIENT_REGISTER,	/* POST /api/client/register */
+	ROUTE_FRONTEND_METRICS,	/* POST /api/frontend/client/metrics */
+	ROUTE_FRONTEND_REGISTER,/* POST /api/frontend/client/register */
 	ROUTE_HEALTH,		/* GET /internal-backstage/health */
 	ROUTE_READY,		/* GET /internal-backstage/ready */
 	ROUTE_PAGE,		/* GET /flagtally */

@@ -51,8 +51,8 @@ struct entry {
 	uint32_t name;			/* Of the environment; 0: free. */
 };
 
-/* The entry's token may not report. */
-#define FORBIDDEN ((uint32_t)1 << 31)
+/* The entry's token is a frontend's. */
+#define FRONTEND ((uint32_t)1 << 31)
 
 struct set {
 	struct entry * entries;
@@ -147,7 +147,7 @@ set_name(struct set * set, const char * name, size_t length)
 		set->names = alloc_resize(set->names, set->names_size,
 		    sizeof(*set->names));
 	}
-	if (set->name_count + 1 == FORBIDDEN)
+	if (set->name_count + 1 == FRONTEND)
 		abort();
 	set->names[++set->name_count] = arena_copy(set->names_arena, name,
 	    length);
@@ -160,7 +160,7 @@ struct line {
 	unsigned char digest[DIGEST_SIZE];
 	const char * environment;
 	size_t environment_length;
-	bool forbidden;
+	bool frontend;
 };
 
 const char *
@@ -201,8 +201,8 @@ parse_attribute(const char * word, struct line * line)
 	if (strncmp(word, "type=", 5) != 0)
 		return ("an attribute other than type=");
 	word += 5;
-	line->forbidden = strcmp(word, "frontend") == 0;
-	if (!line->forbidden && strcmp(word, "client") != 0 &&
+	line->frontend = strcmp(word, "frontend") == 0;
+	if (!line->frontend && strcmp(word, "client") != 0 &&
 	    strcmp(word, "backend") != 0 && strcmp(word, "admin") != 0)
 		return ("type is none of client, backend, frontend, admin");
 	return (NULL);
@@ -270,7 +270,7 @@ parse_line(char * text, struct line * line)
 	const char * why;
 
 	line->environment = NULL;
-	line->forbidden = false;
+	line->frontend = false;
 	if (word == NULL)
 		return (NULL);
 	if (strncmp(word, "sha256:", 7) == 0) {
@@ -314,7 +314,7 @@ add_line(struct set * set, char * text, const char * path, unsigned long at)
 		    "counts", path, at);
 	memcpy(entry->digest, line.digest, sizeof(entry->digest));
 	entry->name = set_name(set, line.environment,
-	    line.environment_length) | (line.forbidden ? FORBIDDEN : 0);
+	    line.environment_length) | (line.frontend ? FRONTEND : 0);
 	return (NULL);
 }
 
@@ -549,9 +549,16 @@ token_file_grant(struct token_grant * grant, const char * environment,
 	grant->environment[length] = '\0';
 }
 
+static enum token_kind
+kind_of(const struct entry * entry)
+{
+
+	return ((entry->name & FRONTEND) != 0 ? TOKEN_FRONTEND : TOKEN_CLIENT);
+}
+
 enum token_verdict
 token_file_check(struct token_file * store, const char * token, size_t length,
-    struct token_grant * grant)
+    enum token_kind kind, struct token_grant * grant)
 {
 	enum token_verdict verdict = TOKEN_UNAVAILABLE;
 	unsigned char digest[DIGEST_SIZE];
@@ -564,10 +571,10 @@ token_file_check(struct token_file * store, const char * token, size_t length,
 		entry = set_find(store->set, digest);
 		verdict = TOKEN_UNKNOWN;
 		if (entry->name != 0)
-			verdict = (entry->name & FORBIDDEN) != 0 ?
-			    TOKEN_FORBIDDEN : TOKEN_GRANTED;
+			verdict = kind_of(entry) == kind ?
+			    TOKEN_GRANTED : TOKEN_FORBIDDEN;
 		if (verdict == TOKEN_GRANTED) {
-			name = store->set->names[entry->name];
+			name = store->set->names[entry->name & ~FRONTEND];
 			token_file_grant(grant, name, strlen(name));
 		}
 	}
@@ -577,16 +584,16 @@ token_file_check(struct token_file * store, const char * token, size_t length,
 
 enum token_verdict
 token_file_admit(struct token_file * store, const char * token, size_t length,
-    struct token_grant * grant)
+    enum token_kind kind, struct token_grant * grant)
 {
 	bool looked = token_file_refresh(store, false);
 	enum token_verdict verdict = token_file_check(store, token, length,
-	    grant);
+	    kind, grant);
 
 	if (verdict == TOKEN_GRANTED || looked)
 		return (verdict);
 	token_file_refresh(store, true);
-	return (token_file_check(store, token, length, grant));
+	return (token_file_check(store, token, length, kind, grant));
 }
 
 void

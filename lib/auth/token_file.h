@@ -11,16 +11,22 @@
  *
  * A line is `project:environment.secret`, or `sha256:HEX ENVIRONMENT` with the
  * digest of such a token, and then attributes `key=value`: `type` is one of
- * client (if it is not said), backend, frontend and admin.  # begins a comment.
+ * client (the default), backend, frontend and admin.  # begins a comment.
  */
 struct token_file;
+
+/* Where a token may report; backend and admin are as client. */
+enum token_kind {
+	TOKEN_CLIENT,		/* What is for backends, and bulk. */
+	TOKEN_FRONTEND,		/* What is for frontends. */
+};
 
 #define TOKEN_ENVIRONMENT_MAX 255
 
 enum token_verdict {
 	TOKEN_GRANTED,
 	TOKEN_UNKNOWN,
-	TOKEN_FORBIDDEN,	/* Known, but of a type that may not report. */
+	TOKEN_FORBIDDEN,	/* Known, but of the other kind. */
 	TOKEN_UNAVAILABLE,	/* No file could be read so far. */
 };
 
@@ -56,19 +62,21 @@ void token_file_reload(struct token_file * store);
 bool token_file_refresh(struct token_file * store, bool wait);
 
 /**
- * token_file_check(store, token, length, grant):
- * Look up a token.  If it is granted, ${grant} says what it may do.  Any
- * thread may call this.
+ * token_file_check(store, token, length, kind, grant):
+ * Look up a token that must be of ${kind}.  If it is granted, ${grant} says
+ * what it may do.  Any thread may call this.
  */
 enum token_verdict token_file_check(struct token_file * store,
-    const char * token, size_t length, struct token_grant * grant);
+    const char * token, size_t length, enum token_kind kind,
+    struct token_grant * grant);
 
 /**
- * token_file_admit(store, token, length, grant):
+ * token_file_admit(store, token, length, kind, grant):
  * Do as token_file_check does, with the file as it is now.
  */
 enum token_verdict token_file_admit(struct token_file * store,
-    const char * token, size_t length, struct token_grant * grant);
+    const char * token, size_t length, enum token_kind kind,
+    struct token_grant * grant);
 
 /**
  * token_file_environment(token, length, size):

@@ -17,8 +17,10 @@
  * The set holds digests and nothing else: no secret can be read out of Redis,
  * a token is known or not in one step, and many are asked for with one
  * SMISMEMBER.  A member needs no environment beside it, as the digest covers
- * the token's text with its environment in it; and no type, as whoever issues
- * tokens leaves out those that may not report.
+ * the token's text with its environment in it.  The digest of a frontend token
+ * has FRONTEND before it, so that a member says where its token may report.
+ * Answers are cached under the SHA-256 of such a member, and under a client
+ * token's digest itself.
  *
  * What is known is remembered, and each kind of answer has its own time:
  *
@@ -68,10 +70,22 @@ enum answer {
 	ANSWER_YES,
 };
 
+/* Before the digest of a frontend token. */
+#define FRONTEND "frontend:"
+
+#define MEMBER_MAX (sizeof(FRONTEND) - 1 + 2 * DIGEST_SIZE)
+
+/* A token as a member of the set, and as a digest of the caches. */
+struct identity {
+	char member[MEMBER_MAX];
+	size_t length;
+	unsigned char digest[DIGEST_SIZE];
+};
+
 /* Belongs to the request that waits and to the thread; the last frees it. */
 struct lookup {
 	struct lookup * next;
-	unsigned char digest[DIGEST_SIZE];
+	struct identity identity;
 	int64_t asked;			/* When, in ms since 1970. */
 	enum answer answer;
 	bool answered;
@@ -130,9 +144,7 @@ take_reply(void * context, size_t number, const struct redis_reply * reply)
 static void
 request(struct token_set * issuer, const struct lookup * lookups)
 {
-	static const unsigned char nobody[DIGEST_SIZE];
 	struct buffer * requests = &issuer->requests;
-	char hex[2 * DIGEST_SIZE + 1];
 	const struct lookup * lookup;
 	size_t count = 0;
 
@@ -142,14 +154,11 @@ request(struct token_set * issuer, const struct lookup * lookups)
 	buffer_array(requests, 2 + (count == 0 ? 1 : count));
 	buffer_text(requests, "SMISMEMBER");
 	buffer_text(requests, issuer->settings.key);
-	for (lookup = lookups; lookup != NULL; lookup = lookup->next) {
-		digest_hex(hex, lookup->digest, DIGEST_SIZE);
-		buffer_string(requests, hex, sizeof(hex) - 1);
-	}
-	if (count == 0) {
-		digest_hex(hex, nobody, DIGEST_SIZE);
-		buffer_string(requests, hex, sizeof(hex) - 1);
-	}
+	for (lookup = lookups; lookup != NULL; lookup = lookup->next)
+		buffer_string(requests, lookup->identity.member,
+		    lookup->identity.length);
+	if (count == 0)
+		buffer_text(requests, "");
 	buffer_array(requests, 2);
 	buffer_text(requests, "EXISTS");
 	buffer_text(requests, issuer->settings.key);
@@ -223,11 +232,12 @@ ask(struct token_set * issuer, struct lookup * lookups, int64_t deadline)
 		else if (replies.missing)
 			lookup->answer = ANSWER_MISSING;
 		if (lookup->answer == ANSWER_YES)
-			digest_cache_put(issuer->yes, lookup->digest,
+			digest_cache_put(issuer->yes, lookup->identity.digest,
 			    lookup->asked);
 		if (lookup->answer == ANSWER_NO) {
-			digest_cache_remove(issuer->yes, lookup->digest);
-			digest_cache_put(issuer->no, lookup->digest,
+			digest_cache_remove(issuer->yes,
+			    lookup->identity.digest);
+			digest_cache_put(issuer->no, lookup->identity.digest,
 			    lookup->asked);
 		}
 	}
@@ -366,7 +376,7 @@ init_condition(pthread_cond_t * condition)
 
 /* Have the thread ask; ${remembered} says that there is an old answer. */
 static enum answer
-wait_for_answer(struct token_set * issuer, const unsigned char * digest,
+wait_for_answer(struct token_set * issuer, const struct identity * identity,
     bool remembered)
 {
 	struct lookup * lookup = alloc_zeroed(1, sizeof(*lookup));
@@ -375,7 +385,7 @@ wait_for_answer(struct token_set * issuer, const unsigned char * digest,
 	enum answer answer = ANSWER_NONE;
 	int error = 0;
 
-	memcpy(lookup->digest, digest, DIGEST_SIZE);
+	lookup->identity = *identity;
 	init_condition(&lookup->wake);
 	pthread_mutex_lock(&issuer->lock);
 	if (!issuer->away && !issuer->stopping &&
@@ -401,14 +411,14 @@ wait_for_answer(struct token_set * issuer, const unsigned char * digest,
 }
 
 static enum answer
-find_out(struct token_set * issuer, const unsigned char * digest,
+find_out(struct token_set * issuer, const struct identity * identity,
     bool remembered)
 {
 	struct lookup lookup = { .next = NULL };
 
 	if (!issuer->settings.once)
-		return (wait_for_answer(issuer, digest, remembered));
-	memcpy(lookup.digest, digest, DIGEST_SIZE);
+		return (wait_for_answer(issuer, identity, remembered));
+	lookup.identity = *identity;
 	ask(issuer, &lookup, clock_monotonic() + TOKEN_SET_TIME_MAX);
 	return (lookup.answer);
 }
@@ -423,8 +433,9 @@ counted(const struct token_set * issuer, enum stats_counter counter,
 }
 
 static enum token_verdict
-check(struct token_set * issuer, const unsigned char * digest)
+check(struct token_set * issuer, const struct identity * identity)
 {
+	const unsigned char * digest = identity->digest;
 	int64_t now = clock_now_ms();
 	int64_t yes = digest_cache_find(issuer->yes, digest);
 	int64_t no = digest_cache_find(issuer->no, digest);
@@ -437,7 +448,7 @@ check(struct token_set * issuer, const unsigned char * digest)
 	/* A clock that was set back makes a time lie ahead. */
 	remembered = yes != 0 && (now >= yes ? now - yes : yes - now) <
 	    issuer->settings.grace;
-	switch (find_out(issuer, digest, remembered)) {
+	switch (find_out(issuer, identity, remembered)) {
 	case ANSWER_YES:
 		return (counted(issuer, STATS_TOKENS_ASKED, TOKEN_GRANTED));
 	case ANSWER_NO:
@@ -453,11 +464,30 @@ check(struct token_set * issuer, const unsigned char * digest)
 	return (counted(issuer, STATS_TOKENS_FAILED, TOKEN_UNAVAILABLE));
 }
 
+static void
+identify(struct identity * identity, const char * token, size_t length,
+    enum token_kind kind)
+{
+	char hex[2 * DIGEST_SIZE + 1];
+
+	digest_sha256(token, length, identity->digest);
+	digest_hex(hex, identity->digest, DIGEST_SIZE);
+	identity->length = 2 * DIGEST_SIZE;
+	if (kind == TOKEN_CLIENT) {
+		memcpy(identity->member, hex, 2 * DIGEST_SIZE);
+		return;
+	}
+	memcpy(identity->member, FRONTEND, strlen(FRONTEND));
+	memcpy(identity->member + strlen(FRONTEND), hex, 2 * DIGEST_SIZE);
+	identity->length += strlen(FRONTEND);
+	digest_sha256(identity->member, identity->length, identity->digest);
+}
+
 enum token_verdict
 token_set_check(struct token_set * issuer, const char * token, size_t length,
-    struct token_grant * grant)
+    enum token_kind kind, struct token_grant * grant)
 {
-	unsigned char digest[DIGEST_SIZE];
+	struct identity identity;
 	enum token_verdict verdict;
 	const char * environment;
 	size_t size;
@@ -466,8 +496,8 @@ token_set_check(struct token_set * issuer, const char * token, size_t length,
 	environment = token_file_environment(token, length, &size);
 	if (environment == NULL)
 		return (TOKEN_UNKNOWN);
-	digest_sha256(token, length, digest);
-	verdict = check(issuer, digest);
+	identify(&identity, token, length, kind);
+	verdict = check(issuer, &identity);
 	if (verdict == TOKEN_GRANTED)
 		token_file_grant(grant, environment, size);
 	return (verdict);

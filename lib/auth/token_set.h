@@ -11,8 +11,9 @@
 
 /*
  * Tokens that another service issues and revokes: a set in Redis whose members
- * are SHA-256 digests of whole tokens, in lower-case hexadecimal digits.  The
- * environment is in the token's own text, which the digest covers.
+ * are SHA-256 digests of whole tokens, in lower-case hexadecimal digits, with
+ * `frontend:` before those of frontend tokens.  The environment is in the
+ * token's own text, which the digest covers.
  */
 struct token_set;
 
@@ -40,14 +41,15 @@ struct token_set * token_set_start(const struct token_set_settings * settings,
     struct redis * redis);
 
 /**
- * token_set_check(issuer, token, length, grant):
- * Look up a token, as token_file_check does; it is TOKEN_UNAVAILABLE if that
+ * token_set_check(issuer, token, length, kind, grant):
+ * Look up a token, as token_file_check does, though one of the other kind is
+ * TOKEN_UNKNOWN; it is TOKEN_UNAVAILABLE if that
  * cannot be found out now.  Any thread may call this; it waits for
  * TOKEN_SET_TIME_MAX at most.
  */
 enum token_verdict token_set_check(struct token_set * issuer,
-    const char * token,
-    size_t length, struct token_grant * grant);
+    const char * token, size_t length, enum token_kind kind,
+    struct token_grant * grant);
 
 /**
  * token_set_stop(issuer, deadline):

@@ -72,6 +72,13 @@ begin_element(struct element * element, unsigned int slots,
 }
 
 void
+element_clear(struct element * element)
+{
+
+	begin_element(element, SLOT_COUNT, LIST_COUNT);
+}
+
+void
 element_piece(struct element * element, const char * text, size_t length)
 {
 
@@ -104,7 +111,10 @@ element_begin(struct element * element, enum schema_meaning meaning)
 		begin_element(element, SLOT_METRIC_COUNT, LIST_METRIC_COUNT);
 		break;
 	case MEANS_APPLICATION:
-		begin_element(element, SLOT_COUNT, LIST_COUNT);
+		element_clear(element);
+		break;
+	case MEANS_TOGGLE:
+		element->count[COUNT_YES] = element->count[COUNT_NO] = 0;
 		break;
 	case MEANS_IMPACT:
 		begin_element(element, SLOT_COUNT, 0);
@@ -129,6 +139,7 @@ element_begin(struct element * element, enum schema_meaning meaning)
 		element->list[LIST_CONNECT_VIA].present = true;
 		break;
 	case MEANS_VIA:
+	case MEANS_REPORT:
 	case MEANS_NOTHING:
 		break;
 	}
@@ -268,11 +279,26 @@ keep(struct element * element, struct text * kept, const char * text,
 }
 
 bool
-element_key(struct element * element, const char * text, size_t length,
-    struct element_problem * problem)
+element_key(struct element * element, const struct json_rule * rule,
+    const char * text, size_t length, struct element_problem * problem)
 {
 
-	return (keep(element, &element->key, text, length, problem));
+	if (!rule->element)
+		return (keep(element, &element->key, text, length, problem));
+	/* An element begins with its name. */
+	begin_element(element, SLOT_METRIC_COUNT, LIST_METRIC_COUNT);
+	return (keep(element, &element->text[SLOT_FEATURE_NAME], text, length,
+	    problem));
+}
+
+static bool
+is_digits(const char * text, size_t length)
+{
+	size_t i = 0;
+
+	while (i < length && text[i] >= '0' && text[i] <= '9')
+		i++;
+	return (i == length && length > 0 && length <= NUMBER_LENGTH_MAX);
 }
 
 static bool
@@ -280,10 +306,11 @@ take_count(struct element * element, const struct json_rule * rule,
     unsigned int type, const char * text, size_t length,
     struct element_problem * problem)
 {
-	const char * what = number_count(text, length,
-	    &element->count[rule->slot]);
+	const char * what;
 
-	(void)type;
+	if (type == JSON_STRING && !is_digits(text, length))
+		return (invalid(problem, "is not a number"));
+	what = number_count(text, length, &element->count[rule->slot]);
 	return (what == NULL || invalid(problem, what));
 }
 
@@ -540,6 +567,8 @@ static take * const takes[] = {
 	[USE_NUMBER] = take_number,
 	[USE_BOUND] = take_bound,
 	[USE_TOKEN] = take_token,
+	[USE_REPORT] = element_take_report,
+	[USE_START] = element_take_start,
 };
 
 bool
@@ -576,6 +605,10 @@ element_end(struct element * element, enum schema_meaning meaning,
 		return (element_application_count(element, problem));
 	case MEANS_IMPACT:
 		return (element_impact_count(element, problem));
+	case MEANS_TOGGLE:
+		return (element_toggle_count(element, problem));
+	case MEANS_REPORT:
+		return (element_report_count(element, problem));
 	case MEANS_SAMPLE:
 		element_impact_sample_end(element);
 		return (element_within_limits(element, problem));

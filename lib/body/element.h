@@ -28,9 +28,13 @@ struct element_settings {
 	size_t limit_list[LIST_COUNT];	/* Of a registration. */
 	size_t limit_tokens;		/* That have been seen. */
 	size_t limit_registration;	/* Bytes of one as JSON. */
-	struct text environment;	/* That the token may report. */
+	struct text environment;	/* That the token may report, or under
+					 * which what names none counts. */
 	bool any_environment;		/* It may report all. */
 	bool by_hour;			/* Buckets are hours, else days. */
+	bool skip_zeros;		/* Of impact metrics: an SDK is idle. */
+	/* What the request says of an SDK beside its body, by slot. */
+	struct text sender[SLOT_COUNT];
 };
 
 /* An item of a list. */
@@ -76,6 +80,14 @@ struct element {
 	uint64_t count[COUNT_COUNT];
 	struct text key;		/* The latest name in a map. */
 	int64_t timestamp;
+
+	/* Of an SDK's metrics: what comes anywhere in the body, and counts
+	 * when it has ended. */
+	struct text report[SLOT_COUNT];
+	struct tally_node * bucket;	/* Without a place; NULL: no counts. */
+	int64_t start;
+	bool started;			/* The start is known. */
+
 	size_t entries;			/* Items and samples of the element. */
 
 	enum tally_type type;		/* Of an impact metric, */
@@ -126,12 +138,12 @@ void element_piece_done(struct element * element);
 void element_begin(struct element * element, enum schema_meaning meaning);
 
 /**
- * element_key(element, text, length, problem):
- * The name of the next value in a map.  Return false, with the problem, if it
- * is not acceptable.
+ * element_key(element, rule, text, length, problem):
+ * The name of the next value in a map, which is of ${rule}.  Return false, with
+ * the problem, if it is not acceptable.
  */
-bool element_key(struct element * element, const char * text, size_t length,
-    struct element_problem * problem);
+bool element_key(struct element * element, const struct json_rule * rule,
+    const char * text, size_t length, struct element_problem * problem);
 
 /**
  * element_take(element, rule, type, text, length, problem):
@@ -205,6 +217,54 @@ bool element_has_room(const struct element * element, size_t size,
  */
 bool element_may_report(struct element * element,
     const struct text * environment);
+
+/**
+ * element_clear(element):
+ * Forget the texts and lists of the element before.
+ */
+void element_clear(struct element * element);
+
+/**
+ * element_take_report(element, rule, type, text, length, problem):
+ * element_take_start(element, rule, type, text, length, problem):
+ * Take a member of an SDK's metrics, or the start of their bucket; see
+ * element_take.
+ */
+bool element_take_report(struct element * element,
+    const struct json_rule * rule, unsigned int type, const char * text,
+    size_t length, struct element_problem * problem);
+bool element_take_start(struct element * element,
+    const struct json_rule * rule, unsigned int type, const char * text,
+    size_t length, struct element_problem * problem);
+
+/**
+ * element_toggle_count(element, problem):
+ * element_report_count(element, problem):
+ * Count a toggle of an SDK's metrics, and all of them when the body has ended.
+ */
+bool element_toggle_count(struct element * element,
+    struct element_problem * problem);
+bool element_report_count(struct element * element,
+    struct element_problem * problem);
+
+/**
+ * element_has_counts(element):
+ * Return whether a metric or toggle counts anything.
+ */
+bool element_has_counts(const struct element * element);
+
+/**
+ * element_period(element, instant):
+ * Return the period of buckets in which an instant is.
+ */
+int64_t element_period(const struct element * element, int64_t instant);
+
+/**
+ * element_feature_count(element, feature, problem):
+ * Add yes, no and variants of the element to a feature.
+ */
+bool element_feature_count(struct element * element,
+    struct tally_node * feature, struct element_problem * problem);
 
 /**
  * element_metric_count(element, problem):

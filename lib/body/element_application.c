@@ -30,6 +30,7 @@ static const struct {
 	{ SLOT_YGGDRASIL_VERSION, "yggdrasilVersion" },
 	{ SLOT_PLATFORM_NAME, "platformName" },
 	{ SLOT_PLATFORM_VERSION, "platformVersion" },
+	{ SLOT_SPEC_VERSION, "specVersion" },
 };
 
 #define ELEMENTS_OF(array) (sizeof(array) / sizeof((array)[0]))
@@ -168,12 +169,16 @@ element_application_count(struct element * element,
 	struct text * instance = &element->text[SLOT_INSTANCE_ID];
 	size_t room;
 	struct text json;
+	size_t i;
 
-	if (environment->bytes == NULL)
-		*environment = settings->any_environment ?
-		    text_of("default") : settings->environment;
-	if (!element_may_report(element, environment))
+	/* One at fault has been left out. */
+	if (element->text[SLOT_APP_NAME].bytes == NULL)
 		return (true);
+	for (i = 0; i < SLOT_COUNT; i++)
+		if (element->text[i].bytes == NULL)
+			element->text[i] = settings->sender[i];
+	if (environment->bytes == NULL)
+		*environment = settings->environment;
 	if (instance->length == 0)
 		*instance = text_of("default");
 	room = room_for(element);

@@ -97,7 +97,7 @@ sample_environment(const struct element * element,
 		return (element->settings->environment);
 	if (sample->environment.length > 0)
 		return (sample->environment);
-	return (text_of("default"));
+	return (element->settings->environment);
 }
 
 static bool
@@ -109,6 +109,18 @@ add_count(uint64_t * counter, uint64_t count,
 		return (element_problem(problem, FAULT_OVERFLOW, "makes a sum "
 		    "of counts exceed 9007199254740991", NULL));
 	*counter += count;
+	return (true);
+}
+
+/* Add to a sum that must stay finite. */
+static bool
+add_double(double * sum, double number, struct element_problem * problem)
+{
+
+	if (!isfinite(*sum + number))
+		return (element_problem(problem, FAULT_OVERFLOW,
+		    "makes a sum too large for a double", NULL));
+	*sum += number;
 	return (true);
 }
 
@@ -174,8 +186,8 @@ add_histogram(struct element * element, struct tally_node * series,
     const struct element_sample * sample, struct element_problem * problem)
 {
 
-	series->value += sample->sum;
-	if (!add_count(&series->count, sample->count, problem))
+	if (!add_double(&series->value, sample->sum, problem) ||
+	    !add_count(&series->count, sample->count, problem))
 		return (false);
 	add_buckets(element, series, sample);
 	return (true);
@@ -193,13 +205,11 @@ count_sample(struct element * element, const struct text * name,
 	series = tally_series(element->tally, metric, &sample->labels);
 	if (element->type == TALLY_GAUGE)
 		tally_set_gauge(element->tally, series, sample->value);
-	else if (element->type == TALLY_COUNTER)
-		series->value += sample->value;
-	else if (!add_histogram(element, series, sample, problem))
+	else if (element->type == TALLY_COUNTER) {
+		if (!add_double(&series->value, sample->value, problem))
+			return (false);
+	} else if (!add_histogram(element, series, sample, problem))
 		return (false);
-	if (!isfinite(series->value))
-		return (element_problem(problem, FAULT_OVERFLOW,
-		    "makes a sum too large for a double", NULL));
 	return (element_within_limits(element, problem));
 }
 
@@ -260,6 +270,24 @@ reverse_samples(struct element * element)
 	element->first_sample = reversed;
 }
 
+/*
+ * An SDK sends a zero without labels for each metric of which nothing has
+ * happened since its last post.  It adds nothing to a counter or histogram that
+ * exists, and must not create a series that does not.  What it measures has at
+ * least the label appName, so a gauge without labels is no measurement.
+ */
+static bool
+is_idle(const struct element * element, const struct element_sample * sample)
+{
+
+	if (!element->settings->skip_zeros)
+		return (false);
+	if (element->type == TALLY_HISTOGRAM)
+		return (sample->count == 0 && sample->sum == 0);
+	return (sample->value == 0 && (element->type == TALLY_COUNTER ||
+	    sample->labels.length == 0));
+}
+
 bool
 element_impact_count(struct element * element, struct element_problem * problem)
 {
@@ -278,7 +306,8 @@ element_impact_count(struct element * element, struct element_problem * problem)
 		reverse_samples(element);
 	for (sample = element->first_sample; sample != NULL;
 	    sample = sample->next)
-		if (sample_counts(element, &name, sample) &&
+		if (!is_idle(element, sample) &&
+		    sample_counts(element, &name, sample) &&
 		    !count_sample(element, &name, sample, problem))
 			return (false);
 	return (true);

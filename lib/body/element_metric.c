@@ -1,6 +1,22 @@
 #include "lib/base/date.h"
 #include "lib/body/element.h"
 
+bool
+element_has_counts(const struct element * element)
+{
+
+	return (element->count[COUNT_YES] > 0 || element->count[COUNT_NO] > 0 ||
+	    element->list[LIST_VARIANTS].count > 0);
+}
+
+int64_t
+element_period(const struct element * element, int64_t instant)
+{
+
+	return (element->settings->by_hour ? date_hour(instant) :
+	    date_day(instant));
+}
+
 /* Part of the element may have been counted, so the body is lost. */
 static bool
 overflow(struct element_problem * problem)
@@ -28,25 +44,32 @@ count_variants(struct element * element, struct tally_node * feature,
 }
 
 bool
+element_feature_count(struct element * element, struct tally_node * feature,
+    struct element_problem * problem)
+{
+
+	if (!tally_add(element->tally, &feature->yes,
+	    element->count[COUNT_YES]) ||
+	    !tally_add(element->tally, &feature->no,
+	    element->count[COUNT_NO]))
+		return (overflow(problem));
+	return (count_variants(element, feature, problem) &&
+	    element_within_limits(element, problem));
+}
+
+bool
 element_metric_count(struct element * element, struct element_problem * problem)
 {
 	const struct text * text = element->text;
-	uint64_t yes = element->count[COUNT_YES];
-	uint64_t no = element->count[COUNT_NO];
 	struct tally_node * feature;
 	int64_t period;
 
 	if (!element_may_report(element, &text[SLOT_ENVIRONMENT]))
 		return (true);
-	if (yes == 0 && no == 0 && element->list[LIST_VARIANTS].count == 0)
+	if (!element_has_counts(element))
 		return (true);
-	period = element->settings->by_hour ?
-	    date_hour(element->timestamp) : date_day(element->timestamp);
+	period = element_period(element, element->timestamp);
 	feature = tally_feature(element->tally, &text[SLOT_ENVIRONMENT],
 	    &text[SLOT_APP_NAME], period, &text[SLOT_FEATURE_NAME]);
-	if (!tally_add(element->tally, &feature->yes, yes) ||
-	    !tally_add(element->tally, &feature->no, no))
-		return (overflow(problem));
-	return (count_variants(element, feature, problem) &&
-	    element_within_limits(element, problem));
+	return (element_feature_count(element, feature, problem));
 }

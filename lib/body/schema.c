@@ -1,10 +1,13 @@
 #include "lib/body/schema.h"
 
 /*
- * The tables follow tests/api/post-bulk-metrics.yaml, in the order in which
- * Unleash Edge writes the members, and add what real senders send beyond it:
- * seenTokens, sdkFlavor and sdkFlavorVersion, variants that are null, labels
- * that are numbers, and an le of "+Inf".
+ * The tables for bulk bodies follow tests/api/post-bulk-metrics.yaml, in the order
+ * in which Unleash Edge writes the members, and add what real senders send beyond it: seenTokens, sdkFlavor and sdkFlavorVersion, variants that are null,
+ * labels that are numbers, and an le of "+Inf".
+ *
+ * The tables for SDKs have the members in the order of most SDKs, and only
+ * those that have a use.  They require little: what an SDK leaves out, sends as
+ * null, or sends in an older form must not cost its counts.
  */
 #define NAME(string) { string, sizeof(string) - 1 }
 #define BIT(index) ((uint32_t)1 << (index))
@@ -260,7 +263,7 @@ static const struct json_rule token_item = {
 static const struct json_shape token_array = ARRAY_OF(token_item,
     MEANS_NOTHING);
 
-static const struct json_rule body_members[] = {
+static const struct json_rule bulk_members[] = {
 	{ .name = NAME("applications"), .accepts = JSON_ARRAY,
 	  .shape = &application_array },
 	{ .name = NAME("metrics"), .accepts = JSON_ARRAY,
@@ -271,10 +274,88 @@ static const struct json_rule body_members[] = {
 	  .shape = &token_array },
 	END,
 };
-static const struct json_shape body_shape =
-    OBJECT(MEANS_NOTHING, body_members, BIT(0) | BIT(1));
-const struct json_rule schema_body = {
-	.accepts = JSON_OBJECT, .shape = &body_shape };
+static const struct json_shape bulk_shape =
+    OBJECT(MEANS_NOTHING, bulk_members, BIT(0) | BIT(1));
+const struct json_rule schema_bulk = {
+	.accepts = JSON_OBJECT, .shape = &bulk_shape };
+
+/* An SDK's metrics.  Its numbers may also be strings, as in Unleash. */
+
+#define TOGGLE_COUNT(name_, slot_) { .name = NAME(name_),		\
+	OR_NULL(JSON_NUMBER | JSON_STRING), .use = USE_COUNT, .slot = (slot_) }
+
+static const struct json_rule toggle_members[] = {
+	TOGGLE_COUNT("yes", COUNT_YES),
+	TOGGLE_COUNT("no", COUNT_NO),
+	{ .name = NAME("variants"), OR_NULL(JSON_OBJECT),
+	  .shape = &variant_map },
+	END,
+};
+static const struct json_shape toggle_shape =
+    OBJECT(MEANS_TOGGLE, toggle_members, 0);
+static const struct json_rule toggle_item = {
+	.accepts = JSON_OBJECT, .element = true, .shape = &toggle_shape };
+static const struct json_shape toggle_map = MAP_OF(toggle_item);
+
+/* The bucket's stop is ignored: its hour is that of its start. */
+static const struct json_rule interval_members[] = {
+	{ .name = NAME("start"), .accepts = JSON_STRING | JSON_NUMBER,
+	  .use = USE_START },
+	{ .name = NAME("toggles"), .accepts = JSON_OBJECT,
+	  .shape = &toggle_map },
+	END,
+};
+static const struct json_shape interval_shape =
+    OBJECT(MEANS_NOTHING, interval_members, BIT(0) | BIT(1));
+
+static const struct json_rule report_members[] = {
+	{ .name = NAME("appName"), .accepts = JSON_STRING | JSON_NUMBER,
+	  .use = USE_REPORT, .slot = SLOT_APP_NAME },
+	{ .name = NAME("instanceId"), OR_NULL(JSON_STRING),
+	  .use = USE_REPORT, .slot = SLOT_INSTANCE_ID },
+	{ .name = NAME("connectionId"), OR_NULL(JSON_STRING),
+	  .use = USE_REPORT, .slot = SLOT_CONNECTION_ID },
+	{ .name = NAME("bucket"), OR_NULL(JSON_OBJECT),
+	  .shape = &interval_shape },
+	{ .name = NAME("impactMetrics"), OR_NULL(JSON_ARRAY),
+	  .shape = &impact_array },
+	END,
+};
+static const struct json_shape report_shape =
+    OBJECT(MEANS_REPORT, report_members, BIT(0));
+const struct json_rule schema_report = {
+	.accepts = JSON_OBJECT, .shape = &report_shape };
+
+/* An SDK's registration.  Environment and projects are the token's. */
+
+static const struct json_rule register_members[] = {
+	{ .name = NAME("appName"), .accepts = JSON_STRING | JSON_NUMBER,
+	  .use = USE_TEXT, .slot = SLOT_APP_NAME },
+	KEPT("instanceId", SLOT_INSTANCE_ID),
+	KEPT("connectionId", SLOT_CONNECTION_ID),
+	KEPT("sdkVersion", SLOT_SDK_VERSION),
+	{ .name = NAME("strategies"), OR_NULL(JSON_ARRAY),
+	  .shape = &strategy_array },
+	{ .name = NAME("started"), OR_NULL(JSON_STRING),
+	  .use = USE_DATE_TEXT, .slot = SLOT_STARTED },
+	{ .name = NAME("interval"), OR_NULL(JSON_NUMBER),
+	  .use = USE_INTEGER, .slot = SLOT_INTERVAL },
+	KEPT("platformName", SLOT_PLATFORM_NAME),
+	KEPT("platformVersion", SLOT_PLATFORM_VERSION),
+	KEPT("yggdrasilVersion", SLOT_YGGDRASIL_VERSION),
+	KEPT("specVersion", SLOT_SPEC_VERSION),
+	{ .name = NAME("sdkType"), OR_NULL(JSON_STRING),
+	  .use = USE_SDK_TYPE, .slot = SLOT_SDK_TYPE },
+	KEPT("sdkFlavor", SLOT_SDK_FLAVOR),
+	KEPT("sdkFlavorVersion", SLOT_SDK_FLAVOR_VERSION),
+	{ .name = NAME("connectVia"), OR_NULL(JSON_ARRAY),
+	  .shape = &via_array },
+	END,
+};
+static const struct json_shape register_shape =
+    OBJECT(MEANS_APPLICATION, register_members, BIT(0));
+const struct json_rule schema_register = {
+	.accepts = JSON_OBJECT, .shape = &register_shape };
 
 unsigned int
 schema_member(const struct json_shape * shape, const char * name,
@@ -289,10 +370,12 @@ schema_member(const struct json_shape * shape, const char * name,
 }
 
 const char *
-schema_expected(unsigned int accepts)
+schema_expected(const struct json_rule * rule)
 {
 
-	switch (accepts) {
+	if (rule->use == USE_BOUND)
+		return ("a number or \"+Inf\"");
+	switch (rule->accepts) {
 	case JSON_STRING:
 		return ("a string");
 	case JSON_STRING | JSON_NULL:
@@ -301,9 +384,8 @@ schema_expected(unsigned int accepts)
 	case JSON_NUMBER | JSON_NULL:
 		return ("a number");
 	case JSON_NUMBER | JSON_STRING:
-		return ("a string or a number");
 	case JSON_NUMBER | JSON_STRING | JSON_NULL:
-		return ("a number or \"+Inf\"");
+		return ("a string or a number");
 	case JSON_OBJECT:
 		return ("an object");
 	case JSON_OBJECT | JSON_NULL:

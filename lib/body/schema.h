@@ -8,8 +8,8 @@
 #include "lib/json/json_rule.h"
 
 /*
- * The schema of a body (BatchMetricsRequestBody) as data: what may stand
- * where.  What a value means, once it is of the right type, is element.c's.
+ * The schemas of bodies as data: which values are allowed where.  What a value
+ * means, once it is of the right type, is element.c's.
  */
 
 /* What element.c does with a value; the number is that of its table. */
@@ -28,6 +28,8 @@ enum schema_use {
 	USE_NUMBER,		/* A sample's value or sum; may be null. */
 	USE_BOUND,		/* A bucket's le; may be null. */
 	USE_TOKEN,		/* A token that was seen. */
+	USE_REPORT,		/* Keep it in the slot until the body ends. */
+	USE_START,		/* When an SDK's bucket began. */
 };
 
 /* Where the text of a member is kept while its element is read. */
@@ -48,6 +50,7 @@ enum schema_slot {
 	SLOT_YGGDRASIL_VERSION,
 	SLOT_PLATFORM_NAME,
 	SLOT_PLATFORM_VERSION,
+	SLOT_SPEC_VERSION,
 	/* Of impact metrics. */
 	SLOT_NAME,
 	SLOT_HELP,
@@ -98,10 +101,20 @@ enum schema_meaning {
 	MEANS_STRATEGIES,
 	MEANS_PROJECTS,
 	MEANS_CONNECT_VIA,
+	MEANS_TOGGLE,
+	MEANS_REPORT,
 };
 
-/* The rule of the whole body, and what nobody looks at. */
-extern const struct json_rule schema_body;
+/*
+ * The rules of whole bodies: what Edge posts to client/metrics/bulk
+ * (BatchMetricsRequestBody), what SDKs post to client/metrics and
+ * frontend/client/metrics, and to client/register and frontend/client/register.
+ */
+extern const struct json_rule schema_bulk;
+extern const struct json_rule schema_report;
+extern const struct json_rule schema_register;
+
+/* The rule of what is ignored. */
 extern const struct json_rule schema_ignored;
 extern const struct json_shape schema_any;
 
@@ -124,9 +137,9 @@ unsigned int schema_member(const struct json_shape * shape,
     const char * name, size_t length);
 
 /**
- * schema_expected(accepts):
+ * schema_expected(rule):
  * Return what a rule accepts as a static text ("a string or null").
  */
-const char * schema_expected(unsigned int accepts);
+const char * schema_expected(const struct json_rule * rule);
 
 #endif

@@ -14,9 +14,13 @@
  *   out not to matter: it is kept until the type is known.
  * - With VALIDATE_SKIP, inside an element of the body's arrays, the element is
  *   left out.
+ * - With VALIDATE_LENIENT, outside of these, the value is left out, as if it
+ *   were absent; and if an object lacks a member, it counts nothing.
  * - Otherwise it is the body's fault, and the reader is stopped.
  */
-#define LEFT_OUT_LOGGED 10
+
+/* The log has a line on bodies with parts left out once in so many seconds. */
+#define LEFT_OUT_SECONDS 10
 
 struct level {
 	const struct json_shape * shape;
@@ -37,6 +41,7 @@ struct validate {
 
 	size_t element_depth;		/* Level of the open element, or 0. */
 	bool element_bad;		/* It is being left out. */
+	struct fault left_out;		/* Of the first part left out. */
 	enum fault_limit beyond;	/* Of the violation at hand. */
 
 	/* A member that counts for one alternative only, with type unknown. */
@@ -83,25 +88,41 @@ ignore_above(struct validate * validate, size_t depth)
 		    next_rule(validate->levels[depth - 1].shape);
 }
 
-/* A body may hold millions that are at fault; the log tells of the first. */
 static void
 leave_out(struct validate * validate, const struct fault * fault)
 {
 
-	if (validate->tally->dropped[DROP_INVALID]++ < LEFT_OUT_LOGGED)
-		log_info("left out an element at %s, byte %llu: %s",
-		    fault->pointer, (unsigned long long)fault->offset,
-		    fault->detail);
+	if (validate->tally->dropped[DROP_INVALID]++ == 0)
+		validate->left_out = *fault;
 }
 
+/* A body may have many parts at fault, and such a body may come often. */
 static void
 log_left_out(const struct validate * validate)
 {
-	uint64_t count = validate->tally->dropped[DROP_INVALID];
+	static struct log_limit limit;
+	const struct fault * first = &validate->left_out;
+	uint64_t suppressed;
 
-	if (count > LEFT_OUT_LOGGED)
-		log_info("left out %llu more elements of the same body",
-		    (unsigned long long)(count - LEFT_OUT_LOGGED));
+	if (first->code != FAULT_NONE &&
+	    log_allowed(&limit, LEFT_OUT_SECONDS, &suppressed))
+		log_info("left out %llu parts of a body, the first at %s, "
+		    "byte %llu: %s (%llu more bodies like it since the last "
+		    "such line)", (unsigned long long)
+		    validate->tally->dropped[DROP_INVALID], first->pointer,
+		    (unsigned long long)first->offset, first->detail,
+		    (unsigned long long)suppressed);
+}
+
+/* Return whether what is at fault is left out instead of the body. */
+static bool
+may_be_left_out(const struct validate * validate, enum fault_code code)
+{
+
+	if (validate->invalid == VALIDATE_LENIENT)
+		return (code == FAULT_INVALID || code == FAULT_OVERFLOW);
+	return (code == FAULT_INVALID && validate->invalid == VALIDATE_SKIP &&
+	    validate->element_depth > 0);
 }
 
 /* Act on a violation.  Return whether to go on reading. */
@@ -115,18 +136,18 @@ violation(struct validate * validate, const struct fault * fault)
 		ignore_above(validate, validate->trial_depth);
 		return (true);
 	}
-	if (fault->code == FAULT_INVALID && validate->invalid ==
-	    VALIDATE_SKIP &&
-	    validate->element_depth > 0) {
-		if (!validate->element_bad)
-			leave_out(validate, fault);
+	if (!may_be_left_out(validate, fault->code)) {
+		*validate->fault = *fault;
+		return (false);
+	}
+	if (!validate->element_bad)
+		leave_out(validate, fault);
+	if (validate->element_depth > 0) {
 		validate->element_bad = true;
 		validate->trial = EITHER;
 		ignore_above(validate, validate->element_depth - 1);
-		return (true);
 	}
-	*validate->fault = *fault;
-	return (false);
+	return (true);
 }
 
 __attribute__((format(printf, 3, 4)))
@@ -182,8 +203,8 @@ violates_type(struct validate * validate, const struct json_rule * rule)
 	if (bare)
 		validate->element_depth = validate->depth + 1;
 	go_on = violates(validate, FAULT_INVALID, "%s must be %s",
-	    rule == &schema_body ? "the body" : subject(rule, quoted),
-	    schema_expected(rule->accepts));
+	    validate->depth == 0 ? "the body" : subject(rule, quoted),
+	    schema_expected(rule));
 	if (bare) {
 		validate->element_depth = 0;
 		validate->element_bad = false;
@@ -292,6 +313,34 @@ member_key(struct validate * validate, const struct json_shape * shape,
 	return (true);
 }
 
+/* A name in a map is at fault: if it is left out, so is its value. */
+static bool
+violates_name(struct validate * validate, enum fault_code code,
+    const char * what)
+{
+	bool go_on = violates(validate, code, "a name %s", what);
+
+	validate->cursor->rule = &schema_ignored;
+	return (go_on);
+}
+
+static bool
+on_garbled(void * context, bool key, const char * detail)
+{
+	struct validate * validate = context;
+	const struct json_rule * rule = validate->cursor->rule;
+	char quoted[FAULT_QUOTE_MAX];
+
+	if (!key)
+		return (violates(validate, FAULT_INVALID, "%s: %s",
+		    subject(rule, quoted), detail));
+	if (validate->levels[validate->depth - 1].shape->kind == SHAPE_MAP)
+		return (violates_name(validate, FAULT_INVALID, detail));
+	/* No member that is known has such a name. */
+	return (member_key(validate, validate->levels[validate->depth - 1].
+	    shape, "", 0));
+}
+
 static bool
 on_key(void * context, const char * text, size_t length)
 {
@@ -303,11 +352,12 @@ on_key(void * context, const char * text, size_t length)
 	case SHAPE_OBJECT:
 		return (member_key(validate, shape, text, length));
 	case SHAPE_MAP:
-		if (element_key(validate->element, text, length,
+		validate->cursor->rule = shape->items;
+		if (element_key(validate->element, shape->items, text, length,
 		    &validate->problem))
 			return (true);
 		validate->beyond = validate->problem.limit;
-		return (violates(validate, validate->problem.code, "a name %s",
+		return (violates_name(validate, validate->problem.code,
 		    validate->problem.what));
 	case SHAPE_ARRAY:
 	case SHAPE_ANY:
@@ -456,17 +506,20 @@ on_array_end(void * context)
 	return (true);
 }
 
-static const struct json_handler handler = {
-	.null = on_null,
-	.boolean = on_boolean,
-	.number = on_number,
-	.string = on_string,
-	.key = on_key,
-	.object_start = on_object_start,
-	.object_end = on_object_end,
-	.array_start = on_array_start,
-	.array_end = on_array_end,
-};
+#define HANDLER								\
+	.null = on_null,						\
+	.boolean = on_boolean,						\
+	.number = on_number,						\
+	.string = on_string,						\
+	.key = on_key,							\
+	.object_start = on_object_start,				\
+	.object_end = on_object_end,					\
+	.array_start = on_array_start,					\
+	.array_end = on_array_end
+
+static const struct json_handler strict_handler = { HANDLER };
+static const struct json_handler lenient_handler = { HANDLER,
+	.garbled = on_garbled };
 
 struct validate *
 validate_create(struct arena * arena, struct arena * scratch,
@@ -483,10 +536,11 @@ validate_create(struct arena * arena, struct arena * scratch,
 	    settings->limit_depth * sizeof(*validate->levels));
 	validate->element = element_create(arena, scratch, &settings->element,
 	    tally);
-	validate->json = json_create(arena, &handler, validate,
-	    settings->limit_depth, fault);
+	validate->json = json_create(arena,
+	    settings->invalid == VALIDATE_LENIENT ? &lenient_handler :
+	    &strict_handler, validate, settings->limit_depth, fault);
 	validate->cursor = json_cursor(validate->json);
-	validate->cursor->rule = &schema_body;
+	validate->cursor->rule = settings->schema;
 	return (validate);
 }
 

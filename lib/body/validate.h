@@ -20,9 +20,13 @@ struct validate;
 enum validate_invalid {
 	VALIDATE_REJECT,		/* The body is rejected. */
 	VALIDATE_SKIP,		/* The element is left out; the rest counts. */
+	VALIDATE_LENIENT,	/* So is a value outside of elements, and a
+				 * string that is not text: a body of JSON is
+				 * at fault only if it is beyond a limit. */
 };
 
 struct validate_settings {
+	const struct json_rule * schema;
 	enum validate_invalid invalid;
 	size_t limit_depth;
 	struct element_settings element;

@@ -370,6 +370,40 @@ check_redis(struct loading * loading)
 #endif
 }
 
+/* The longest environment that a token can name. */
+#define ENVIRONMENT_MAX 255
+
+/*
+ * Return whether the text is `*`, or a list of origins with commas or blanks
+ * between.  Origins go into headers, so they are printable ASCII.
+ */
+static bool
+is_origins(const char * text)
+{
+	static const char between[] = ", \t";
+	const char * colon;
+	size_t length;
+
+	if (strcmp(text, "*") == 0)
+		return (true);
+	for (text += strspn(text, between); *text != '\0';
+	    text += length + strspn(text + length, between)) {
+		length = strcspn(text, between);
+		colon = strstr(text, "://");
+		if (colon == NULL || colon == text ||
+		    colon + 3 >= text + length)
+			return (false);
+		if (memchr(colon + 3, '/', (size_t)(text + length -
+		    (colon + 3))) != NULL)
+			return (false);
+		if (strspn(text, "+-.:[]_%0123456789"
+		    "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+		    "abcdefghijklmnopqrstuvwxyz/") < length)
+			return (false);
+	}
+	return (true);
+}
+
 /* Checks that concern more than one key. */
 static void
 check(struct loading * loading)
@@ -386,6 +420,13 @@ check(struct loading * loading)
 	if (strpbrk(config->prefix, "{}") != NULL)
 		fail(loading, "prefix has a brace in it, which would change "
 		    "the hash tags of all keys");
+	if (config->default_environment[0] == '\0' ||
+	    strlen(config->default_environment) > ENVIRONMENT_MAX)
+		fail(loading, "default_environment has no length from 1 to "
+		    "%d bytes", ENVIRONMENT_MAX);
+	if (!is_origins(config->cors_origins))
+		fail(loading, "cors_origins is neither * nor a list of origins "
+		    "like https://app.example.org");
 	if (config->path_prefix[0] != '\0' && config->path_prefix[0] != '/')
 		fail(loading, "path_prefix does not begin with /");
 }

@@ -49,6 +49,8 @@ struct config {
 	char * token_set;
 	uint64_t token_ttl;
 	uint64_t token_stale;
+	char * default_environment;
+	char * cors_origins;
 	uint64_t invalid;		/* enum config_invalid */
 	uint64_t ack;			/* enum config_ack */
 	char * spool;

@@ -63,6 +63,8 @@ static const struct key keys[] = {
 	TEXT(token_set, ""),
 	NUMBER(token_ttl, UNITS_DURATION, "5s", 100, DAY_MS),
 	NUMBER(token_stale, UNITS_DURATION, "24h", 0, 365 * DAY_MS),
+	TEXT(default_environment, "default"),
+	TEXT(cors_origins, "*"),
 	CHOICE(invalid, "reject", invalid_choices),
 	CHOICE(ack, "redis", ack_choices),
 	TEXT(spool, LOCALSTATEDIR "/lib/flagtally/spool.db"),

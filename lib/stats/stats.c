@@ -48,7 +48,7 @@ struct family {
 };
 
 static const char * const codes[] = {
-	"202", "400", "403", "404", "405", "413", "415", "503",
+	"200", "202", "204", "400", "403", "404", "405", "413", "415", "503",
 };
 static const char * const limits[] = {
 	[FAULT_LIMIT_CGI_PARAMS - 1] = "cgi_params",
@@ -96,7 +96,7 @@ static const char * const lookups[] = {
 	"cached", "asked", "stale", "failed",
 };
 
-_Static_assert(COUNT_OF(codes) == STATS_REJECTED - STATS_REQUESTS_202,
+_Static_assert(COUNT_OF(codes) == STATS_REJECTED - STATS_REQUESTS_200,
     "each status has its code");
 _Static_assert(COUNT_OF(limits) == FAULT_LIMIT_COUNT - 1 &&
     COUNT_OF(limits) == STATS_BODY_BYTES - STATS_REJECTED,
@@ -114,7 +114,7 @@ _Static_assert(COUNT_OF(lookups) ==
 static const struct family families[] = {
 	{ "flagtally_requests_total",
 	  "Requests to report metrics, by the status of the answer.",
-	  STATS_REQUESTS_202, COUNT_OF(codes), "code", codes },
+	  STATS_REQUESTS_200, COUNT_OF(codes), "code", codes },
 	{ "flagtally_rejected_total",
 	  "Requests rejected for exceeding a limit, by the limit.",
 	  STATS_REJECTED, COUNT_OF(limits), "limit", limits },
@@ -269,7 +269,7 @@ stats_answered(struct stats * stats, int status)
 		return;
 	for (i = 0; i < COUNT_OF(codes); i++)
 		if (strtol(codes[i], NULL, 10) == status)
-			add(&stats->page->counters[STATS_REQUESTS_202 + i], 1);
+			add(&stats->page->counters[STATS_REQUESTS_200 + i], 1);
 }
 
 void

@@ -21,7 +21,9 @@ struct stats;
 
 /* What only grows. */
 enum stats_counter {
+	STATS_REQUESTS_200,
 	STATS_REQUESTS_202,
+	STATS_REQUESTS_204,
 	STATS_REQUESTS_400,
 	STATS_REQUESTS_403,
 	STATS_REQUESTS_404,

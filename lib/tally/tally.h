@@ -26,8 +26,8 @@
  *					bound of the same sample
  *	  token				SHA-256 of a token that was seen
  *
- * A node exists only because something under it counts, or because it is an
- * application that has been seen.  Children are in the order in which they came.
+ * A node exists only because something under it counts, or it is an
+ * application that has been seen.  Children are in their order of arrival.
  */
 enum tally_kind {
 	TALLY_ROOT,

@@ -137,9 +137,28 @@ def all_new(size, seed=6):
     return write(body)
 
 
+def sdk(size, seed=8):
+    """The usage of one backend, as Node's SDK writes it."""
+    chance = random.Random(seed)
+    toggles = {}
+    body = {"appName": "shop-1", "instanceId": "checkout-1-5d9f7c6b4-x0001",
+            "connectionId": "3ab263ae-bf2b-4310-8400-08d3cd2db13b",
+            "bucket": {"start": "2026-11-26T19:21:37.071Z",
+                       "stop": "2026-11-26T19:22:37.078Z",
+                       "toggles": toggles},
+            "platformName": "node", "platformVersion": "20.20.2",
+            "yggdrasilVersion": None, "specVersion": "5.2.0"}
+    while len(write(body)) < size:
+        toggles[f"flag-{len(toggles)}"] = {
+            "yes": chance.randrange(2000), "no": chance.randrange(2000),
+            "variants": variants_of(chance)}
+    return write(body)
+
+
 def parse_bodies(large):
     """{name: body} for the benchmark of parsing."""
-    return {"1-metric": one(), "edge-95K": usage(95 * 1024),
+    return {"1-metric": one(), "sdk-24K": sdk(24 * 1024),
+            "edge-95K": usage(95 * 1024),
             "impact-95K": impact(95 * 1024),
             "all-new-1M": all_new(1 << 20),
             f"edge-{large >> 20}M": usage(large, seed=7)}
@@ -148,6 +167,8 @@ def parse_bodies(large):
 def entries(body):
     """How many metrics, or samples of impact metrics, a body holds."""
     tree = json.loads(body)
+    if "bucket" in tree:
+        return len(tree["bucket"]["toggles"])
     return len(tree["metrics"]) + sum(
         len(metric["samples"]) for metric in tree.get("impactMetrics", []))
 

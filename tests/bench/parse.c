@@ -207,8 +207,23 @@ measure(struct workplace * workplace, const struct bytes * body,
 	    (double)(allocations - before) / count);
 }
 
+/* The name of a body that an SDK posts begins with sdk-. */
 static void
-load(struct bytes * body, const char * path)
+set_schema(struct workplace * workplace, const char * path)
+{
+	struct validate_settings * validate = &workplace->settings.validate;
+	const char * slash = strrchr(path, '/');
+	const char * name = slash == NULL ? path : slash + 1;
+	bool sdk = strncmp(name, "sdk-", 4) == 0;
+
+	validate->schema = sdk ? &schema_report : &schema_bulk;
+	validate->invalid = sdk ? VALIDATE_LENIENT : VALIDATE_REJECT;
+	validate->element.any_environment = !sdk;
+	validate->element.environment = text_of("production");
+}
+
+static void
+load(struct workplace * workplace, struct bytes * body, const char * path)
 {
 	FILE * file = fopen(path, "rb");
 	long length = 0;
@@ -216,6 +231,7 @@ load(struct bytes * body, const char * path)
 	if (file == NULL || fseek(file, 0, SEEK_END) != 0 ||
 	    (length = ftell(file)) < 1 || fseek(file, 0, SEEK_SET) != 0)
 		fail(path, "cannot be read");
+	set_schema(workplace, path);
 	body->length = (size_t)length;
 	body->bytes = alloc_bytes(body->length);
 	if (fread(body->bytes, 1, body->length, file) != body->length)
@@ -238,7 +254,7 @@ once(struct workplace * workplace, const char * which, const char * path)
 	read_body * read = strcmp(which, "bare") == 0 ? read_bare : read_whole;
 	struct bytes body;
 
-	load(&body, path);
+	load(workplace, &body, path);
 	/* The first time finds the symbols and makes the arenas. */
 	read(workplace, &body);
 	measured(workplace, &body, read);
@@ -252,7 +268,7 @@ compare(struct workplace * workplace, int rounds, int64_t nanoseconds,
 	struct bytes body;
 	int i;
 
-	load(&body, path);
+	load(workplace, &body, path);
 	read_bare(workplace, &body);
 	read_whole(workplace, &body);
 	for (i = 0; i < rounds; i++) {
@@ -268,6 +284,7 @@ int
 main(int argc, char ** argv)
 {
 	struct workplace workplace = {
+		.settings.validate.schema = &schema_bulk,
 		.settings.validate.invalid = VALIDATE_REJECT,
 		.settings.validate.limit_depth = 64,
 		.settings.validate.element.limit_name = 4096,

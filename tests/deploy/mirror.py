@@ -94,7 +94,7 @@ def cases():
         ("a token unknown to flagtally", plain, {"token": "*:*.other"}, "403"),
         ("GET", b"", {"method": "GET", "kind": None}, "405"),
     ]
-    for target in ("/api/client/metrics", "/api/client/features?x=%2F",
+    for target in ("/api/client/metric", "/api/client/features?x=%2F",
                    "/x//y", BULK + "/more"):
         rows.append((target, valid("elsewhere"), {"target": target}, None))
     return rows

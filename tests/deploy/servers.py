@@ -73,7 +73,7 @@ ACCEPTED = wanted(202, "application/json", {})
 NO_TOKEN = problem(403, "Forbidden", "NoAccessError",
                    "no token that may report metrics was sent")
 FRONTEND = problem(403, "Forbidden", "NoAccessError",
-                   "a token of this type may not report metrics")
+                   "a token of this type may not report here")
 NOT_FOUND = problem(404, "Not Found", "NotFoundError",
                     "metrics go to /api/client/metrics/bulk")
 ONLY_POST = problem(405, "Method Not Allowed", "MethodNotAllowedError",
@@ -230,12 +230,12 @@ PATHS = [
     Row("PATCH in chunks", ONLY_POST, method="PATCH", framing="chunked"),
     *[Row(f"{target} is another path", NOT_FOUND, target=target,
           content=b"12345", beside=passed_on(target, 5))
-      for target in ("/", "/api/client/metrics", BULK + "ier",
+      for target in ("/", "/api/client/metric", BULK + "ier",
                      BULK + "/more", "/x" + BULK, "/API/client/metrics/bulk",
-                     "/api/client/register?a=b", "/api/client/metrics/b")],
-    Row("another path in chunks", NOT_FOUND, target="/api/client/register",
+                     "/api/client/registers?a=b", "/api/client/metrics/b")],
+    Row("another path in chunks", NOT_FOUND, target="/api/client/registers",
         framing="chunked", content=b"x" * 200000,
-        beside=passed_on("/api/client/register", 200000)),
+        beside=passed_on("/api/client/registers", 200000)),
     read("another path, GET", "/api/client/features", NOT_FOUND,
          beside=passed_on("/api/client/features")),
     read("another path, OPTIONS", "/edge", NOT_FOUND, method="OPTIONS",

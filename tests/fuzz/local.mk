@@ -46,7 +46,7 @@ tests_fuzz_redis_SOURCES = tests/fuzz/redis.c tests/fuzz/server.h \
 	tests/fuzz/quiet.h $(FUZZ_COMMON)
 tests_fuzz_request_SOURCES = tests/fuzz/request.c tests/fuzz/memory.h \
 	fcgi/response.c fcgi/backstage.c fcgi/auth.c fcgi/cgi.c \
-	fcgi/html.c fcgi/page.c \
+	fcgi/cors.c fcgi/html.c fcgi/page.c \
 	fcgi/params.c fcgi/job.c fcgi/request.c fcgi/route.c $(FUZZ_COMMON)
 tests_fuzz_shared_SOURCES = tests/fuzz/shared.c $(FUZZ_COMMON)
 tests_fuzz_spool_SOURCES = tests/fuzz/spool.c tests/fuzz/server.h \

@@ -170,6 +170,8 @@ service(void)
 	static struct service service = {
 		.page = &page,
 		.path_prefix = "",
+		.default_environment = "default",
+		.cors = { .origins = "https://app.example, http://b.example" },
 		.body = { .validate = { .limit_depth = 64, .element = {
 		    .limit_name = 4096, .limit_counters = 1000,
 		    .by_hour = true } },

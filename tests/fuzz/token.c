@@ -66,7 +66,7 @@ check_line(struct token_file * store, const char * line, size_t length,
 	size_t size;
 
 	memset(&grant, 0, sizeof(grant));
-	if (token_file_check(store, token, length, &grant) == TOKEN_GRANTED) {
+	if (token_file_check(store, token, length, TOKEN_CLIENT, &grant) == TOKEN_GRANTED) {
 		must(grant.environment_length <= TOKEN_ENVIRONMENT_MAX);
 		must(strlen(grant.environment) == grant.environment_length);
 		must(grant.any_environment ==
@@ -96,8 +96,8 @@ LLVMFuzzerTestOneInput(const uint8_t * bytes, size_t length)
 		size = strcspn(line, "\n");
 		check_line(store, line, size, all);
 	}
-	must(token_file_check(store, "", 0, &grant) != TOKEN_GRANTED);
-	must(token_file_check(store, "*:*", 3, &grant) != TOKEN_GRANTED);
+	must(token_file_check(store, "", 0, TOKEN_CLIENT, &grant) != TOKEN_GRANTED);
+	must(token_file_check(store, "*:*", 3, TOKEN_CLIENT, &grant) != TOKEN_GRANTED);
 	token_file_reload(store);
 	token_file_free(store);
 	free(text);

@@ -179,8 +179,6 @@ class Model:
         environment = application.get("environment")
         if environment is None:
             environment = "default" if scope == "*" else scope
-        if scope not in ("*", environment):
-            return
         instance = application.get("instanceId") or "default"
         tag = self.list_application(environment, application["appName"])
         registration = {"appName": application["appName"],

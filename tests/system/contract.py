@@ -641,8 +641,8 @@ def scope():
     expected = {b"flagtally:{e:e}:2026-11-23", b"flagtally:{e:e}:seen",
                 b"flagtally:{e:e}:2026-11-23T09", b"flagtally:{e}:impact",
                 b"flagtally:{e}:impact:n", b"flagtally:apps"}
-    for name in ("none", "own", "null"):
-        key = f"flagtally:{{e:{name}}}:instances".encode()
+    for name in ("e:none", "e:own", "dev:other", "e:null"):
+        key = f"flagtally:{{{name}}}:instances".encode()
         expected |= {key, key + b":seen"}
     for token in ("default:e.geheim-client", "p:e.geheim-hashed"):
         with Place() as place:
@@ -656,7 +656,8 @@ def scope():
                            HTTP_AUTHORIZATION=token)
             equal({key for key in service.contents() if not own(key)},
                   expected | {b"flagtally:environments"},
-                  f"{token}: its own environment counts and nothing else")
+                  f"{token}: its own environment counts, and registrations "
+                  "of all")
             invalid = document(metric(), metric(environment="dev", yes="1"))
             service.expect(400, f"{token}: a fault in another environment",
                            invalid, HTTP_AUTHORIZATION=token)
@@ -790,7 +791,7 @@ def routes():
     ]
     wrong = [
         uri(text) for text in (
-            "", "/", "*", "//", "/api", "/api/client/metrics",
+            "", "/", "*", "//", "/api", "/api/client/metric",
             PATH + "x", PATH + "/x", PATH + "%00", PATH + "%00x",
             PATH + "%", PATH + "%zz", "/x" + PATH, "/API/client/metrics/bulk",
             "/api/client/metrics/BULK", "/api/clientmetrics/bulk",
@@ -1477,7 +1478,7 @@ WEB_REQUESTS = [
     (403, "no token and 3 MB", {"Authorization": None,
                                 "body": b" " * 3_000_000}),
     (404, "another path", {"path": "/api/client/metrics/other"}),
-    (404, "less of the path", {"path": "/api/client/metrics"}),
+    (404, "less of the path", {"path": "/api/client/metrics/bul"}),
     (405, "PUT", {"method": "PUT"}),
     (405, "GET", {"method": "GET", "body": None}),
     (405, "DELETE", {"method": "DELETE", "body": None}),

@@ -1143,12 +1143,12 @@ valid("a dropped metric does not run over",
 fault("metrics of another environment must be valid all the same",
       metrics(metric(environment='"a"', yes="@-1")), "/metrics/0/yes",
       "0..9007199254740991", "--environment", "production")
-valid("applications of another environment are dropped",
+valid("applications of other environments are kept under their own",
       applications(application(environment='"a"'),
                    application(environment='"production"')),
-      tally(dropped(environment=1), instance(
-          "production", "shop", "default", registration("").replace(
-              '"environment":"default"', '"environment":"production"'))),
+      tally(*[instance(name, "shop", "default", registration("").replace(
+          '"environment":"default"', '"environment":"%s"' % name))
+          for name in ("a", "production")]),
       "--environment", "production")
 for member, raw in (("environment", None), ("environment", "null")):
     valid("an application whose environment is %s has the token's"
@@ -1856,6 +1856,299 @@ fault("deflate where gzip was announced", zlib.compress(WHOLE.encode()), "",
 fault("a byte-order mark in gzip", gzip.compress(
     b"\xef\xbb\xbf" + MINIMAL.encode()), "", "byte-order mark", GZIP,
     offset=0)
+
+
+# What SDKs post.  Whatever can be read is taken; what is at fault is left out.
+
+REPORT = ("--report", "--environment", "production")
+REGISTER = ("--register", "--environment", "production")
+BROWSER = REPORT + ("--frontend", "unleash-js-sdk:3.8.2")
+JANUARY = "2024-01-15T09"
+LONE = r"\ud800"
+
+
+def toggle(**changes):
+    return json_object({"yes": "3", "no": "1", "variants": "{}"}, changes)
+
+
+def bucket(*toggles, **changes):
+    """Toggles are pairs of a name, as JSON has it, and a value."""
+    return json_object({
+        "start": '"2024-01-15T09:59:30.029Z"',
+        "stop": '"2024-01-15T10:00:30.037Z"',
+        "toggles": "{" + ",".join('"%s":%s' % pair for pair in toggles) + "}",
+    }, changes)
+
+
+def report(*toggles, **changes):
+    return json_object({
+        "appName": '"shop"', "instanceId": '"i"', "connectionId": '"c"',
+        "bucket": bucket(*toggles)}, changes)
+
+
+def app(tree):
+    """The application has been seen."""
+    place(tree, "environments", "production", "applications", "shop")
+
+
+def sdk(name, yes=0, no=0, variants=None):
+    return feature("production", "shop", JANUARY, name, yes, no, variants)
+
+
+ONE = ("flag", toggle())
+COUNTED_ONE = sdk("flag", 3, 1)
+
+valid("a report", report(ONE), tally(COUNTED_ONE), *REPORT)
+valid("a report's hour is that of its start", report(
+    ONE, bucket=bucket(ONE, start='"2024-01-15T10:59:59+01:00"')),
+    tally(COUNTED_ONE), *REPORT)
+for members, name in ((("bucket", "appName"), "the application last"),
+                      (("appName", "bucket"), "the application first")):
+    valid("a report, " + name, "{%s}" % ",".join(
+        '"%s":%s' % (member, {"appName": '"shop"', "bucket": bucket(
+            ONE)}[member]) for member in members), tally(COUNTED_ONE),
+        *REPORT)
+valid("a report, the start last", report(bucket='{"toggles":{"flag":%s,'
+      '"other":%s},"start":"2024-01-15T09:00:00Z"}' % (
+          toggle(), toggle(variants='{"a":1,"b":2,"a":3}'))),
+      tally(COUNTED_ONE, sdk("other", 3, 1, {"a": 4, "b": 2})), *REPORT)
+valid("a report of many flags, the start last", report(
+    bucket='{"toggles":{%s},"start":"2024-01-15T09:00:00Z"}' % ",".join(
+        '"f%d":%s' % (i % 50, toggle(variants='{"v%d":1}' % (i % 12)))
+        for i in range(600))),
+    tally(*[sdk("f%d" % i, 36, 12, {
+        "v%d" % j: sum(1 for k in range(600)
+                       if k % 50 == i and k % 12 == j)
+        for j in range(12) if any(k % 50 == i and k % 12 == j
+                                  for k in range(600))})
+            for i in range(50)]), *REPORT)
+valid("the body's environment is ignored",
+      report(ONE, environment='"default"'), tally(COUNTED_ONE), *REPORT)
+for raw in ("null", None):
+    valid("a report whose bucket is %s" % raw, report(bucket=raw),
+          tally(app), *REPORT)
+    for member in ("instanceId", "connectionId", "environment",
+                   "impactMetrics", "platformName", "yggdrasilVersion",
+                   "sdkType", "sdkFlavor"):
+        valid("a report whose %s is %s" % (member, raw),
+              report(ONE, **{member: raw}), tally(COUNTED_ONE), *REPORT)
+    for member, yes, no in (("yes", 0, 1), ("no", 3, 0), ("variants", 3, 1)):
+        valid("a toggle whose %s is %s" % (member, raw), report(
+            ("flag", toggle(**{member: raw}))), tally(sdk("flag", yes, no)),
+            *REPORT)
+    valid("a bucket whose stop is %s" % raw, report(bucket=bucket(
+        ONE, stop=raw)), tally(COUNTED_ONE), *REPORT)
+valid("Java's empty bucket", report(bucket=bucket(
+    start='"1970-01-01T00:00:00Z"', stop='"1970-01-01T00:00:00Z"')),
+    tally(app), *REPORT)
+valid("a report of zeros", report(("flag", toggle(
+    yes="0", no="0", variants='{"a":0}'))), tally(app), *REPORT)
+valid("a report of a variant alone", report(("flag", toggle(
+    yes="0", no="0", variants='{"a":2}'))),
+    tally(sdk("flag", 0, 0, {"a": 2})), *REPORT)
+valid("a flag twice in a report", report(ONE, ONE), tally(sdk("flag", 6, 2)),
+      *REPORT)
+valid("names of flags", report(("", toggle()), (r"\u0000", toggle()),
+                               ("n" * 300, toggle())),
+      tally(sdk("", 3, 1), sdk("\0", 3, 1), sdk("n" * 300, 3, 1)), *REPORT)
+valid("an appName that is a number", report(ONE, appName="17"), tally(
+    feature("production", "17", JANUARY, "flag", 3, 1)), *REPORT)
+for raw, count in (('"3"', 3), ("3.0", 3), ("30e-1", 3), ('"0"', 0)):
+    valid("a count of " + raw, report(("flag", toggle(yes=raw))), tally(
+        sdk("flag", count, 1)), *REPORT)
+for raw in ("1705312770", "1705312770000", "1705312770.5",
+            '"2024-01-15T09:59:30"', '"2024-01-15T09:59:30.029"'):
+    valid("a start of " + raw, report(bucket=bucket(ONE, start=raw)),
+          tally(COUNTED_ONE), *REPORT)
+
+# What is left out, and nothing else.
+OTHER = ("other", toggle())
+COUNTED_OTHER = sdk("other", 3, 1)
+for name, raw in (
+        ("a count below 0", toggle(yes="-1")),
+        ("half a count", toggle(no="1.5")),
+        ("a count that is no number", toggle(yes='"x"')),
+        ("a count that is an empty string", toggle(yes='""')),
+        ("a count that is true", toggle(yes="true")),
+        ("a count beyond 2^53-1", toggle(yes="9007199254740992")),
+        ("a list of variants", toggle(variants="[]")),
+        ("a variant that is no number", toggle(variants='{"a":"1"}')),
+        ("a variant that is null", toggle(variants='{"a":null}')),
+        ("a variant with a lone surrogate",
+         toggle(variants='{"a":1,"%s":1}' % LONE)),
+        ("a member twice", '{"yes":1,"yes":1}'),
+        ("no object", "5"), ("an array", '[{"yes":1},[]]'), ("null", "null"),
+        ("a string", '"x"')):
+    for order in (0, 1):
+        toggles = [("flag", raw), OTHER]
+        valid("a toggle that is left out: %s, at place %d" % (name, order),
+              report(*toggles[::-1 if order else 1]),
+              tally(dropped(invalid=1), COUNTED_OTHER), *REPORT)
+for name, text in (
+        ("a high surrogate", LONE), ("a low one", r"\udc00"),
+        ("a high one and more", r"x\ud800y"),
+        ("two in the wrong order", r"\udc00\ud800"),
+        ("a high one and an escape", r"\ud800\n"),
+        ("a high one and another character", r"\ud800\u0041"),
+        ("two high ones", r"\ud800\ud800"), ("bad UTF-8", "\udcff"),
+        ("bad UTF-8 and more", "a\udcc3("),
+        ("a name that is too long", "n" * 4097)):
+    for order in (0, 1):
+        toggles = [(text, toggle(variants='{"a":1}')), OTHER]
+        valid("a flag's name that is left out: %s, at place %d" % (
+            name, order), report(*toggles[::-1 if order else 1]).encode(
+                "utf-8", "surrogateescape"),
+            tally(dropped(invalid=1), COUNTED_OTHER), *REPORT)
+valid("surrogates that are a character", report((r"\ud83e\udd8a", toggle()),
+      ("\U0001f98a", toggle())), tally(sdk("\U0001f98a", 6, 2)), *REPORT)
+valid("a lone surrogate where nothing is kept", report(
+    ONE, platformName='"%s"' % LONE, more='{"%s":["%s"]}' % (LONE, LONE)),
+    tally(COUNTED_ONE), *REPORT)
+for raw in ('"%s"' % LONE, "5", "[1]", "{}", "true"):
+    valid("an instanceId that is left out: " + raw,
+          report(ONE, instanceId=raw),
+          tally(dropped(invalid=1), COUNTED_ONE), *REPORT)
+valid("an appName that is left out", report(ONE, appName='"%s"' % LONE),
+      tally(dropped(invalid=1)), *REPORT)
+for raw in ("null", "{}", "[]", '"%s"' % ("n" * 4097), None):
+    valid("no appName: %s" % (raw or "absent")[:9],
+          report(ONE, appName=raw), tally(dropped(invalid=1)), *REPORT)
+for raw in ("null", "{}", "true", '"today"', '"2024-01-15"', "-1", "1e300",
+            '"2024-01-15T09:59:30X"', '"%s"' % ("2" * 100)):
+    valid("a start that is left out: " + raw[:30],
+          report(bucket=bucket(ONE, start=raw)),
+          tally(dropped(invalid=1), app), *REPORT)
+valid("a bucket without a start", report(bucket=bucket(ONE, start=None)),
+      tally(dropped(invalid=1), app), *REPORT)
+valid("a bucket without toggles", report(bucket=bucket(toggles=None)),
+      tally(dropped(invalid=1), app), *REPORT)
+for raw in ("[]", "null", "5"):
+    valid("toggles that are " + raw, report(bucket=bucket(toggles=raw)),
+          tally(dropped(invalid=1), app), *REPORT)
+for raw in ("[]", "5", '"x"', "true"):
+    valid("a bucket that is " + raw, report(bucket=raw),
+          tally(dropped(invalid=1), app), *REPORT)
+valid("a second bucket is left out", report(ONE, more="1")[:-1] +
+      ',"bucket":%s}' % bucket(OTHER), tally(dropped(invalid=1), COUNTED_ONE),
+      *REPORT)
+for raw in ("[]", "null", "5", "true", '"x"', '"%s"' % LONE, "[[1],{}]"):
+    valid("a report that is " + raw, raw, tally(dropped(invalid=1)), *REPORT)
+    valid("a registration that is " + raw, raw, tally(dropped(invalid=1)),
+          *REGISTER)
+valid("a flag whose count runs over is left out", report(
+    ("flag", toggle(yes="9007199254740991")), ONE, OTHER), tally(
+        dropped(invalid=1), sdk("flag", 9007199254740991, 1), COUNTED_OTHER),
+    *REPORT)
+
+# What is no JSON, or beyond a limit, is still the body's fault.
+fault("a report that is not JSON", "@hello", "", "", *REPORT)
+fault("a report that is cut off", report(ONE)[:-1] + "@", "", "too early",
+      *REPORT)
+fault("a report and more", report(ONE) + "@x", "", "follows", *REPORT)
+fault("a form feed in a report", "{@\f}", "", "form feed", *REPORT)
+fault("no escape in a report", '{"a":"@\\x"}', "/a", "", *REPORT,
+      offset="any")
+fault("a byte-order mark before a report", b"\xef\xbb\xbf" +
+      report(ONE).encode(), "", "byte-order mark", *REPORT, offset=0)
+fault("too many counters in a report", report(("a", toggle())).replace(
+    '"a":{', '"a":%s,"b":@{' % toggle()), "/bucket/toggles/b", "limit",
+    *REPORT, "--limit-counters", "3", code="too-large")
+
+# Impact metrics of an SDK.
+valid("impact metrics of an SDK", report(
+    bucket="null", impactMetrics="[%s]" % ",".join((
+        impact(samples='[{"labels":{"environment":"x"},"value":2}]'),
+        impact(type='"gauge"', name='"depth"', samples='[]'),
+        histogram(sample(), name='"latency"')))),
+    tally(app, series("production", "counter", "hits", "Hits",
+                      {'environment="x"': value(2)}),
+          series("production", "histogram", "latency", "Hits",
+                 {"": counted(3, 2.5, {"1": 2, "+Inf": 3})})), *REPORT)
+IDLE = '[{"labels":{},"value":0}]'
+valid("zeros of an SDK make no series", report(
+    bucket="null", impactMetrics="[%s]" % ",".join((
+        impact(samples=IDLE), impact(type='"gauge"', samples=IDLE),
+        histogram(sample(
+            count="0", sum="0", buckets='[{"le":"+Inf","count":0}]'))))),
+    tally(app), *REPORT)
+valid("zeros through Edge do", impacts(impact(samples=IDLE)), tally(
+    series("default", "counter", "hits", "Hits", {"": value(0)})))
+valid("a gauge of 0 does", report(bucket="null", impactMetrics="[%s]" % impact(
+    type='"gauge"', samples='[{"labels":{"a":"b"},"value":0}]')), tally(
+        app, series("production", "gauge", "hits", "Hits",
+                    {'a="b"': value(0)})), *REPORT)
+valid("an impact metric that is left out", report(ONE, impactMetrics="[%s]" %
+      ",".join((impact(type='"timer"'), impact(name='"ok"'), "5"))),
+      tally(dropped(invalid=2), COUNTED_ONE, series(
+          "production", "counter", "ok", "Hits", {"": value(1)})), *REPORT)
+valid("a sum that runs over is left out", report(ONE, impactMetrics="[%s]" %
+      impact(samples='[{"value":1e308},{"value":1e308}]')),
+      tally(dropped(invalid=1), COUNTED_ONE, series(
+          "production", "counter", "hits", "Hits", {"": value(1e308)})),
+      *REPORT)
+
+# Instances: registered, or in a browser.
+BROWSER_INSTANCE = instance("production", "shop", "browser", (
+    '{"appName":"shop","environment":"production","instanceId":"browser",'
+    '"sdkVersion":"unleash-js-sdk:3.8.2","sdkType":"frontend"}'))
+valid("a browser's report", report(ONE, instanceId='"browser"',
+      connectionId=None), tally(COUNTED_ONE, BROWSER_INSTANCE), *BROWSER)
+valid("a browser's report, as it writes it", json_object({
+    "bucket": bucket(ONE), "appName": '"shop"', "instanceId": '"browser"',
+    "impactMetrics": "[]"}, {}), tally(COUNTED_ONE, BROWSER_INSTANCE),
+    *BROWSER)
+valid("a browser's report without an instance", report(
+    ONE, instanceId=None), tally(COUNTED_ONE), *BROWSER)
+
+
+def sdk_registration(**changes):
+    return json_object({
+        "appName": '"shop"', "instanceId": '"i"',
+        "sdkVersion": '"unleash-node-sdk:6.12.1"', "strategies": '["a","b"]',
+        "started": '"2024-01-15T09:30:00Z"', "interval": "1000"}, changes)
+
+
+def registered(**changes):
+    return instance("production", "shop", changes.get(
+        "instanceId", '"i"').strip('"'), json_object({
+            "appName": '"shop"', "environment": '"production"',
+            "instanceId": '"i"', "interval": "1000",
+            "started": '"2024-01-15T09:30:00Z"', "strategies": '["a","b"]',
+            "sdkVersion": '"unleash-node-sdk:6.12.1"'}, changes))
+
+
+valid("a registration", sdk_registration(), tally(registered()), *REGISTER)
+valid("a registration keeps what only SDKs send", sdk_registration(
+    specVersion='"5.2.0"', sdkFlavor='"f"', sdkFlavorVersion='"1"',
+    platformName='"node"', platformVersion="null"),
+    tally(registered(sdkFlavor='"f"', sdkFlavorVersion='"1"',
+                     platformName='"node"', specVersion='"5.2.0"')),
+    *REGISTER)
+valid("a registration's environment and projects are the token's",
+      sdk_registration(environment='"default"', projects='["x"]'),
+      tally(registered()), *REGISTER)
+for member in ("sdkVersion", "strategies", "started", "interval"):
+    for raw in (None, "null"):
+        valid("a registration whose %s is %s" % (member, raw),
+              sdk_registration(**{member: raw}),
+              tally(registered(**{member: None})), *REGISTER)
+valid("a registration without an instance", sdk_registration(instanceId=None),
+      tally(registered(instanceId='"default"')), *REGISTER)
+for member, raw in (("sdkVersion", "5"), ("sdkVersion", '"%s"' % LONE),
+                    ("strategies", '{"a":[1]}'), ("started", '"now"'),
+                    ("started", "1705312770"), ("interval", "1.5"),
+                    ("interval", '"2"')):
+    valid("a registration whose %s is left out: %s" % (member, raw),
+          sdk_registration(**{member: raw}),
+          tally(dropped(invalid=1), registered(**{member: None})), *REGISTER)
+valid("a registration of a type that is none", sdk_registration(sdkType='"x"'),
+      tally(dropped(invalid=1), registered()), *REGISTER)
+valid("strategies that are left out", sdk_registration(
+    strategies='["a",5,"%s",null,{"x":[]},"b"]' % LONE),
+    tally(dropped(invalid=4), registered()), *REGISTER)
+for raw in (None, "null", "{}"):
+    valid("a registration whose appName is %s" % raw,
+          sdk_registration(appName=raw), tally(dropped(invalid=1)), *REGISTER)
 
 
 # The runner.

@@ -533,7 +533,8 @@ static void
 usage(void)
 {
 
-	fputs("usage: bodycheck [--skip] [--environment E] [--limit-name N]\n"
+	fputs("usage: bodycheck [--skip] [--report | --register]\n"
+	    "    [--frontend SDK] [--environment E] [--limit-name N]\n"
 	    "    [--limit-depth N] [--limit-counters N] [--limit-body N]\n"
 	    "    [--limit-inflated N] [--announced N] [--gzip | --deflate]\n"
 	    "    [--dump] [--few-sizes] --stream | FILE...\n", stderr);
@@ -554,6 +555,17 @@ read_number(const char * text)
 	return ((size_t)number);
 }
 
+/* As a request on a path for SDKs is read. */
+static void
+set_sdk(struct validate_settings * batch, const struct json_rule * schema)
+{
+
+	batch->schema = schema;
+	batch->invalid = VALIDATE_LENIENT;
+	batch->element.any_environment = false;
+	batch->element.skip_zeros = true;
+}
+
 static void
 set_option(struct options * options, int option, const char * value)
 {
@@ -563,6 +575,16 @@ set_option(struct options * options, int option, const char * value)
 	switch (option) {
 	case 's':
 		batch->invalid = VALIDATE_SKIP;
+		break;
+	case 'r':
+		set_sdk(batch, &schema_report);
+		break;
+	case 'R':
+		set_sdk(batch, &schema_register);
+		break;
+	case 'F':
+		batch->element.sender[SLOT_SDK_TYPE] = text_of("frontend");
+		batch->element.sender[SLOT_SDK_VERSION] = text_of(value);
 		break;
 	case 'e':
 		batch->element.any_environment = false;
@@ -611,6 +633,9 @@ read_options(struct options * options, int argc, char ** argv)
 {
 	static const struct option names[] = {
 		{ "skip", no_argument, NULL, 's' },
+		{ "report", no_argument, NULL, 'r' },
+		{ "register", no_argument, NULL, 'R' },
+		{ "frontend", required_argument, NULL, 'F' },
 		{ "environment", required_argument, NULL, 'e' },
 		{ "limit-name", required_argument, NULL, 'n' },
 		{ "limit-depth", required_argument, NULL, 'd' },
@@ -634,11 +659,13 @@ read_options(struct options * options, int argc, char ** argv)
 static const struct options defaults = {
 	.settings = {
 		.validate = {
+			.schema = &schema_bulk,
 			.invalid = VALIDATE_REJECT,
 			.limit_depth = 64,
 			.element = {
 				.limit_name = 4 * 1024,
 				.limit_counters = 100000,
+				.environment = { "default", 7 },
 				.any_environment = true,
 				.by_hour = true,
 			},

@@ -34,7 +34,7 @@ verdict(struct token_file * store, const char * token)
 	struct token_grant grant;
 	char * copy = tap_copy(token, strlen(token));
 	enum token_verdict result = token_file_check(store, copy, strlen(token),
-	    &grant);
+	    TOKEN_CLIENT, &grant);
 
 	free(copy);
 	return (result);
@@ -119,7 +119,7 @@ test_rows(void)
 		struct token_grant grant;
 
 		is_integer(token_file_check(store, rows[i].token,
-		    strlen(rows[i].token), &grant), rows[i].verdict,
+		    strlen(rows[i].token), TOKEN_CLIENT, &grant), rows[i].verdict,
 		    "\"%s\" and \"%s\"", rows[i].lines, rows[i].token);
 		if (environment != NULL) {
 			is_text(grant.environment, environment,
@@ -130,6 +130,43 @@ test_rows(void)
 			    strcmp(environment, "*") == 0,
 			    "whether it is any");
 		}
+		token_file_free(store);
+	}
+}
+
+/* Each type is for its own paths. */
+static void
+test_kinds(void)
+{
+	static const struct {
+		const char * type;
+		enum token_verdict client, frontend;
+	} types[] = {
+		{ "", TOKEN_GRANTED, TOKEN_FORBIDDEN },
+		{ " type=client", TOKEN_GRANTED, TOKEN_FORBIDDEN },
+		{ " type=backend", TOKEN_GRANTED, TOKEN_FORBIDDEN },
+		{ " type=admin", TOKEN_GRANTED, TOKEN_FORBIDDEN },
+		{ " type=frontend", TOKEN_FORBIDDEN, TOKEN_GRANTED },
+	};
+	struct token_grant grant;
+	char line[200];
+	size_t i;
+
+	for (i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
+		struct token_file * store;
+
+		snprintf(line, sizeof(line), "p:first.x\n%s%s\np:last.x\n",
+		    FIRST, types[i].type);
+		store = open_tokens(line);
+		is_integer(token_file_check(store, FIRST, strlen(FIRST),
+		    TOKEN_CLIENT, &grant), types[i].client,
+		    "%s for backends", line);
+		is_integer(token_file_check(store, FIRST, strlen(FIRST),
+		    TOKEN_FRONTEND, &grant), types[i].frontend,
+		    "%s for frontends", line);
+		is_text(grant.environment, "development", "its environment");
+		is_integer(token_file_check(store, "p:other.x", 9,
+		    TOKEN_FRONTEND, &grant), TOKEN_UNKNOWN, "another token");
 		token_file_free(store);
 	}
 }
@@ -173,7 +210,7 @@ test_digests(void)
 		snprintf(text, sizeof(text), "%.*s%.*s%s", (int)(at - from),
 		    from, (int)most, hex, strchr(at, 's') + 1);
 		store = open_tokens(text);
-		is_integer(token_file_check(store, FIRST, strlen(FIRST), &grant),
+		is_integer(token_file_check(store, FIRST, strlen(FIRST), TOKEN_CLIENT, &grant),
 		    digests[i].verdict, "%s", from);
 		if (digests[i].environment != NULL)
 			is_text(grant.environment, digests[i].environment,
@@ -306,7 +343,7 @@ test_environment_length(void)
 			snprintf(text, sizeof(text), "sha256:%s %.*s",
 			    hex_of(hex, token), (int)length, token + 2);
 		store = open_tokens(text);
-		is_integer(token_file_check(store, token, strlen(token), &grant),
+		is_integer(token_file_check(store, token, strlen(token), TOKEN_CLIENT, &grant),
 		    lengths[i / 2].verdict, "an environment of %zu bytes",
 		    length);
 		if (lengths[i / 2].verdict == TOKEN_GRANTED)
@@ -347,13 +384,13 @@ test_nul(void)
 	struct token_file * store = open_tokens(FIRST);
 	struct token_grant grant;
 
-	is_integer(token_file_check(store, token, sizeof(token) - 1, &grant),
+	is_integer(token_file_check(store, token, sizeof(token) - 1, TOKEN_CLIENT, &grant),
 	    TOKEN_UNKNOWN, "a token and what follows a NUL");
-	is_integer(token_file_check(store, token, sizeof(token) - 2, &grant),
+	is_integer(token_file_check(store, token, sizeof(token) - 2, TOKEN_CLIENT, &grant),
 	    TOKEN_UNKNOWN, "a token and a NUL");
-	is_integer(token_file_check(store, token, sizeof(token) - 3, &grant),
+	is_integer(token_file_check(store, token, sizeof(token) - 3, TOKEN_CLIENT, &grant),
 	    TOKEN_GRANTED, "a token");
-	is_integer(token_file_check(store, token, 0, &grant), TOKEN_UNKNOWN,
+	is_integer(token_file_check(store, token, 0, TOKEN_CLIENT, &grant), TOKEN_UNKNOWN,
 	    "no token");
 	token_file_free(store);
 }
@@ -484,8 +521,8 @@ test_admit(void)
 		temporary_write(next, token, strlen(token));
 		rename(next, path);
 		wrong += token_file_admit(store, token, strlen(token) - 1,
-		    &grant) != TOKEN_GRANTED;
-		wrong += token_file_admit(store, "p:e.a", 5, &grant) !=
+		    TOKEN_CLIENT, &grant) != TOKEN_GRANTED;
+		wrong += token_file_admit(store, "p:e.a", 5, TOKEN_CLIENT, &grant) !=
 		    TOKEN_UNKNOWN;
 	}
 	is_integer(wrong, 0, "200 files, each of which counts at once");
@@ -632,7 +669,7 @@ test_many(void)
 
 		snprintf(token, sizeof(token), "p:env%d.s%d", i / 3, i);
 		snprintf(environment, sizeof(environment), "env%d", i / 3);
-		wrong += token_file_check(store, token, strlen(token), &grant) !=
+		wrong += token_file_check(store, token, strlen(token), TOKEN_CLIENT, &grant) !=
 		    wanted;
 		wrong += wanted == TOKEN_GRANTED &&
 		    strcmp(grant.environment, environment) != 0;
@@ -695,6 +732,7 @@ main(void)
 	temporary_catch_errors();
 	temporary_path(path, "tokens");
 	test_rows();
+	test_kinds();
 	test_digests();
 	test_upper_case_digest();
 	test_broken();
