@@ -6,7 +6,8 @@ dist_man_MANS = deploy/man/flagtally.8 deploy/man/flagtally.ini.5 \
 	deploy/man/flagtally.7
 
 DEPLOY_TESTS = tests/deploy/start.py tests/deploy/systemd.py \
-	tests/deploy/servers.py tests/deploy/apache_kills.py \
+	tests/deploy/servers.py tests/deploy/captured.py \
+	tests/deploy/apache_kills.py \
 	tests/deploy/restart.py
 DEPLOY_TESTS += tests/deploy/redis_users.py
 DEPLOY_TESTS += tests/deploy/install.py tests/deploy/debian_package.py \
