@@ -1,9 +1,10 @@
 #include "lib/body/schema.h"
 
 /*
- * The tables for bulk bodies follow tests/api/post-bulk-metrics.yaml, in the order
- * in which Unleash Edge writes the members, and add what real senders send beyond it: seenTokens, sdkFlavor and sdkFlavorVersion, variants that are null,
- * labels that are numbers, and an le of "+Inf".
+ * The tables for bulk bodies follow tests/api/post-bulk-metrics.yaml, in the
+ * order in which Unleash Edge writes the members.  They add what real senders
+ * send beyond it: seenTokens, sdkFlavor and sdkFlavorVersion, variants that are
+ * null, labels that are numbers, and an le of "+Inf".
  *
  * The tables for SDKs have the members in the order of most SDKs, and only
  * those that have a use.  They require little: what an SDK leaves out, sends as

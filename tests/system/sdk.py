@@ -172,7 +172,7 @@ def set_kinds():
         redis("SADD", "tokens", "-", member("*:dev.a"),
               member("*:dev.f", "frontend:"))
         program = Flagtally(place, redis, auth="tokens", token_set="tokens",
-                            token_refresh="100ms",
+                            token_ttl="100ms",
                             spool=place.file("spool.db"))
         for again in range(2):
             redis("DEL", "flagtally:{dev:shop}:2026-11-23T09")
