@@ -235,6 +235,9 @@ tag_node(const struct tally_node * node)
 		return (node->parent->parent);
 	case TALLY_INSTANCE:
 		return (node->parent);
+	case TALLY_APPLICATION:
+		/* One that counts nothing has been seen all the same. */
+		return (node->first == NULL ? node : NULL);
 	case TALLY_TOKEN:
 		return (node);
 	default:
@@ -256,7 +259,7 @@ write_cell(struct spool * spool, struct spool_db * db,
 
 	if (tag == NULL)
 		return (SQLITE_OK);
-	code = find_tag(spool, db, tag == node ? &tokens : tag);
+	code = find_tag(spool, db, node->kind == TALLY_TOKEN ? &tokens : tag);
 	statement = spool_db_statement(db, latest ? STATEMENT_CELL_LATEST :
 	    STATEMENT_CELL_ADD);
 	bind_cell(statement, node);

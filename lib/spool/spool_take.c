@@ -120,6 +120,9 @@ put_row(struct taking * taking, struct tally_node * parent,
 	case TALLY_SERIES:
 		put_series(taking, parent, statement, &node);
 		return;
+	case TALLY_APPLICATION:
+		/* It is the parent. */
+		return;
 	default:
 		break;
 	}

@@ -11,7 +11,8 @@ import signal
 import subprocess
 
 from tests.harness import fcgi
-from tests.harness.servers import PROGRAM, Flagtally, Place, Redis, environment
+from tests.harness.servers import NO_SPOOL, PROGRAM, Flagtally, Place, \
+    Redis, environment
 from tests.harness.tap import check, equal, run
 from tests.harness.wait import until
 
@@ -317,7 +318,8 @@ def cgi():
             done = subprocess.run(
                 [os.path.abspath(PROGRAM)], input=body, capture_output=True,
                 timeout=20, check=False, env={
-                    **environment(auth="none", redis=redis.url(), spool=""),
+                    **environment(auth="none", redis=redis.url(),
+                                  spool=NO_SPOOL),
                     **fcgi.params(body, REQUEST_METHOD=method,
                                   REQUEST_URI=path, SCRIPT_NAME=path)})
             equal(done.stdout, wanted, f"CGI: {method} {path}")
