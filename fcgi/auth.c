@@ -12,9 +12,6 @@
 /* How many internal redirects a header is looked for behind. */
 #define REDIRECTS_MAX 5
 
-/* Of each kind of refusal the log has one line in so many seconds. */
-#define COMPLAIN_SECONDS 10
-
 /* As much of an address is logged as the longest one has. */
 #define ADDRESS_MAX 45
 
@@ -139,15 +136,11 @@ complain(const struct cgi * cgi, enum token_verdict verdict,
 {
 	static struct log_limit limits[2 * (TOKEN_UNAVAILABLE + 1)];
 	const char * address = cgi_parameter(cgi, "REMOTE_ADDR");
-	uint64_t suppressed;
 
-	if (log_allowed(&limits[2 * (int)verdict + missing],
-	    COMPLAIN_SECONDS, &suppressed))
-		log_warning("turned away a request from %.*s: %s (%llu more "
-		    "like it since the last such line)", ADDRESS_MAX,
-		    address == NULL || *address == '\0' ?
-		    "an unknown address" : address, why,
-		    (unsigned long long)suppressed);
+	log_limited(&limits[2 * (int)verdict + missing], LOG_LEVEL_WARNING,
+	    "turned away a request from %.*s: %s", ADDRESS_MAX,
+	    address == NULL || *address == '\0' ? "an unknown address" :
+	    address, why);
 }
 
 void

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "fcgi/check.h"
 #include "fcgi/job.h"
 #include "fcgi/listen.h"
 #include "fcgi/probe.h"
@@ -45,10 +46,11 @@
 
 /* Exit status for a wrong command line or configuration (sysexits.h). */
 #define EXIT_USAGE 64
-#define EXIT_CONFIGURATION 78
+#define EXIT_CONFIGURATION CHECK_EXIT_CONFIG
 
 enum action {
 	ACTION_SERVE,
+	ACTION_CHECK_CONFIG,
 	ACTION_CHECK,
 	ACTION_REPLAY,
 	ACTION_LIST,
@@ -82,7 +84,7 @@ static void
 usage(FILE * file)
 {
 
-	fputs("usage: flagtally [--config FILE] [--check-config]\n"
+	fputs("usage: flagtally [--config FILE] [--check-config | --check]\n"
 	    "       flagtally [--config FILE] --replay | --spool | "
 	    "--spool-export |\n"
 	    "           --spool-retry ID|all | --spool-drop ID|all\n"
@@ -99,6 +101,9 @@ usage(FILE * file)
 	    "  --check-config  print the configuration in force, and where "
 	    "each value is\n                  from; status 78 if anything is "
 	    "wrong with it or with\n                  the token file\n"
+	    "  --check         try the token file, the spool's directory and "
+	    "Redis; status\n                  78 if one is wrong, 75 if it is "
+	    "Redis\n"
 	    "  --replay        bring to Redis what waits in the spool; "
 	    "status 75 if that has\n                  to be tried again\n"
 	    "  --spool         list what waits in the spool, and what is in "
@@ -114,7 +119,7 @@ usage(FILE * file)
 	    "hour (2026-11-23T09), or an age (30d)\n"
 	    "  --stale AGE     report the features that were not evaluated for "
 	    "so long\n"
-	    "  --version       print the version\n"
+	    "  --version       print the version, and whether TLS is built in\n"
 	    "  --help          print this text\n", file);
 }
 
@@ -124,7 +129,8 @@ read_options(struct options * options, int argc, char ** argv)
 {
 	static const struct option known[] = {
 		{ "config", required_argument, NULL, 'c' },
-		{ "check-config", no_argument, NULL, ACTION_CHECK },
+		{ "check-config", no_argument, NULL, ACTION_CHECK_CONFIG },
+		{ "check", no_argument, NULL, ACTION_CHECK },
 		{ "replay", no_argument, NULL, ACTION_REPLAY },
 		{ "spool", no_argument, NULL, ACTION_LIST },
 		{ "spool-export", no_argument, NULL, ACTION_EXPORT },
@@ -147,6 +153,7 @@ read_options(struct options * options, int argc, char ** argv)
 		case 'c':
 			options->config = optarg;
 			break;
+		case ACTION_CHECK_CONFIG:
 		case ACTION_CHECK:
 		case ACTION_REPLAY:
 		case ACTION_LIST:
@@ -175,7 +182,9 @@ read_options(struct options * options, int argc, char ** argv)
 			options->report.stale = optarg;
 			break;
 		case 'v':
-			puts("flagtally " PACKAGE_VERSION);
+			puts(REDIS_TLS_BUILT ? "flagtally " PACKAGE_VERSION
+			    " with TLS" : "flagtally " PACKAGE_VERSION
+			    " without TLS");
 			return (EXIT_SUCCESS);
 		case 'h':
 			usage(stdout);
@@ -246,19 +255,12 @@ make_stats(const struct config * config)
 }
 
 static void
-settle(struct program * program)
+fill_sink_settings(struct program * program)
 {
 	const struct config * config = program->config;
-	struct service * service = &program->service;
-	struct element_settings * element = &service->body.validate.element;
-	/* First, as it makes the directory for both. */
-	struct spool * spool = make_spool(program);
-
-	probe_init(&program->probe, spool, make_stats(config));
-	service->stats = program->probe.stats;
 
 	program->sink = (struct sink_settings){
-		.stats = service->stats,
+		.stats = program->service.stats,
 		.prefix = config->prefix,
 		.retention_hourly = seconds(config->retention_hourly),
 		.retention_daily = seconds(config->retention_daily),
@@ -271,6 +273,20 @@ settle(struct program * program)
 		.limit_instances = config->limit_instances,
 		.limit_series = config->limit_series,
 	};
+}
+
+static void
+settle(struct program * program)
+{
+	const struct config * config = program->config;
+	struct service * service = &program->service;
+	struct element_settings * element = &service->body.validate.element;
+	/* First, as it makes the directory for both. */
+	struct spool * spool = make_spool(program);
+
+	probe_init(&program->probe, spool, make_stats(config));
+	service->stats = program->probe.stats;
+	fill_sink_settings(program);
 	service->path_prefix = config->path_prefix;
 	service->default_environment = config->default_environment;
 	service->cors.origins = config->cors_origins;
@@ -490,6 +506,7 @@ wait_for_stop(struct program * program, struct server * server)
 			continue;
 		if (received != SIGHUP)
 			return;
+		log_renew();
 		log_info("SIGHUP: reading the tokens again");
 		if (program->service.callers.tokens != NULL)
 			token_file_reload(program->service.callers.tokens);
@@ -520,21 +537,35 @@ run_server(struct program * program)
 	return (EXIT_SUCCESS);
 }
 
-/* Print the configuration, and say what is wrong with its token file. */
-static int
-check(const struct config * config)
+static struct sink *
+make_check_sink(void * context, const struct sink_settings * settings)
 {
-	struct token_file * tokens;
-	struct token_grant grant;
-	int status = EXIT_SUCCESS;
+	const struct program * program = context;
+	const struct config * config = program->config;
 
-	config_print(config, stdout);
+	return (sink_create(settings, redis_create(&config->redis,
+	    (int64_t)config->redis_timeout, "flagtally-check")));
+}
+
+/* See whether it can work as it is configured. */
+static int
+check(struct program * program, enum action action)
+{
+	const struct config * config = program->config;
+	struct token_file * tokens;
+	int status;
+
 	limit_log(config, LOG_LEVEL_WARNING);
+	if (action == ACTION_CHECK_CONFIG)
+		config_print(config, stdout);
+	/* What is logged belongs behind it. */
+	fflush(stdout);
 	tokens = open_tokens(config);
-	if (tokens != NULL &&
-	    token_file_check(tokens, "", 0, TOKEN_CLIENT, &grant) ==
-	    TOKEN_UNAVAILABLE)
-		status = EXIT_CONFIGURATION;
+	fill_sink_settings(program);
+	status = action == ACTION_CHECK_CONFIG ?
+	    check_config(config, tokens) :
+	    check_all(config, tokens, &program->sink, make_check_sink,
+	    program);
 	token_file_free(tokens);
 	return (status);
 }
@@ -663,8 +694,9 @@ act(const struct options * options)
 		return (EXIT_FAILURE);
 	}
 	log_set_level((enum log_level)program.config->log_level);
-	if (options->action == ACTION_CHECK)
-		status = check(program.config);
+	if (options->action == ACTION_CHECK_CONFIG ||
+	    options->action == ACTION_CHECK)
+		status = check(&program, options->action);
 	else if (options->action == ACTION_REPORT)
 		status = run_report(program.config, options);
 	else if (options->action != ACTION_SERVE)
@@ -694,8 +726,10 @@ int
 main(int argc, char ** argv)
 {
 	struct options options = { .config = NULL };
-	int status = is_for_request() ? -1 :
-	    read_options(&options, argc, argv);
+	int status;
 
+	log_start();
+	status = is_for_request() ? -1 :
+	    read_options(&options, argc, argv);
 	return (spoolctl_end(status == -1 ? act(&options) : status));
 }

@@ -139,11 +139,8 @@ serve_or_park(struct thread * thread, int descriptor, struct params * params)
 static void
 make_room(struct server * server)
 {
-	static struct log_limit limit;
-	uint64_t suppressed;
 
-	if (log_allowed(&limit, 10, &suppressed))
-		log_warning("out of descriptors: raise RLIMIT_NOFILE");
+	log_warning_limited("out of descriptors: raise RLIMIT_NOFILE");
 	if (!conn_close_oldest(server->conn))
 		poll(NULL, 0, 10);
 }

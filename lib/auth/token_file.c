@@ -425,6 +425,34 @@ replace_set(struct token_file * store, struct set * set)
 		    "403", store->path);
 }
 
+/* The file cannot be used: say what that means for requests. */
+static void
+log_consequence(const struct token_file * store)
+{
+
+	if (store->set == NULL)
+		log_error_limited("no token is in force until %s is mended, "
+		    "and requests get 503", store->path);
+	else
+		log_warning_limited("the tokens stay as they were until %s is "
+		    "mended", store->path);
+}
+
+static void
+log_unreadable(const struct token_file * store, int error)
+{
+	struct stat file;
+
+	if (error == EACCES && stat(store->path, &file) == 0)
+		log_error_limited("%s belongs to user %ju, and user %ju cannot "
+		    "read it: chown %ju %s", store->path,
+		    (uintmax_t)file.st_uid, (uintmax_t)geteuid(),
+		    (uintmax_t)geteuid(), store->path);
+	else
+		log_error_limited("%s: %s", store->path, strerror(error));
+	log_consequence(store);
+}
+
 /* The caller holds store->reading, and so it does for what follows. */
 static void
 read_file(struct token_file * store)
@@ -433,7 +461,7 @@ read_file(struct token_file * store)
 	struct set * set;
 
 	if (descriptor == -1 || fstat(descriptor, &store->seen) != 0) {
-		log_error("%s: %s", store->path, strerror(errno));
+		log_unreadable(store, errno);
 		memset(&store->seen, 0, sizeof(store->seen));
 		store->next_look = clock_monotonic() + RETRY_MS;
 		if (descriptor != -1)
@@ -441,12 +469,14 @@ read_file(struct token_file * store)
 		return;
 	}
 	if ((store->seen.st_mode & S_IRWXO) != 0)
-		log_warning("%s is open to every user of this host",
+		log_warning_limited("%s is open to every user of this host",
 		    store->path);
 	set = read_set(descriptor, store->path);
 	close(descriptor);
 	if (set != NULL)
 		replace_set(store, set);
+	else
+		log_consequence(store);
 }
 
 struct token_file *

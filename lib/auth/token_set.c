@@ -60,8 +60,8 @@
 /* So many digests are asked for at once; a reply holds REDIS_INTEGERS_MAX. */
 #define BATCH_MAX 1000
 
-/* A missing set is mentioned once in this time. */
-#define COMPLAIN_SECONDS 60
+/* Of the lines that say that tokens cannot be looked up. */
+static struct log_limit lookup_limit;
 
 enum answer {
 	ANSWER_NONE,			/* Redis cannot be asked. */
@@ -204,13 +204,10 @@ exchange(struct token_set * issuer, struct replies * replies, int64_t deadline)
 static void
 complain_of_missing(const struct token_set * issuer)
 {
-	static struct log_limit limit;
-	uint64_t suppressed;
 
-	if (log_allowed(&limit, COMPLAIN_SECONDS, &suppressed))
-		log_warning("there is no set %s in Redis, so nothing is known "
-		    "of tokens that are not in the token file: their requests "
-		    "are answered 503", issuer->settings.key);
+	log_warning_limited("there is no set %s in Redis, so nothing is known "
+	    "of tokens that are not in the token file: their requests are "
+	    "answered 503", issuer->settings.key);
 }
 
 /* Ask for all these.  Return whether Redis could be asked. */
@@ -294,8 +291,9 @@ give_up(struct token_set * issuer, const char * why)
 {
 
 	if (!issuer->away)
-		log_warning("tokens in Redis cannot be looked up: %s; those "
-		    "that were good lately stay so", why);
+		log_limited(&lookup_limit, LOG_LEVEL_WARNING, "tokens in "
+		    "Redis cannot be looked up: %s; those that were good "
+		    "lately stay so", why);
 	issuer->away = true;
 	settle(take(issuer, SIZE_MAX));
 }
@@ -309,7 +307,7 @@ note_state(struct token_set * issuer, bool asked)
 		give_up(issuer, redis_error(issuer->redis));
 		return;
 	}
-	if (issuer->away)
+	if (issuer->away && log_ended(&lookup_limit))
 		log_info("tokens in Redis can be looked up again");
 	issuer->away = issuer->slow = false;
 }

@@ -1,7 +1,9 @@
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "lib/base/clock.h"
@@ -11,9 +13,13 @@
 
 #define TEXT_MAX 2048
 #define LINE_MAX_BYTES LOG_OUTPUT_MAX
+#define LINE_START_MAX 64
 
 static _Atomic int level_in_force = LOG_LEVEL_INFO;
 static _Atomic uint64_t lines_lost;	/* Not yet reported. */
+static _Atomic int64_t renewed;		/* Added to the time of limits. */
+static bool to_journal;			/* It takes <N> for a priority. */
+static bool is_service;			/* It knows who writes. */
 
 void
 log_set_level(enum log_level level)
@@ -34,18 +40,53 @@ append_escaped(char * line, size_t used, const char * text)
 	return (used);
 }
 
+void
+log_start(void)
+{
+	const char * stream = getenv("JOURNAL_STREAM");
+	const char * process = getenv("SYSTEMD_EXEC_PID");
+	char name[64];
+	struct stat file;
+
+	if (stream == NULL || fstat(STDERR_FILENO, &file) != 0)
+		return;
+	snprintf(name, sizeof(name), "%ju:%ju", (uintmax_t)file.st_dev,
+	    (uintmax_t)file.st_ino);
+	to_journal = strcmp(stream, name) == 0;
+	snprintf(name, sizeof(name), "%ld", (long)getpid());
+	is_service = to_journal && process != NULL &&
+	    strcmp(process, name) == 0;
+}
+
+/* What a line begins with; return its length. */
+static size_t
+start_line(char line[LINE_START_MAX], enum log_level level)
+{
+	static const struct {
+		const char * name;
+		int priority;		/* syslog's number for it. */
+	} levels[] = {
+		{ "error", 3 }, { "warning", 4 }, { "info", 6 }, { "debug", 7 },
+	};
+	size_t used = 0;
+
+	if (to_journal)
+		used = (size_t)snprintf(line, LINE_START_MAX, "<%d>",
+		    levels[level].priority);
+	if (!is_service)
+		used += (size_t)snprintf(line + used, LINE_START_MAX - used,
+		    "flagtally[%ld]: %s: ", (long)getpid(),
+		    levels[level].name);
+	return (used);
+}
+
 /* Return whether it could be written without waiting. */
 static bool
 write_text(enum log_level level, const char * text)
 {
-	static const char * const names[] = {
-		"error", "warning", "info", "debug",
-	};
 	char line[LINE_MAX_BYTES];
-	size_t used = (size_t)snprintf(line, 64, "flagtally[%ld]: %s: ",
-	    (long)getpid(), names[level]);
+	size_t used = append_escaped(line, start_line(line, level), text);
 
-	used = append_escaped(line, used, text);
 	return (log_output_write(line, used));
 }
 
@@ -117,18 +158,54 @@ log_debug(const char * format, ...)
 	va_end(arguments);
 }
 
-bool
-log_allowed(struct log_limit * limit, unsigned int seconds,
-    uint64_t * suppressed)
+void
+log_renew(void)
 {
-	int64_t now = clock_monotonic() + 1;
+
+	renewed += LOG_LIMIT_SECONDS * 1000;
+}
+
+bool
+log_allowed(struct log_limit * limit, uint64_t * suppressed)
+{
+	int64_t now = clock_monotonic() + renewed + 1;
 	int64_t next = limit->next;
 
 	if (now < next || !atomic_compare_exchange_strong(&limit->next, &next,
-	    now + (int64_t)seconds * 1000)) {
+	    now + LOG_LIMIT_SECONDS * 1000)) {
 		limit->suppressed++;
 		return (false);
 	}
 	*suppressed = atomic_exchange(&limit->suppressed, 0);
+	limit->written = true;
 	return (true);
+}
+
+void
+log_limited(struct log_limit * limit, enum log_level level,
+    const char * format, ...)
+{
+	char text[TEXT_MAX], more[80] = "";
+	uint64_t suppressed;
+	va_list arguments;
+
+	if ((int)level > level_in_force || !log_allowed(limit, &suppressed))
+		return;
+	log_report_lost();
+	if (suppressed > 0)
+		snprintf(more, sizeof(more), " (%" PRIu64 " more like it "
+		    "since the last such line)", suppressed);
+	va_start(arguments, format);
+	vsnprintf(text, sizeof(text) - strlen(more), format, arguments);
+	va_end(arguments);
+	memcpy(text + strlen(text), more, strlen(more) + 1);
+	if (!write_text(level, text))
+		lines_lost++;
+}
+
+bool
+log_ended(struct log_limit * limit)
+{
+
+	return (limit->written && atomic_exchange(&limit->written, false));
 }

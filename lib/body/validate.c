@@ -105,7 +105,7 @@ log_left_out(const struct validate * validate)
 	uint64_t suppressed;
 
 	if (first->code != FAULT_NONE &&
-	    log_allowed(&limit, LEFT_OUT_SECONDS, &suppressed))
+	    log_allowed(&limit, &suppressed))
 		log_info("left out %llu parts of a body, the first at %s, "
 		    "byte %llu: %s (%llu more bodies like it since the last "
 		    "such line)", (unsigned long long)

@@ -278,7 +278,7 @@ leave_stuck(struct worker * worker)
 	if (!sink_answered(worker->sink) || !sink_probe(worker->sink,
 	    clock_monotonic() + SEND_TIME_MAX))
 		return (REPLAY_NO_REDIS);
-	if (log_allowed(&limit, 60, &more))
+	if (log_allowed(&limit, &more))
 		log_warning("Redis does not take some calls for now; others go "
 		    "on: %s", sink_reason(worker->sink));
 	worker->stuck = worker->loaded[worker->count - 1].id;

@@ -135,7 +135,7 @@ log_failure(struct store * store)
 	static struct log_limit limit;
 	uint64_t more;
 
-	if (log_allowed(&limit, LOG_INTERVAL, &more))
+	if (log_allowed(&limit, &more))
 		log_error("neither Redis nor the spool takes counts, so "
 		    "requests get 503 (%llu more since the last such line): "
 		    "Redis: %s; spool: %s", (unsigned long long)more,

@@ -27,10 +27,10 @@
 #define BACKOFF_MIN 50
 #define BACKOFF_MAX 1000
 
-/* A server that is away is mentioned once in this time. */
-#define COMPLAIN_SECONDS 10
-
 #define SCRIPTS_MAX 4
+
+/* One for all connections: when Redis is away it is so for each of them. */
+static struct log_limit away_limit;
 
 struct script {
 	const char * text;
@@ -54,7 +54,6 @@ struct redis {
 #ifdef HAVE_HIREDIS_SSL
 	redisSSLContext * tls;
 #endif
-	struct log_limit complaints;
 	char error[256];
 	bool timed_out;
 };
@@ -273,7 +272,7 @@ void
 redis_serves(struct redis * redis)
 {
 
-	if (redis->backoff > 0)
+	if (redis->backoff > 0 && log_ended(&away_limit))
 		log_info("Redis serves again");
 	redis->backoff = 0;
 }
@@ -505,10 +504,9 @@ attempt(struct redis * redis, int64_t deadline)
 static void
 back_off(struct redis * redis)
 {
-	uint64_t suppressed;
 
-	if (log_allowed(&redis->complaints, COMPLAIN_SECONDS, &suppressed))
-		log_warning("Redis does not serve: %s", redis->error);
+	log_limited(&away_limit, LOG_LEVEL_WARNING, "Redis does not serve: %s",
+	    redis->error);
 	redis->backoff = redis->backoff == 0 ? BACKOFF_MIN :
 	    redis->backoff * 2;
 	if (redis->backoff > BACKOFF_MAX)

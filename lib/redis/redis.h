@@ -51,6 +51,13 @@ struct redis_reply {
 	const void * texts;		/* Of REDIS_TEXTS. */
 };
 
+/* Whether rediss:// is built in. */
+#ifdef HAVE_HIREDIS_SSL
+#define REDIS_TLS_BUILT true
+#else
+#define REDIS_TLS_BUILT false
+#endif
+
 /**
  * redis_text(reply, i):
  * Return string number ${i} of a reply of type REDIS_TEXTS; it is valid as long

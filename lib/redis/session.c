@@ -144,7 +144,8 @@ session_exchange(struct session * session, size_t count, int64_t deadline,
 	if (redis_exchange(session->redis, &session->requests, count,
 	    patience(session, session->usual_answer * pieces, deadline), take,
 	    context) != 0) {
-		log_warning("lost Redis: %s", redis_error(session->redis));
+		log_warning_limited("lost Redis: %s",
+		    redis_error(session->redis));
 		session->broken = true;
 		count_failure(session);
 		note_silence(session, &session->usual_answer);

@@ -133,6 +133,14 @@ void sink_retire(struct sink * sink, int64_t deadline);
 void sink_settled(struct sink * sink, int64_t deadline);
 
 /**
+ * sink_command(sink, words, deadline):
+ * Send a command, whose ${words} end with NULL.  Return whether Redis has done
+ * it; sink_reason says why not.
+ */
+bool sink_command(struct sink * sink, const char * const * words,
+    int64_t deadline);
+
+/**
  * sink_probe(sink, deadline):
  * Return whether Redis is there and takes changes.
  */

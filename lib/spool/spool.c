@@ -225,7 +225,7 @@ spool_lock(struct spool * spool)
 	spool_unlock(spool);
 	spool->lease = spool_file_lock(path, ".lease", 0);
 	if (spool->lease == -1 && errno != EWOULDBLOCK &&
-	    log_allowed(&spool->failed, 60, &more))
+	    log_allowed(&spool->failed, &more))
 		log_error("%s.lease: %s", path, strerror(errno));
 	return (spool->lease != -1);
 }

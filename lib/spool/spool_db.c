@@ -499,7 +499,7 @@ conclude(struct spool_db * db, int code)
 		return (SPOOL_CHANGED);
 	if (db->why[0] != '\0')
 		memcpy(db->reason, db->why, sizeof(db->reason));
-	if (full && log_allowed(&db->full, LOG_INTERVAL, &more))
+	if (full && log_allowed(&db->full, &more))
 		log_warning("the spool is full: %s", db->why);
 	if (full && db->db != NULL)
 		return (db->doubt ? SPOOL_UNKNOWN : SPOOL_FULL);
@@ -510,7 +510,7 @@ conclude(struct spool_db * db, int code)
 		db->last = code;
 	}
 	if (!full && db->why[0] != '\0' &&
-	    log_allowed(&db->failed, LOG_INTERVAL, &more))
+	    log_allowed(&db->failed, &more))
 		log_error("the spool cannot be used: %s", db->why);
 	return (db->doubt ? SPOOL_UNKNOWN : full ? SPOOL_FULL : SPOOL_FAILED);
 }

@@ -51,8 +51,8 @@ spool_file_find(const char * path, struct stat * file)
 
 	if (stat(path, file) == 0) {
 		if ((file->st_mode & S_IRWXO) != 0)
-			log_warning("%s is open to every user of this host",
-			    path);
+			log_warning_limited("%s is open to every user of this "
+			    "host", path);
 		return (0);
 	}
 	if (errno != ENOENT || (descriptor = make_file(path)) == -1)
@@ -137,11 +137,11 @@ spool_file_put_aside(const char * path, const char * why)
 		join(from, path, parts[i]);
 		join(to, aside, parts[i]);
 		if (rename(from, to) == 0)
-			log_error("%s is renamed to %s, and nothing in it is "
-			    "sent: %s", from, to, why);
+			log_error_limited("%s is renamed to %s, and nothing "
+			    "in it is sent: %s", from, to, why);
 		else if (errno != ENOENT)
-			log_error("%s cannot be renamed to %s: %s", from, to,
-			    strerror(errno));
+			log_error_limited("%s cannot be renamed to %s: %s",
+			    from, to, strerror(errno));
 	}
 }
 

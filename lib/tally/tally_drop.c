@@ -1,9 +1,6 @@
 #include "lib/base/log.h"
 #include "lib/tally/tally_drop.h"
 
-/* A reason is logged once in this time. */
-#define LOG_SECONDS 60
-
 /* So much of a name is logged. */
 #define LOG_NAME_MAX 512
 
@@ -29,7 +26,7 @@ tally_drop_log(enum tally_drop drop, const char * name, size_t length,
 	if (reasons[drop] == NULL)
 		return;
 	/* log_allowed counts one by itself. */
-	if (!log_allowed(&limits[drop], LOG_SECONDS, &others))
+	if (!log_allowed(&limits[drop], &others))
 		limits[drop].suppressed += count - 1;
 	else
 		log_warning("%s: %.*s is dropped, and %llu others since the "

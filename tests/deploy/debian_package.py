@@ -173,7 +173,8 @@ def installed(layer, package):
     equal(layer("dpkg-query", "-W", "-f", "${Status}", PACKAGE),
           "install ok installed", "dpkg -i installs it")
     equal(layer("dpkg", "-V", PACKAGE), "", "all its files are as shipped")
-    equal(layer("flagtally", "--version"), f"flagtally {VERSION}\n",
+    equal(layer("flagtally", "--version").split(" with")[0],
+          f"flagtally {VERSION}",
           "the program runs")
     status = os.stat(layer.file("/etc/flagtally/tokens"))
     equal((stat.S_IMODE(status.st_mode), status.st_uid), (0o600, 0),

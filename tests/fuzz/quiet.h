@@ -42,13 +42,32 @@ log_set_level(enum log_level level)
 }
 
 bool
-log_allowed(struct log_limit * limit, unsigned int seconds,
-    uint64_t * suppressed)
+log_allowed(struct log_limit * limit, uint64_t * suppressed)
 {
 
 	(void)limit;
-	(void)seconds;
 	*suppressed = 0;
+	return (true);
+}
+
+void
+log_limited(struct log_limit * limit, enum log_level level,
+    const char * format, ...)
+{
+	va_list arguments;
+
+	(void)limit;
+	(void)level;
+	va_start(arguments, format);
+	quiet_format(format, arguments);
+	va_end(arguments);
+}
+
+bool
+log_ended(struct log_limit * limit)
+{
+
+	(void)limit;
 	return (true);
 }
 

@@ -308,7 +308,7 @@ def exit_codes():
     described = {int(code) for code in re.findall(
         r"^\.It (\d+)$", section("flagtally.8", "EXIT STATUS"), flags=re.M)}
     known = {int(code) for code in code_constants(
-        r"#define (?:EXIT|SPOOLCTL)_\w+ (\d+)", "fcgi/*.[ch]")} | {0, 1}
+        r"#define (?:EXIT|SPOOLCTL|CHECK_EXIT)_\w+ (\d+)", "fcgi/*.[ch]")} | {0, 1}
     compare(known, described, "exit status", "flagtally.8", ".It {}")
     with Place() as place:
         path = place.file("spool.db", "")
@@ -606,7 +606,8 @@ def diagnostics():
     sources = "".join(re.sub(r'"\s*(?:PACKAGE_VERSION\s*)?"', "", read(name))
                       for folder in ("lib/*", "fcgi") for name in
                       sorted(glob.glob(os.path.join(TOP, folder, "*.[ch]"))))
-    for said in re.findall(r'log_(?:error|warning)\(\s*"([^"]*)"', sources):
+    for said in re.findall(r'log_(?:(?:error|warning)(?:_limited)?\(|limited\('
+                           r'[^"()]*)\s*"([^"]*)"', sources):
         # What is fixed in it; less may be a file's name and an error.
         part = max(re.split(r"%[-.*\d]*[a-z]+", said), key=len)
         part = re.split("; | \\(", part)[0].strip(": ")

@@ -1,7 +1,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <stdint.h>
+#include <stdlib.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 
 #include "lib/base/log.h"
@@ -146,19 +149,104 @@ test_limit(void)
 	uint64_t suppressed = 77;
 	int i;
 
-	ok(log_allowed(&limit, 3600, &suppressed), "the first line comes");
+	ok(log_allowed(&limit, &suppressed), "the first line comes");
 	is_integer(suppressed, 0, "nothing was suppressed before");
 	for (i = 0; i < 5; i++)
-		ok(!log_allowed(&limit, 3600, &suppressed),
+		ok(!log_allowed(&limit, &suppressed),
 		    "the next ones do not");
 	limit.next = 0;
-	ok(log_allowed(&limit, 3600, &suppressed),
+	ok(log_allowed(&limit, &suppressed),
 	    "a line comes again when its time has come");
 	is_integer(suppressed, 5, "and tells how many did not");
-	ok(!log_allowed(&limit, 3600, &suppressed), "but no other");
+	ok(!log_allowed(&limit, &suppressed), "but no other");
 	limit.next = 0;
-	ok(log_allowed(&limit, 3600, &suppressed), "a third one comes");
+	ok(log_allowed(&limit, &suppressed), "a third one comes");
 	is_integer(suppressed, 1, "and tells of those since the second");
+}
+
+static void
+log_same(struct log_limit * limit, const char * reason)
+{
+
+	log_limited(limit, LOG_LEVEL_WARNING, "broken: %s", reason);
+}
+
+/* Lines under a limit, and the one that says that the trouble is over. */
+static void
+test_limited(void)
+{
+	static struct log_limit limit;
+	char text[2200];
+	int i;
+
+	log_set_level(LOG_LEVEL_ERROR);
+	log_same(&limit, "nobody");
+	ok(!log_ended(&limit), "what was not logged does not end");
+	log_set_level(LOG_LEVEL_INFO);
+	log_same(&limit, "one");
+	is_line("warning", "broken: one", "the first line has no number");
+	for (i = 0; i < 3; i++)
+		log_same(&limit, "two");
+	is_integer(temporary_errors(written, sizeof(written)), 0,
+	    "the next ones are suppressed");
+	ok(log_ended(&limit) && !log_ended(&limit), "it ends once");
+	limit.next = 0;
+	log_same(&limit, "three");
+	is_line("warning", "broken: three (3 more like it since the last such "
+	    "line)", "the next line has their number");
+	log_same(&limit, "four");
+	log_renew();
+	memset(text, 'x', sizeof(text) - 1);
+	text[sizeof(text) - 1] = '\0';
+	log_same(&limit, text);
+	ok(temporary_errors(written, sizeof(written)) <= 2048 && strstr(written,
+	    "xxx") != NULL, "a long line is cut");
+	for (i = 0; i < 5; i++)
+		log_error_limited("in a loop");
+	is_line("error", "in a loop", "a place in the source has its limit");
+}
+
+/* Lines as the journal wants them. */
+static void
+test_journal(void)
+{
+	static const struct {
+		const char * stream, * process, * priority;
+		bool named;
+	} rows[] = {
+		{ "1:2", "own", "", true },
+		{ "own", NULL, "<4>", true },
+		{ "own", "1", "<4>", true },
+		{ "own", "own", "<4>", false },
+		{ "", "", "", true },
+	};
+	char own[64], number[32], wanted[200];
+	struct stat file;
+	size_t i;
+
+	fstat(STDERR_FILENO, &file);
+	snprintf(own, sizeof(own), "%ju:%ju", (uintmax_t)file.st_dev,
+	    (uintmax_t)file.st_ino);
+	snprintf(number, sizeof(number), "%ld", (long)getpid());
+	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		const char * process = rows[i].process;
+
+		setenv("JOURNAL_STREAM", strcmp(rows[i].stream, "own") == 0 ?
+		    own : rows[i].stream, 1);
+		unsetenv("SYSTEMD_EXEC_PID");
+		if (process != NULL)
+			setenv("SYSTEMD_EXEC_PID", strcmp(process, "own") == 0 ?
+			    number : process, 1);
+		log_start();
+		log_warning("text\nmore");
+		snprintf(wanted, sizeof(wanted), "%s%stext\\x0amore\n",
+		    rows[i].priority, rows[i].named ? line_start("warning") :
+		    "");
+		temporary_errors(written, sizeof(written));
+		is_text(written, wanted, "with JOURNAL_STREAM=%s and "
+		    "SYSTEMD_EXEC_PID=%s", rows[i].stream,
+		    process == NULL ? "unset" : process);
+	}
 }
 
 #define THREADS 8
@@ -175,7 +263,7 @@ call_often(void * context)
 
 	(void)context;
 	for (i = 0; i < CALLS; i++)
-		if (log_allowed(&shared, 3600, &suppressed))
+		if (log_allowed(&shared, &suppressed))
 			allowed++;
 	return (NULL);
 }
@@ -340,11 +428,13 @@ main(void)
 	test_lengths();
 	test_long_escapes();
 	test_limit();
+	test_limited();
 	test_limit_threads();
 	test_threads();
 	test_no_stderr();
 	test_unread(false, true);
 	test_unread(false, false);
 	test_unread(true, true);
+	test_journal();
 	return (tap_done());
 }

@@ -580,6 +580,7 @@ test_mended(void)
 		if (i == 2)
 			mkdir(path, 0700);
 		temporary_errors(errors, sizeof(errors));
+		log_renew();
 		store = token_file_open(path);
 		temporary_errors(errors, sizeof(errors));
 		ok(strstr(errors, path) != NULL &&
