@@ -9,7 +9,8 @@ DEPLOY_TESTS = tests/deploy/start.py tests/deploy/systemd.py \
 	tests/deploy/servers.py tests/deploy/captured.py \
 	tests/deploy/apache_kills.py \
 	tests/deploy/restart.py
-DEPLOY_TESTS += tests/deploy/redis_users.py
+DEPLOY_TESTS += tests/deploy/redis_users.py tests/deploy/first_hour.py \
+	tests/deploy/stock.py
 DEPLOY_TESTS += tests/deploy/install.py tests/deploy/debian_package.py \
 	tests/deploy/rpm_package.py tests/deploy/alpine_package.py
 DEPLOY_TESTS += tests/deploy/mirror.py tests/deploy/hosts.py \
@@ -105,7 +106,8 @@ DEPLOY_EXAMPLES += deploy/apache/cgi-alone.htaccess \
 	deploy/apache/proxy-fcgi-alone.conf \
 	deploy/apache/proxy-fcgi-beside-unleash.conf
 EXTRA_DIST += tests/harness/front.py tests/harness/web.py \
-	tests/harness/apache.py tests/harness/load.py
+	tests/harness/apache.py tests/harness/load.py \
+	tests/harness/pasted.py
 
 # Packages.
 EXTRA_DIST += deploy/debian/build deploy/debian/changelog deploy/debian/clean \

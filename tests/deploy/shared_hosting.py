@@ -18,6 +18,7 @@ from tests.harness import fcgi
 from tests.harness.apache import (MODULES, USUAL, account, as_account,
                                   hand_over, own_session)
 from tests.harness.front import DEPLOY, processes, substituted
+from tests.harness.pasted import commands, indented, stand_ins
 from tests.harness.servers import (PROGRAM, Place, Process, Redis,
                                    environment, find, free_port)
 from tests.harness.tap import check, equal, run
@@ -25,6 +26,7 @@ from tests.harness.wait import until
 from tests.harness.web import Connection, chunked, head
 
 HERE = os.path.join(DEPLOY, "shared-hosting")
+PAGE = os.path.join(HERE, "README.md")
 EXAMPLE = os.path.join(DEPLOY, "..", "tests", "example-request.json")
 BULK = "/api/client/metrics/bulk"
 DAY = "flagtally:{e:a}:2026-11-23"
@@ -33,43 +35,6 @@ CUSTOMER = (63210, 63210) if account() else None
 ADDRESS_SPACE = 64 << 20
 DESCRIPTORS = 64
 EDGE_WAITS = 5
-
-# What the customer's own computer would have, but for where it leads.
-STANDINS = {
-    "ssh": """shift
-cd "$HOME" && exec /bin/sh -c "$*" """,
-    "scp": """for last; do :; done
-to=$HOME/${last#*:}
-while [ $# -gt 1 ]; do cp "$1" "$to" || exit; shift; done""",
-    "crontab": """case $1 in
--l) exec cat "$HOME/.crontab" ;;
--) exec cat >"$HOME/.crontab" ;;
-esac
-exit 1""",
-    "curl": """for word; do
-	shift
-	case $word in
-	https://example.org/*) word=http://127.0.0.1:$PORT/${word#*org/} ;;
-	esac
-	set -- "$@" "$word"
-done
-exec CURL "$@" """,
-}
-
-
-def page():
-    with open(os.path.join(HERE, "README.md"), encoding="utf-8") as file:
-        return file.read()
-
-
-def steps():
-    """The page's commands by the number of their step."""
-    found = {}
-    for part in re.split(r"^## ", page(), flags=re.M)[1:]:
-        found[part.split(".")[0]] = re.findall(r"```sh\n(.*?)```", part,
-                                               flags=re.S)
-    return found
-
 
 def threads_of_customer():
     """How many the limit of processes has to allow already."""
@@ -98,9 +63,7 @@ class Hoster(Process):
         shutil.copy(PROGRAM, place.file("source/build/fcgi/flagtally"))
         shutil.copytree(HERE, place.file("source/deploy/shared-hosting"))
         shutil.copy(EXAMPLE, place.file("source/tests"))
-        for name, text in STANDINS.items():
-            place.file(f"bin/{name}", "#!/bin/sh\n" + text.replace(
-                "CURL", find("curl")) + "\n", 0o755)
+        stand_ins(place)
         place.file("home/public_html/index.html", "the customer's page",
                    0o644)
         os.chmod(place.path, 0o755)
@@ -173,12 +136,13 @@ RLimitCPU 10
         return {"HOME": self.home, "PORT": str(self.port),
                 "PATH": self.place.file("bin") + ":/usr/bin:/bin"}
 
-    def shell(self, text):
+    def shell(self, text, typed=""):
         """Run commands on the customer's computer."""
         return subprocess.run(
-            as_account(["/bin/sh", "-euc", "umask 022\n" + text], CUSTOMER),
+            as_account(["/bin/bash", "-euc", "umask 022\n" + text], CUSTOMER),
             cwd=self.place.file("source"), env=self.variables(),
-            capture_output=True, text=True, check=False, timeout=120)
+            input=typed, capture_output=True, text=True, check=False,
+            timeout=120)
 
     def cron(self):
         """Run what is in the customer's crontab, as cron does."""
@@ -240,7 +204,7 @@ def body(feature, size=0):
 
 def follow(hoster):
     """Do what the page says, but for the first count; return the token."""
-    found = steps()
+    found = commands(PAGE)
     text = "\n".join(found["2"] + found["3"] + found["4"])
     done = hoster.shell(text)
     equal(done.returncode, 0, "steps 2 to 4 succeed")
@@ -254,10 +218,10 @@ def follow(hoster):
 
 
 def first_count(hoster, token):
-    return hoster.shell(f"token={token!r}\n" + "\n".join(steps()["5"]))
+    return hoster.shell(f"token={token!r}\n" + "\n".join(commands(PAGE)["5"]))
 
 
-def with_redis(place, port, password):
+def with_redis(hoster, place, port, password):
     """What the page says of a Redis: where it is, and its password."""
     changes = {"redis://redis.example.org:6379/0":
                (f"redis://127.0.0.1:{port}/0", 1)}
@@ -266,7 +230,15 @@ def with_redis(place, port, password):
     check("\n; redis_password_file" in text, "a password is foreseen")
     place.file("home/flagtally/flagtally.ini", text.replace(
         "\n; redis_password_file", "\nredis_password_file"))
-    place.file("home/flagtally/redis.password", password + "\n")
+    hand_over(place.file("home/flagtally"), CUSTOMER)
+    typed, = (line for line in indented(PAGE) if "read -rs" in line)
+    done = hoster.shell(typed, password + "\n")
+    equal((done.returncode, done.stdout, done.stderr), (0, "", ""),
+          "the password is brought there, and never shown")
+    done = hoster.shell("\n".join(line for line in indented(PAGE)
+                                  if line.endswith("--check")))
+    check("redis.password" not in done.stdout and "redis" in done.stdout,
+          "--check says how Redis is", done.stdout, done.stderr)
     hand_over(place.file("home/flagtally"), CUSTOMER)
 
 
@@ -312,7 +284,7 @@ def the_page():
         check("queued" in done.stdout, "as the page's last command shows",
               done.stdout, done.stderr)
         port, password = free_port(), "geheim%"
-        with_redis(place, port, password)
+        with_redis(hoster, place, port, password)
         names = [f"f{i}" for i in range(24)]
         statuses, took = many(hoster, token, names)
         equal(statuses, {202}, "24 more are accepted while Redis is away")
@@ -501,7 +473,7 @@ def with_fcgid():
                     place.file("home/public_html"))
         os.chmod(place.file("home/public_html/flagtally.fcgi"), 0o755)
         port = free_port()
-        with_redis(place, port, "geheim")
+        with_redis(hoster, place, port, "geheim")
         hand_over(hoster.home, CUSTOMER)
         statuses, took = many(hoster, token, [f"f{i}" for i in range(12)])
         equal(statuses, {202}, "mod_fcgid: accepted while Redis is away")

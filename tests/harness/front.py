@@ -195,7 +195,9 @@ class Lighttpd(Front):
     fastcgi = "remote.conf"
 
     def configure(self):
-        changes = {"spawned.conf": (self.fastcgi, 1)}
+        changes = {"spawned.conf": (self.fastcgi, 1),
+                   "/var/log/lighttpd/flagtally.log":
+                   (self.place.file("breakage.log"), 1)}
         if self.shape == "beside-unleash":
             changes['"port" => 4242'] = (f'"port" => {self.standin.port}', 1)
         shipped(self.place, f"lighttpd/{self.shape}.conf", changes)
@@ -213,7 +215,6 @@ server.modules = ( "mod_indexfile", "mod_access", "mod_alias", "mod_redirect" )
 server.document-root = "{self.place.path}"
 server.upload-dirs = ( "{self.place.path}" )
 server.errorlog = "{self.place.file('lighttpd.log')}"
-server.breakagelog = "{self.place.file('breakage.log')}"
 server.bind = "127.0.0.1"
 server.port = {self.port}
 server.feature-flags += ("server.h2proto" => "enable")
