@@ -12,6 +12,7 @@ import socket
 import subprocess
 
 from tests.harness.front import DEPLOY
+from tests.harness.pasted import commands
 from tests.harness.servers import (PROGRAM, Flagtally, Place, Process, Redis,
                                    environment, find, free_port)
 from tests.harness.tap import check, equal, run
@@ -242,6 +243,72 @@ class LighttpdRemote(Lighttpd):
     fastcgi = "remote.conf"
 
 
+class Readme(Lighttpd):
+    """README.md from top to bottom, the first count included."""
+
+    def follow(self, name, skip):
+        """Each block is pasted as it stands; the server runs for the last."""
+        redis = self.place.file("redis.sock")
+        os.unlink(self.place.file("etc/flagtally.ini"))
+        self.stand_in("redis-cli", f'exec {find("redis-cli")} -s {redis} "$@"')
+        # It was started by systemctl, and is so now.
+        self.stand_in("systemctl", "exit 0")
+        self.blocks = [self.changed(self.rooted(block)).replace(
+            "redis://127.0.0.1:6379/0", self.redis.url()) for block in
+            sum(commands(os.path.join(DEPLOY, "..", name)).values(), [])]
+        first = next(i for i, block in enumerate(self.blocks)
+                     if "curl" in block)
+        done = self.paste(self.blocks[:first])
+        equal((done.returncode, done.stderr), (0, ""),
+              "README.md: all blocks up to the post")
+        check("redis   OK" in done.stdout, "README.md: --check says OK",
+              done.stdout)
+        # lighty-enable-mod says by its status that it has been done.
+        again = self.paste(self.blocks[:first - 1])
+        tokens = self.place.read("etc/flagtally/tokens").splitlines()
+        equal((again.returncode, len(tokens)), (0, 2),
+              "README.md: pasted again, there is one token more")
+        self.rest = self.blocks[first:]
+
+    def paste(self, blocks):
+        return subprocess.run(
+            ["/bin/bash", "-euc", "\n".join(blocks)], text=True,
+            env=self.variables(), cwd=os.path.join(DEPLOY, ".."), timeout=60,
+            capture_output=True, check=False)
+
+    def counts(self):
+        """What the last blocks print, and what the page says they do."""
+        token = self.place.read("etc/flagtally/tokens").splitlines()[-1]
+        text = [block.replace("http://localhost/",
+                              f"http://127.0.0.1:{self.port}/")
+                for block in self.rest]
+        done = self.paste([f"token='{token}'", *text])
+        check("HTTP/1.1 202 Accepted" in done.stdout and "\n{}" in
+              done.stdout, "README.md: the post is answered as it says",
+              done.stdout, done.stderr)
+        with open(os.path.join(DEPLOY, "..", "README.md"),
+                  encoding="utf-8") as file:
+            shown, = re.findall(r"^```\n(new-checkout.*?)^```", file.read(),
+                                flags=re.M | re.S)
+        found = done.stdout.rpartition("{}")[2].split()
+        equal(sorted(zip(found[::2], found[1::2])),
+              sorted(zip(shown.split()[::2], shown.split()[1::2])),
+              "README.md: and Redis holds what it shows")
+
+
+def readme():
+    with Place() as place:
+        port = free_port()
+        redis = Redis(place, port=str(port))
+        redis.url = lambda: f"redis://127.0.0.1:{port}/0"
+        stock = Readme(place, redis, "README.md")
+        server = stock.start()
+        stock.counts()
+        check("is ready" in place.read("var/log/lighttpd/flagtally.log"),
+              "README.md: flagtally's log is where it says")
+        server.end()
+
+
 def counted(redis):
     return {key: value for key, value in redis.client.everything().items()
             if b"2026-11-23" in key}
@@ -301,4 +368,4 @@ def skipped():
     check(True, "these need root, and Debian's packages # SKIP")
 
 
-run([nginx, apache, lighttpd] if debian() else [skipped])
+run([nginx, apache, lighttpd, readme] if debian() else [skipped])
