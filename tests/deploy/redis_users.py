@@ -220,7 +220,7 @@ def whole_job():
               "old instances are removed")
         equal(seen["up to the cap"], 3, "features are held to their cap")
         equal(seen["is undone"][0::2], [0, 0], "what is refused is undone")
-        equal(len(seen["is told"]), 2, "and told")
+        equal(len(seen["is told"]), 1, "and logged, once in a while")
         check("NOPERM" not in job.log() and "can't" not in job.log(),
               "no right is missing", job.log())
 
@@ -331,6 +331,9 @@ def nothing_else():
         for user in users():
             client = login(redis, user)
             for words in others + foreign:
+                if user == "flagtally-reader" and words[0] in ("SCAN",
+                                                               "INFO"):
+                    continue
                 check(refused(client, *words),
                       f"{user} may not {' '.join(words)}")
         writing = (["SET", "flagtally:apps", "1"], ["DEL", "flagtally:apps"],
@@ -375,7 +378,7 @@ def readers():
         calls = {
             "ping": [], "select": ["0"], "client|setname": ["r"],
             "type": [key], "exists": [key], "ttl": [key], "pttl": [key],
-            "hget": [key, "f:yes"], "hmget": [key, "f:yes"],
+            "hmget": [key, "f:yes"],
             "hgetall": [key], "hkeys": [key], "hlen": [key],
             "hexists": [key, "f:yes"], "hscan": [key, "0"],
             "smembers": ["flagtally:{default}:impact"],
@@ -387,13 +390,35 @@ def readers():
             "zscore": ["flagtally:apps", "e:a"],
             "zcount": ["flagtally:apps", "0", "+inf"],
             "zcard": ["flagtally:apps"], "zscan": ["flagtally:apps", "0"],
+            "zrevrange": ["flagtally:apps", "0", "-1"],
+            "xrange": ["flagtally:{e:a}:x", "-", "+"],
+            "xread": ["STREAMS", "flagtally:{e:a}:x", "0"],
+            "scan": ["0"], "info": ["server"],
+            # These queue what comes between them.
+            "multi": [], "hget": [key, "f:yes"], "exec": [],
+            "discard": [], "cluster|slots": [], "cluster|shards": [],
+            "subscribe": [f"__keyspace@0__:{key}"],
+            "psubscribe": ["__keyspace@*__:flagtally:{*"],
         }
+        redis("XADD", "flagtally:{e:a}:x", "*", "a", "1")
         equal(sorted(calls), sorted(rights("flagtally-reader")),
               "these are its rights")
         client = login(redis, "flagtally-reader")
         for right, arguments in calls.items():
-            reply = client(*right.split("|"), *arguments)
+            try:
+                reply = client(*right.split("|"), *arguments)
+            except RedisError as error:
+                # It has no cluster, and no transaction is open.
+                reply = error
+                check("NOPERM" not in str(error) and right in (
+                    "discard", "cluster|slots", "cluster|shards"),
+                    f"a reader may {right}", error)
             check(reply not in (None, [], 0), f"a reader may {right}", reply)
+        for right, channel in (("subscribe", "__keyspace@0__:other"),
+                               ("psubscribe", "*")):
+            check(refused(login(redis, "flagtally-reader"), right, channel),
+                  f"a reader may not {right} {channel}")
+        client = login(redis, "flagtally-reader")
         for words in ([], ["e/a"], ["--stale", "1d"]):
             equal(subprocess.run(
                 [os.path.abspath(PROGRAM), "--report", *words],

@@ -49,7 +49,8 @@ def section(page, title):
 
 def plain(text):
     """Text without the escapes that stand for characters."""
-    for escape, character in ((r"\(dq", '"'), (r"\(ha", "^"), (r"\(ti", "~"),
+    for escape, character in ((r"\(dq", '"'), (r"\(aq", "'"), (r"\(ha", "^"),
+                              (r"\(ti", "~"),
                               (r"\e", "\\"), (r"\&", ""), (r"\~", " ")):
         text = text.replace(escape, character)
     return text
@@ -628,6 +629,36 @@ def diagnostics():
             f"the program says: {line}", *pieces)
 
 
+ODD = "a b!'()*~-._:/%{}$&+=@\u00e4"
+
+
+def encodings():
+    """What flagtally(7) says of languages gives the names that it writes."""
+    named = items("flagtally.7", "Em", "Names in keys and fields")
+    wanted = "".join(chr(byte) if re.match(r"[A-Za-z0-9._~-]", chr(byte))
+                     else f"%{byte:02X}" for byte in ODD.encode())
+    equal(eval(re.search(r"urllib\S+\(.*?\)", named["Python"])[0], {  # pylint: disable=eval-used
+        "urllib": __import__("urllib.parse"), "name": ODD}), wanted,
+        "flagtally.7: Python encodes as it says")
+    text = named["JavaScript"]
+    programs = {
+        "node": ["-e", "name = process.argv[1]; console.log(" +
+                 "encodeURIComponent(name)" +
+                 re.search(r"\.replace\(.*", text)[0] + ")", ODD],
+        "perl": ["-MURI::Escape", "-CAS", "-e", "$name = $ARGV[0]; print " +
+                 re.search(r"uri_\w+\(.*?\)", named["Perl"])[0], ODD]}
+    for program, arguments in programs.items():
+        if not shutil.which(program) or program == "perl" and subprocess.run(
+                ["perl", "-MURI::Escape", "-e1"], stderr=subprocess.DEVNULL,
+                check=False).returncode:
+            check(True, f"there is no {program} # SKIP")
+            continue
+        done = subprocess.run([program, *arguments], capture_output=True,
+                              text=True, timeout=60, check=False)
+        equal(done.stdout.strip(), wanted,
+              f"flagtally.7: {program} encodes as it says")
+
+
 # The pages as such
 
 def lint():
@@ -653,4 +684,5 @@ def lint():
 
 
 run([keys, readme, shipped, example_configurations, options, exit_codes, signals,
-     variables, metrics, redis_keys, examples, diagnostics, lint])
+     variables, metrics, redis_keys, examples, encodings,
+     diagnostics, lint])
