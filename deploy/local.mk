@@ -109,6 +109,13 @@ EXTRA_DIST += tests/harness/front.py tests/harness/web.py \
 	tests/harness/apache.py tests/harness/load.py \
 	tests/harness/pasted.py
 
+# What watches it, and the shell's completion.
+DEPLOY_EXAMPLES += deploy/prometheus/flagtally.rules.yml \
+	deploy/prometheus/grafana-dashboard.json
+DEPLOY_TESTS += tests/deploy/watch.py
+bashcompletiondir = $(datadir)/bash-completion/completions
+dist_bashcompletion_DATA = deploy/bash/flagtally
+
 # Packages.
 EXTRA_DIST += deploy/debian/build deploy/debian/changelog deploy/debian/clean \
 	deploy/debian/control deploy/debian/copyright deploy/debian/rules \
