@@ -115,7 +115,9 @@ def package():
         wanted = {"usr/bin/flagtally": "0o755", "etc/flagtally.ini": "0o644",
                   "etc/flagtally/tokens": "0o640",
                   "etc/init.d/flagtally": "0o755",
-                  "etc/conf.d/flagtally": "0o644"}
+                  "etc/conf.d/flagtally": "0o644",
+                  "usr/share/bash-completion/completions/flagtally":
+                  "0o644"}
         for name in ("man8/flagtally.8", "man7/flagtally.7",
                      "man5/flagtally.ini.5"):
             wanted[f"usr/share/man/{name}"] = "0o644"

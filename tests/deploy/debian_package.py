@@ -75,6 +75,7 @@ def contents(package):
     plain = [f"usr/share/man/man{section}/{name}.{section}.gz" for
              section, name in ((8, "flagtally"), (7, "flagtally"),
                                (5, "flagtally.ini"))]
+    plain.append("usr/share/bash-completion/completions/flagtally")
     plain += [f"lib/systemd/system/{name}" for name in UNITS]
     plain += [f"usr/share/doc/flagtally/{name}" for name in (
         "README.Debian", "README.md", "changelog.Debian.gz", "changelog.gz",

@@ -54,7 +54,8 @@ class Tree:
 
 def expected():
     """{path below the prefix: mode} of what is to be installed."""
-    wanted = {"bin/flagtally": "0o755"}
+    wanted = {"bin/flagtally": "0o755",
+              "share/bash-completion/completions/flagtally": "0o644"}
     wanted.update({f"share/man/{name}": "0o644" for name in PAGES})
     wanted.update({f"lib/systemd/system/{name}": "0o644" for name in UNITS})
     wanted.update({f"share/doc/flagtally/{name}": "0o644"
@@ -184,7 +185,8 @@ def elsewhere(tree):
     staged = tree.place.file("stage")
     tree.make("install", f"DESTDIR={staged}")
     wanted = {name.replace("share/doc/flagtally", "d").replace(
-        "share/man", "m").replace("bin/", "b/"): mode
+        "share/man", "m").replace("bin/", "b/").replace(
+        "share/bash", "usr/share/bash"): mode
         for name, mode in expected().items() if "system/" not in name}
     files = listing(staged)
     equal(modes(files), wanted, "each directory can be chosen")
@@ -200,7 +202,8 @@ def elsewhere(tree):
     tree.make("install", f"DESTDIR={staged}", renamed)
     equal(sorted(name for name in listing(staged) if "d/" not in name),
           ["b/my-flagtally", "m/man5/my-flagtally.ini.5",
-           "m/man7/my-flagtally.7", "m/man8/my-flagtally.8"],
+           "m/man7/my-flagtally.7", "m/man8/my-flagtally.8",
+           "usr/share/bash-completion/completions/flagtally"],
           "with another name the pages have it, too")
     tree.make("uninstall", f"DESTDIR={staged}", renamed)
     equal(left(staged), [], "uninstall knows the other name")

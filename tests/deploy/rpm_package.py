@@ -99,6 +99,8 @@ def contents(package):
               "/etc/flagtally.ini": ("-rw-r--r--", "cn"),
               "/etc/flagtally/tokens": ("-rw-------", "cn"),
               "/usr/share/licenses/flagtally/LICENSE": ("-rw-r--r--", "l")}
+    wanted["/usr/share/bash-completion/completions/flagtally"] = (
+        "-rw-r--r--", "")
     for name in ("flagtally.service", "flagtally.socket"):
         wanted[f"{UNITS}/{name}"] = "-rw-r--r--", ""
     for name in ("man8/flagtally.8", "man7/flagtally.7",

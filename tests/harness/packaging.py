@@ -69,7 +69,8 @@ def examples():
     found = {}
     for folder, _, names in os.walk(os.path.join(TOP, "deploy")):
         folder = os.path.relpath(folder, os.path.join(TOP, "deploy"))
-        if folder.split("/")[0] in ("man", "debian", "rpm", "alpine"):
+        if folder.split("/")[0] in ("man", "debian", "rpm", "alpine",
+                                    "bash"):
             continue
         for name in names:
             path = os.path.normpath(os.path.join(folder, name))
