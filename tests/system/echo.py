@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import re
+import signal
 import socket
 import subprocess
 import threading
@@ -59,6 +60,15 @@ class Log:
     def __init__(self, place, process):
         self.path = place.file(process.log)
         self.read = os.path.getsize(self.path)
+
+    def renew(self, process):
+        """Have every line come again, though one like it has just come."""
+        process.signal(signal.SIGHUP)
+
+        def seen():
+            self.trouble()
+            return b"SIGHUP" in self.last
+        until(seen, "SIGHUP in the log")
 
     def trouble(self):
         """What is wrong with the lines that have come."""
@@ -178,6 +188,7 @@ def left_out():
         for kind, name in HOSTILE.items():
             body = ('{"applications":[],"metrics":[{"variants":{%s:-1}}]}'
                     % json.dumps(name[:60000], ensure_ascii=False)).encode()
+            log.renew(flagtally)
             answer = post(service, body)
             faults = trouble(answer) + log.trouble()
             if answer.status != 202 or b"left out" not in log.last:
@@ -188,6 +199,7 @@ def left_out():
                               (300000, (10, b"299990 more"))):
             body = b'{"applications":[],"metrics":[' + b",".join(
                 [b"7"] * count) + b"]}"
+            log.renew(flagtally)
             answer = post(service, body)
             faults = log.trouble()
             more = re.search(rb"left out (\d+ more) elements of the same "
@@ -326,6 +338,7 @@ def redis_errors():
         log = Log(place, flagtally)
         for kind, text in texts.items():
             pretender.script = b"-WRONGTYPE " + text + b"\r\n"
+            log.renew(flagtally)
             answer = post(service, body)
             until(lambda: log.trouble() or b"refuses for good" in log.last,
                   "a line of the log")
