@@ -268,7 +268,8 @@ try_rare_commands(struct sink * sink, const struct sink_settings * settings,
     int64_t deadline)
 {
 	static const char * const rows[][4] = {
-		{ "DEL" }, { "EXISTS" }, { "HINCRBY", "f", "1" },
+		{ "DEL" }, { "EXISTS" }, { "HDEL", "f" }, { "HGETALL" },
+		{ "HINCRBY", "f", "1" },
 		{ "SADD", "m" }, { "SMEMBERS" }, { "SMISMEMBER", "m" },
 		{ "ZCOUNT", "0", "1" },
 		{ "ZREM", "m" }, { "ZREMRANGEBYSCORE", "0", "1" },
