@@ -272,7 +272,8 @@ try_rare_commands(struct sink * sink, const struct sink_settings * settings,
 		{ "HINCRBY", "f", "1" },
 		{ "SADD", "m" }, { "SMEMBERS" }, { "SMISMEMBER", "m" },
 		{ "ZCOUNT", "0", "1" },
-		{ "ZREM", "m" }, { "ZREMRANGEBYSCORE", "0", "1" },
+		{ "ZRANGE", "0", "1" }, { "ZREM", "m" },
+		{ "ZREMRANGEBYSCORE", "0", "1" },
 	};
 	char key[PREFIX_MAX + 100];
 	bool done = true;

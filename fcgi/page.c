@@ -552,15 +552,12 @@ send_view(struct cgi * cgi, const struct view * view, const char * content,
 	response_page(cgi, types[view->format], headers, content, length);
 }
 
-/* Answer that Redis could not be read, and log it once a minute. */
+/* Answer that Redis could not be read, and log it once in a while. */
 static void
 send_failure(struct cgi * cgi, const char * why)
 {
-	static struct log_limit limit;
-	uint64_t suppressed;
 
-	if (log_allowed(&limit, 60, &suppressed))
-		log_warning("the counts cannot be read: %s", why);
+	log_warning_limited("the counts cannot be read: %s", why);
 	response_send(cgi, RESPONSE_UNAVAILABLE, why);
 }
 
