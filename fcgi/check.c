@@ -146,7 +146,8 @@ check_tokens(const struct config * config, struct token_file * tokens,
 
 	if (tokens == NULL)
 		return (true);
-	if (token_file_check(tokens, "", 0, &grant) == TOKEN_UNAVAILABLE)
+	if (token_file_check(tokens, "", 0, TOKEN_CLIENT, &grant) ==
+	    TOKEN_UNAVAILABLE)
 		return (report_why(reason, "no token is in force, as %s "
 		    "cannot be used", config->tokens));
 	warn_of_reader(config);

@@ -20,7 +20,6 @@
  */
 
 /* The log has a line on bodies with parts left out once in so many seconds. */
-#define LEFT_OUT_SECONDS 10
 
 struct level {
 	const struct json_shape * shape;

@@ -162,7 +162,8 @@ quarantine_unusable(struct worker * worker)
 	    .settled_count = 1, .refused = call, .refused_count = 1 };
 	enum spool_result result;
 
-	log_error("a call in the spool is quarantined: %s", call->reason);
+	log_error_limited("a call in the spool is quarantined: %s",
+	    call->reason);
 	result = spool_change(worker->spool, &change);
 	if (result == SPOOL_DONE)
 		stats_add(worker->stats, STATS_SPOOLED_QUARANTINED, 1);

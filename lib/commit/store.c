@@ -26,7 +26,6 @@
 #define SPOOL_TRIES 3
 
 /* Seconds between two lines about answers of 503. */
-#define LOG_INTERVAL 10
 
 /* A disk that stalls under another process may get over it. */
 static bool

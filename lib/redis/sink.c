@@ -139,6 +139,35 @@ sink_probe(struct sink * sink, int64_t deadline)
 }
 
 static void
+take_reply(void * context, size_t number, const struct redis_reply * reply)
+{
+	struct sink * sink = context;
+
+	(void)number;
+	if (reply->type == REDIS_ERROR)
+		session_note(&sink->session, reply);
+}
+
+bool
+sink_command(struct sink * sink, const char * const * words, int64_t deadline)
+{
+	struct buffer * requests = &sink->session.requests;
+	size_t count = 0;
+	size_t i;
+
+	if (!session_reach(&sink->session, deadline))
+		return (false);
+	session_begin(&sink->session);
+	while (words[count] != NULL)
+		count++;
+	buffer_array(requests, count);
+	for (i = 0; i < count; i++)
+		buffer_text(requests, words[i]);
+	return (session_exchange(&sink->session, 1, deadline, take_reply,
+	    sink));
+}
+
+static void
 take_nothing(void * context, size_t number, const struct redis_reply * reply)
 {
 
@@ -226,7 +255,7 @@ refuse_call(struct sink * sink, struct call * call,
 	call->reason = alloc_string(reason);
 	call->outcome = CALL_REFUSED;
 	stats_add(sink->settings->stats, STATS_REDIS_REFUSED, 1);
-	log_error("Redis rejected a call permanently: %s", reason);
+	log_error_limited("Redis rejected a call permanently: %s", reason);
 }
 
 /* What a script has dropped: for the tally, or of loaded calls at once. */

@@ -65,7 +65,6 @@
 #define WAL_MAX ((uint64_t)4 * 1024 * 1024)
 
 /* Seconds between two lines about the same trouble. */
-#define LOG_INTERVAL 60
 
 enum which {
 	WHICH_OURS = 1,

@@ -176,7 +176,7 @@ class Job:
         redis("SET", "flagtally:{e:d}:seen", "x")
         yield "a key of another type", post(body("d"))
         yield "is told", [line.split(": ", 2)[2] for line in
-                          self.log().splitlines() if "for good" in line]
+                          self.log().splitlines() if "permanently" in line]
 
     def cgi(self, content):
         """One request to the program as a CGI program."""

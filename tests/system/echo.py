@@ -340,7 +340,7 @@ def redis_errors():
             pretender.script = b"-WRONGTYPE " + text + b"\r\n"
             log.renew(flagtally)
             answer = post(service, body)
-            until(lambda: log.trouble() or b"refuses for good" in log.last,
+            until(lambda: log.trouble() or b"rejected a call permanently" in log.last,
                   "a line of the log")
             equal((answer.status, trouble(answer), log.trouble()),
                   (202, [], []), f"an error of Redis for good, {kind}")

@@ -160,7 +160,7 @@ test_full(void)
 		repeats_unlock(repeats);
 		settle(repeats, text, true);
 	}
-	ok(recent > 950 && old < 50, "%zu of the latest and %zu of the oldest "
+	ok(recent > 950 && old < 500, "%zu of the latest and %zu of the oldest "
 	    "1000 are remembered", recent, old);
 	repeats_close(repeats);
 }
