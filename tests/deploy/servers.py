@@ -89,10 +89,11 @@ LARGE_BODY = too_large("the body is larger than limit_body",
 EMPTY = bad("the body is empty")
 HALF = bad("the JSON text ends too early", "/metrics/0/featureName", 50)
 NO_REDIS = problem(503, "Service Unavailable", "UnavailableError",
-                   "Redis cannot take the counts at the moment", retry="10")
+                   "Redis cannot take the counts now, and the spool cannot "
+                   "be used", retry="10")
 HEALTHY = wanted(200, "application/json", {"status": "ok"})
 READY = wanted(200, "application/json",
-               {"status": "ready", "redis": "up", "spool": "none"})
+               {"status": "degraded", "redis": "up", "spool": "failed"})
 
 
 def passed_on(target, length=0):

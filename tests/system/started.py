@@ -49,8 +49,9 @@ def inherited():
     status, output, errors = started(sys.executable, "-c", CHILD)
     equal((status, errors), (0, ""), "a test is started")
     for name in ("SigIgn", "SigBlk"):
-        equal(re.findall(rf"^{name}:\s*0*(\w*)$", output, re.M), [""],
-              f"{name}: its processes get all signals")
+        mask = int(re.findall(rf"^{name}:\s*(\w*)$", output, re.M)[0], 16)
+        # The C library keeps 32 and 33 to itself: nobody can set them.
+        equal(mask & ~(3 << 31), 0, f"{name}: its processes get all signals")
     check(re.search(r"^0\n1\n2\n", output, re.M),
           "they have the standard descriptors", output)
     check("\n0022\n" in output, "and the usual umask", output)
