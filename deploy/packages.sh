@@ -5,7 +5,10 @@ packages_build="autoconf automake gcc make pkg-config libc6-dev libfcgi-dev
     libyajl-dev libhiredis-dev zlib1g-dev libsodium-dev libunistring-dev
     libinih-dev libsqlite3-dev libseccomp-dev"
 packages_run="redis-server redis-tools lighttpd curl ca-certificates"
-packages_test="clang libclang-rt-14-dev clang-tidy cppcheck python3 binutils
+# The sanitizers of clang, whose version is the distribution's.
+clang_version=14
+! grep -q '^VERSION_ID="13"' /etc/os-release 2>/dev/null || clang_version=19
+packages_test="clang libclang-rt-$clang_version-dev clang-tidy cppcheck python3 binutils
     procps spin mandoc nginx caddy haproxy apache2 libapache2-mod-fcgid wrk
     systemd spawn-fcgi build-essential debhelper lintian rpm rpmlint iproute2
     systemd-container prometheus"
