@@ -3,14 +3,18 @@
 -- KEYS  1 writer  2 seen  3 instances  4 instances:seen  5... the buckets into
 --       which the features count: an hour, its day, or both
 -- ARGV  sequence, seconds that the writer's key lives,
---       caps of features, variants, late buckets and instances, now,
---       instances seen before this go,
---       start of the finest bucket, start of the coarsest,
---       when each bucket expires, with a minus before it if the bucket is late
---       (or far ahead) and there is a cap of these,
---       number of instances, and for each of them: name, registration, when,
+--       caps of features, variants, late buckets and instances, the longer
+--       retention, for each bucket: its start, its length and its retention,
+--       number of instances, and for each of them: name, registration, seconds
+--       since it was reported,
 --       and for each feature: name, number of counters, and for each of them:
 --         end of its field, count
+--
+-- All times are held against Redis's own clock, which also decides when a key
+-- expires: no other clock can shorten a key's life.  A time that is ahead of it
+-- comes from a clock that was wrong, perhaps Redis's own one before it was set
+-- back, and takes precedence over nothing.
+--
 -- Returns {1 if done before; dropped: features, instances, variants, and
 -- features of late buckets}, or an error that begins with REFUSED if it can
 -- never be applied.  In any case of error nothing has changed.
@@ -21,26 +25,41 @@ local sequence = string.match(ARGV[1], '^0*(%d+)$')
 local lifetime = ARGV[2]
 local features_max, variants_max = tonumber(ARGV[3]), tonumber(ARGV[4])
 local late_max, instances_max = tonumber(ARGV[5]), tonumber(ARGV[6])
-local now, prune_before = ARGV[7], ARGV[8]
+local longest = tonumber(ARGV[7])
+local now = tonumber(redis.call('TIME')[1])
 
 -- Seconds of the coarsest bucket, or more.
 local DAY = 86400
 
-local at = 8
+local at = 7
 local function take()
 	at = at + 1
 	return ARGV[at]
 end
 
 -- Parse the arguments; nothing has been read or written yet.
-local start, since = take(), take()
-local expire = {}
+local starts, life, late_life = {}, {}, {}
 for i = 5, #KEYS do
-	expire[i] = take()
+	local start, length, retention = tonumber(take()), tonumber(take()), tonumber(take())
+	local ahead = start > now + DAY
+	starts[i] = start
+	-- What is far ahead would stay until then, so it expires by when it was
+	-- written.
+	life[i] = retention + (ahead and 0 or math.max(start + length - now, 0))
+	if late_max > 0 and (ahead or start + length + retention < now) then
+		late_life[i] = retention
+	end
+	-- Features were seen at the start of the finest bucket, or if that is
+	-- ahead, of the one that it is now.
+	if i == 5 and start > now then
+		starts.seen = now - now % length
+	end
 end
+-- Start of the coarsest bucket.
+local since = starts[#KEYS] and math.min(starts[#KEYS], starts.seen or math.huge)
 local registrations = {}
 for i = 1, tonumber(take()) do
-	registrations[i] = { take(), take(), take() }
+	registrations[i] = { take(), take(), now - take() }
 end
 
 -- The fields to count in, no two of them alike, and by how much, as text and
@@ -86,7 +105,7 @@ local function has_room(name, more)
 	seen_since = seen_since or
 		redis.call('ZCOUNT', seen, since, '(' .. since + DAY)
 	local latest = redis.call('ZSCORE', seen, name)
-	if latest and tonumber(latest) >= tonumber(since) then
+	if latest and tonumber(latest) >= since then
 		return true
 	elseif seen_since >= features_max then
 		features_dropped = features_dropped + 1
@@ -97,25 +116,24 @@ local function has_room(name, more)
 end
 
 -- A bucket that is late, or far ahead, is made only if there is a place for it
--- among those that are so; by this no made-up times fill Redis.  One that is
--- there from when it was not late goes on counting, but lives no longer.
+-- among those that are so: a sender can invent any number of times.  One that
+-- is there from when it was not late goes on counting, but lives no longer.
 local late
 local places = {}
 local late_dropped = 0
 local function has_place(i)
-	if string.byte(expire[i]) ~= 45 then
+	if not late_life[i] then
 		return true
 	end
 	late = string.sub(seen, 1, -5) .. 'late'
-	expire[i] = string.sub(expire[i], 2)
 	local name = string.sub(KEYS[i], #seen - 3)
-	local until_then = read('zset', 'ZSCORE', late, name)
-	if (not until_then or tonumber(until_then) < tonumber(now)) and
-	    read('zset', 'ZCOUNT', late, now, '+inf') + #places / 2 >= late_max then
-		expire[i] = nil
+	local until_then = tonumber(read('zset', 'ZSCORE', late, name) or 0)
+	if (until_then < now or until_then > now + longest) and
+	    read('zset', 'ZCOUNT', late, now, now + longest) + #places / 2 >= late_max then
+		life[i] = nil
 		return redis.call('EXISTS', KEYS[i]) == 1
 	end
-	places[#places + 1] = expire[i]
+	places[#places + 1] = now + late_life[i]
 	places[#places + 1] = name
 	return true
 end
@@ -157,7 +175,7 @@ local function look()
 	if #registrations > 0 then
 		instance_count = read('hash', 'HLEN', instances)
 		old_instances = read('zset', 'ZRANGEBYSCORE', instances_seen, '-inf',
-			'(' .. prune_before, 'LIMIT', 0, 500)
+			'(' .. now - longest, 'LIMIT', 0, 500)
 	end
 end
 
@@ -257,28 +275,28 @@ local function new_features(old)
 			counted = counted or not left_out[j]
 		end
 		if new and counted then
-			latest[#latest + 1] = start
+			latest[#latest + 1] = starts.seen or starts[5]
 			latest[#latest + 1] = names[i]
 		end
 	end
 	return latest
 end
 
--- The list of features may have ten times as many as a bucket.  What is too
--- much goes: first what is far ahead, then what was not evaluated for longest.
-local function trim_seen(added)
-	local seen_max = 10 * features_max
+-- Note when features were seen.  The list of features may have ten times as many
+-- as a bucket; beyond that those not evaluated for longest are removed.
+local function note_seen(latest)
+	local ahead = redis.call('ZRANGEBYSCORE', seen, '(' .. now, '+inf', 'LIMIT', 0, 1000)
+	for _, name in ipairs(ahead) do
+		redis.call('ZADD', seen, now - now % DAY, name)
+	end
+	redis.call('ZADD', seen, 'GT', unpack(latest))
+	local added, seen_max = #latest / 2, 10 * features_max
 	if features_max == 0 or seen_count + added <= seen_max then
 		return
 	end
-	local left = math.min(redis.call('ZCARD', seen) - seen_max, 1000)
-	for _, from in ipairs({ '(' .. now + DAY, '-inf' }) do
-		local some = left > 0 and
-			redis.call('ZRANGEBYSCORE', seen, from, '+inf', 'LIMIT', 0, left) or {}
-		if #some > 0 then
-			redis.call('ZREM', seen, unpack(some))
-		end
-		left = left - #some
+	local beyond = redis.call('ZCARD', seen) - seen_max
+	if beyond > 0 then
+		redis.call('ZREMRANGEBYRANK', seen, 0, math.min(beyond, 1000) - 1)
 	end
 end
 
@@ -289,9 +307,9 @@ local function apply()
 	end
 	if #places > 0 then
 		redis.call('ZREMRANGEBYSCORE', late, '-inf', '(' .. now)
-		redis.call('ZADD', late, 'GT', unpack(places))
-		-- As long as any bucket that is written now.
-		redis.call('EXPIREAT', late, 2 * now - prune_before)
+		redis.call('ZREMRANGEBYSCORE', late, '(' .. now + longest, '+inf')
+		redis.call('ZADD', late, unpack(places))
+		redis.call('EXPIRE', late, longest)
 	end
 	for i = 5, #KEYS do
 		if held[i] then
@@ -300,12 +318,11 @@ local function apply()
 	end
 	local latest = new_features(held[5] or held[6])
 	if #latest > 0 then
-		redis.call('ZADD', seen, 'GT', unpack(latest))
-		trim_seen(#latest / 2)
+		note_seen(latest)
 	end
 	for i = 5, #KEYS do
-		if held[i] and expire[i] then
-			redis.call('EXPIREAT', KEYS[i], expire[i])
+		if held[i] and life[i] then
+			redis.call('EXPIRE', KEYS[i], life[i])
 		end
 	end
 end
@@ -321,14 +338,14 @@ local function register()
 	for _, registration in ipairs(registrations) do
 		local name, when = registration[1], registration[3]
 		local known = redis.call('HEXISTS', instances, name) == 1
-		local latest = known and redis.call('ZSCORE', instances_seen, name)
+		local latest = tonumber(known and redis.call('ZSCORE', instances_seen, name) or 0)
 		-- What has come late does not replace what was reported later.
-		local late = latest and tonumber(latest) > tonumber(when)
+		local late = latest > when and latest <= now
 		if not known and instances_max > 0 and count >= instances_max then
 			instances_dropped = instances_dropped + 1
 		elseif not late then
 			redis.call('HSET', instances, name, registration[2])
-			redis.call('ZADD', instances_seen, 'GT', when, name)
+			redis.call('ZADD', instances_seen, when, name)
 			count = known and count or count + 1
 		end
 	end

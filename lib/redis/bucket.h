@@ -9,20 +9,22 @@
 
 /* The buckets of one bucket of a tally: an hour, its day, or both. */
 struct periods {
-	char name[2][DATE_TEXT_MAX];
-	int64_t expire[2];		/* Negative if it takes a place. */
-	int64_t start[2];
+	struct period {
+		char name[DATE_TEXT_MAX];
+		int64_t start;		/* In seconds since 1970. */
+		int64_t length;		/* In seconds. */
+		int64_t retention;	/* In seconds, from its end. */
+	} list[2];
 	size_t count;
 };
 
 /**
- * bucket_of(periods, settings, period, now):
- * Fill in the buckets that there are of ${period}, an hour or, where no hours
- * are kept, a day since 1970: their names, when they begin and, if they are
- * written at ${now}, expire, in seconds.
+ * bucket_of(periods, settings, period):
+ * Fill in the buckets of ${period}, an hour or, where no hours are kept, a day
+ * since 1970: the finer one first.
  */
 void bucket_of(struct periods * periods, const struct sink_settings * settings,
-    int64_t period, int64_t now);
+    int64_t period);
 
 /**
  * bucket_retention(settings):

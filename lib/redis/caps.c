@@ -105,13 +105,12 @@ caps_free(struct caps * caps)
 static void
 forget_old(struct caps * caps)
 {
-	int64_t now = clock_now();
+	int64_t now = clock_monotonic();
 	int64_t most = bucket_retention(caps->settings);
 
 	if (most > KNOWN_TIME_MAX)
 		most = KNOWN_TIME_MAX;
-	if (caps->known != NULL && now >= caps->since &&
-	    now - caps->since < most)
+	if (caps->known != NULL && now - caps->since < most * 1000)
 		return;
 	/* Fresh memory is none until it is written to. */
 	free(caps->known);
@@ -217,11 +216,10 @@ request(struct caps * caps)
 	const struct sink_settings * settings = caps->settings;
 	struct buffer * requests = &caps->session->requests;
 	struct buffer * text = &caps->text;
-	int64_t now = clock_now();
 	size_t i;
 
 	session_begin(caps->session);
-	buffer_array(requests, 8 + caps->asked_count);
+	buffer_array(requests, 7 + caps->asked_count);
 	buffer_text(requests, "EVALSHA");
 	buffer_text(requests, redis_script_digest(caps->session->redis,
 	    caps->script));
@@ -231,8 +229,7 @@ request(struct caps * caps)
 	buffer_append(text, lists[caps->list].key,
 	    strlen(lists[caps->list].key));
 	buffer_string(requests, text->bytes, text->length);
-	buffer_integer(requests, now);
-	buffer_integer(requests, now - bucket_retention(settings));
+	buffer_integer(requests, bucket_retention(settings));
 	buffer_integer(requests, (int64_t)limit_of(caps,
 	    caps->list));
 	buffer_text(requests, lists[caps->list].rests);

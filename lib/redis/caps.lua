@@ -1,12 +1,12 @@
 -- Admits members to a list that has a cap.
 --
 -- KEYS  1 the list, a sorted set
--- ARGV  now, members seen before this may make room, cap, what stands under the
---       tag of a member that goes, with spaces between, and the members
+-- ARGV  the longer retention, cap, what is under the tag of a member that is
+--       removed, with spaces between, and the members
 -- Returns for each member 1 if it is on the list, or 0.  Can be repeated.
 
-local list, now, prune_before = KEYS[1], ARGV[1], ARGV[2]
-local most, rests = tonumber(ARGV[3]), ARGV[4]
+local list, now = KEYS[1], tonumber(redis.call('TIME')[1])
+local retention, most, rests = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3]
 local prefix = string.match(list, '^(.*):[^:]*$')
 
 -- So many at once, so that it is not for long.
@@ -34,7 +34,7 @@ end
 local count = redis.call('ZCARD', list)
 local pruned = false
 local function prune()
-	local old = redis.call('ZRANGEBYSCORE', list, '-inf', '(' .. prune_before,
+	local old = redis.call('ZRANGEBYSCORE', list, '-inf', '(' .. now - retention,
 		'LIMIT', 0, PRUNED_MAX)
 	for _, member in ipairs(old) do
 		forget(member)
@@ -45,7 +45,7 @@ local function prune()
 end
 
 local admitted = {}
-for i = 5, #ARGV do
+for i = 4, #ARGV do
 	local known = redis.call('ZSCORE', list, ARGV[i])
 	if not known and count >= most and not pruned then
 		prune()
@@ -55,6 +55,6 @@ for i = 5, #ARGV do
 		count = known and count or count + 1
 		known = true
 	end
-	admitted[i - 4] = known and 1 or 0
+	admitted[i - 3] = known and 1 or 0
 end
 return admitted

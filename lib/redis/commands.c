@@ -10,8 +10,10 @@
 #include "lib/redis/commands.h"
 
 #define INSTANCES_MAX 100		/* Registrations in one call. */
-#define MEMBERS_MAX 500			/* Members in one ZADD. */
 #define AGE_MAX ((int64_t)24 * 3600 * 1000)	/* Of a gauge's value. */
+#define MEMBERS_MAX 500			/* Members in one call. */
+
+#define DAY 86400
 
 /* A call ends after so many bytes, or so many of its names. */
 #define BYTES_MAX ((size_t)128 * 1024)
@@ -134,8 +136,26 @@ enter_bucket(struct cursor * cursor, const struct tally_node * bucket)
 	enter_feature(cursor, bucket == NULL ? NULL : bucket->first);
 }
 
+/*
+ * How long ago a registration was reported: the script subtracts it from
+ * Redis's time.  It is a day at most, as a longer difference rather means that
+ * our clock was set meanwhile.
+ */
+static int64_t
+seconds_since(const struct commands_writer * writer, int64_t when)
+{
+	int64_t retention = bucket_retention(writer->settings);
+	int64_t most = retention / 2 < DAY ? retention / 2 : DAY;
+	int64_t age = writer->now - when / 1000;
+
+	if (age < 0)
+		return (0);
+	return (age < most ? age : most);
+}
+
 static void
-add_instances(struct pipeline * pipeline, struct cursor * cursor)
+add_instances(struct pipeline * pipeline,
+    const struct commands_writer * writer, struct cursor * cursor)
 {
 	const struct tally_node * node = cursor->instance;
 	size_t bytes = 0;
@@ -150,7 +170,8 @@ add_instances(struct pipeline * pipeline, struct cursor * cursor)
 	for (node = cursor->instance; node != NULL && count > 0; count--) {
 		pipeline_add_name(pipeline, "", node->name, node->length);
 		pipeline_add_bytes(pipeline, node->text, node->text_length);
-		pipeline_add_integer(pipeline, node->when / 1000);
+		pipeline_add_integer(pipeline, seconds_since(writer,
+		    node->when));
 		node = next_of_kind(node->next, TALLY_INSTANCE);
 	}
 	cursor->instance = node;
@@ -233,19 +254,17 @@ begin_apply(struct pipeline * pipeline, struct commands_writer * writer,
 	pipeline_add_integer(pipeline, (int64_t)settings->limit_variants);
 	pipeline_add_integer(pipeline, (int64_t)settings->limit_out_of_range);
 	pipeline_add_integer(pipeline, (int64_t)settings->limit_instances);
-	pipeline_add_integer(pipeline, writer->now);
-	pipeline_add_integer(pipeline,
-	    writer->now - bucket_retention(settings));
+	pipeline_add_integer(pipeline, bucket_retention(settings));
 	if (bucket != NULL)
-		bucket_of(&periods, settings, bucket->period, writer->now);
-	/* Start of the finest bucket and of the coarsest; 0 for none. */
-	pipeline_add_integer(pipeline, bucket == NULL ? 0 : periods.start[0]);
-	pipeline_add_integer(pipeline, bucket == NULL ? 0 :
-	    periods.start[periods.count - 1]);
+		bucket_of(&periods, settings, bucket->period);
 	for (i = 0; i < periods.count; i++) {
-		pipeline_add_key(pipeline, tag, ":", periods.name[i],
-		    strlen(periods.name[i]));
-		pipeline_add_integer(pipeline, periods.expire[i]);
+		const struct period * period = &periods.list[i];
+
+		pipeline_add_key(pipeline, tag, ":", period->name,
+		    strlen(period->name));
+		pipeline_add_integer(pipeline, period->start);
+		pipeline_add_integer(pipeline, period->length);
+		pipeline_add_integer(pipeline, period->retention);
 	}
 }
 
@@ -265,7 +284,7 @@ encode_application(struct pipeline * pipeline, struct commands_writer * writer,
 	    TALLY_BUCKET));
 	while (cursor.instance != NULL || cursor.bucket != NULL) {
 		begin_apply(pipeline, writer, tag, cursor.bucket);
-		add_instances(pipeline, &cursor);
+		add_instances(pipeline, writer, &cursor);
 		room = COMMANDS_INCREMENTS_MAX / periods;
 		before = pipeline_building(pipeline);
 		while (cursor.feature != NULL && room > 0 &&
@@ -479,47 +498,46 @@ encode_impact(struct pipeline * pipeline, struct commands_writer * writer,
 	}
 }
 
-/* What stands outside the tags: it may be repeated without harm. */
+/*
+ * The lists outside the tags hold when each member was last seen.  It may be
+ * repeated without harm.
+ */
 
-struct zadd {
-	const char * key;
+struct touch {
+	const char * key;		/* After the prefix. */
 	size_t members;
 };
 
 static void
-zadd_end(struct pipeline * pipeline, struct zadd * zadd)
+touch_end(struct pipeline * pipeline, struct touch * touch)
 {
 
-	if (zadd->members > 0)
-		pipeline_end(pipeline, SCRIPT_NONE, NULL);
-	zadd->members = 0;
+	if (touch->members > 0)
+		pipeline_end(pipeline, SCRIPT_TOUCH, NULL);
+	touch->members = 0;
 }
 
 /* Make ready for the next member, which the caller adds. */
 static void
-zadd_next(struct pipeline * pipeline, const struct commands_writer * writer,
-    struct zadd * zadd)
+touch_next(struct pipeline * pipeline, const struct commands_writer * writer,
+    struct touch * touch)
 {
+	struct buffer prefix = { NULL, 0, 0 };
 
-	if (zadd->members == MEMBERS_MAX)
-		zadd_end(pipeline, zadd);
-	if (zadd->members++ == 0) {
-		pipeline_begin(pipeline);
-		pipeline_add_text(pipeline, "ZADD");
-		buffer_clear(&pipeline->text);
-		append_text(&pipeline->text, writer->settings->prefix);
-		append_text(&pipeline->text, zadd->key);
-		pipeline_add_bytes(pipeline, pipeline->text.bytes,
-		    pipeline->text.length);
-		pipeline_add_text(pipeline, "GT");
-	}
-	pipeline_add_integer(pipeline, writer->now);
+	if (touch->members == MEMBERS_MAX)
+		touch_end(pipeline, touch);
+	if (touch->members++ > 0)
+		return;
+	pipeline_begin(pipeline);
+	append_text(&prefix, writer->settings->prefix);
+	pipeline_add_key(pipeline, &prefix, touch->key, "", 0);
+	buffer_free(&prefix);
 }
 
 static void
 encode_members(struct pipeline * pipeline,
     const struct commands_writer * writer,
-    const struct tally_node * environment, struct zadd * zadd)
+    const struct tally_node * environment, struct touch * touch)
 {
 	const struct tally_node * node;
 
@@ -527,7 +545,7 @@ encode_members(struct pipeline * pipeline,
 	    node != NULL; node = next_of_kind(node->next, TALLY_APPLICATION)) {
 		if (node->fate == FATE_DROPPED)
 			continue;
-		zadd_next(pipeline, writer, zadd);
+		touch_next(pipeline, writer, touch);
 		commands_member(&pipeline->text, node);
 		pipeline_add_bytes(pipeline, pipeline->text.bytes,
 		    pipeline->text.length);
@@ -536,12 +554,12 @@ encode_members(struct pipeline * pipeline,
 
 static void
 encode_token(struct pipeline * pipeline, const struct commands_writer * writer,
-    const struct tally_node * token, struct zadd * zadd)
+    const struct tally_node * token, struct touch * touch)
 {
 
 	if (token->fate == FATE_DROPPED)
 		return;
-	zadd_next(pipeline, writer, zadd);
+	touch_next(pipeline, writer, touch);
 	commands_token(&pipeline->text, token);
 	pipeline_add_bytes(pipeline, pipeline->text.bytes,
 	    pipeline->text.length);
@@ -558,12 +576,12 @@ has_impact(const struct tally_node * environment)
 
 static void
 encode_listed(struct pipeline * pipeline, const struct commands_writer * writer,
-    const struct tally_node * environment, struct zadd * zadd)
+    const struct tally_node * environment, struct touch * touch)
 {
 
 	if (!has_impact(environment))
 		return;
-	zadd_next(pipeline, writer, zadd);
+	touch_next(pipeline, writer, touch);
 	commands_environment(&pipeline->text, environment);
 	pipeline_add_bytes(pipeline, pipeline->text.bytes,
 	    pipeline->text.length);
@@ -594,9 +612,9 @@ void
 commands_encode(struct pipeline * pipeline, struct commands_writer * writer,
     const struct tally * tally)
 {
-	struct zadd applications = { ":apps", 0 };
-	struct zadd environments = { ":environments", 0 };
-	struct zadd tokens = { ":tokens:seen", 0 };
+	struct touch applications = { ":apps", 0 };
+	struct touch environments = { ":environments", 0 };
+	struct touch tokens = { ":tokens:seen", 0 };
 	struct tally_node * node;
 
 	pipeline_clear(pipeline);
@@ -606,13 +624,13 @@ commands_encode(struct pipeline * pipeline, struct commands_writer * writer,
 	for (node = tally->root->first; node != NULL; node = node->next)
 		if (node->kind == TALLY_ENVIRONMENT)
 			encode_members(pipeline, writer, node, &applications);
-	zadd_end(pipeline, &applications);
+	touch_end(pipeline, &applications);
 	for (node = tally->root->first; node != NULL; node = node->next)
 		if (node->kind == TALLY_ENVIRONMENT)
 			encode_listed(pipeline, writer, node, &environments);
-	zadd_end(pipeline, &environments);
+	touch_end(pipeline, &environments);
 	for (node = tally->root->first; node != NULL; node = node->next)
 		if (node->kind == TALLY_TOKEN)
 			encode_token(pipeline, writer, node, &tokens);
-	zadd_end(pipeline, &tokens);
+	touch_end(pipeline, &tokens);
 }

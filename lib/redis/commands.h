@@ -27,7 +27,7 @@ struct commands_writer {
 	const char * id;
 	int64_t sequence;		/* Of the group. */
 	unsigned int slot;		/* Of the next call under a tag. */
-	int64_t now;			/* Seconds since 1970. */
+	int64_t now;			/* Our clock; seconds since 1970. */
 };
 
 /**

@@ -13,6 +13,7 @@
 static const char script_names[SCRIPT_COUNT][DIGEST_LENGTH + 1] = {
 	[SCRIPT_APPLY] = "apply...................................",
 	[SCRIPT_IMPACT] = "impact..................................",
+	[SCRIPT_TOUCH] = "touch...................................",
 };
 
 void
@@ -167,18 +168,15 @@ pipeline_end(struct pipeline * pipeline, enum call_script script,
 	call->offset = requests->length;
 	call->script = script;
 	call->node = node;
-	if (script == SCRIPT_NONE)
-		buffer_array(requests, pipeline->argument_count);
-	else {
-		buffer_array(requests, 3 + pipeline->key_count +
-		    pipeline->argument_count);
-		buffer_text(requests, "EVALSHA");
-		buffer_text(requests, script_names[script]);
-		call->digest = requests->length - DIGEST_LENGTH - 2;
-		buffer_integer(requests, (int64_t)pipeline->key_count);
+	buffer_array(requests, 3 + pipeline->key_count +
+	    pipeline->argument_count);
+	buffer_text(requests, "EVALSHA");
+	buffer_text(requests, script_names[script]);
+	call->digest = requests->length - DIGEST_LENGTH - 2;
+	buffer_integer(requests, (int64_t)pipeline->key_count);
+	if (script != SCRIPT_TOUCH)
 		call->writer = requests->length + pipeline->writer_end -
 		    PIPELINE_WRITER_LENGTH - PIPELINE_SLOT_LENGTH;
-	}
 	buffer_append(requests, pipeline->keys.bytes, pipeline->keys.length);
 	buffer_append(requests, pipeline->arguments.bytes,
 	    pipeline->arguments.length);
@@ -193,9 +191,8 @@ pipeline_request(const struct pipeline * pipeline, const struct call * call,
 
 	buffer_append(requests, pipeline->requests.bytes + call->offset,
 	    call->length);
-	if (call->script != SCRIPT_NONE)
-		memcpy(requests->bytes + at + call->digest - call->offset,
-		    digest, DIGEST_LENGTH);
+	memcpy(requests->bytes + at + call->digest - call->offset, digest,
+	    DIGEST_LENGTH);
 }
 
 /*
@@ -262,24 +259,23 @@ read_script(struct reader * reader, struct call * call, size_t count)
 	size_t key_count = 0;
 	size_t i;
 
-	if (count < 5 || !read_string(reader, &name) ||
+	if (count < 4 || !read_string(reader, &name) ||
 	    !find_script(&name, &call->script) ||
 	    !read_string(reader, &keys) || keys.length > 6)
 		return (false);
 	for (i = 0; i < keys.length; i++)
 		key_count = key_count * 10 + (size_t)(keys.bytes[i] - '0');
-	if (key_count < 1 || key_count > count - 4)
+	if (key_count < 1 || key_count > count - 3)
 		return (false);
 	for (i = 0; i < key_count; i++) {
 		if (!read_string(reader, &key))
 			return (false);
-		if (i == 0 && key.length < PIPELINE_WRITER_LENGTH +
-		    PIPELINE_SLOT_LENGTH)
+		if (i > 0 || call->script == SCRIPT_TOUCH)
+			continue;
+		if (key.length < PIPELINE_WRITER_LENGTH + PIPELINE_SLOT_LENGTH)
 			return (false);
-		if (i == 0)
-			call->writer = (size_t)(key.bytes - reader->bytes) +
-			    key.length - PIPELINE_WRITER_LENGTH -
-			    PIPELINE_SLOT_LENGTH;
+		call->writer = (size_t)(key.bytes - reader->bytes) +
+		    key.length - PIPELINE_WRITER_LENGTH - PIPELINE_SLOT_LENGTH;
 	}
 	call->digest = (size_t)(name.bytes - reader->bytes);
 	return (true);
@@ -294,11 +290,10 @@ read_call(struct reader * reader, struct call * call)
 
 	memset(call, 0, sizeof(*call));
 	call->offset = start;
-	call->script = SCRIPT_NONE;
 	if (!read_count(reader, '*', &count) || count == 0 ||
 	    !read_string(reader, &word))
 		return (false);
-	if (text_is(&word, "EVALSHA") && !read_script(reader, call, count))
+	if (!text_is(&word, "EVALSHA") || !read_script(reader, call, count))
 		return (false);
 	/* Once more from the start, as how much has been read depends. */
 	reader->at = start;

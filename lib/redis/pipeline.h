@@ -11,15 +11,15 @@
 struct tally_node;
 
 /*
- * Calls to Redis that are to be made in one pipeline: calls of scripts, each
- * with its identity, and plain commands.  One is built after the other:
+ * Calls of scripts to be made in one pipeline, each with its identity unless
+ * it can be repeated without harm.  One is built after the other:
  * pipeline_begin, then keys and arguments in any order, then pipeline_end.
  */
 enum call_script {
 	SCRIPT_APPLY,			/* apply.lua */
 	SCRIPT_IMPACT,			/* impact.lua */
+	SCRIPT_TOUCH,			/* touch.lua: it has no identity. */
 	SCRIPT_COUNT,
-	SCRIPT_NONE = SCRIPT_COUNT,	/* A plain command. */
 };
 
 /*
@@ -38,8 +38,8 @@ enum call_outcome {
 
 struct call {
 	size_t offset, length;		/* Its bytes in requests, */
-	size_t digest;			/* and in those of a script's call: */
-	size_t writer;			/* the script's name and the id. */
+	size_t digest;			/* and in them the script's name */
+	size_t writer;			/* and the id, if there is one. */
 	enum call_script script;
 	enum call_outcome outcome;
 	bool sent;			/* It may have been applied, */
@@ -109,8 +109,7 @@ void pipeline_add_key(struct pipeline * pipeline, const struct buffer * tag,
 
 /**
  * pipeline_end(pipeline, script, node):
- * The call is complete: of ${script}, or of the command that its first
- * argument names, for what ${node} counts.
+ * The call of ${script} is complete, for what ${node} counts.
  */
 void pipeline_end(struct pipeline * pipeline, enum call_script script,
     struct tally_node * node);

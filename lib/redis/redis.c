@@ -27,7 +27,7 @@
 #define BACKOFF_MIN 50
 #define BACKOFF_MAX 1000
 
-#define SCRIPTS_MAX 4
+#define SCRIPTS_MAX 5
 
 /* One for all connections: when Redis is away it is so for each of them. */
 static struct log_limit away_limit;

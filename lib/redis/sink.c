@@ -14,6 +14,7 @@
 #include "lib/redis/impact.lua.h"
 #include "lib/redis/session.h"
 #include "lib/redis/sink.h"
+#include "lib/redis/touch.lua.h"
 
 /*
  * Exactly once.  A writer is one sink; its id is random, so no two are alike.
@@ -87,6 +88,7 @@ sink_create(const struct sink_settings * settings, struct redis * redis)
 	session_init(&sink->session, redis, settings->stats);
 	sink->script[SCRIPT_APPLY] = redis_script(redis, apply_lua);
 	sink->script[SCRIPT_IMPACT] = redis_script(redis, impact_lua);
+	sink->script[SCRIPT_TOUCH] = redis_script(redis, touch_lua);
 	sink->caps = caps_create(settings, &sink->session);
 	sink_new_writer(sink);
 	return (sink);
@@ -197,7 +199,7 @@ end_writers(struct sink * sink, int64_t seconds, int64_t deadline)
 	for (i = 0; i < pipeline->count; i++) {
 		struct text key;
 
-		if (pipeline->list[i].script == SCRIPT_NONE)
+		if (pipeline->list[i].script == SCRIPT_TOUCH)
 			continue;
 		key = pipeline_writer_key(pipeline, &pipeline->list[i]);
 		buffer_array(requests, seconds == 0 ? 2 : 3);
@@ -290,7 +292,7 @@ says_applied(enum call_script script, const struct redis_reply * reply)
 	};
 	size_t i;
 
-	if (script == SCRIPT_NONE)
+	if (script == SCRIPT_TOUCH)
 		return (reply->type == REDIS_INTEGER);
 	if (reply->type != REDIS_ARRAY || reply->count != counts[script])
 		return (false);
@@ -350,8 +352,8 @@ request_open(struct sink * sink, size_t most)
 
 		if (call->outcome != CALL_OPEN)
 			continue;
-		pipeline_request(pipeline, call, call->script == SCRIPT_NONE ?
-		    NULL : redis_script_digest(sink->session.redis,
+		pipeline_request(pipeline, call,
+		    redis_script_digest(sink->session.redis,
 		    sink->script[call->script]), &sink->session.requests);
 		call->fresh = !call->sent;
 		call->sent = true;

@@ -39,7 +39,7 @@ encode(struct tally * tally)
 
 		must(a->offset == b->offset && a->length == b->length &&
 		    a->script == b->script);
-		must(a->script == SCRIPT_NONE || (a->digest == b->digest &&
+		must(a->script == SCRIPT_TOUCH || (a->digest == b->digest &&
 		    a->writer == b->writer));
 	}
 	pipeline_free(&calls);
@@ -102,7 +102,7 @@ check_calls(const struct fuzz * fuzz)
 		must(call->offset == total);
 		total += call->length;
 		pipeline_request(&calls, call, digest, &requests);
-		if (call->script == SCRIPT_NONE)
+		if (call->script == SCRIPT_TOUCH)
 			continue;
 		must(pipeline_writer_key(&calls, call).length >=
 		    PIPELINE_WRITER_LENGTH + PIPELINE_SLOT_LENGTH);

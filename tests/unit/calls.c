@@ -7,7 +7,7 @@ static const char writer[] = "0123456789abcdef0123456789ab";
 static const char other[] = "ffffffffffffffffffffffffffff";
 static const char digest[] = "da39a3ee5e6b4b0d3255bfef95601890afd80709";
 
-/* A call of a script, and a plain command. */
+/* A call with an identity, and one without. */
 static void
 build(struct pipeline * calls, unsigned int slot)
 {
@@ -21,10 +21,11 @@ build(struct pipeline * calls, unsigned int slot)
 	pipeline_add_name(calls, "variant:", "a b\0c", 5);
 	pipeline_end(calls, SCRIPT_APPLY, NULL);
 	pipeline_begin(calls);
-	pipeline_add_text(calls, "ZADD");
-	pipeline_add_text(calls, "p:apps");
+	buffer_clear(&tag);
+	buffer_append(&tag, "p", 1);
+	pipeline_add_key(calls, &tag, ":apps", "", 0);
 	pipeline_add_integer(calls, -1);
-	pipeline_end(calls, SCRIPT_NONE, NULL);
+	pipeline_end(calls, SCRIPT_TOUCH, NULL);
 	buffer_free(&tag);
 }
 
@@ -38,7 +39,9 @@ test_requests(void)
 	    "0123456789abcdef0123456789ab000000ff\r\n"
 	    "$12\r\np:{e:a}:seen\r\n$1\r\n7\r\n$4\r\ntext\r\n"
 	    "$17\r\nvariant:a%20b%00c\r\n"
-	    "*3\r\n$4\r\nZADD\r\n$6\r\np:apps\r\n$2\r\n-1\r\n";
+	    "*5\r\n$7\r\nEVALSHA\r\n"
+	    "$40\r\nda39a3ee5e6b4b0d3255bfef95601890afd80709\r\n"
+	    "$1\r\n1\r\n$6\r\np:apps\r\n$2\r\n-1\r\n";
 	struct pipeline calls = { .count = 0 };
 	struct buffer requests = { NULL, 0, 0 };
 	struct text key;
@@ -46,7 +49,7 @@ test_requests(void)
 	build(&calls, 0xff);
 	is_integer(calls.count, 2, "there are two calls");
 	pipeline_request(&calls, &calls.list[0], digest, &requests);
-	pipeline_request(&calls, &calls.list[1], NULL, &requests);
+	pipeline_request(&calls, &calls.list[1], digest, &requests);
 	is_bytes(requests.bytes, requests.length, wanted,
 	    sizeof(wanted) - 1, "they are what Redis is sent");
 	key = pipeline_writer_key(&calls, &calls.list[0]);
