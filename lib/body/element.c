@@ -477,15 +477,20 @@ take_token(struct element * element, const struct json_rule * rule,
     unsigned int type, const char * text, size_t length,
     struct element_problem * problem)
 {
-	unsigned char digest[DIGEST_SIZE];
+	struct text environment = element->settings->any_environment ?
+	    text_of("*") : element->settings->environment;
+	size_t size = DIGEST_SIZE + environment.length;
+	unsigned char * name;
 
 	(void)rule;
 	(void)type;
 	if (!is_within(element, element->tally->tokens,
 	    element->settings->limit_tokens, DROP_TOKENS))
 		return (true);
-	digest_sha256(text, length, digest);
-	tally_token(element->tally, digest, sizeof(digest));
+	name = arena_take(element->scratch, size);
+	digest_sha256(text, length, name);
+	memcpy(name + DIGEST_SIZE, environment.bytes, environment.length);
+	tally_token(element->tally, name, size);
 	element->entries = 0;
 	return (element_within_limits(element, problem));
 }

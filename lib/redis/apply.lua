@@ -15,9 +15,10 @@
 -- comes from a clock that was wrong, perhaps Redis's own one before it was set
 -- back, and takes precedence over nothing.
 --
--- Returns {1 if done before; dropped: features, instances, variants, and
--- features of late buckets}, or an error that begins with REFUSED if it can
--- never be applied.  In any case of error nothing has changed.
+-- Returns {1 if done before; dropped features, instances, variants, and features
+-- of late buckets: of each how many, and which argument was the first one}, or
+-- an error that begins with REFUSED if it can never be applied.  In any case of
+-- error nothing has changed.
 
 local writer, seen = KEYS[1], KEYS[2]
 local instances, instances_seen = KEYS[3], KEYS[4]
@@ -59,20 +60,23 @@ end
 local since = starts[#KEYS] and math.min(starts[#KEYS], starts.seen or math.huge)
 local registrations = {}
 for i = 1, tonumber(take()) do
-	registrations[i] = { take(), take(), now - take() }
+	registrations[i] = { take(), take(), now - take(), at - 2 }
 end
 
 -- The fields to count in, no two of them alike, and by how much, as text and
--- as numbers; of each feature its name and the place of its first field.
-local fields, counts, numbers = {}, {}, {}
-local names, first = {}, {}
+-- as numbers, and where the first feature and the first field are in the
+-- arguments; of each feature its name and the place of its first field.
+local fields, counts, numbers, argument = {}, {}, {}, {}
+local names, first, first_name = {}, {}
 local function add_feature(name, from, to)
 	local n = #fields
 	names[#names + 1] = name
 	first[#names] = n + 1
+	first_name = first_name or from - 2
 	name = name .. ':'
 	for i = from, to, 2 do
 		n = n + 1
+		argument[n] = i
 		fields[n], counts[n], numbers[n] = name .. ARGV[i], ARGV[i + 1], tonumber(ARGV[i + 1])
 	end
 end
@@ -96,7 +100,7 @@ end
 -- it, so the cap is held against the number of these, and that only if it may
 -- be reached at all.  A bucket that is not the latest one may come to have
 -- more; see beyond_caps.
-local features_dropped = 0
+local features_dropped, feature_dropped = 0, 0
 local seen_count, seen_since
 local function has_room(name, more)
 	if features_max == 0 or seen_count + more <= features_max then
@@ -148,6 +152,8 @@ local function read_buckets()
 		local name, from, to = ARGV[at + 1], at + 3, at + 2 + 2 * ARGV[at + 2]
 		if has_room(name, more) then
 			add_feature(name, from, to)
+		elseif features_dropped == 1 then
+			feature_dropped = from - 2
 		end
 		at = to
 	end
@@ -183,10 +189,10 @@ local looked, failure = pcall(look)
 if not looked then
 	return redis.error_reply(type(failure) == 'table' and failure.err or failure)
 elseif failure then
-	return { 1, 0, 0, 0, 0 }
+	return { 1, 0, 0, 0, 0, 0, 0, 0, 0 }
 elseif #fields == 0 and #registrations == 0 then
 	-- Nothing is to be done once only, so nothing of it need be remembered.
-	return { 0, features_dropped, 0, 0, late_dropped }
+	return { 0, features_dropped, feature_dropped, 0, 0, 0, 0, late_dropped, first_name or 0 }
 end
 
 -- Write.  The counts are the only thing that must not happen twice or by half,
@@ -209,7 +215,7 @@ end
 
 -- The fields that a bucket lacks and has no room for, or nil: of variants where
 -- it has as many fields as variants may, of features two for each more.
-local variants_dropped = 0
+local variants_dropped, variant_dropped = 0, 0
 local left_out = {}
 local function beyond_caps(key, old)
 	local size = variants_max > 0 and redis.call('HLEN', key)
@@ -226,8 +232,10 @@ local function beyond_caps(key, old)
 				-- The other bucket has no room either.
 			elseif variant then
 				variants_dropped = variants_dropped + 1
+				variant_dropped = variants_dropped == 1 and argument[i] or variant_dropped
 			else
 				features_dropped = features_dropped + 1
+				feature_dropped = features_dropped == 1 and argument[i] or feature_dropped
 			end
 			left_out[i] = true
 		elseif not old[i] then
@@ -327,7 +335,7 @@ local function apply()
 	end
 end
 
-local instances_dropped = 0
+local instances_dropped, instance_dropped = 0, 0
 local function register()
 	if #old_instances > 0 then
 		redis.call('HDEL', instances, unpack(old_instances))
@@ -343,6 +351,7 @@ local function register()
 		local late = latest > when and latest <= now
 		if not known and instances_max > 0 and count >= instances_max then
 			instances_dropped = instances_dropped + 1
+			instance_dropped = instances_dropped == 1 and registration[4] or instance_dropped
 		elseif not late then
 			redis.call('HSET', instances, name, registration[2])
 			redis.call('ZADD', instances_seen, when, name)
@@ -386,4 +395,5 @@ if not done then
 	end
 	return redis.error_reply(text)
 end
-return { 0, features_dropped, instances_dropped, variants_dropped, late_dropped }
+return { 0, features_dropped, feature_dropped, instances_dropped, instance_dropped,
+	variants_dropped, variant_dropped, late_dropped, first_name or 0 }

@@ -8,6 +8,7 @@
 #include "lib/redis/caps.h"
 #include "lib/redis/caps.lua.h"
 #include "lib/redis/commands.h"
+#include "lib/tally/tally_drop.h"
 
 /*
  * What was admitted is remembered, so that in the long run nobody asks at all:
@@ -22,7 +23,7 @@
 #define KNOWN_COUNT ((size_t)1 << 15)
 #define KNOWN_TIME_MAX 3600
 
-/* Members in one call of admit.lua. */
+/* Members in one call of caps.lua. */
 #define ASKED_MAX 500
 
 enum list {
@@ -52,7 +53,7 @@ struct caps {
 
 static const struct {
 	const char * key;		/* After the prefix. */
-	const char * rests;		/* See admit.lua. */
+	const char * rests;		/* See caps.lua. */
 	enum tally_drop drop;
 } lists[LIST_COUNT] = {
 	[LIST_APPLICATIONS] = { ":apps",
@@ -118,7 +119,7 @@ forget_old(struct caps * caps)
 	caps->since = now;
 }
 
-/* Leave in admission->text what stands for a node in its list. */
+/* Leave in caps->text the member of the list that a node is. */
 static void
 member_of(struct caps * caps, enum list list,
     const struct tally_node * node)
@@ -135,6 +136,29 @@ member_of(struct caps * caps, enum list list,
 	default:
 		commands_token(text, node);
 	}
+}
+
+/*
+ * Leave in caps->text the environment whose share of the list a node takes: its
+ * own, or that of the sender that has seen a token.  Environments are listed
+ * without one.
+ */
+static void
+account_of(struct caps * caps, enum list list, const struct tally_node * node)
+{
+	struct tally_node environment = { .name = "" };
+
+	switch (list) {
+	case LIST_APPLICATIONS:
+		environment = *node->parent;
+		break;
+	case LIST_ENVIRONMENTS:
+		break;
+	default:
+		environment.name = node->name + DIGEST_SIZE;
+		environment.length = node->length - DIGEST_SIZE;
+	}
+	commands_environment(&caps->text, &environment);
 }
 
 static uint64_t
@@ -159,7 +183,7 @@ place_of(const struct caps * caps, uint64_t hash)
 
 /* Asking */
 
-/* What is left out is told as it is for other caps: an application by its
+/* What is dropped is counted as it is for other caps: an application by its
  * buckets and instances, an environment by its series. */
 static void
 drop(struct caps * caps, struct tally_node * node)
@@ -169,6 +193,9 @@ drop(struct caps * caps, struct tally_node * node)
 	const struct tally_node * child, * series;
 
 	node->fate = FATE_DROPPED;
+	member_of(caps, caps->list, node);
+	tally_drop_log(lists[caps->list].drop, caps->text.bytes,
+	    caps->text.length, 1);
 	if (caps->list == LIST_TOKENS)
 		++*dropped;
 	for (child = node->first; child != NULL; child = child->next) {
@@ -210,30 +237,51 @@ take_admission(void * context, size_t number, const struct redis_reply * reply)
 	}
 }
 
+/* The list, P:LIST, and P:{P:LIST}:shares, which a cluster keeps beside it. */
 static void
-request(struct caps * caps)
+add_list_keys(struct caps * caps)
+{
+	struct buffer * requests = &caps->session->requests;
+	struct buffer * text = &caps->text;
+	const char * prefix = caps->settings->prefix;
+	const char * key = lists[caps->list].key;
+	size_t size = strlen(prefix) + strlen(key);
+
+	buffer_clear(text);
+	buffer_append(text, prefix, strlen(prefix));
+	buffer_append(text, ":{", 2);
+	buffer_append(text, prefix, strlen(prefix));
+	buffer_append(text, key, strlen(key));
+	buffer_append(text, "}:shares", strlen("}:shares"));
+	buffer_string(requests, text->bytes + strlen(prefix) + 2, size);
+	buffer_string(requests, text->bytes, text->length);
+}
+
+static void
+request_admission(struct caps * caps)
 {
 	const struct sink_settings * settings = caps->settings;
 	struct buffer * requests = &caps->session->requests;
 	struct buffer * text = &caps->text;
+	size_t limit = limit_of(caps, caps->list);
 	size_t i;
 
 	session_begin(caps->session);
-	buffer_array(requests, 7 + caps->asked_count);
+	buffer_array(requests, 9 + 2 * caps->asked_count);
 	buffer_text(requests, "EVALSHA");
 	buffer_text(requests, redis_script_digest(caps->session->redis,
 	    caps->script));
-	buffer_integer(requests, 1);
-	buffer_clear(text);
-	buffer_append(text, settings->prefix, strlen(settings->prefix));
-	buffer_append(text, lists[caps->list].key,
-	    strlen(lists[caps->list].key));
-	buffer_string(requests, text->bytes, text->length);
+	buffer_integer(requests, 2);
+	add_list_keys(caps);
 	buffer_integer(requests, bucket_retention(settings));
-	buffer_integer(requests, (int64_t)limit_of(caps,
-	    caps->list));
+	buffer_integer(requests, (int64_t)limit);
+	/* Without this a sender of any environment could invent them. */
+	buffer_integer(requests, (int64_t)(limit *
+	    settings->limit_environments));
 	buffer_text(requests, lists[caps->list].rests);
 	for (i = 0; i < caps->asked_count; i++) {
+		account_of(caps, caps->list, caps->asked[i]);
+		buffer_string(requests, text->bytes, text->length);
 		member_of(caps, caps->list, caps->asked[i]);
 		buffer_string(requests, text->bytes, text->length);
 	}
@@ -250,7 +298,7 @@ ask(struct caps * caps)
 		if (clock_remaining(caps->deadline) == 0 ||
 		    !session_reach(session, caps->deadline))
 			return (false);
-		request(caps);
+		request_admission(caps);
 	} while (!session_exchange(session, 1, caps->deadline, take_admission,
 	    caps));
 	caps->asked_count = 0;

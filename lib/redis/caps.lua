@@ -1,18 +1,23 @@
--- Admits members to a list that has a cap.
+-- Admits members to a list that has a cap for each environment.
 --
--- KEYS  1 the list, a sorted set
--- ARGV  the longer retention, cap, what is under the tag of a member that is
---       removed, with spaces between, and the members
+-- KEYS  1 the list, a sorted set  2 its shares, a hash: to which environment's
+--       share each member belongs, and with a # before it how many there are of
+--       each environment; ## has the number of all
+-- ARGV  the longer retention, cap of an environment, cap of all (0: none), what
+--       is under the tag of a member that is removed, with spaces between, and
+--       for each member: the environment, the member
 -- Returns for each member 1 if it is on the list, or 0.  Can be repeated.
 
-local list, now = KEYS[1], tonumber(redis.call('TIME')[1])
-local retention, most, rests = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3]
+local list, shares = KEYS[1], KEYS[2]
+local now = tonumber(redis.call('TIME')[1])
+local retention, most = tonumber(ARGV[1]), tonumber(ARGV[2])
+local most_in_all, rests = tonumber(ARGV[3]), ARGV[4]
 local prefix = string.match(list, '^(.*):[^:]*$')
 
--- So many at once, so that it is not for long.
+-- So many at once, so that it does not take long.
 local PRUNED_MAX = 100
 
--- A key is there, whose names are of more keys: an environment's metrics.
+-- The names in the set are those of more keys: an environment's metrics.
 local function forget_names(key)
 	for _, name in ipairs(redis.call('SMEMBERS', key)) do
 		redis.call('UNLINK', key .. ':' .. name, key .. ':' .. name .. ':when',
@@ -20,7 +25,7 @@ local function forget_names(key)
 	end
 end
 
--- What does not expire by itself goes with the member.
+-- What does not expire by itself is removed with the member.
 local function forget(member)
 	for rest in string.gmatch(rests, '%S+') do
 		local key = prefix .. ':{' .. member .. '}:' .. rest
@@ -31,7 +36,39 @@ local function forget(member)
 	end
 end
 
+local function add_share(member, environment)
+	redis.call('HSET', shares, member, environment)
+	redis.call('HINCRBY', shares, '#' .. environment, 1)
+	redis.call('HINCRBY', shares, '##', 1)
+end
+
+local function remove_share(member)
+	local environment = redis.call('HGET', shares, member)
+	if environment then
+		redis.call('HDEL', shares, member)
+		redis.call('HINCRBY', shares, '#' .. environment, -1)
+		redis.call('HINCRBY', shares, '##', -1)
+	end
+end
+
+-- Members that were removed by hand, or listed before there was a cap.
+local function recount()
+	local before = redis.call('HGETALL', shares)
+	local environment_of = {}
+	for i = 1, #before, 2 do
+		environment_of[before[i]] = before[i + 1]
+	end
+	redis.call('UNLINK', shares)
+	for _, member in ipairs(redis.call('ZRANGE', list, 0, -1)) do
+		add_share(member, environment_of[member] or string.match(member, '^(.*):') or '')
+	end
+end
+
 local count = redis.call('ZCARD', list)
+if tonumber(redis.call('HGET', shares, '##') or 0) ~= count then
+	recount()
+end
+
 local pruned = false
 local function prune()
 	local old = redis.call('ZRANGEBYSCORE', list, '-inf', '(' .. now - retention,
@@ -39,22 +76,32 @@ local function prune()
 	for _, member in ipairs(old) do
 		forget(member)
 		redis.call('ZREM', list, member)
+		remove_share(member)
 	end
 	count = count - #old
 	pruned = true
 end
 
+local function has_room(environment)
+	return (most_in_all == 0 or count < most_in_all) and
+		tonumber(redis.call('HGET', shares, '#' .. environment) or 0) < most
+end
+
 local admitted = {}
-for i = 4, #ARGV do
-	local known = redis.call('ZSCORE', list, ARGV[i])
-	if not known and count >= most and not pruned then
+for i = 5, #ARGV, 2 do
+	local environment, member = ARGV[i], ARGV[i + 1]
+	local known = redis.call('ZSCORE', list, member)
+	if not known and not has_room(environment) and not pruned then
 		prune()
 	end
-	if known or count < most then
-		redis.call('ZADD', list, now, ARGV[i])
-		count = known and count or count + 1
+	if not known and has_room(environment) then
+		add_share(member, environment)
+		count = count + 1
 		known = true
 	end
-	admitted[i - 3] = known and 1 or 0
+	if known then
+		redis.call('ZADD', list, now, member)
+	end
+	admitted[#admitted + 1] = known and 1 or 0
 end
 return admitted

@@ -68,7 +68,7 @@ commands_token(struct buffer * text, const struct tally_node * token)
 	char hex[2 * DIGEST_SIZE + 1];
 
 	buffer_clear(text);
-	digest_hex(hex, token->name, token->length);
+	digest_hex(hex, token->name, DIGEST_SIZE);
 	append_text(text, hex);
 }
 

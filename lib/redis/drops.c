@@ -49,14 +49,19 @@ log_argument(enum tally_drop drop, const char * bytes, int64_t place,
 }
 
 void
-drops_take(uint64_t * dropped, const char * bytes,
+drops_take(uint64_t * dropped, enum call_script script, const char * bytes,
     const struct redis_reply * reply)
 {
-	static const enum tally_drop drops[] = { DROP_TYPE, DROP_SERIES,
+	static const enum tally_drop of_apply[] = { DROP_FEATURES,
+	    DROP_INSTANCES, DROP_VARIANTS, DROP_OUT_OF_RANGE };
+	static const enum tally_drop of_impact[] = { DROP_TYPE, DROP_SERIES,
 	    DROP_OVERFLOW };
+	const enum tally_drop * drops = script == SCRIPT_APPLY ? of_apply :
+	    of_impact;
 	size_t i;
 
-	for (i = 0; i < sizeof(drops) / sizeof(drops[0]); i++) {
+	/* Whether it had been done before, then a number and a place each. */
+	for (i = 0; 2 + 2 * i < reply->count; i++) {
 		uint64_t count = (uint64_t)reply->integers[1 + 2 * i];
 
 		if (count == 0)

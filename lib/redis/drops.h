@@ -3,14 +3,16 @@
 
 #include <stdint.h>
 
+#include "lib/redis/pipeline.h"
 #include "lib/redis/redis.h"
 
 /**
- * drops_take(dropped, bytes, reply):
- * Add what the reply to a call of impact.lua, whose RESP is ${bytes}, says was
- * dropped to ${dropped}, by enum tally_drop, unless that is NULL, and log it.
+ * drops_take(dropped, script, bytes, reply):
+ * Add what the reply to a call of ${script}, SCRIPT_APPLY or SCRIPT_IMPACT,
+ * whose RESP is ${bytes}, says was dropped to ${dropped}, by enum tally_drop,
+ * unless that is NULL, and log it.
  */
-void drops_take(uint64_t * dropped, const char * bytes,
-    const struct redis_reply * reply);
+void drops_take(uint64_t * dropped, enum call_script script,
+    const char * bytes, const struct redis_reply * reply);
 
 #endif

@@ -265,19 +265,12 @@ static void
 count_drops(struct sink * sink, const struct call * call,
     const struct redis_reply * reply)
 {
-	static const enum tally_drop drops[] = { DROP_FEATURES,
-	    DROP_INSTANCES, DROP_VARIANTS, DROP_OUT_OF_RANGE };
 	uint64_t loaded[DROP_COUNT] = { 0 };
-	uint64_t * dropped = sink->tally == NULL ? loaded :
-	    sink->tally->dropped;
-	size_t i;
 
-	if (call->script == SCRIPT_IMPACT)
-		drops_take(dropped, pipeline_bytes(&sink->pipeline, call),
-		    reply);
-	else if (call->script == SCRIPT_APPLY)
-		for (i = 1; i < reply->count; i++)
-			dropped[drops[i - 1]] += (uint64_t)reply->integers[i];
+	if (call->script == SCRIPT_TOUCH)
+		return;
+	drops_take(sink->tally == NULL ? loaded : sink->tally->dropped,
+	    call->script, pipeline_bytes(&sink->pipeline, call), reply);
 	if (sink->tally == NULL)
 		stats_dropped(sink->settings->stats, loaded);
 }
@@ -287,7 +280,7 @@ static bool
 says_applied(enum call_script script, const struct redis_reply * reply)
 {
 	static const size_t counts[SCRIPT_COUNT] = {
-		[SCRIPT_APPLY] = 5,
+		[SCRIPT_APPLY] = 9,
 		[SCRIPT_IMPACT] = 7,
 	};
 	size_t i;

@@ -437,12 +437,12 @@ tally_bound(struct tally * tally, struct tally_node * series,
 }
 
 void
-tally_token(struct tally * tally, const void * digest, size_t length)
+tally_token(struct tally * tally, const void * name, size_t length)
 {
-	struct text name = { digest, length };
+	struct text text = { name, length };
 	size_t before = tally->counters;
 
-	counter_child(tally, tally->root, TALLY_TOKEN, &name);
+	counter_child(tally, tally->root, TALLY_TOKEN, &text);
 	tally->tokens += tally->counters - before;
 }
 

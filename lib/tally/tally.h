@@ -24,7 +24,8 @@
  *	        bound			a histogram's finite le: observations
  *					up to it and beyond the next lower
  *					bound of the same sample
- *	  token				SHA-256 of a token that was seen
+ *	  token				SHA-256 of a token that was seen, and
+ *					the environment of whoever has seen it
  *
  * A node exists only because something under it counts, or it is an
  * application that has been seen.  Children are in their order of arrival.
@@ -241,10 +242,11 @@ struct tally_node * tally_bound(struct tally * tally,
     struct tally_node * series, const struct text * le);
 
 /**
- * tally_token(tally, digest, length):
- * Record that the token with this digest was seen.
+ * tally_token(tally, name, length):
+ * Record that a token was seen.  ${name} is its digest, followed by the
+ * environment of the sender that has seen it.
  */
-void tally_token(struct tally * tally, const void * digest, size_t length);
+void tally_token(struct tally * tally, const void * name, size_t length);
 
 /**
  * tally_is_counter(kind):

@@ -244,7 +244,7 @@ name_fits(const struct tally_node * node)
 {
 
 	if (node->kind == TALLY_TOKEN)
-		return (node->length == DIGEST_SIZE);
+		return (node->length >= DIGEST_SIZE);
 	if (node->kind == TALLY_METRIC)
 		return (node->length > 0 && (node->name[0] == TALLY_COUNTER ||
 		    node->name[0] == TALLY_GAUGE ||

@@ -11,7 +11,14 @@ static const char * const reasons[DROP_COUNT] = {
 	[DROP_TYPE] = "another metric has this name or a histogram's",
 	[DROP_OVERFLOW] = "a sum is too large for a double",
 	[DROP_LABELS] = "limit_labels is reached",
+	[DROP_FEATURES] = "limit_features is reached",
+	[DROP_VARIANTS] = "limit_variants is reached",
+	[DROP_OUT_OF_RANGE] = "limit_out_of_range_buckets is reached",
+	[DROP_APPLICATIONS] = "limit_apps is reached",
+	[DROP_ENVIRONMENTS] = "limit_environments is reached",
+	[DROP_INSTANCES] = "limit_instances is reached",
 	[DROP_SERIES] = "limit_series is reached",
+	[DROP_SEEN_TOKENS] = "limit_seen_tokens is reached",
 };
 
 /* Of all threads of the process. */

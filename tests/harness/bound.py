@@ -25,12 +25,13 @@ def redis(caps, days_hour, days_day, processes=1):
     application = buckets * bucket + 10 * features * entry(name) + \
         late * entry(0) + caps["limit_instances"] * (
             entry(name + caps["limit_registration"]) + entry(name)) + \
-        4 * 1024 + 5 * entry(2 * name) + processes * calls * entry(2 * name)
+        4 * 1024 + 5 * entry(2 * name) + entry(3 * name) + processes * calls * entry(2 * name)
     series = caps["limit_series"]
     environment = series * (
         2 * entry(5 * caps["limit_name"]) +     # The value, and when.
         2 * 1024 + 5 * entry(2 * name)) + \
         processes * series * entry(name)
-    return caps["limit_apps"] * application + \
-        caps["limit_environments"] * environment + \
-        caps["limit_seen_tokens"] * entry(64) + 16 * MEGABYTE
+    tokens = caps["limit_seen_tokens"] * (entry(64) + entry(64 + name))
+    return caps["limit_environments"] * (
+        caps["limit_apps"] * application + environment + tokens) + \
+        16 * MEGABYTE

@@ -7,6 +7,7 @@ with unlimited integers and fractions, and written down as plain dicts.
 import datetime
 import hashlib
 import json
+import time
 from fractions import Fraction
 
 KEPT = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._~-"
@@ -90,7 +91,8 @@ def label_text(labels):
 
 def own(key):
     """Whether a key is for flagtally itself, and so nothing to a reader."""
-    return b":writer:" in key or key.endswith((b"}:late", b"}:series"))
+    return b":writer:" in key or key.endswith(
+        (b"}:late", b"}:series", b"}:shares"))
 
 
 def observations(sample):
@@ -173,6 +175,9 @@ class Model:
                 self.add(self.key(tag, ":" + period), feature + ":" + name,
                          count)
         scores = self.seen.setdefault(self.key(tag, ":seen"), {})
+        # What is dated ahead was seen in this hour.
+        now = int(time.time())
+        start = start if start <= now else now - now % 3600
         scores[feature] = max(start, scores.get(feature, start))
 
     def application(self, application, scope, ordered):

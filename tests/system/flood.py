@@ -352,7 +352,7 @@ def within(redis, idle, most):
 
 FULL = {"limit_features": 40, "limit_variants": 80,
         "limit_out_of_range_buckets": 30,
-        "limit_apps": 4, "limit_environments": 2, "limit_instances": 100,
+        "limit_apps": 2, "limit_environments": 2, "limit_instances": 100,
         "limit_series": 300, "limit_seen_tokens": 500, "limit_name": 64,
         "limit_registration": 2048}
 
@@ -375,7 +375,7 @@ def filled():
 
         def post(content):
             equal(fcgi.post(program.address, content).status, 202, "202")
-        for app in range(FULL["limit_apps"]):
+        for app in range(FULL["limit_apps"] * FULL["limit_environments"]):
             names = {"appName": name(app), "environment": name(app)}
             for when in hours():
                 post(body([metric(
@@ -410,9 +410,12 @@ def caps(redis):
 
     def count(cap, number):
         largest[cap] = max(largest.get(cap, 0), number)
-    count("limit_apps", redis("ZCARD", "flagtally:apps"))
+    environments = [member.split(b":")[0] for member in
+                    redis("ZRANGE", "flagtally:apps", 0, -1)]
+    count("limit_apps", max(map(environments.count, environments)))
     count("limit_environments", redis("ZCARD", "flagtally:environments"))
-    count("limit_seen_tokens", redis("ZCARD", "flagtally:tokens:seen"))
+    # Of the two environments that send.
+    count("limit_seen_tokens", redis("ZCARD", "flagtally:tokens:seen") / 2)
     for key in keys:
         rest = key.partition(b"}:")[2]
         if rest == b"late":

@@ -350,6 +350,81 @@ def listed():
               ([b"e:a", b"e:c"], [b"a", b"c"]), "the lists have two each")
 
 
+def told(service, limit):
+    """The lines of the log about a cap, from its name on."""
+    return [line.split("warning: ")[1] for line in service.program.place.read(
+        "flagtally.log").splitlines() if f"warning: {limit} " in line]
+
+
+def by_environment():
+    """Senders of one environment fill their own share, and no other's."""
+    with Place() as place:
+        tokens = "".join(f"default:{name}.secret\n" for name in
+                         ("dev", "prod", "test")) + "*:*.secret\n"
+        service = Service(place, auth="tokens", limit_apps=2,
+                          limit_environments=3, limit_seen_tokens=2,
+                          retention_daily="10d",
+                          tokens=place.file("tokens", tokens))
+
+        def counted(environment, names, seen=(), token=None):
+            return service.counted(f"{environment}: {names}", body(
+                [metric(appName=name, environment=environment)
+                 for name in names], seenTokens=list(seen)),
+                HTTP_AUTHORIZATION=f"default:{token or environment}.secret"
+                if token != "*" else "*:*.secret")
+        equal(counted("dev", "abcd", "pqrs"),
+              {"202": 1, "applications": 2, "seen_tokens": 2},
+              "dev fills its share")
+        equal(counted("prod", "ab", "tu"), {"202": 1}, "prod has its own")
+        equal(counted("prod", "c", "v"),
+              {"202": 1, "applications": 1, "seen_tokens": 1}, "no more")
+        equal(counted("dev", "ab", "p"), {"202": 1}, "what is there goes on")
+        # The lists are repaired after a member was removed by hand.
+        service.redis("ZREM", "flagtally:apps", "dev:a")
+        for name in ("x", "y"):
+            service.redis("ZADD", "flagtally:apps", 1, "dev:" + name)
+        equal(counted("prod", "d"), {"202": 1, "applications": 1},
+              "a share is not taken from another environment's")
+        equal(service.redis("ZCARD", "flagtally:apps"), 3,
+              "members that were not seen for long made room")
+        equal(counted("dev", "z"), {"202": 1}, "in their environment, too")
+        # Whoever may name any environment cannot invent any number of them.
+        for count, name in enumerate(("i", "j", "k")):
+            counted(name, "ab", token="*")
+        equal(service.redis("ZCARD", "flagtally:apps"), 6,
+              "all together have limit_environments shares")
+        equal(service.redis("ZCARD", "flagtally:tokens:seen"), 4, "tokens")
+        equal(told(service, "limit_apps"), [
+            "limit_apps is reached: dev:c is dropped, and 0 others since the "
+            "last such line"], "one line a minute tells the first of them")
+        equal(len(told(service, "limit_seen_tokens")), 1, "and for tokens")
+
+
+def drops_in_log():
+    """Each cap has its line, with the first name that it hit."""
+    with Place() as place:
+        service = Service(place, limit_features=2, limit_instances=1,
+                          limit_variants=4, limit_out_of_range_buckets=1)
+        service.post(body([metric(featureName=name) for name in "abcd"]))
+        service.post(body(applications=[application(instanceId=name)
+                                        for name in "ijk"]))
+        service.post(body([metric(appName="v", variants=dict.fromkeys(
+            "pqr", 1))]))
+        service.post(body([metric(appName="v", variants=dict.fromkeys(
+            "stu", 1))]))
+        for year in (1971, 1972, 1973):
+            service.post(body([metric(featureName="f%y", timestamp=(
+                f"{year}-02-03T04:05:06Z"))]))
+        of = {"limit_features": "c of flagtally:{e:a}",
+              "limit_instances": "j of flagtally:{e:a}",
+              "limit_variants": "variant:s of flagtally:{e:v}",
+              "limit_out_of_range_buckets": "f%25y of flagtally:{e:a}"}
+        for limit, name in of.items():
+            lines = told(service, limit)
+            check(len(lines) == 1 and f"reached: {name} is dropped" in lines[0],
+                  f"{limit} tells {name}", lines)
+
+
 def seen_tokens():
     with Place() as place:
         service = Service(place, limit_seen_tokens=3, retention_daily="10d")
@@ -736,5 +811,5 @@ def edge(service, limit):
 
 
 run([lists, labels, tokens, labels_together, registrations, features, variants,
-     buckets, seen, listed, seen_tokens, series, writers, limited, ratio,
-     members, names, counters, memory])
+     buckets, seen, listed, by_environment, drops_in_log, seen_tokens, series,
+     writers, limited, ratio, members, names, counters, memory])

@@ -419,7 +419,8 @@ NAME = r"[A-Za-z0-9._~%-]*"
 PLACES = {"ENV": NAME, "APP": NAME, "FEATURE": NAME, "VARIANT": NAME,
           "METRIC": r"[A-Za-z_]\w*", "ID": r"\w+", "LABELS": r".+",
           "HOUR": r"\d{4}-\d\d-\d\dT\d\d", "DAY": r"\d{4}-\d\d-\d\d",
-          "BOUND": r'[^"]+', "P": "odd"}
+          "BOUND": r'[^"]+', "P": "odd",
+          "LIST": "(?:apps|environments|tokens:seen)"}
 EVERYTHING = b"""{"applications": [
     {"appName": "a:b {c}", "instanceId": "i/1", "interval": 1, "environment":
      "e", "started": "2026-11-23T09:30:00Z", "strategies": []}],
