@@ -178,7 +178,10 @@ store_in_redis(struct store * store, struct tally * tally, int64_t deadline)
 		    tally->counters);
 		return (store_rest(store) ? STORE_DURABLE : STORE_MIXED);
 	}
-	replay_redis_lost(store->replay);
+	if (!sink_put_off(store->sink))
+		replay_redis_lost(store->replay);
+	else
+		was_there = false;
 	CRASH_POINT("commit-lost");
 	if (result == SINK_UNSENT ? spool_tally(store, tally) :
 	    store_rest(store)) {

@@ -215,6 +215,10 @@ take_admission(void * context, size_t number, const struct redis_reply * reply)
 	size_t i;
 
 	(void)number;
+	/*
+	 * If just this list cannot be asked, its members count: the caps do not
+	 * hold them up, and they are asked for again the next time.
+	 */
 	if (reply->type == REDIS_ERROR) {
 		session_note(caps->session, reply);
 		return;

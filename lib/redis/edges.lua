@@ -28,5 +28,5 @@ if redis.call('HEXISTS', edges, identifier) == 0 and
 end
 redis.call('HSET', edges, identifier,
 	string.format('{"received":%d,', now) .. ARGV[2])
-redis.call('EXPIREAT', edges, now + tonumber(ARGV[4]))
+redis.call('EXPIRE', edges, ARGV[4])
 return 1

@@ -9,6 +9,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
+#include <sys/socket.h>
 #include <sys/time.h>
 
 #include "lib/base/alloc.h"
@@ -54,7 +56,8 @@ struct redis {
 #ifdef HAVE_HIREDIS_SSL
 	redisSSLContext * tls;
 #endif
-	char error[256];
+	char error[300];
+	char words[256];		/* The latest error of the server. */
 	bool timed_out;
 };
 
@@ -131,6 +134,52 @@ wait_for_socket(struct redis * redis, short events, int64_t deadline)
 	return (-1);
 }
 
+/*
+ * What a server says.  It is never logged where it may hold a part of the
+ * password: servers repeat the arguments of commands that they do not know.
+ */
+
+#define PART 4				/* So much of a password is too much. */
+
+static bool
+holds_part(const char * text, size_t length, const char * secret)
+{
+	size_t size = strlen(secret);
+	size_t part = size < PART ? size : PART;
+	size_t i, j;
+
+	if (size == 0 || length < part)
+		return (false);
+	for (i = 0; i + part <= length; i++)
+		for (j = 0; j + part <= size; j++)
+			if (strncasecmp(text + i, secret + j, part) == 0)
+				return (true);
+	return (false);
+}
+
+/* Keep an error, or its code and no more if it may hold a secret. */
+static void
+keep_words(struct redis * redis, const char * text, size_t length)
+{
+	const char * secret = redis->config->password;
+	size_t code = 0;
+
+	if (length >= sizeof(redis->words))
+		length = sizeof(redis->words) - 1;
+	while (code < length && text[code] >= 'A' && text[code] <= 'Z')
+		code++;
+	if ((code < length && text[code] != ' ') ||
+	    (secret != NULL && holds_part(text, code, secret)))
+		code = 0;
+	if (secret == NULL || !holds_part(text, length, secret))
+		snprintf(redis->words, sizeof(redis->words), "%.*s",
+		    (int)length, text);
+	else
+		snprintf(redis->words, sizeof(redis->words),
+		    "%.*s (the rest may hold the password)",
+		    (int)code, text);
+}
+
 static void
 convert_integers(struct redis_reply * reply, const redisReply * from)
 {
@@ -175,8 +224,9 @@ redis_text(const struct redis_reply * reply, size_t i)
 }
 
 static void
-convert(struct redis_reply * reply, const redisReply * from)
+convert(struct redis * redis, const redisReply * from)
 {
+	struct redis_reply * reply = &redis->reply;
 
 	reply->text = from->str;
 	reply->length = (size_t)from->len;
@@ -196,11 +246,46 @@ convert(struct redis_reply * reply, const redisReply * from)
 		break;
 	case REDIS_REPLY_ERROR:
 		reply->type = REDIS_ERROR;
+		keep_words(redis, from->str, (size_t)from->len);
+		reply->text = redis->words;
+		reply->length = strlen(redis->words);
 		break;
 	default:
 		reply->type = REDIS_NOTHING;
 		break;
 	}
+}
+
+/*
+ * A server that turns us away says so and closes the connection before it has
+ * read anything, so sending fails; what it said is here all the same.
+ */
+static int
+sending_failed(struct redis * redis)
+{
+	char text[256];
+	ssize_t length = recv(redis->context->fd, text, sizeof(text),
+	    MSG_DONTWAIT);
+	const char * end = length <= 0 ? NULL : memchr(text, '\r',
+	    (size_t)length);
+
+	if (end == NULL || text[0] != '-')
+		return (context_failed(redis, "sending"));
+	keep_words(redis, text + 1, (size_t)(end - text - 1));
+	return (failed(redis, "%s", redis->words));
+}
+
+/* A reply that is none. */
+static int
+reading_failed(struct redis * redis)
+{
+
+	/* The record of TLS with which it refuses what is not TLS. */
+	if (!redis->config->tls && strstr(redis->context->errstr,
+	    "\"\\x15\"") != NULL)
+		return (failed(redis, "the server speaks TLS: the URL must "
+		    "begin with rediss://"));
+	return (context_failed(redis, "reading a reply"));
 }
 
 /* Hand on the replies that are here already. */
@@ -214,10 +299,10 @@ take_replies(struct redis * redis, size_t * number, size_t count,
 		reply = NULL;
 		if (redisGetReplyFromReader(redis->context, &reply) !=
 		    REDIS_OK)
-			return (context_failed(redis, "reading a reply"));
+			return (reading_failed(redis));
 		if (reply == NULL)
 			break;
-		convert(&redis->reply, reply);
+		convert(redis, reply);
 		take(context, (*number)++, &redis->reply);
 		freeReplyObject(reply);
 	}
@@ -240,7 +325,7 @@ exchange(struct redis * redis, const struct buffer * requests, size_t count,
 		/* What is written first needs no poll, nor has an answer. */
 		if (!written && redisBufferWrite(redis->context, &written) !=
 		    REDIS_OK)
-			return (context_failed(redis, "sending"));
+			return (sending_failed(redis));
 		if (written)
 			events = POLLIN;
 		if (wait_for_socket(redis, events, deadline) != 0)
@@ -279,11 +364,15 @@ redis_serves(struct redis * redis)
 
 /* Log-in. */
 
+#define WORDS_MAX 256
+
 struct greeting {
 	struct redis * redis;
 	size_t optional;		/* The request that may fail. */
 	size_t first_script;
-	char error[200];
+	char error[WORDS_MAX];
+	char last_words[WORDS_MAX];	/* Unless more replies came. */
+	bool answered;
 };
 
 static void
@@ -292,11 +381,14 @@ take_greeting(void * context, size_t number, const struct redis_reply * reply)
 	struct greeting * greeting = context;
 	struct script * script;
 
+	greeting->answered = true;
 	if (reply->type == REDIS_ERROR) {
-		if (number != greeting->optional &&
-		    greeting->error[0] == '\0')
-			snprintf(greeting->error, sizeof(greeting->error),
-			    "%.*s", (int)reply->length, reply->text);
+		char * error = number == greeting->optional ?
+		    greeting->last_words : greeting->error;
+
+		if (error[0] == '\0')
+			snprintf(error, WORDS_MAX, "%.*s",
+			    (int)reply->length, reply->text);
 		return;
 	}
 	if (number < greeting->first_script)
@@ -371,8 +463,16 @@ greet(struct redis * redis, int64_t deadline, bool login)
 	    take_greeting, &greeting);
 	/* It may hold a password. */
 	memset(redis->requests.bytes, 0, redis->requests.length);
-	if (result == 0 && greeting.error[0] != '\0')
+	if (greeting.error[0] != '\0')
 		return (failed(redis, "%s", greeting.error));
+	/* It closed the connection with an error for its last reply. */
+	if (result != 0 && greeting.last_words[0] != '\0')
+		return (failed(redis, "%s", greeting.last_words));
+	if (result != 0 && !greeting.answered && !redis->timed_out &&
+	    redis->config->host != NULL && !redis->config->tls &&
+	    strstr(redis->error, "closed") != NULL)
+		return (failed(redis, "the server closed the connection "
+		    "without an answer; perhaps it expects TLS (rediss://)"));
 	return (result);
 }
 

@@ -1,3 +1,4 @@
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -15,6 +16,9 @@
 
 /* The usual time is never more than this, in microseconds. */
 #define USUAL_MAX 1000000
+
+/* Calls that are put off for one reason are mentioned once in this time. */
+#define PUT_OFF_SECONDS 60
 
 void
 session_init(struct session * session, struct redis * redis,
@@ -128,9 +132,24 @@ void
 session_begin(struct session * session)
 {
 
-	session->forgotten = false;
+	session->forgotten = session->put_off = false;
 	session->trouble[0] = '\0';
 	buffer_clear(&session->requests);
+}
+
+/* A connection that breaks again and again is not made again at once. */
+static void
+note_loss(struct session * session)
+{
+
+	count_failure(session);
+	snprintf(session->trouble, sizeof(session->trouble), "%s",
+	    redis_error(session->redis));
+	if (session->lost)
+		redis_back_off(session->redis, session->trouble);
+	else
+		log_warning_limited("lost Redis: %s", session->trouble);
+	session->broken = session->lost = true;
 }
 
 bool
@@ -144,14 +163,12 @@ session_exchange(struct session * session, size_t count, int64_t deadline,
 	if (redis_exchange(session->redis, &session->requests, count,
 	    patience(session, session->usual_answer * pieces, deadline), take,
 	    context) != 0) {
-		log_warning_limited("lost Redis: %s",
-		    redis_error(session->redis));
-		session->broken = true;
-		count_failure(session);
 		note_silence(session, &session->usual_answer);
+		note_loss(session);
 		return (false);
 	}
 	learn(&session->usual_answer, (clock_microseconds() - began) / pieces);
+	session->lost = false;
 	if (session->forgotten) {
 		stats_add(session->stats, STATS_REDIS_SCRIPT, 1);
 		redis_load(session->redis, deadline);
@@ -177,6 +194,64 @@ begins_with(const struct redis_reply * reply, const char * word)
 	    memcmp(reply->text, word, strlen(word)) == 0);
 }
 
+/* Errors that the server gives whatever it is asked to change. */
+static bool
+is_of_server(const struct redis_reply * reply)
+{
+	static const char * const words[] = { "LOADING", "READONLY", "OOM",
+	    "MISCONF", "NOREPLICAS", "MASTERDOWN", "CLUSTERDOWN", "BUSY",
+	    "NOAUTH", "ERR max number of clients" };
+	size_t i;
+
+	for (i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+		if (begins_with(reply, words[i]))
+			return (true);
+	return (false);
+}
+
+/* Errors that mean that the URL leads to the wrong server, in words, once. */
+static void
+explain(const struct redis_reply * reply)
+{
+	static const struct {
+		const char * word;
+		const char * meaning;
+	} meanings[] = {
+		{ "READONLY", "this Redis is a replica: the URL must lead to "
+		    "its master" },
+		{ "MOVED", "this Redis is one node of a cluster, and the other "
+		    "nodes' keys cannot be reached by this URL" },
+		{ "CROSSSLOT", "this Redis is one node of a cluster, and the "
+		    "other nodes' keys cannot be reached by this URL" },
+	};
+	static atomic_flag told[sizeof(meanings) / sizeof(meanings[0])];
+	size_t i;
+
+	for (i = 0; i < sizeof(meanings) / sizeof(meanings[0]); i++)
+		if (begins_with(reply, meanings[i].word) &&
+		    !atomic_flag_test_and_set(&told[i]))
+			log_error("%s", meanings[i].meaning);
+}
+
+/* A line a minute for each kind of error, which its first words tell. */
+static void
+log_put_off(const struct redis_reply * reply)
+{
+	static const char * const kinds[] = { "NOPERM", "MOVED", "ASK",
+	    "CROSSSLOT", "TRYAGAIN", "ERR ACL failure", "ERR" };
+	static struct log_limit limits[1 + sizeof(kinds) / sizeof(kinds[0])];
+	uint64_t before;
+	size_t i = 0;
+
+	while (i < sizeof(kinds) / sizeof(kinds[0]) &&
+	    !begins_with(reply, kinds[i]))
+		i++;
+	if (log_allowed(&limits[i], PUT_OFF_SECONDS, &before))
+		log_warning("Redis puts a call off, and %llu others since the "
+		    "last such line: %.*s", (unsigned long long)before,
+		    (int)reply->length, reply->text);
+}
+
 void
 session_note(struct session * session, const struct redis_reply * reply)
 {
@@ -185,6 +260,12 @@ session_note(struct session * session, const struct redis_reply * reply)
 
 	if (begins_with(reply, "NOSCRIPT")) {
 		session->forgotten = true;
+		return;
+	}
+	explain(reply);
+	if (!is_of_server(reply)) {
+		session->put_off = true;
+		log_put_off(reply);
 		return;
 	}
 	memcpy(session->trouble, reply->text, length);

@@ -11,10 +11,12 @@
 
 /*
  * The link between a sink and its Redis: one exchange after the other, and
- * what becomes of errors.  There are three kinds.  What Redis refuses for good
+ * what becomes of errors.  There are four kinds.  What Redis refuses for good
  * will be refused again whatever we do (session_refuses).  A script that Redis
- * has forgotten is loaded again at once.  All others (LOADING, READONLY, OOM,
- * ...) may pass, and Redis is left alone for a while.
+ * has forgotten is loaded again at once.  LOADING, READONLY, OOM and the like
+ * are the server's: it serves nobody, and is left alone for a while.  All other
+ * errors are one call's: a missing right, a key that is in another node of a
+ * cluster.  That call is put off, and the server serves all others.
  */
 #define SESSION_REASON_MAX 300
 
@@ -23,7 +25,9 @@ struct session {
 	struct stats * stats;
 	struct buffer requests;		/* Of the exchange at hand. */
 	bool forgotten;			/* A script is not known any more. */
-	bool broken;			/* The connection has failed once. */
+	bool broken;			/* The connection has failed once, */
+	bool lost;			/* and nothing was answered since. */
+	bool put_off;			/* A call of the last exchange was. */
 	bool hasty;			/* Wait no longer than is usual. */
 	bool silent;			/* It was, since session_hasten. */
 	int64_t usual_connect;		/* Microseconds that a connection */
@@ -68,8 +72,9 @@ void session_begin(struct session * session);
  * session_exchange(session, count, deadline, take, context):
  * Send the ${count} requests and hand each reply to ${take}, which is to call
  * session_note for transient errors, and session_doubt for what is no
- * reply to the request.  Return true if all was answered and nothing was
- * noted; false if it has to be tried again.
+ * reply to the request.  Return true if the server serves: all calls were
+ * answered, and session->put_off says whether one or more of them were put off.
+ * Return false if the exchange has to be repeated.
  */
 bool session_exchange(struct session * session, size_t count, int64_t deadline,
     redis_take * take, void * context);

@@ -476,6 +476,14 @@ sink_send(struct sink * sink, size_t most, int64_t deadline)
 	    SINK_UNKNOWN);
 }
 
+bool
+sink_put_off(const struct sink * sink)
+{
+
+	return (sink->session.put_off && redis_is_connected(
+	    sink->session.redis));
+}
+
 size_t
 sink_count(const struct sink * sink)
 {
@@ -520,7 +528,8 @@ sink_commit(struct sink * sink, struct tally * tally, int64_t deadline)
 		result = sink_send(sink, SIZE_MAX, deadline);
 		if (sink_readdress(sink) > 0)
 			result = SINK_UNKNOWN;
-	} while (result != SINK_APPLIED && clock_remaining(deadline) > 0 &&
+	} while (result != SINK_APPLIED && !sink_put_off(sink) &&
+	    clock_remaining(deadline) > 0 &&
 	    session_reach(&sink->session, deadline));
 	return (are_settled(sink, &open) ? SINK_APPLIED : SINK_UNKNOWN);
 }

@@ -81,6 +81,13 @@ const char * sink_load(struct sink * sink, const void * bytes, size_t length,
 enum sink_result sink_send(struct sink * sink, size_t most, int64_t deadline);
 
 /**
+ * sink_put_off(sink):
+ * Return whether Redis serves, and only put off single calls of what was sent
+ * last: they are left, and no other call has to wait for them.
+ */
+bool sink_put_off(const struct sink * sink);
+
+/**
  * sink_answered(sink):
  * Return whether Redis has answered all of the last sending, be it with errors.
  */

@@ -1,0 +1,212 @@
+"""What Redis says, and what becomes of it.
+
+An error of one call holds up no other call and floods no log, words of the
+server are told unless they may hold the password, and a URL that leads to the
+wrong kind of server is named as such.
+"""
+
+import json
+import socket
+import subprocess
+import threading
+
+from tests.harness import fcgi
+from tests.harness.servers import (Flagtally, Place, Process, Redis,
+                                   free_port)
+from tests.harness.resp import Client
+from tests.harness.tap import check, equal, run
+from tests.harness.wait import until
+
+DAY = "2026-11-23"
+PASSWORD = "Kzj7-Quux-0815"
+
+
+def post(flagtally, application="a", feature="f"):
+    return fcgi.post(flagtally.address, json.dumps({
+        "applications": [], "metrics": [{
+            "featureName": feature, "appName": application,
+            "environment": "e", "timestamp": DAY + "T09:30:00Z", "yes": 1,
+            "no": 0, "variants": {}}]}).encode()).status
+
+
+def count(redis, application, feature="f"):
+    return redis("HGET", f"flagtally:{{e:{application}}}:{DAY}",
+                 feature + ":yes")
+
+
+def lines(place, words, name="flagtally.log"):
+    return [line for line in place.read(name).splitlines() if words in line]
+
+
+def one_call():
+    """A key that may not be touched: other applications go on."""
+    with Place() as place:
+        redis = Redis(place)
+        redis("ACL", "SETUSER", "default", "resetkeys", "~flagtally:apps",
+              "~flagtally:{flagtally:*", "~flagtally:{e:b*")
+        flagtally = Flagtally(place, redis, spool=place.file("spool.db"))
+        for turn in range(1, 21):
+            equal(post(flagtally, "a"), 202, "the spool takes it")
+            equal(post(flagtally, "b"), 202, "another application")
+            equal(count(redis, "b"), str(turn).encode(),
+                  "is in Redis at once")
+        check("Redis takes changes again" not in place.read("flagtally.log")
+              and len(place.read("flagtally.log").splitlines()) < 8,
+              "no flood in the log", place.read("flagtally.log"))
+        equal(len(lines(place, "Redis puts a call off")), 1,
+              "one line says why")
+        redis("ACL", "SETUSER", "default", "allkeys")
+        until(lambda: count(redis, "a") == b"20", "the counts of the spool")
+
+
+def missing_right():
+    """Every call is put off: a line a minute, and nothing is lost."""
+    with Place() as place:
+        redis = Redis(place)
+        flagtally = Flagtally(place, redis, spool=place.file("spool.db"))
+        redis("ACL", "SETUSER", "default", "-hset")
+        for turn in range(20):
+            equal(post(flagtally, f"a{turn % 3}"), 202, "202")
+        check(len(place.read("flagtally.log").splitlines()) < 8,
+              "no flood in the log", place.read("flagtally.log"))
+        redis("ACL", "SETUSER", "default", "+hset")
+        until(lambda: [count(redis, f"a{i}") for i in range(3)] ==
+              [b"7", b"7", b"6"], "all counts")
+
+
+class Peer:
+    """A server that answers whatever comes with the same bytes."""
+
+    def __init__(self, place, answer, greets=False, name="peer"):
+        self.path = place.file(name + ".sock")
+        self.listener = socket.socket(socket.AF_UNIX)
+        self.listener.bind(self.path)
+        self.listener.listen(50)
+        self.answer, self.greets = answer, greets
+        threading.Thread(target=self.serve, daemon=True).start()
+
+    def serve(self):
+        while True:
+            client, _ = self.listener.accept()
+            try:
+                if not self.greets:
+                    client.recv(65536)
+                client.sendall(self.answer)
+            except OSError:
+                pass
+            client.close()
+
+
+def starts(place, url, words, name, **settings):
+    """The program runs with this URL, and its log says so."""
+    flagtally = Flagtally(place, url, name, spool=place.file(name + ".db"),
+                          **settings)
+    equal(post(flagtally), 202, f"{name}: the spool takes it")
+    until(lambda: lines(place, words, name + ".log"), f"{words} in {name}")
+    check(True, f"{name}: the log has {words}")
+    return flagtally
+
+
+def greeted():
+    """A server that turns us away is quoted."""
+    with Place() as place:
+        for name, text in (("clients", "ERR max number of clients reached"),
+                           ("denied", "DENIED Redis is running in protected "
+                            "mode because protected mode is enabled")):
+            for greets in (True, False):
+                for user in ("", ":secret@"):
+                    this = f"{name}{greets}{len(user)}"
+                    peer = Peer(place, f"-{text}\r\n".encode(), greets, this)
+                    starts(place, f"unix://{user}{peer.path}", text,
+                           this + "-ft")
+        redis = Redis(place, maxclients="2")
+        others = [Client(redis.path) for _ in range(1)]
+        starts(place, redis.url(), "ERR max number of clients reached", "real")
+        del others
+
+
+def secret():
+    """No part of a password that a server repeats is in the log."""
+    answers = [f"-ERR unknown command 'AUTH', with args beginning with: "
+               f"'{PASSWORD}'", f"-ERR '{PASSWORD[:9]}' ...", "-" + PASSWORD,
+               f"-{PASSWORD.upper()} x", f"-WRONGPASS {PASSWORD[3:]}",
+               f"-NOPERM {PASSWORD}", f"-REFUSED {PASSWORD}"]
+    with Place() as place:
+        for number, answer in enumerate(answers):
+            for greets in (False, True):
+                name = f"s{number}{greets}"
+                peer = Peer(place, answer.encode() + b"\r\n", greets, name)
+                starts(place, f"unix://user:{PASSWORD}@{peer.path}",
+                       "may hold the password", name + "-ft")
+                log = place.read(name + "-ft.log").lower()
+                check(not any(PASSWORD[i:i + 4].lower() in log for i in
+                              range(len(PASSWORD) - 3)),
+                      f"no part of the password for {answer!r}", log)
+        redis = Redis(place, requirepass=PASSWORD)
+        url = redis.url().replace(PASSWORD, "other")
+        starts(place, url, "WRONGPASS invalid username-password pair",
+               "wrong")
+
+
+def wrong_server():
+    """A replica, a node of a cluster: said in words, once."""
+    with Place() as place:
+        redis = Redis(place)
+        redis("REPLICAOF", "127.0.0.1", "1")
+        flagtally = starts(place, redis.url(), "this Redis is a replica",
+                           "replica")
+        for _ in range(5):
+            post(flagtally)
+        equal(len(lines(place, "this Redis is a replica", "replica.log")), 1,
+              "once")
+        port = free_port()
+        redis = Redis(place, "node", cluster_enabled="yes", port=str(port),
+                      cluster_config_file=place.file("nodes.conf"))
+        redis("CLUSTER", "ADDSLOTS", *map(str, range(0, 8000)))
+        redis("CONFIG", "SET", "cluster-require-full-coverage", "no")
+        other = Redis(place, "other", cluster_enabled="yes",
+                      port=str(free_port()),
+                      cluster_config_file=place.file("others.conf"))
+        other("CLUSTER", "ADDSLOTS", *map(str, range(8000, 16384)))
+        other("CLUSTER", "MEET", "127.0.0.1", str(port))
+        until(lambda: b"cluster_known_nodes:2" in redis("CLUSTER", "INFO") and
+              len([1 for line in redis("CLUSTER", "NODES").splitlines()
+                   if b"8000-16383" in line]), "the nodes to meet")
+        flagtally = Flagtally(place, redis.url(0).replace("?db=0", ""),
+                              "cluster", spool=place.file("cluster.db"))
+        for number in range(8):
+            equal(post(flagtally, f"a{number}"), 202, "202")
+        until(lambda: lines(place, "one node of a cluster", "cluster.log"),
+              "the words")
+        equal(len(lines(place, "one node of a cluster", "cluster.log")), 1,
+              "a cluster is named once")
+
+
+def tls_port():
+    """A plain URL that leads to a TLS port is named as such."""
+    with Place() as place:
+        key, certificate = place.file("key.pem"), place.file("cert.pem")
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
+                        "ec_paramgen_curve:P-256", "-nodes", "-subj",
+                        "/CN=localhost", "-keyout", key, "-out", certificate],
+                       check=True, capture_output=True)
+        port = free_port()
+        Process(place, "tls", [
+            "openssl", "s_server", "-accept", f"127.0.0.1:{port}", "-key",
+            key, "-cert", certificate, "-quiet"])
+
+        def listens():
+            try:
+                socket.create_connection(("127.0.0.1", port)).close()
+                return True
+            except OSError:
+                return False
+        until(listens, "the server")
+        starts(place, f"redis://127.0.0.1:{port}",
+               "perhaps it expects TLS (rediss://)", "plain")
+        peer = Peer(place, b"\x15\x03\x03\x00\x02\x02\x46", False, "alert")
+        starts(place, f"unix://{peer.path}",
+               "the URL must begin with rediss://", "alerted")
+
+
+run([one_call, missing_right, greeted, secret, wrong_server, tls_port])
