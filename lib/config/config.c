@@ -162,7 +162,10 @@ place_beside(struct config * config, const struct key * key)
 	char path[PATH_MAX];
 
 	if ((key->offset != AT(tokens) && key->offset != AT(spool) &&
-	    key->offset != AT(redis_password_file)) || slash == NULL ||
+	    key->offset != AT(redis_password_file) &&
+	    key->offset != AT(redis_tls_ca) &&
+	    key->offset != AT(redis_tls_cert) &&
+	    key->offset != AT(redis_tls_key)) || slash == NULL ||
 	    (*text)[0] == '/' || (*text)[0] == '\0')
 		return;
 	snprintf(path, sizeof(path), "%.*s/%s", (int)(slash - config->file),
@@ -348,6 +351,32 @@ read_password(struct loading * loading)
 
 /* From here on there is one copy of the password. */
 static void
+check_tls(struct loading * loading)
+{
+	struct config * config = loading->config;
+	struct tls_settings * settings = &config->redis.tls_settings;
+	struct tls * tls;
+	const char * why;
+
+	settings->authorities = config->redis_tls_ca;
+	settings->certificate = config->redis_tls_cert;
+	settings->key = config->redis_tls_key;
+	if (!config->redis.tls) {
+		if (settings->authorities[0] != '\0' ||
+		    settings->certificate[0] != '\0' ||
+		    settings->key[0] != '\0')
+			fail(loading, "redis_tls_ca, redis_tls_cert and "
+			    "redis_tls_key are for rediss://");
+		return;
+	}
+	/* What cannot be used is an error at the start. */
+	tls = tls_create(settings, &why);
+	if (tls == NULL)
+		fail(loading, "redis asks for TLS (rediss://): %s", why);
+	tls_free(tls);
+}
+
+static void
 check_redis(struct loading * loading)
 {
 	struct config * config = loading->config;
@@ -363,11 +392,7 @@ check_redis(struct loading * loading)
 		    "there is no redis_password_file");
 	config->redis_url = secret_mask(url);
 	secret_wipe(url);
-#ifndef HAVE_HIREDIS_SSL
-	if (config->redis.tls)
-		fail(loading, "redis asks for TLS (rediss://), and this "
-		    "program was built without");
-#endif
+	check_tls(loading);
 }
 
 /* The longest environment that a token can name. */

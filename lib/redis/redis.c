@@ -53,9 +53,8 @@ struct redis {
 	size_t script_count;
 	struct buffer requests;		/* Of the log-in. */
 	struct redis_reply reply;
-#ifdef HAVE_HIREDIS_SSL
-	redisSSLContext * tls;
-#endif
+	struct tls * tls;		/* NULL: not set up. */
+	struct ssl_st * secured;	/* The context's, with TLS, or NULL. */
 	char error[300];
 	char words[256];		/* The latest error of the server. */
 	bool timed_out;
@@ -106,10 +105,46 @@ failed(struct redis * redis, const char * format, ...)
 	return (-1);
 }
 
+#ifdef HAVE_HIREDIS_SSL
+/* What TLS says of a failure, or NULL. */
+static const char *
+secured_error(const struct redis * redis)
+{
+
+	return (redis->secured == NULL ? NULL : tls_error(redis->secured));
+}
+
+static bool
+has_pending(const struct redis * redis)
+{
+
+	return (redis->secured != NULL && tls_pending(redis->secured));
+}
+#else
+static const char *
+secured_error(const struct redis * redis)
+{
+
+	(void)redis;
+	return (NULL);
+}
+
+static bool
+has_pending(const struct redis * redis)
+{
+
+	(void)redis;
+	return (false);
+}
+#endif
+
 static int
 context_failed(struct redis * redis, const char * what)
 {
+	const char * why = secured_error(redis);
 
+	if (why != NULL)
+		return (failed(redis, "%s: TLS: %s", what, why));
 	return (failed(redis, "%s: %s", what, redis->context->errstr));
 }
 
@@ -124,6 +159,8 @@ wait_for_socket(struct redis * redis, short events, int64_t deadline)
 	    .events = events };
 	int ready;
 
+	if ((events & POLLIN) != 0 && has_pending(redis))
+		return (0);
 	do
 		ready = poll(&descriptor, 1, clock_remaining(deadline));
 	while (ready == -1 && errno == EINTR);
@@ -483,30 +520,79 @@ redis_load(struct redis * redis, int64_t deadline)
 	return (greet(redis, deadline, false));
 }
 
+/* hiredis begins the handshake, and has no deadline for the rest of it. */
 #ifdef HAVE_HIREDIS_SSL
 static int
-start_tls(struct redis * redis)
+begin_tls(struct redis * redis)
 {
+	const char * why;
+
+	if (redis->tls == NULL)
+		redis->tls = tls_create(&redis->config->tls_settings, &why);
+	if (redis->tls == NULL)
+		return (failed(redis, "%s", why));
+	redis->secured = tls_begin(redis->tls, redis->config->host);
+	if (redis->secured == NULL)
+		return (failed(redis, "TLS cannot be set up for %s",
+		    redis->config->host));
+	if (redisInitiateSSL(redis->context, redis->secured) == REDIS_OK)
+		return (0);
+	context_failed(redis, "TLS");
+	return (-1);
+}
+
+/* The error of the wait does not say what was waited for. */
+static int
+tls_late(struct redis * redis)
+{
+	bool timed_out = redis->timed_out;
+
+	failed(redis, "TLS with %s: %s", redis->config->host, timed_out ?
+	    "no answer in time" : "poll failed");
+	redis->timed_out = timed_out;
+	return (-1);
+}
+
+static int
+start_tls(struct redis * redis, int64_t deadline)
+{
+	const char * why;
 
 	if (!redis->config->tls)
 		return (0);
-	if (redis->tls == NULL)
-		redis->tls = redisCreateSSLContext(NULL, "/etc/ssl/certs",
-		    NULL, NULL, redis->config->host, NULL);
-	if (redis->tls == NULL)
-		return (failed(redis, "TLS cannot be set up"));
-	if (redisInitiateSSLWithContext(redis->context, redis->tls) !=
-	    REDIS_OK)
-		return (context_failed(redis, "TLS"));
-	return (0);
+	if (begin_tls(redis) != 0)
+		return (-1);
+	for (;;) {
+		switch (tls_handshake(redis->secured)) {
+		case TLS_DONE:
+			log_debug("TLS with %s%s", redis->config->host,
+			    tls_reused(redis->secured) ?
+			    ", an earlier session resumed" : "");
+			return (0);
+		case TLS_READ:
+			if (wait_for_socket(redis, POLLIN, deadline) != 0)
+				return (tls_late(redis));
+			break;
+		case TLS_WRITE:
+			if (wait_for_socket(redis, POLLOUT, deadline) != 0)
+				return (tls_late(redis));
+			break;
+		case TLS_FAILED:
+			why = tls_error(redis->secured);
+			return (failed(redis, "TLS with %s: %s",
+			    redis->config->host, why != NULL ? why :
+			    "the server closed the connection"));
+		}
+	}
 }
 #else
 static int
-start_tls(struct redis * redis)
+start_tls(struct redis * redis, int64_t deadline)
 {
 
-	(void)redis;
-	return (0);
+	(void)deadline;
+	return (redis->config->tls ?
+	    failed(redis, "this program was built without TLS") : 0);
 }
 #endif
 
@@ -596,7 +682,8 @@ attempt(struct redis * redis, int64_t deadline)
 	int64_t timeout = limit < redis->timeout ? limit : redis->timeout;
 
 	if (open_context(redis, clock_monotonic() + timeout) != 0 ||
-	    start_tls(redis) != 0 || make_non_blocking(redis) != 0)
+	    make_non_blocking(redis) != 0 ||
+	    start_tls(redis, clock_monotonic() + timeout) != 0)
 		return (-1);
 	return (greet(redis, clock_monotonic() + timeout, true));
 }
@@ -675,6 +762,7 @@ redis_close(struct redis * redis)
 	if (redis->context != NULL)
 		redisFree(redis->context);
 	redis->context = NULL;
+	redis->secured = NULL;
 	redis->ready = false;
 }
 
@@ -685,10 +773,7 @@ redis_free(struct redis * redis)
 	if (redis == NULL)
 		return;
 	redis_close(redis);
-#ifdef HAVE_HIREDIS_SSL
-	if (redis->tls != NULL)
-		redisFreeSSLContext(redis->tls);
-#endif
+	tls_free(redis->tls);
 	resolve_free(redis->resolve);
 	buffer_free(&redis->requests);
 	free(redis);

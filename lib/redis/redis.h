@@ -7,6 +7,7 @@
 
 #include "lib/base/buffer.h"
 #include "lib/base/text.h"
+#include "lib/redis/tls.h"
 
 /*
  * One connection to a Redis server.  It is made when it is needed, made again
@@ -24,6 +25,7 @@ struct redis_address {
 	int database;
 	char * user;			/* NULL: none. */
 	char * password;		/* NULL: none. */
+	struct tls_settings tls_settings; /* If tls. */
 };
 
 enum redis_type {

@@ -148,6 +148,13 @@ def secret():
                "wrong")
 
 
+def low_port():
+    """A free port; a node of a cluster also takes the one 10,000 above."""
+    while (port := free_port()) > 55000:
+        pass
+    return port
+
+
 def wrong_server():
     """A replica, a node of a cluster: said in words, once."""
     with Place() as place:
@@ -159,13 +166,13 @@ def wrong_server():
             post(flagtally)
         equal(len(lines(place, "this Redis is a replica", "replica.log")), 1,
               "once")
-        port = free_port()
+        port = low_port()
         redis = Redis(place, "node", cluster_enabled="yes", port=str(port),
                       cluster_config_file=place.file("nodes.conf"))
         redis("CLUSTER", "ADDSLOTS", *map(str, range(0, 8000)))
         redis("CONFIG", "SET", "cluster-require-full-coverage", "no")
         other = Redis(place, "other", cluster_enabled="yes",
-                      port=str(free_port()),
+                      port=str(low_port()),
                       cluster_config_file=place.file("others.conf"))
         other("CLUSTER", "ADDSLOTS", *map(str, range(8000, 16384)))
         other("CLUSTER", "MEET", "127.0.0.1", str(port))

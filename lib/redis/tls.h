@@ -1,0 +1,81 @@
+#ifndef FLAGTALLY_TLS_H
+#define FLAGTALLY_TLS_H
+
+#include <stdbool.h>
+
+struct ssl_st;				/* OpenSSL's SSL. */
+
+/*
+ * TLS to Redis: whom to trust, who we are, and the session that the server gave
+ * us last, with which the next handshake is shorter.  It belongs to one thread.
+ */
+struct tls;
+
+struct tls_settings {
+	const char * authorities;	/* File or directory of certificates;
+					 * "": those of the system. */
+	const char * certificate;	/* Our own, as PEM with its chain, */
+	const char * key;		/* and its key; "": none. */
+};
+
+enum tls_step {
+	TLS_DONE,
+	TLS_READ,			/* Wait until the socket can be read, */
+	TLS_WRITE,			/* or written. */
+	TLS_FAILED,
+};
+
+/**
+ * tls_create(settings, why):
+ * Return what connections need; the strings of ${settings} are not kept.  If a
+ * file cannot be used, return NULL with a static text in ${why}.
+ */
+struct tls * tls_create(const struct tls_settings * settings,
+    const char ** why);
+
+/**
+ * tls_begin(tls, host):
+ * Return a new connection to ${host}, a name or an address, which the server's
+ * certificate must be for; it is for hiredis, which frees it.  Return NULL if
+ * there is no memory or ${host} cannot be a host.
+ */
+struct ssl_st * tls_begin(struct tls * tls, const char * host);
+
+/**
+ * tls_abandon(connection):
+ * Free a connection that hiredis has not taken.
+ */
+void tls_abandon(struct ssl_st * connection);
+
+/**
+ * tls_handshake(connection):
+ * Do as much of the handshake as can be done without waiting.
+ */
+enum tls_step tls_handshake(struct ssl_st * connection);
+
+/**
+ * tls_pending(connection):
+ * Return whether bytes have arrived that the socket does not have any more.
+ */
+bool tls_pending(const struct ssl_st * connection);
+
+/**
+ * tls_reused(connection):
+ * Return whether the handshake resumed an earlier session.
+ */
+bool tls_reused(const struct ssl_st * connection);
+
+/**
+ * tls_error(connection):
+ * Return a static text that says why the handshake or the last exchange failed,
+ * or NULL if TLS has no reason.
+ */
+const char * tls_error(const struct ssl_st * connection);
+
+/**
+ * tls_free(tls):
+ * Free it; there may still be connections.
+ */
+void tls_free(struct tls * tls);
+
+#endif
