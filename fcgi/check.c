@@ -303,8 +303,9 @@ remove_counts(struct sink * sink, const struct sink_settings * settings,
 		":{check}:impact", ":{check}:impact:check",
 		":{check}:impact:check:when", ":{check}:series",
 	};
+	static const char * const lists[] = { "apps", "environments" };
 	struct periods periods = { .count = 0 };
-	char key[PREFIX_MAX + 100];
+	char key[2 * PREFIX_MAX + 100];
 	bool done = true;
 	size_t i;
 
@@ -313,10 +314,15 @@ remove_counts(struct sink * sink, const struct sink_settings * settings,
 		snprintf(key, sizeof(key), "%s%s", settings->prefix, rests[i]);
 		done = unlink_key(sink, key, deadline);
 	}
-	bucket_of(&periods, settings, period, clock_now());
+	for (i = 0; done && i < sizeof(lists) / sizeof(lists[0]); i++) {
+		snprintf(key, sizeof(key), "%s:{%s:%s}:shares",
+		    settings->prefix, settings->prefix, lists[i]);
+		done = unlink_key(sink, key, deadline);
+	}
+	bucket_of(&periods, settings, period);
 	for (i = 0; done && i < periods.count; i++) {
 		snprintf(key, sizeof(key), "%s:{check:check}:%s",
-		    settings->prefix, periods.name[i]);
+		    settings->prefix, periods.list[i].name);
 		done = unlink_key(sink, key, deadline);
 	}
 	return (done);

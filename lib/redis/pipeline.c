@@ -79,7 +79,7 @@ pipeline_readdress(struct pipeline * pipeline, const struct call * call,
     const char * writer)
 {
 
-	if (call->script != SCRIPT_NONE)
+	if (call->script != SCRIPT_TOUCH)
 		memcpy(pipeline->requests.bytes + call->writer, writer,
 		    PIPELINE_WRITER_LENGTH);
 }

@@ -18,7 +18,6 @@
 #define USUAL_MAX 1000000
 
 /* Calls that are put off for one reason are mentioned once in this time. */
-#define PUT_OFF_SECONDS 60
 
 void
 session_init(struct session * session, struct redis * redis,
@@ -246,7 +245,7 @@ log_put_off(const struct redis_reply * reply)
 	while (i < sizeof(kinds) / sizeof(kinds[0]) &&
 	    !begins_with(reply, kinds[i]))
 		i++;
-	if (log_allowed(&limits[i], PUT_OFF_SECONDS, &before))
+	if (log_allowed(&limits[i], &before))
 		log_warning("Redis puts a call off, and %llu others since the "
 		    "last such line: %.*s", (unsigned long long)before,
 		    (int)reply->length, reply->text);
@@ -265,6 +264,8 @@ session_note(struct session * session, const struct redis_reply * reply)
 	explain(reply);
 	if (!is_of_server(reply)) {
 		session->put_off = true;
+		memcpy(session->why, reply->text, length);
+		session->why[length] = '\0';
 		log_put_off(reply);
 		return;
 	}

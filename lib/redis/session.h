@@ -28,6 +28,7 @@ struct session {
 	bool broken;			/* The connection has failed once, */
 	bool lost;			/* and nothing was answered since. */
 	bool put_off;			/* A call of the last exchange was. */
+	char why[SESSION_REASON_MAX];	/* The latest error that did. */
 	bool hasty;			/* Wait no longer than is usual. */
 	bool silent;			/* It was, since session_hasten. */
 	int64_t usual_connect;		/* Microseconds that a connection */

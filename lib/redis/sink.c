@@ -166,7 +166,7 @@ sink_command(struct sink * sink, const char * const * words, int64_t deadline)
 	for (i = 0; i < count; i++)
 		buffer_text(requests, words[i]);
 	return (session_exchange(&sink->session, 1, deadline, take_reply,
-	    sink));
+	    sink) && !sink->session.put_off);
 }
 
 static void
@@ -240,7 +240,8 @@ const char *
 sink_reason(const struct sink * sink)
 {
 
-	return (redis_error(sink->session.redis));
+	return (sink_put_off(sink) ? sink->session.why :
+	    redis_error(sink->session.redis));
 }
 
 /* Calls */
@@ -301,7 +302,7 @@ static bool
 is_foreign(const struct call * call, const struct redis_reply * reply)
 {
 
-	return (call->script != SCRIPT_NONE && reply->integers[0] == 1 &&
+	return (call->script != SCRIPT_TOUCH && reply->integers[0] == 1 &&
 	    call->fresh);
 }
 
@@ -394,7 +395,7 @@ sink_load(struct sink * sink, const void * bytes, size_t length, bool fresh)
 	if (why != NULL)
 		return (why);
 	call = &sink->pipeline.list[sink->pipeline.count - 1];
-	call->sent = !fresh || call->script == SCRIPT_NONE || memcmp(
+	call->sent = !fresh || call->script == SCRIPT_TOUCH || memcmp(
 	    sink->pipeline.requests.bytes + call->writer, sink->id,
 	    PIPELINE_WRITER_LENGTH) != 0;
 	return (NULL);

@@ -68,7 +68,7 @@ def check_all():
         equal(redis.client.everything(), {}, "nothing is left in Redis")
         equal(os.listdir(place.file("spool")), [], "nor in the spool")
         for login, words in (
-                ("flagtally:wrong", "user or the password is wrong"),
+                ("flagtally:nothing-like-it", "user or the password is wrong"),
                 ("nobody:geheim", "user or the password is wrong"),
                 ("flagtally-reader:geheim", "lacks a right")):
             status, output, _ = command("--check", redis=url(login),
