@@ -10,6 +10,7 @@ import random
 import re
 import subprocess
 import time
+from urllib.parse import quote
 
 from tests.harness import fcgi
 from tests.harness.servers import Flagtally, Place, Redis, find
@@ -41,7 +42,7 @@ def recipe():
               encoding="utf-8") as file:
         page = file.read()
     text = page[page.index("def impact("):page.index("\nimpact(redis.")]
-    names = {}
+    names = {"quote": quote}
     # The page is ours.
     exec(text.replace("\\e", "\\"), names)  # pylint: disable=exec-used
     return names["impact"]
