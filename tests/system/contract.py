@@ -1435,6 +1435,12 @@ class Visitor:
         self.connection = http.client.HTTPConnection("127.0.0.1", web.port,
                                                      timeout=30)
 
+    def exchange(self, method, path, body, headers, chunked):
+        self.connection.request(
+            method, path, iter([body[:20], body[20:]]) if chunked else body,
+            headers, encode_chunked=chunked)
+        return self.connection.getresponse()
+
     def ask(self, body=BODY, method="POST", path=PATH, **headers):
         sent = {"Content-Type": "application/json", "Authorization": TOKEN}
         sent.update({name.replace("_", "-"): value
@@ -1442,11 +1448,12 @@ class Visitor:
         sent = {name: value for name, value in sent.items()
                 if value is not None}
         chunked = sent.get("Transfer-Encoding") == "chunked"
-        if chunked:
-            body = iter([body[:20], body[20:]])
-        self.connection.request(method, path, body, sent,
-                                encode_chunked=chunked)
-        response = self.connection.getresponse()
+        try:
+            response = self.exchange(method, path, body, sent, chunked)
+        except (ConnectionError, http.client.BadStatusLine):
+            # The server closes after a refusal that came in mid-body.
+            self.connection.close()
+            response = self.exchange(method, path, body, sent, chunked)
         text = response.read()
         lines = "".join(f"{name}: {value}\r\n"
                         for name, value in response.getheaders()
