@@ -66,7 +66,7 @@
 #define STUCK_INTERVAL_MAX 60000
 
 /* How long one sending may take, and what is good to do after it. */
-#define SEND_TIME_MAX 1700
+#define SEND_TIME_MAX 4000
 #define SETTLE_TIME_MAX 500
 
 /* How long requests count as being committed after one was. */

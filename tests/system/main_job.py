@@ -54,6 +54,10 @@ def example():
             APP + b":2024-01-15T09": counts,
             APP + b":2024-01-15": counts,
             APP + b":seen": {b"new-checkout-flow": 1705309200.0},
+            b"flagtally:{flagtally:apps}:shares": {
+                b"##": b"2", b"#default": b"1", b"#production": b"1",
+                b"default:inventory-service": b"default",
+                b"production:inventory-service": b"production"},
             APP + b":late": late,
             REGISTERED + b":instances": {b"default": json.dumps({
                 "appName": "inventory-service", "environment": "default",
