@@ -300,7 +300,7 @@ parse_line(char * text, struct line * line)
 static const char *
 add_line(struct set * set, char * text, const char * path, unsigned long at)
 {
-	struct line line;
+	struct line line = { .environment = NULL };
 	struct entry * entry;
 	const char * why;
 

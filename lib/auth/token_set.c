@@ -73,7 +73,8 @@ enum answer {
 /* Before the digest of a frontend token. */
 #define FRONTEND "frontend:"
 
-#define MEMBER_MAX (sizeof(FRONTEND) - 1 + 2 * DIGEST_SIZE)
+#define HEX_LENGTH ((size_t)2 * DIGEST_SIZE)
+#define MEMBER_MAX (sizeof(FRONTEND) - 1 + HEX_LENGTH)
 
 /* A token as a member of the set, and as a digest of the caches. */
 struct identity {
@@ -470,13 +471,13 @@ identify(struct identity * identity, const char * token, size_t length,
 
 	digest_sha256(token, length, identity->digest);
 	digest_hex(hex, identity->digest, DIGEST_SIZE);
-	identity->length = 2 * DIGEST_SIZE;
+	identity->length = HEX_LENGTH;
 	if (kind == TOKEN_CLIENT) {
-		memcpy(identity->member, hex, 2 * DIGEST_SIZE);
+		memcpy(identity->member, hex, HEX_LENGTH);
 		return;
 	}
 	memcpy(identity->member, FRONTEND, strlen(FRONTEND));
-	memcpy(identity->member + strlen(FRONTEND), hex, 2 * DIGEST_SIZE);
+	memcpy(identity->member + strlen(FRONTEND), hex, HEX_LENGTH);
 	identity->length += strlen(FRONTEND);
 	digest_sha256(identity->member, identity->length, identity->digest);
 }

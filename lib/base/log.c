@@ -162,7 +162,7 @@ void
 log_renew(void)
 {
 
-	renewed += LOG_LIMIT_SECONDS * 1000;
+	renewed += LOG_LIMIT_SECONDS * INT64_C(1000);
 }
 
 bool
@@ -172,7 +172,7 @@ log_allowed(struct log_limit * limit, uint64_t * suppressed)
 	int64_t next = limit->next;
 
 	if (now < next || !atomic_compare_exchange_strong(&limit->next, &next,
-	    now + LOG_LIMIT_SECONDS * 1000)) {
+	    now + LOG_LIMIT_SECONDS * INT64_C(1000))) {
 		limit->suppressed++;
 		return (false);
 	}

@@ -20,7 +20,7 @@ struct edges;
 #define EDGES_MAX 256
 
 /* Seconds until all are forgotten if none reports. */
-#define EDGES_LIFETIME (30 * 24 * 3600)
+#define EDGES_LIFETIME (INT64_C(30) * 24 * 3600)
 
 /**
  * edges_create(prefix, redis, stats):

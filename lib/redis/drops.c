@@ -6,6 +6,9 @@
 #include "lib/redis/drops.h"
 #include "lib/tally/tally_drop.h"
 
+/* Kinds of drops that one script reports. */
+#define DROPS_MAX 4
+
 /* Read a string of RESP, and go on behind it. */
 static struct text
 next_string(const char ** at)
@@ -52,16 +55,16 @@ void
 drops_take(uint64_t * dropped, enum call_script script, const char * bytes,
     const struct redis_reply * reply)
 {
-	static const enum tally_drop of_apply[] = { DROP_FEATURES,
-	    DROP_INSTANCES, DROP_VARIANTS, DROP_OUT_OF_RANGE };
-	static const enum tally_drop of_impact[] = { DROP_TYPE, DROP_SERIES,
-	    DROP_OVERFLOW };
-	const enum tally_drop * drops = script == SCRIPT_APPLY ? of_apply :
-	    of_impact;
+	static const enum tally_drop drops_of[2][DROPS_MAX] = {
+		{ DROP_FEATURES, DROP_INSTANCES, DROP_VARIANTS,
+		    DROP_OUT_OF_RANGE },
+		{ DROP_TYPE, DROP_SERIES, DROP_OVERFLOW },
+	};
+	const enum tally_drop * drops = drops_of[script != SCRIPT_APPLY];
 	size_t i;
 
 	/* Whether it had been done before, then a number and a place each. */
-	for (i = 0; 2 + 2 * i < reply->count; i++) {
+	for (i = 0; i < DROPS_MAX && 2 + 2 * i < reply->count; i++) {
 		uint64_t count = (uint64_t)reply->integers[1 + 2 * i];
 
 		if (count == 0)
