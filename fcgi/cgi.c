@@ -246,10 +246,8 @@ cgi_write(struct cgi * cgi, const void * bytes, size_t length)
 	return (-1);
 }
 
-/* Records of FastCGI, 1.0, sections 3.3 and 8: what is looked for and sent. */
+/* A record of FastCGI, 1.0, sections 3.3 and 8. */
 #define FCGI_HEADER_SIZE 8
-#define FCGI_TYPE 1
-#define FCGI_TYPE_ABORT 2
 #define FCGI_TYPE_STDERR 7
 
 /* Return what poll reports of a descriptor, at once. */
@@ -279,39 +277,23 @@ resets(const struct cgi * cgi)
 	    (events_of(cgi->fcgi->ipcFd, 0) & (POLLERR | POLLHUP)) != 0);
 }
 
-/* Copy what libfcgi has read beyond the body, up to a record's header. */
-static size_t
-copy_rest(const FCGX_Stream * in, unsigned char record[FCGI_HEADER_SIZE])
-{
-	const struct stream_data * data = data_of(in);
-	size_t length = data == NULL ? 0 : (size_t)(data->end - in->rdNext);
-
-	if (length > FCGI_HEADER_SIZE)
-		length = FCGI_HEADER_SIZE;
-	if (length > 0)
-		memcpy(record, in->rdNext, length);
-	return (length);
-}
-
-/* The body has been read, so all that may follow is an abort or the end. */
+/*
+ * FCGI_ABORT_REQUEST says nothing: HAProxy sends it when it closes its own
+ * direction after the whole request, and passes the answer on all the same.
+ */
 static bool
 is_closed(const struct cgi * cgi)
 {
-	unsigned char record[FCGI_HEADER_SIZE];
 	int descriptor = cgi->fcgi->ipcFd;
-	size_t length = copy_rest(cgi->fcgi->in, record);
 	short events = events_of(descriptor, POLLIN);
+	char bytes[64];
 	ssize_t count = -1;
 
 	if ((events & (POLLERR | POLLHUP | POLLNVAL)) != 0)
 		return (true);
-	if (events != 0 && length < sizeof(record))
-		count = recv(descriptor, record + length,
-		    sizeof(record) - length, MSG_PEEK | MSG_DONTWAIT);
-	if (count > 0)
-		length += (size_t)count;
-	if (length > FCGI_TYPE && record[FCGI_TYPE] == FCGI_TYPE_ABORT)
-		return (true);
+	if (events != 0)
+		count = recv(descriptor, bytes, sizeof(bytes),
+		    MSG_PEEK | MSG_DONTWAIT);
 	return (count == 0 && resets(cgi));
 }
 

@@ -93,8 +93,8 @@ int cgi_write(struct cgi * cgi, const void * bytes,
 /**
  * cgi_is_abandoned(cgi):
  * Return whether the web server has given up a request whose body has been
- * read: it has closed or reset the connection, or asked to abort.  One that
- * has only closed its own direction, and still reads, has not.
+ * read: it has closed or reset the connection.  One that has only closed its
+ * own direction, or asked to abort, and still reads, has not.
  */
 bool cgi_is_abandoned(const struct cgi * cgi);
 
