@@ -333,8 +333,8 @@ def as_the_text_says(kind, name, skip=None):
                   place.read(stock.package + ".log"))
         check(counted(redis), f"{kind.__name__} {name}: and is counted")
         if kind is Lighttpd:
-            check("is ready" in place.read("var/log/lighttpd/flagtally.log"),
-                  "flagtally's log is there")
+            until(lambda: "is ready" in place.read(
+                "var/log/lighttpd/flagtally.log"), "flagtally's log")
         server.end()
 
 
