@@ -452,12 +452,12 @@ finish(struct program * program)
 
 	listen_close(&program->listen);
 	commit_stop(program->service.committer);
+	edges_free(program->service.edges);
+	repeats_close(program->service.repeats);
 	/* Else they go on using the rest until the process is gone. */
 	if (!token_set_stop(program->service.callers.issuer, deadline) ||
 	    !replay_stop(program->replay, deadline))
 		return;
-	edges_free(program->service.edges);
-	repeats_close(program->service.repeats);
 	probe_free(&program->probe);
 	token_file_free(program->service.callers.tokens);
 	free(program->service.callers.variable);
