@@ -294,13 +294,14 @@ search_call(void * context, const struct spool_call * call)
 		return (true);
 	/* It might count twice: the operator decides on it alone. */
 	if (search->sink != NULL && search->wanted == 0 &&
-	    strcmp(call->reason, REPLAY_TOO_OLD) == 0)
+	    strcmp(call->reason, SINK_TOO_OLD) == 0)
 		return (true);
 	search->found = call->id;
 	if (search->sink == NULL)
 		return (false);
 	sink_clear(search->sink);
-	search->why = sink_load(search->sink, call->bytes, call->length, true);
+	search->why = sink_load(search->sink, call->bytes, call->length, true,
+	    0);
 	return (false);
 }
 

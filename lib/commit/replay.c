@@ -26,7 +26,8 @@
  * not take for now holds up its own tag and no other.
  *
  * Redis forgets a writer after COMMANDS_WRITER_LIFETIME.  Calls that are nearly
- * as old are quarantined: whether they were applied cannot be known any more.
+ * as old by its clock are quarantined: whether they were applied cannot be
+ * known any more.
  *
  * One process at a time folds and replays, under a lease that dies with it.
  * Correctness does not need it (two that send the same calls do no harm, and a
@@ -124,7 +125,7 @@ static bool
 load_call(void * context, const struct spool_call * call)
 {
 	struct worker * worker = context;
-	const char * why = NULL;
+	const char * why;
 
 	/* The reading may begin again. */
 	if (worker->count > 0 &&
@@ -134,12 +135,8 @@ load_call(void * context, const struct spool_call * call)
 		worker->more = true;
 		return (false);
 	}
-	if (clock_now_ms() - call->since >
-	    (COMMANDS_WRITER_LIFETIME - INT64_C(24) * 3600) * 1000)
-		why = REPLAY_TOO_OLD;
-	else
-		why = sink_load(worker->sink, call->bytes, call->length,
-		    call->id > worker->sent);
+	why = sink_load(worker->sink, call->bytes, call->length,
+	    call->id > worker->sent, call->stored);
 	if (why != NULL) {
 		/* It comes alone, before those after it. */
 		worker->unusable = *call;
@@ -213,7 +210,8 @@ settle_call(struct worker * worker, struct settling * settling, size_t i,
 	const struct call * call = sink_call(worker->sink, i);
 	const struct loaded * loaded = &worker->loaded[i];
 	struct spool_call record = { .tag = loaded->tag,
-	    .since = loaded->since, .counters = loaded->counters,
+	    .since = loaded->since, .stored = sink_time(worker->sink),
+	    .counters = loaded->counters,
 	    .reason = call->reason, .bytes = sink_bytes(worker->sink, call),
 	    .length = call->length };
 
@@ -356,8 +354,9 @@ store_calls(struct worker * worker, const struct tally * tally,
 		const struct call * call = sink_call(worker->sink, i);
 
 		calls[i] = (struct spool_call){ .tag = tag_of(batch, call),
-		    .since = clock_now_ms(), .counters = i == 0 ?
-		    tally->counters : 0,
+		    .since = clock_now_ms(),
+		    .stored = sink_time(worker->sink),
+		    .counters = i == 0 ? tally->counters : 0,
 		    .bytes = sink_bytes(worker->sink, call),
 		    .length = call->length };
 	}

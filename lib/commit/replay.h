@@ -56,9 +56,6 @@ void replay_live(struct replay * replay);
  */
 bool replay_stop(struct replay * replay, int64_t deadline);
 
-/* Why a call is quarantined that Redis may have applied or not. */
-#define REPLAY_TOO_OLD "so old that whether Redis applied it is unknown"
-
 /* How far replay_all has come. */
 typedef void replay_progress(void * context, uint64_t replayed,
     uint64_t waiting);

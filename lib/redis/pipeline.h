@@ -44,6 +44,8 @@ struct call {
 	enum call_outcome outcome;
 	bool sent;			/* It may have been applied, */
 	bool fresh;			/* but not before the last sending. */
+	int64_t stored;			/* When, by Redis's clock, in ms;
+					 * 0: unknown. */
 	char * reason;			/* CALL_REFUSED: Redis's words. */
 	struct tally_node * node;	/* Whose counts; NULL: of none. */
 };

@@ -47,6 +47,8 @@ struct redis {
 	size_t first;			/* Address to begin with. */
 	redisContext * context;		/* NULL: not connected. */
 	bool ready;			/* Logged in, scripts loaded. */
+	int64_t ahead;			/* Its clock, of clock_monotonic. */
+	bool timed;			/* It was asked once. */
 	int64_t next_attempt;
 	int64_t backoff;
 	struct script scripts[SCRIPTS_MAX];
@@ -405,12 +407,31 @@ redis_serves(struct redis * redis)
 
 struct greeting {
 	struct redis * redis;
+	size_t time;			/* The request of the time. */
 	size_t optional;		/* The request that may fail. */
 	size_t first_script;
 	char error[WORDS_MAX];
 	char last_words[WORDS_MAX];	/* Unless more replies came. */
 	bool answered;
 };
+
+/* What the server's clock says: seconds, and microseconds of the next one. */
+static void
+take_time(struct greeting * greeting, const struct redis_reply * reply)
+{
+	struct redis * redis = greeting->redis;
+
+	if (reply->type != REDIS_TEXTS || reply->count != 2) {
+		snprintf(greeting->error, sizeof(greeting->error),
+		    "a reply to TIME that makes no sense");
+		return;
+	}
+	/* Each is a string of C. */
+	redis->ahead = strtoll(redis_text(reply, 0).bytes, NULL, 10) * 1000 +
+	    strtoll(redis_text(reply, 1).bytes, NULL, 10) / 1000 -
+	    clock_monotonic();
+	redis->timed = true;
+}
 
 static void
 take_greeting(void * context, size_t number, const struct redis_reply * reply)
@@ -428,6 +449,8 @@ take_greeting(void * context, size_t number, const struct redis_reply * reply)
 			    (int)reply->length, reply->text);
 		return;
 	}
+	if (number == greeting->time)
+		take_time(greeting, reply);
 	if (number < greeting->first_script)
 		return;
 	if (reply->type != REDIS_TEXT ||
@@ -485,10 +508,13 @@ greet(struct redis * redis, int64_t deadline, bool login)
 	int result;
 
 	buffer_clear(&redis->requests);
-	greeting.optional = SIZE_MAX;
+	greeting.time = greeting.optional = SIZE_MAX;
 	if (login) {
-		greeting.first_script = request_login(redis);
-		greeting.optional = greeting.first_script++;
+		greeting.time = request_login(redis);
+		greeting.optional = greeting.time + 1;
+		greeting.first_script = greeting.time + 2;
+		buffer_array(&redis->requests, 1);
+		buffer_text(&redis->requests, "TIME");
 		buffer_array(&redis->requests, 3);
 		buffer_text(&redis->requests, "CLIENT");
 		buffer_text(&redis->requests, "SETNAME");
@@ -717,6 +743,13 @@ redis_connect(struct redis * redis, int64_t deadline)
 	}
 	back_off(redis);
 	return (-1);
+}
+
+int64_t
+redis_time(const struct redis * redis)
+{
+
+	return (redis->timed ? redis->ahead + clock_monotonic() : 0);
 }
 
 int64_t

@@ -93,11 +93,19 @@ const char * redis_script_digest(const struct redis * redis, size_t script);
 
 /**
  * redis_connect(redis, deadline):
- * Make the connection unless it stands: log in, select the database and load
- * the scripts.  Return 0, or -1 if that could not be done by ${deadline} or
- * the time for the next attempt lies beyond it; redis_error says why.
+ * Make the connection unless it stands: log in, select the database, ask for
+ * the time and load the scripts.  Return 0, or -1 if that could not be done by
+ * ${deadline} or the time for the next attempt lies beyond it; redis_error says
+ * why.
  */
 int redis_connect(struct redis * redis, int64_t deadline);
+
+/**
+ * redis_time(redis):
+ * Return what the server's clock says, in milliseconds since 1970; 0 if it was
+ * never connected.  It was asked when the connection was made last.
+ */
+int64_t redis_time(const struct redis * redis);
 
 /**
  * redis_next_attempt(redis):

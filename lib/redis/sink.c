@@ -52,6 +52,10 @@
  * copy of one may still be in some buffer of the network for minutes. */
 #define SETTLED_LIFETIME 3600
 
+/* Milliseconds by Redis's clock for which a call may be sent again: a day less
+ * than its writer's key lives. */
+#define RESEND_LIFETIME ((COMMANDS_WRITER_LIFETIME - INT64_C(24) * 3600) * 1000)
+
 struct sink {
 	const struct sink_settings * settings;
 	struct session session;
@@ -247,18 +251,46 @@ sink_reason(const struct sink * sink)
 /* Calls */
 
 static void
-refuse_call(struct sink * sink, struct call * call,
+refuse_call(struct call * call, const char * reason)
+{
+
+	free(call->reason);
+	call->reason = alloc_string(reason);
+	call->outcome = CALL_REFUSED;
+}
+
+static void
+take_refusal(struct sink * sink, struct call * call,
     const struct redis_reply * reply)
 {
 	char reason[SESSION_REASON_MAX];
 
 	snprintf(reason, sizeof(reason), "%.*s", (int)reply->length,
 	    reply->text);
-	free(call->reason);
-	call->reason = alloc_string(reason);
-	call->outcome = CALL_REFUSED;
+	refuse_call(call, reason);
 	stats_add(sink->settings->stats, STATS_REDIS_REFUSED, 1);
 	log_error_limited("Redis rejected a call permanently: %s", reason);
+}
+
+/* Calls whose writer Redis has forgotten, or will before an answer is here. */
+static void
+refuse_old(struct sink * sink)
+{
+	struct pipeline * pipeline = &sink->pipeline;
+	int64_t oldest = sink_time(sink) - RESEND_LIFETIME;
+	size_t i;
+
+	for (i = 0; i < pipeline->count; i++) {
+		struct call * call = &pipeline->list[i];
+
+		if (call->outcome == CALL_OPEN && call->sent &&
+		    call->script != SCRIPT_TOUCH &&
+		    call->stored != 0 && call->stored < oldest) {
+			refuse_call(call, SINK_TOO_OLD);
+			log_error_limited("a call in the spool is quarantined: "
+			    "%s", SINK_TOO_OLD);
+		}
+	}
 }
 
 /* What a script has dropped: for the tally, or of loaded calls at once. */
@@ -322,7 +354,7 @@ take_call(void * context, size_t number, const struct redis_reply * reply)
 		    CALL_APPLIED;
 		count_drops(sink, call, reply);
 	} else if (session_refuses(reply))
-		refuse_call(sink, call, reply);
+		take_refusal(sink, call, reply);
 	else
 		session_note(&sink->session, reply);
 }
@@ -370,7 +402,9 @@ bool
 sink_prepare(struct sink * sink, struct tally * tally, int64_t deadline)
 {
 
-	if (!caps_ask(sink->caps, tally, deadline))
+	/* Its clock has to be known. */
+	if (!session_reach(&sink->session, deadline) ||
+	    !caps_ask(sink->caps, tally, deadline))
 		return (false);
 	encode(sink, tally);
 	return (true);
@@ -384,11 +418,18 @@ sink_clear(struct sink * sink)
 	sink->tally = NULL;
 }
 
+int64_t
+sink_time(const struct sink * sink)
+{
+
+	return (redis_time(sink->session.redis));
+}
+
 const char *
-sink_load(struct sink * sink, const void * bytes, size_t length, bool fresh)
+sink_load(struct sink * sink, const void * bytes, size_t length, bool fresh,
+    int64_t stored)
 {
 	const char * why = pipeline_load(&sink->pipeline, bytes, length);
-
 	struct call * call;
 
 	sink->tally = NULL;
@@ -398,6 +439,7 @@ sink_load(struct sink * sink, const void * bytes, size_t length, bool fresh)
 	call->sent = !fresh || call->script == SCRIPT_TOUCH || memcmp(
 	    sink->pipeline.requests.bytes + call->writer, sink->id,
 	    PIPELINE_WRITER_LENGTH) != 0;
+	call->stored = stored;
 	return (NULL);
 }
 
@@ -462,11 +504,14 @@ sink_send(struct sink * sink, size_t most, int64_t deadline)
 {
 	size_t before, after;
 
+	sink->pending_count = sink->answers = 0;
 	if (are_settled(sink, &before))
 		return (SINK_APPLIED);
-	sink->pending_count = sink->answers = 0;
 	if (!session_reach(&sink->session, deadline))
 		return (SINK_UNKNOWN);
+	refuse_old(sink);
+	if (are_settled(sink, &before))
+		return (SINK_APPLIED);
 	request_open(sink, most);
 	CRASH_POINT("sink-send");
 	session_exchange(&sink->session, sink->pending_count, deadline,

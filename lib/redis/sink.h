@@ -65,18 +65,30 @@ bool sink_prepare(struct sink * sink, struct tally * tally, int64_t deadline);
 void sink_clear(struct sink * sink);
 
 /**
- * sink_load(sink, bytes, length, fresh):
+ * sink_time(sink):
+ * Return what Redis's clock says, in milliseconds since 1970; 0 if it was never
+ * reached.
+ */
+int64_t sink_time(const struct sink * sink);
+
+/* Why a call is refused that Redis may have applied or not. */
+#define SINK_TOO_OLD "so old that whether Redis applied it is unknown"
+
+/**
+ * sink_load(sink, bytes, length, fresh, stored):
  * Append a call, whose bytes these are, to those that are ready.  ${fresh} says
- * that it was never sent if it is one of this sink's writer.  Return NULL, or a
- * static text that says what is wrong with the bytes.
+ * that it was never sent if it is one of this sink's writer, and ${stored} is
+ * what sink_time was when it was put into the spool; 0: unknown.  Return NULL,
+ * or a static text that says what is wrong with the bytes.
  */
 const char * sink_load(struct sink * sink, const void * bytes, size_t length,
-    bool fresh);
+    bool fresh, int64_t stored);
 
 /**
  * sink_send(sink, most, deadline):
- * Send the first ${most} calls that are open once, in one pipeline.  Return
- * SINK_APPLIED if each of them got its answer.
+ * Send the first ${most} calls that are open once, in one pipeline.  What may
+ * have been sent before, so long ago that Redis forgets its writer, is refused
+ * as SINK_TOO_OLD.  Return SINK_APPLIED if each of them got its answer.
  */
 enum sink_result sink_send(struct sink * sink, size_t most, int64_t deadline);
 

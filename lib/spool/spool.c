@@ -125,6 +125,7 @@ read_step(struct spool_db * db, void * context)
 		call.length = (size_t)sqlite3_column_bytes(statement, 3);
 		call.tag = sqlite3_column_int64(statement, 4);
 		call.counters = (uint64_t)sqlite3_column_int64(statement, 5);
+		call.stored = sqlite3_column_int64(statement, 6);
 		if (call.length == 0)
 			call.bytes = "";
 		if (call.reason == NULL)

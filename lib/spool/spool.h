@@ -44,6 +44,8 @@ struct spool_call {
 	int64_t id;			/* Never given to another. */
 	int64_t tag;			/* Of cells it was made of; 0: none. */
 	int64_t since;			/* Milliseconds since 1970. */
+	int64_t stored;			/* The same by Redis's clock, of a
+					 * call; 0: unknown. */
 	uint64_t counters;		/* That it applies, about. */
 	const char * reason;		/* Of a call in quarantine. */
 	const void * bytes;

@@ -60,7 +60,8 @@
 	"at INTEGER, text BLOB, " \
 	"PRIMARY KEY (tag, lap, part, name, leaf, kind)) WITHOUT ROWID;" \
 	"CREATE TABLE call (id INTEGER PRIMARY KEY AUTOINCREMENT, " \
-	"tag INTEGER, since INTEGER, counters INTEGER, bytes BLOB);" \
+	"tag INTEGER, since INTEGER, stored INTEGER, counters INTEGER, " \
+	"bytes BLOB);" \
 	"CREATE INDEX call_tag ON call (tag);" \
 	"CREATE TABLE quarantine (id INTEGER PRIMARY KEY AUTOINCREMENT, " \
 	"since INTEGER, reason TEXT, bytes BLOB);" \
@@ -159,23 +160,23 @@ static const char * const statement_texts[STATEMENT_COUNT] = {
 	    "ORDER BY tag, lap, part, name, leaf, kind",
 	[STATEMENT_CELLS_REMOVE] = "DELETE FROM cell WHERE tag = ?1 AND "
 	    "(lap, part, name, leaf, kind) <= (?2, ?3, ?4, ?5, ?6)",
-	[STATEMENT_CALL_ADD] = "INSERT INTO call (tag, since, counters, "
-	    "bytes) VALUES (?1, ?2, ?3, ?4)",
+	[STATEMENT_CALL_ADD] = "INSERT INTO call (tag, since, stored, "
+	    "counters, bytes) VALUES (?1, ?2, ?3, ?4, ?5)",
 	[STATEMENT_CALL_TAG] = "SELECT tag FROM call WHERE id = ?1",
 	[STATEMENT_CALL_REMOVE] = "DELETE FROM call WHERE id = ?1",
-	[STATEMENT_CALLS] = "SELECT id, since, '', bytes, tag, counters "
-	    "FROM call WHERE id > ?1 ORDER BY id",
+	[STATEMENT_CALLS] = "SELECT id, since, '', bytes, tag, counters, "
+	    "stored FROM call WHERE id > ?1 ORDER BY id",
 	[STATEMENT_QUARANTINE_ADD] = "INSERT INTO quarantine (since, reason, "
 	    "bytes) VALUES (?1, ?2, ?3)",
 	[STATEMENT_QUARANTINE_REMOVE] = "DELETE FROM quarantine "
 	    "WHERE id = ?1",
-	[STATEMENT_QUARANTINE] = "SELECT id, since, reason, bytes, 0, 0 "
+	[STATEMENT_QUARANTINE] = "SELECT id, since, reason, bytes, 0, 0, 0 "
 	    "FROM quarantine WHERE id > ?1 ORDER BY id",
 	[STATEMENT_QUEUED] = "SELECT id, since, 'not sorted yet', "
-	    "bytes, 0, 0 FROM journal UNION ALL SELECT id, since, "
+	    "bytes, 0, 0, 0 FROM journal UNION ALL SELECT id, since, "
 	    "'counters of ' || CASE kind WHEN 10 THEN 'tokens that were seen' "
 	    "WHEN 1 THEN environment ELSE environment || ':' || application "
-	    "END, NULL, id, 0 FROM tag WHERE id > ?1 AND EXISTS "
+	    "END, NULL, id, 0, 0 FROM tag WHERE id > ?1 AND EXISTS "
 	    "(SELECT 1 FROM cell WHERE cell.tag = tag.id)",
 	[STATEMENT_DEPTH] = "SELECT count(*), total(length(bytes)), "
 	    "min(since) FROM call UNION ALL SELECT count(*), "

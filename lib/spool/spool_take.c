@@ -347,8 +347,9 @@ add_call(struct spool_db * db, const struct spool_call * call)
 
 	sqlite3_bind_int64(statement, 1, call->tag);
 	sqlite3_bind_int64(statement, 2, call->since);
-	sqlite3_bind_int64(statement, 3, (sqlite3_int64)call->counters);
-	sqlite3_bind_blob64(statement, 4, call->bytes, call->length,
+	sqlite3_bind_int64(statement, 3, call->stored);
+	sqlite3_bind_int64(statement, 4, (sqlite3_int64)call->counters);
+	sqlite3_bind_blob64(statement, 5, call->bytes, call->length,
 	    SQLITE_STATIC);
 	return (spool_db_run(statement));
 }

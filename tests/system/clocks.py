@@ -5,6 +5,8 @@ The program and Redis each run with a clock of their own, which the test sets.
 
 import json
 import os
+import signal
+import sqlite3
 import struct
 import subprocess
 import time
@@ -195,4 +197,35 @@ def server_set_back():
               b"1", "a late bucket finds a place")
 
 
-run([lives, settled, dated_ahead, registrations, server_set_back])
+def outages():
+    """What was sent is too old to be sent again by Redis's clock alone."""
+    for ours, servers, quarantined in ((YEAR, 0, False), (0, 28 * DAY, False),
+                                       (-YEAR, 30 * DAY, True)):
+        with Place() as place:
+            service = Service(place, spool=place.file("spool.db"),
+                              redis_timeout="200ms")
+            now = time.time()
+            service.count(now)
+            service.redis.signal(signal.SIGSTOP)
+            service.count(now)
+            service.redis.kill()
+            service.program.kill()
+            service.clock.set(ours)
+            service.server_clock.set(servers)
+            with service.server_clock:
+                service.redis.start()
+            service.start("again", spool=place.file("spool.db"))
+            name = f"our clock {ours} s ahead, Redis's {servers} s"
+            with sqlite3.connect(place.file("spool.db")) as spool:
+                until(lambda: spool.execute("SELECT count(*) FROM call"
+                                            ).fetchone() == (0,), name)
+                equal(spool.execute("SELECT count(*) FROM quarantine "
+                                    "WHERE reason LIKE 'so old%'"
+                                    ).fetchone()[0], quarantined,
+                      f"{name}: quarantined or not")
+            equal(service.redis("HGET", APPLICATION + stamp(now)[:10],
+                                "f:yes"), b"1" if quarantined else b"2",
+                  f"{name}: the rest counts once")
+
+
+run([lives, settled, outages, dated_ahead, registrations, server_set_back])
