@@ -514,7 +514,7 @@ def set_aside(hoster, token):
     redis("SET", DAY, "of another type")
     hoster.post(token, "aside")
     until(lambda: hoster.cron() and [row[1] for row in hoster.waiting()] ==
-          ["aside"], "a record that is set aside")
+          ["quarantined"], "a call in quarantine")
     return redis
 
 
