@@ -505,21 +505,26 @@ static int
 greet(struct redis * redis, int64_t deadline, bool login)
 {
 	struct greeting greeting = { .redis = redis };
+	size_t count = 0;
 	int result;
 
 	buffer_clear(&redis->requests);
 	greeting.time = greeting.optional = SIZE_MAX;
 	if (login) {
-		greeting.time = request_login(redis);
-		greeting.optional = greeting.time + 1;
-		greeting.first_script = greeting.time + 2;
-		buffer_array(&redis->requests, 1);
-		buffer_text(&redis->requests, "TIME");
+		count = request_login(redis);
+		/* Only scripts need it, and other users may lack the right. */
+		if (redis->script_count > 0) {
+			greeting.time = count++;
+			buffer_array(&redis->requests, 1);
+			buffer_text(&redis->requests, "TIME");
+		}
+		greeting.optional = count++;
 		buffer_array(&redis->requests, 3);
 		buffer_text(&redis->requests, "CLIENT");
 		buffer_text(&redis->requests, "SETNAME");
 		buffer_text(&redis->requests, redis->name);
 	}
+	greeting.first_script = count;
 	request_scripts(redis);
 	result = exchange(redis, &redis->requests,
 	    greeting.first_script + redis->script_count, deadline,

@@ -103,7 +103,8 @@ int redis_connect(struct redis * redis, int64_t deadline);
 /**
  * redis_time(redis):
  * Return what the server's clock says, in milliseconds since 1970; 0 if it was
- * never connected.  It was asked when the connection was made last.
+ * never connected, or has no scripts.  It was asked when the connection was
+ * made last.
  */
 int64_t redis_time(const struct redis * redis);
 
