@@ -10,28 +10,29 @@
 #include "lib/base/shmfile.h"
 
 /*
- * A table of sets of eight slots; a digest chooses its set.  All that is in a
- * slot is atomic, but it is not changed in one step, and no lock is taken that
- * would not die with its holder.  So a reader may see parts of two digests.
- * Together they are nobody's: it finds a digest only if it has seen all of it,
- * and with it the time of it or of the one before, both of which were put in.
- * Two writers who meet in a slot may spoil it, and then it is not found.
+ * An eight-way cache: a digest's first word selects its set of eight slots.
+ * There is no lock, because a process that is killed would leave it held in the
+ * shared file.  Each word of a slot is atomic, but a slot as a whole is not, so
+ * a reader may see a mix of two digests.  A mix matches no real digest.  A
+ * reader that matches all words of a digest may still get the time of the
+ * digest before it in this slot, which was stored as well.  Two writers that
+ * meet in a slot may leave a mix behind, which is a miss later.
  */
 #define WAYS 8
 #define WORDS (DIGEST_SIZE / sizeof(uint64_t))
 
-/* Says which layout this is, should it ever change. */
+/* The version of the layout; increase it with every change of struct slot. */
 #define LAYOUT 1
 
 struct slot {
-	_Atomic int64_t when;		/* 0: nothing is here. */
+	_Atomic int64_t when;		/* 0: the slot is free. */
 	_Atomic uint64_t words[WORDS];
 };
 
 struct digest_cache {
 	struct slot * slots;
 	size_t size;
-	bool shared;			/* Else they are from malloc. */
+	bool shared;			/* Mapped from a file, not malloc'd. */
 };
 
 struct digest_cache *
@@ -45,9 +46,9 @@ digest_cache_open(const char * path, size_t size)
 		    size * sizeof(*cache->slots), NULL);
 		cache->shared = cache->slots != NULL;
 		if (!cache->shared)
-			log_warning("%s cannot be used, so what is known of "
-			    "tokens is forgotten at the end: %s", path,
-			    errno == EEXIST ? "it is something else" :
+			log_warning("%s cannot be used, so tokens are cached "
+			    "by this process alone: %s", path,
+			    errno == EEXIST ? "it is of another kind" :
 			    strerror(errno));
 	}
 	if (!cache->shared)
@@ -70,7 +71,7 @@ set_of(struct digest_cache * cache, const uint64_t words[WORDS])
 	    ~(uint64_t)(WAYS - 1)]);
 }
 
-/* In a time that does not tell where they differ. */
+/* Compare in constant time. */
 static bool
 holds(const struct slot * slot, const uint64_t words[WORDS])
 {
@@ -82,9 +83,9 @@ holds(const struct slot * slot, const uint64_t words[WORDS])
 	return (difference == 0);
 }
 
-/* The slot with these words, or NULL. */
+/* Return the slot with these words, or NULL. */
 static struct slot *
-find(struct digest_cache * cache, const uint64_t words[WORDS])
+find_slot(struct digest_cache * cache, const uint64_t words[WORDS])
 {
 	struct slot * set = set_of(cache, words);
 	size_t i;
@@ -104,11 +105,11 @@ digest_cache_find(struct digest_cache * cache,
 	int64_t when;
 
 	words_of(words, digest);
-	slot = find(cache, words);
+	slot = find_slot(cache, words);
 	if (slot == NULL)
 		return (0);
 	when = slot->when;
-	/* Another may have come in its place since. */
+	/* Another thread may have replaced the digest since. */
 	return (holds(slot, words) ? when : 0);
 }
 
@@ -122,14 +123,15 @@ digest_cache_put(struct digest_cache * cache,
 	size_t i;
 
 	words_of(words, digest);
-	slot = find(cache, words);
+	slot = find_slot(cache, words);
 	if (slot == NULL) {
 		set = set_of(cache, words);
 		slot = &set[0];
 		for (i = 1; i < WAYS; i++)
 			if (set[i].when < slot->when)
 				slot = &set[i];
-		/* Its time must not be taken for that of the new one. */
+		/* Evict.  A reader must not pair the old time with the new
+		 * digest. */
 		slot->when = 0;
 		for (i = 0; i < WORDS; i++)
 			slot->words[i] = words[i];
@@ -145,11 +147,12 @@ digest_cache_remove(struct digest_cache * cache,
 	struct slot * slot;
 
 	words_of(words, digest);
-	slot = find(cache, words);
+	slot = find_slot(cache, words);
 	if (slot == NULL)
 		return;
 	slot->when = 0;
-	/* Whoever is about to set a time must not bring it back. */
+	/* A digest_cache_put under way in another thread may still set the
+	 * time: it must not revive the digest. */
 	slot->words[WORDS - 1] = ~words[WORDS - 1];
 }
 

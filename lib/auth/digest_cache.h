@@ -7,35 +7,35 @@
 #include "lib/base/digest.h"
 
 /*
- * A bounded number of digests, and when something was last found out about
- * each: milliseconds since 1970, as the processes of a host may share them.
- * One that is new takes the place of the oldest of its neighbours.  Any thread
- * may call these, and nobody ever waits.
+ * A cache of digests, each with the time at which it was last looked up, in
+ * milliseconds since 1970 because the processes of a host may share the cache.
+ * Its size is fixed: a new digest replaces the oldest of its neighbours.  Any
+ * thread may call these functions, and none of them blocks.
  */
 struct digest_cache;
 
-/* How many digests there is room for, from 8 on: a power of two. */
+/* Room for so many digests; a size must be a power of two, at least 8. */
 #define DIGEST_CACHE_SHARED_SIZE ((size_t)65536)
 
 /**
  * digest_cache_open(path, size):
- * Return a cache with room for ${size} digests.  With a ${path} it is the one
- * of all processes that name the same file, which is made if need be; if it
- * cannot be used the log says why, and the cache is one of this process alone,
- * as it is with NULL.  The caller closes it.
+ * Return a cache with room for ${size} digests.  With a ${path}, all processes
+ * that name the same file share the cache, and the file is created if it does
+ * not exist.  If it is unusable, log why, and return a cache of this process
+ * alone, as with a ${path} of NULL.  The caller closes the cache.
  */
 struct digest_cache * digest_cache_open(const char * path, size_t size);
 
 /**
  * digest_cache_find(cache, digest):
- * Return the time that was put in with a digest, 0 if it is not there.
+ * Return the time stored with a digest, or 0 if the cache does not have it.
  */
 int64_t digest_cache_find(struct digest_cache * cache,
     const unsigned char digest[DIGEST_SIZE]);
 
 /**
  * digest_cache_put(cache, digest, when):
- * Put in a digest and a time, which is not 0.
+ * Store a digest with a time, which must not be 0.
  */
 void digest_cache_put(struct digest_cache * cache,
     const unsigned char digest[DIGEST_SIZE],
@@ -43,14 +43,14 @@ void digest_cache_put(struct digest_cache * cache,
 
 /**
  * digest_cache_remove(cache, digest):
- * Take a digest out, if it is there.
+ * Remove a digest, if the cache has it.
  */
 void digest_cache_remove(struct digest_cache * cache,
     const unsigned char digest[DIGEST_SIZE]);
 
 /**
  * digest_cache_close(cache):
- * Free the cache; a file stays.
+ * Free the cache, which may be NULL.  Its file stays.
  */
 void digest_cache_close(struct digest_cache * cache);
 

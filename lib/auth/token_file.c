@@ -17,41 +17,43 @@
 #include "lib/base/log.h"
 
 /*
- * The set is an open hash table over the digests, which are as good as random
- * themselves, so their first bytes are the hash.  A probe thus depends on the
- * digest of what was sent, never on how much of a secret was guessed; the
+ * The set is an open hash table of digests.  These are as good as random, so
+ * their first bytes serve as the hash.  The time of a probe depends on the
+ * digest of the token that was sent, never on how much of a secret was guessed;
  * digests are compared in constant time all the same.
  *
- * The file is looked at on every request, which is one stat: what has been put
- * in its place counts from the next request on.  Whoever sees a change reads
- * the file, which takes its time if it is large.  Meanwhile others go on with
- * the tokens as they were, unless theirs is not among them: they wait, because
- * it may be one of those that have come, and a 403 would cost its sender what
+ * Each request checks the file with one stat, so a file that replaces it counts
+ * from the next request on.  The thread that sees a change reads the file,
+ * which takes a while if it is large.  Meanwhile other requests use the old
+ * tokens.  A request whose token is not among them waits for the new ones: its
+ * token may have just been added, and a client that gets a 403 loses the counts
  * it has to report.
  */
 #define LINE_SIZE 4096
 #define READ_SIZE 16384
 
-/* Milliseconds until a file is looked for again that could not be opened. */
+/* Milliseconds between two attempts to open a file that cannot be opened. */
 #define RETRY_MS 1000
 
 /*
- * So long must a file lie still that is written in place, in milliseconds:
- * until then it may be half there, and a change may leave its time stamps as
- * they are.
+ * A file that is written in place is read when it has not changed for so many
+ * milliseconds.  Until then it may be incomplete, and a further change may
+ * leave its time stamps the same.
  */
 #define SETTLE_MS 50
 #define SETTLE_TRIES 10
 
-/* Lines that say what another has said before, and that the log mentions. */
+/* Log at most so many duplicate tokens, and only the number of the rest. */
 #define REPEATED_MAX 5
 
 struct entry {
 	unsigned char digest[DIGEST_SIZE];
-	uint32_t name;			/* Of the environment; 0: free. */
+	uint32_t name;			/* Index into the names of
+					 * environments, with FRONTEND or not;
+					 * 0: the entry is free. */
 };
 
-/* The entry's token is a frontend's. */
+/* A bit in an entry's name: the token is of kind TOKEN_FRONTEND. */
 #define FRONTEND ((uint32_t)1 << 31)
 
 struct set {
@@ -69,7 +71,7 @@ struct token_file {
 	char * path;
 	pthread_rwlock_t lock;		/* Guards set. */
 	pthread_mutex_t reading;	/* Guards the rest. */
-	struct set * set;		/* NULL: none could be read so far. */
+	struct set * set;		/* NULL: no file could be read yet. */
 	struct stat seen;		/* The file as it was read. */
 	int64_t next_look;		/* After it could not be opened. */
 };
@@ -99,7 +101,7 @@ set_free(struct set * set)
 	free(set);
 }
 
-/* The entry with this digest, or the free one where it would go. */
+/* Return the entry with this digest, or the free one to put it in. */
 static struct entry *
 set_find(const struct set * set, const unsigned char * digest)
 {
@@ -132,7 +134,8 @@ set_grow(struct set * set)
 	free(old);
 }
 
-/* The number of a name; neighbours share environments, others need not. */
+/* Return the index of a name.  Only consecutive equal names share one: files
+ * are usually sorted by environment, and a second copy costs only memory. */
 static uint32_t
 set_name(struct set * set, const char * name, size_t length)
 {
@@ -208,7 +211,7 @@ parse_attribute(const char * word, struct line * line)
 	return (NULL);
 }
 
-/* Characters that no token has, as the bytes of UTF-8: the last is a range. */
+/* Characters that no token contains, in UTF-8; the last byte is a range. */
 static const struct foreign {
 	const char * prefix;
 	unsigned char first, last;
@@ -238,9 +241,9 @@ static const struct foreign {
 };
 
 /*
- * Editors and mail programs put in characters that are not to be seen, and
- * shells leave quotes: a token with them is never the one that a client sends.
- * Return what was found, or NULL.
+ * Editors and mail programs insert invisible characters, and shells leave
+ * quotes.  A token with one of these never matches the token that a client
+ * sends.  Return the name of the first such character, or NULL.
  */
 static const char *
 find_foreign(const char * text)
@@ -265,7 +268,7 @@ find_foreign(const char * text)
 	return (NULL);
 }
 
-/* Split a line into words; return what is wrong with it, or NULL. */
+/* Split a line into words; return an error text, or NULL. */
 static const char *
 parse_line(char * text, struct line * line)
 {
@@ -315,8 +318,8 @@ add_line(struct set * set, char * text, const char * path, unsigned long at)
 	if (entry->name == 0)
 		set->count++;
 	else if (++set->repeated <= REPEATED_MAX)
-		log_warning("%s:%lu: the token stands here again; this line "
-		    "counts", path, at);
+		log_warning("%s:%lu: duplicate token; this line counts", path,
+		    at);
 	memcpy(entry->digest, line.digest, sizeof(entry->digest));
 	entry->name = set_name(set, line.environment,
 	    line.environment_length) | (line.frontend ? FRONTEND : 0);
@@ -325,18 +328,18 @@ add_line(struct set * set, char * text, const char * path, unsigned long at)
 
 /* Files */
 
-/* A file's lines, one after the other. */
+/* Reads a file line by line. */
 struct reader {
 	int descriptor;
 	unsigned long at;		/* The line's number. */
-	size_t begin, end;		/* Of what has not been a line yet. */
+	size_t begin, end;		/* Of the bytes that are left. */
 	bool ended;
 	char bytes[READ_SIZE + 1];
 };
 
-/* Read some more; return what is wrong, or NULL. */
+/* Read some more; return an error text, or NULL. */
 static const char *
-fill(struct reader * reader)
+read_more(struct reader * reader)
 {
 	ssize_t count;
 
@@ -354,7 +357,8 @@ fill(struct reader * reader)
 	return (NULL);
 }
 
-/* Find the next line; it is NULL after the last one. */
+/* Find the next line, which is NULL after the last one.  Return an error text,
+ * or NULL. */
 static const char *
 next_line(struct reader * reader, char ** line)
 {
@@ -362,7 +366,7 @@ next_line(struct reader * reader, char ** line)
 	char * newline;
 	size_t length;
 
-	for (*line = NULL; why == NULL; why = fill(reader)) {
+	for (*line = NULL; why == NULL; why = read_more(reader)) {
 		char * begin = reader->bytes + reader->begin;
 
 		length = reader->end - reader->begin;
@@ -387,7 +391,7 @@ next_line(struct reader * reader, char ** line)
 	return (why);
 }
 
-/* Read a set from an open file; NULL, and the log says why, if it is bad. */
+/* Read a set from an open file; return NULL and log if the file is invalid. */
 static struct set *
 read_set(int descriptor, const char * path)
 {
@@ -403,8 +407,8 @@ read_set(int descriptor, const char * path)
 	} while (why == NULL && line != NULL);
 	digest_wipe(reader.bytes, sizeof(reader.bytes));
 	if (set->repeated > REPEATED_MAX)
-		log_warning("%s: %zu lines more have tokens that stand in "
-		    "others", path, set->repeated - REPEATED_MAX);
+		log_warning("%s: %zu more lines have duplicate tokens", path,
+		    set->repeated - REPEATED_MAX);
 	if (why == NULL)
 		return (set);
 	log_error("%s:%lu: %s", path, reader.at, why);
@@ -426,21 +430,21 @@ replace_set(struct token_file * store, struct set * set)
 	set_free(old);
 	log_info("%zu tokens read from %s", set->count, store->path);
 	if (set->count == 0)
-		log_warning("%s holds no token: all requests are answered "
-		    "403", store->path);
+		log_warning("%s holds no token: all requests get 403",
+		    store->path);
 }
 
-/* The file cannot be used: say what that means for requests. */
+/* The file cannot be used: log what that means for requests. */
 static void
 log_consequence(const struct token_file * store)
 {
 
 	if (store->set == NULL)
-		log_error_limited("no token is in force until %s is mended, "
-		    "and requests get 503", store->path);
+		log_error_limited("requests get 503 until %s can be read",
+		    store->path);
 	else
-		log_warning_limited("the tokens stay as they were until %s is "
-		    "mended", store->path);
+		log_warning_limited("the tokens of the previous %s stay in "
+		    "force until it is repaired", store->path);
 }
 
 static void
@@ -458,7 +462,7 @@ log_unreadable(const struct token_file * store, int error)
 	log_consequence(store);
 }
 
-/* The caller holds store->reading, and so it does for what follows. */
+/* The caller holds store->reading, here and in reload_if_changed. */
 static void
 read_file(struct token_file * store)
 {
@@ -521,14 +525,14 @@ same_file(const struct stat * a, const struct stat * b)
 	    same_time(&a->st_ctim, &b->st_ctim));
 }
 
-/* Wait while the file is being written, but not for long. */
+/* Wait until the file has not changed for SETTLE_MS, but not for long. */
 static void
 let_settle(struct token_file * store, struct stat * file)
 {
 	int64_t age;
 	int i;
 
-	/* What has been put in the file's place was written before. */
+	/* A file with another inode replaced it, and is complete. */
 	for (i = 0; i < SETTLE_TRIES && file->st_ino == store->seen.st_ino;
 	    i++) {
 		age = clock_now_ms() - ((int64_t)file->st_mtim.tv_sec * 1000 +
@@ -542,14 +546,14 @@ let_settle(struct token_file * store, struct stat * file)
 }
 
 static void
-look(struct token_file * store)
+reload_if_changed(struct token_file * store)
 {
 	struct stat file;
 
 	if (store->next_look > 0 && clock_monotonic() < store->next_look)
 		return;
 	store->next_look = 0;
-	/* A file that has gone is mentioned once: then seen is all zero. */
+	/* Log only once that the file is gone: then seen is all zero. */
 	if (stat(store->path, &file) != 0) {
 		if (store->seen.st_ino != 0)
 			read_file(store);
@@ -568,7 +572,7 @@ token_file_refresh(struct token_file * store, bool wait)
 		pthread_mutex_lock(&store->reading);
 	else if (pthread_mutex_trylock(&store->reading) != 0)
 		return (false);
-	look(store);
+	reload_if_changed(store);
 	pthread_mutex_unlock(&store->reading);
 	return (true);
 }

@@ -22,49 +22,49 @@
  * Answers are cached under the SHA-256 of such a member, and under a client
  * token's digest itself.
  *
- * What is known is remembered, and each kind of answer has its own time:
+ * Answers are cached, each kind for its own time:
  *
- *   yes   is good for `refresh`, so a token that is revoked is out then.  After
- *         that Redis is asked again; while it cannot be asked, yes is good for
- *         `grace`.  It stands in a file that all processes of the host share,
- *         so it also serves plain CGI, and survives a restart.
- *   no    is good for a second, so that whoever goes on sending a bad token
- *         costs Redis nothing, and one that is issued is in within a second.
- *   none  (Redis is away, or the set is not there) is never remembered.  The
- *         request is answered 503, never 403: Unleash Edge throws away what it
- *         has to report when it gets a 403.
+ *   yes   is good for `refresh`, so a revoked token is refused after that.
+ *         Then Redis is asked again; while it cannot be reached, yes is good
+ *         for `grace`.  These answers are in a file that all processes of the
+ *         host share, so plain CGI has them too, and they survive a restart.
+ *   no    is good for a second: a client that goes on sending a bad token costs
+ *         Redis nothing, and a new token is accepted within a second.
+ *   none  (Redis cannot be reached, or the set is missing) is never cached.
+ *         The request gets 503, never 403: after a 403 Unleash Edge discards
+ *         the metrics that it has to report.
  *
- * A set that is not there says nothing about a token.  Redis removes a set with
- * its last member, and a Redis that has lost its data, or another that answers
- * to the name, has none either.  Nobody gets in then who is not in the file of
- * tokens, once `refresh` has passed, and nobody's counts are thrown away.
+ * A missing set is no answer about a token.  Redis removes a set with its last
+ * member, and a Redis that has lost its data, or another server under the same
+ * name, has no set either.  Then, once `refresh` has passed, only tokens of the
+ * token file are accepted, and no client discards its metrics.
  *
- * Requests that have to ask hand their digests to one thread, which asks for
- * all that wait with one command: while one is on its way the next ones gather,
- * as groups do in commit.  So random tokens, however many, cost one exchange
- * after the other, which take well under a millisecond, and never drive a good
- * token out: what is remembered of bad ones stands in a cache of its own.
+ * Requests queue their digests for one thread, which looks all of them up with
+ * one command; while that is on its way the next ones gather, as groups do in
+ * commit.  So any number of random tokens costs one exchange after the other,
+ * each well under a millisecond.  They cannot evict good tokens, because bad
+ * ones have a cache of their own.
  *
- * Nobody waits for a Redis that is known to be away, nor longer than a moment
- * for a slow one if a yes is remembered, however old.  The thread finds out by
- * itself when Redis is back.
+ * A request does not wait for a Redis that is known to be away.  With a cached
+ * yes, however old, it waits only STALE_WAIT_MS for a slow one.  The thread
+ * notices by itself when Redis is back.
  */
 
-/* How long no is good, in milliseconds, and how many of them there may be. */
+/* How long a no is good, in milliseconds, and how many are cached. */
 #define NO_MS 1000
 #define NO_SIZE 4096
 
-/* A request that has an old answer waits for a new one so long. */
-#define PATIENCE 100
+/* A request with a stale yes waits so many milliseconds for a new answer. */
+#define STALE_WAIT_MS 100
 
-/* So many digests are asked for at once; a reply holds REDIS_INTEGERS_MAX. */
+/* Digests in one SMISMEMBER; a reply holds REDIS_INTEGERS_MAX. */
 #define BATCH_MAX 1000
 
-/* Of the lines that say that tokens cannot be looked up. */
+/* Limits the log lines about lookups that fail. */
 static struct log_limit lookup_limit;
 
 enum answer {
-	ANSWER_NONE,			/* Redis cannot be asked. */
+	ANSWER_NONE,			/* Redis cannot be reached. */
 	ANSWER_MISSING,			/* There is no set. */
 	ANSWER_NO,
 	ANSWER_YES,
@@ -83,14 +83,14 @@ struct identity {
 	unsigned char digest[DIGEST_SIZE];
 };
 
-/* Belongs to the request that waits and to the thread; the last frees it. */
+/* Shared by a request and the thread; the last one to use it frees it. */
 struct lookup {
 	struct lookup * next;
 	struct identity identity;
 	int64_t asked;			/* When, in ms since 1970. */
 	enum answer answer;
 	bool answered;
-	bool left;			/* Nobody waits any more. */
+	bool left;			/* The request waits no longer. */
 	pthread_cond_t wake;
 };
 
@@ -106,14 +106,15 @@ struct token_set {
 	pthread_cond_t work;
 	struct lookup * first;
 	struct lookup ** end;
-	bool away;			/* Nobody waits. */
-	bool slow;			/* Nobody waits who has an answer. */
+	bool away;			/* Redis is away: do not wait. */
+	bool slow;			/* Redis is slow: use a stale answer
+					 * instead of waiting. */
 	bool stopping;
 };
 
 /* Exchanges with Redis */
 
-/* What the replies say about the lookups, which are asked for in order. */
+/* The replies to request_lookups, in the order of the lookups. */
 struct replies {
 	struct lookup * lookups;
 	bool missing;
@@ -121,7 +122,7 @@ struct replies {
 };
 
 static void
-take_reply(void * context, size_t number, const struct redis_reply * reply)
+take_answer(void * context, size_t number, const struct redis_reply * reply)
 {
 	struct replies * replies = context;
 	struct lookup * lookup = replies->lookups;
@@ -141,11 +142,11 @@ take_reply(void * context, size_t number, const struct redis_reply * reply)
 		replies->missing = reply->integers[0] == 0;
 }
 
-/* SMISMEMBER and EXISTS; without a lookup it asks whether Redis serves. */
+/* SMISMEMBER and EXISTS; without a lookup, the same only to probe Redis. */
 static void
-request(struct token_set * issuer, const struct lookup * lookups)
+request_lookups(struct token_set * set, const struct lookup * lookups)
 {
-	struct buffer * requests = &issuer->requests;
+	struct buffer * requests = &set->requests;
 	const struct lookup * lookup;
 	size_t count = 0;
 
@@ -154,7 +155,7 @@ request(struct token_set * issuer, const struct lookup * lookups)
 	buffer_clear(requests);
 	buffer_array(requests, 2 + (count == 0 ? 1 : count));
 	buffer_text(requests, "SMISMEMBER");
-	buffer_text(requests, issuer->settings.key);
+	buffer_text(requests, set->settings.key);
 	for (lookup = lookups; lookup != NULL; lookup = lookup->next)
 		buffer_string(requests, lookup->identity.member,
 		    lookup->identity.length);
@@ -162,7 +163,7 @@ request(struct token_set * issuer, const struct lookup * lookups)
 		buffer_text(requests, "");
 	buffer_array(requests, 2);
 	buffer_text(requests, "EXISTS");
-	buffer_text(requests, issuer->settings.key);
+	buffer_text(requests, set->settings.key);
 }
 
 static bool
@@ -177,19 +178,20 @@ reach(struct redis * redis, int64_t deadline)
 }
 
 static bool
-exchange(struct token_set * issuer, struct replies * replies, int64_t deadline)
+exchange_lookups(struct token_set * set, struct replies * replies,
+    int64_t deadline)
 {
-	struct redis * redis = issuer->redis;
+	struct redis * redis = set->redis;
 	int tries = 2;
 
-	/* A connection may have been closed since it was used last. */
+	/* Redis may have closed the connection since the last exchange. */
 	do {
 		if (!reach(redis, deadline))
 			return (false);
 		replies->trouble[0] = '\0';
-		request(issuer, replies->lookups);
-		if (redis_exchange(redis, &issuer->requests, 2, deadline,
-		    take_reply, replies) != 0)
+		request_lookups(set, replies->lookups);
+		if (redis_exchange(redis, &set->requests, 2, deadline,
+		    take_answer, replies) != 0)
 			continue;
 		if (replies->trouble[0] != '\0') {
 			redis_back_off(redis, replies->trouble);
@@ -203,17 +205,16 @@ exchange(struct token_set * issuer, struct replies * replies, int64_t deadline)
 }
 
 static void
-complain_of_missing(const struct token_set * issuer)
+complain_of_missing(const struct token_set * set)
 {
 
-	log_warning_limited("there is no set %s in Redis, so nothing is known "
-	    "of tokens that are not in the token file: their requests are "
-	    "answered 503", issuer->settings.key);
+	log_warning_limited("there is no set %s in Redis: requests with tokens "
+	    "that are not in the token file get 503", set->settings.key);
 }
 
-/* Ask for all these.  Return whether Redis could be asked. */
+/* Look all of these up and cache the answers; return whether Redis replied. */
 static bool
-ask(struct token_set * issuer, struct lookup * lookups, int64_t deadline)
+look_up(struct token_set * set, struct lookup * lookups, int64_t deadline)
 {
 	struct replies replies = { .lookups = lookups };
 	struct lookup * lookup;
@@ -221,21 +222,21 @@ ask(struct token_set * issuer, struct lookup * lookups, int64_t deadline)
 
 	for (lookup = lookups; lookup != NULL; lookup = lookup->next)
 		lookup->asked = clock_now_ms();
-	asked = exchange(issuer, &replies, deadline);
+	asked = exchange_lookups(set, &replies, deadline);
 	if (asked && replies.missing)
-		complain_of_missing(issuer);
+		complain_of_missing(set);
 	for (lookup = lookups; lookup != NULL; lookup = lookup->next) {
 		if (!asked)
 			lookup->answer = ANSWER_NONE;
 		else if (replies.missing)
 			lookup->answer = ANSWER_MISSING;
 		if (lookup->answer == ANSWER_YES)
-			digest_cache_put(issuer->yes, lookup->identity.digest,
+			digest_cache_put(set->yes, lookup->identity.digest,
 			    lookup->asked);
 		if (lookup->answer == ANSWER_NO) {
-			digest_cache_remove(issuer->yes,
+			digest_cache_remove(set->yes,
 			    lookup->identity.digest);
-			digest_cache_put(issuer->no, lookup->identity.digest,
+			digest_cache_put(set->no, lookup->identity.digest,
 			    lookup->asked);
 		}
 	}
@@ -252,9 +253,9 @@ lookup_free(struct lookup * lookup)
 	free(lookup);
 }
 
-/* Wake those who wait for these; the caller holds the lock. */
+/* Wake the requests that wait for these; the caller holds the lock. */
 static void
-settle(struct lookup * lookups)
+wake_waiters(struct lookup * lookups)
 {
 	struct lookup * next;
 
@@ -269,94 +270,94 @@ settle(struct lookup * lookups)
 	}
 }
 
-/* Take lookups off the queue; the caller holds the lock. */
+/* Remove up to ${most} lookups from the queue; the caller holds the lock. */
 static struct lookup *
-take(struct token_set * issuer, size_t most)
+take_lookups(struct token_set * set, size_t most)
 {
-	struct lookup * taken = issuer->first;
-	struct lookup ** end = &issuer->first;
+	struct lookup * taken = set->first;
+	struct lookup ** end = &set->first;
 	size_t count;
 
 	for (count = 0; *end != NULL && count < most; count++)
 		end = &(*end)->next;
-	issuer->first = *end;
+	set->first = *end;
 	*end = NULL;
-	if (issuer->first == NULL)
-		issuer->end = &issuer->first;
+	if (set->first == NULL)
+		set->end = &set->first;
 	return (taken);
 }
 
-/* Nobody is to wait until Redis serves again; the caller holds the lock. */
+/* Let no request wait until Redis replies again; the caller holds the lock. */
 static void
-give_up(struct token_set * issuer, const char * why)
+release_waiters(struct token_set * set, const char * why)
 {
 
-	if (!issuer->away)
-		log_limited(&lookup_limit, LOG_LEVEL_WARNING, "tokens in "
-		    "Redis cannot be looked up: %s; those that were good "
-		    "lately stay so", why);
-	issuer->away = true;
-	settle(take(issuer, SIZE_MAX));
+	if (!set->away)
+		log_limited(&lookup_limit, LOG_LEVEL_WARNING, "tokens cannot "
+		    "be looked up in Redis, and cached answers are used: %s",
+		    why);
+	set->away = true;
+	wake_waiters(take_lookups(set, SIZE_MAX));
 }
 
 /* The caller holds the lock. */
 static void
-note_state(struct token_set * issuer, bool asked)
+note_state(struct token_set * set, bool asked)
 {
 
 	if (!asked) {
-		give_up(issuer, redis_error(issuer->redis));
+		release_waiters(set, redis_error(set->redis));
 		return;
 	}
-	if (issuer->away && log_ended(&lookup_limit))
-		log_info("tokens in Redis can be looked up again");
-	issuer->away = issuer->slow = false;
+	if (set->away && log_ended(&lookup_limit))
+		log_info("tokens can be looked up in Redis again");
+	set->away = set->slow = false;
 }
 
 /* The caller holds the lock. */
 static void
-wait_for_work(struct token_set * issuer)
+wait_for_lookup(struct token_set * set)
 {
-	int64_t until = redis_next_attempt(issuer->redis);
+	int64_t until = redis_next_attempt(set->redis);
 	struct timespec limit = clock_timespec(until);
 
-	if (issuer->away)
-		pthread_cond_timedwait(&issuer->work, &issuer->lock, &limit);
+	if (set->away)
+		pthread_cond_timedwait(&set->work, &set->lock, &limit);
 	else
-		pthread_cond_wait(&issuer->work, &issuer->lock);
+		pthread_cond_wait(&set->work, &set->lock);
 }
 
 static void *
-run(void * context)
+look_up_in_thread(void * context)
 {
-	struct token_set * issuer = context;
+	struct token_set * set = context;
 	struct lookup * lookups;
 	bool asked;
 
-	pthread_mutex_lock(&issuer->lock);
-	while (!issuer->stopping) {
-		if (issuer->first == NULL && !(issuer->away && clock_remaining(
-		    redis_next_attempt(issuer->redis)) == 0)) {
-			wait_for_work(issuer);
+	pthread_mutex_lock(&set->lock);
+	while (!set->stopping) {
+		if (set->first == NULL && !(set->away && clock_remaining(
+		    redis_next_attempt(set->redis)) == 0)) {
+			wait_for_lookup(set);
 			continue;
 		}
-		lookups = take(issuer, BATCH_MAX);
-		pthread_mutex_unlock(&issuer->lock);
-		asked = ask(issuer, lookups, clock_monotonic() +
+		lookups = take_lookups(set, BATCH_MAX);
+		pthread_mutex_unlock(&set->lock);
+		asked = look_up(set, lookups, clock_monotonic() +
 		    TOKEN_SET_TIME_MAX);
-		pthread_mutex_lock(&issuer->lock);
-		settle(lookups);
-		note_state(issuer, asked);
+		pthread_mutex_lock(&set->lock);
+		wake_waiters(lookups);
+		note_state(set, asked);
 	}
-	settle(take(issuer, SIZE_MAX));
-	pthread_mutex_unlock(&issuer->lock);
+	wake_waiters(take_lookups(set, SIZE_MAX));
+	pthread_mutex_unlock(&set->lock);
 	return (NULL);
 }
 
 /* Requests */
 
 static struct timespec
-after(int64_t milliseconds)
+deadline_after(int64_t milliseconds)
 {
 
 	return (clock_timespec(clock_monotonic() + milliseconds));
@@ -373,98 +374,98 @@ init_condition(pthread_cond_t * condition)
 	pthread_condattr_destroy(&attributes);
 }
 
-/* Have the thread ask; ${remembered} says that there is an old answer. */
+/* Have the thread look a token up; ${stale}: there is an old yes. */
 static enum answer
-wait_for_answer(struct token_set * issuer, const struct identity * identity,
-    bool remembered)
+wait_for_answer(struct token_set * set, const struct identity * identity,
+    bool stale)
 {
 	struct lookup * lookup = alloc_zeroed(1, sizeof(*lookup));
-	struct timespec limit = after(remembered ?
-	    PATIENCE : TOKEN_SET_TIME_MAX);
+	struct timespec limit = deadline_after(stale ?
+	    STALE_WAIT_MS : TOKEN_SET_TIME_MAX);
 	enum answer answer = ANSWER_NONE;
 	int error = 0;
 
 	lookup->identity = *identity;
 	init_condition(&lookup->wake);
-	pthread_mutex_lock(&issuer->lock);
-	if (!issuer->away && !issuer->stopping &&
-	    !(remembered && issuer->slow)) {
-		*issuer->end = lookup;
-		issuer->end = &lookup->next;
-		pthread_cond_signal(&issuer->work);
+	pthread_mutex_lock(&set->lock);
+	if (!set->away && !set->stopping &&
+	    !(stale && set->slow)) {
+		*set->end = lookup;
+		set->end = &lookup->next;
+		pthread_cond_signal(&set->work);
 		blocking_thread();
 		while (!lookup->answered && error == 0)
 			error = pthread_cond_timedwait(&lookup->wake,
-			    &issuer->lock, &limit);
+			    &set->lock, &limit);
 		answer = lookup->answered ? lookup->answer : ANSWER_NONE;
 		lookup->left = !lookup->answered;
 	}
 	if (!lookup->left)
 		lookup_free(lookup);
-	else if (remembered)
-		issuer->slow = true;
+	else if (stale)
+		set->slow = true;
 	else
-		give_up(issuer, "no answer in time");
-	pthread_mutex_unlock(&issuer->lock);
+		release_waiters(set, "no answer in time");
+	pthread_mutex_unlock(&set->lock);
 	return (answer);
 }
 
 static enum answer
-find_out(struct token_set * issuer, const struct identity * identity,
-    bool remembered)
+find_answer(struct token_set * set, const struct identity * identity,
+    bool stale)
 {
 	struct lookup lookup = { .next = NULL };
 
-	if (!issuer->settings.once)
-		return (wait_for_answer(issuer, identity, remembered));
+	if (!set->settings.once)
+		return (wait_for_answer(set, identity, stale));
 	lookup.identity = *identity;
-	ask(issuer, &lookup, clock_monotonic() + TOKEN_SET_TIME_MAX);
+	look_up(set, &lookup, clock_monotonic() + TOKEN_SET_TIME_MAX);
 	return (lookup.answer);
 }
 
 static enum token_verdict
-counted(const struct token_set * issuer, enum stats_counter counter,
+count_verdict(const struct token_set * set, enum stats_counter counter,
     enum token_verdict verdict)
 {
 
-	stats_add(issuer->settings.stats, counter, 1);
+	stats_add(set->settings.stats, counter, 1);
 	return (verdict);
 }
 
 static enum token_verdict
-check(struct token_set * issuer, const struct identity * identity)
+check_identity(struct token_set * set, const struct identity * identity)
 {
 	const unsigned char * digest = identity->digest;
 	int64_t now = clock_now_ms();
-	int64_t yes = digest_cache_find(issuer->yes, digest);
-	int64_t no = digest_cache_find(issuer->no, digest);
-	bool remembered;
+	int64_t yes = digest_cache_find(set->yes, digest);
+	int64_t no = digest_cache_find(set->no, digest);
+	bool stale;
 
-	if (yes != 0 && now >= yes && now - yes < issuer->settings.refresh)
-		return (counted(issuer, STATS_TOKENS_CACHED, TOKEN_GRANTED));
+	if (yes != 0 && now >= yes && now - yes < set->settings.refresh)
+		return (count_verdict(set, STATS_TOKENS_CACHED, TOKEN_GRANTED));
 	if (no != 0 && now >= no && now - no < NO_MS)
-		return (counted(issuer, STATS_TOKENS_CACHED, TOKEN_UNKNOWN));
-	/* A clock that was set back makes a time lie ahead. */
-	remembered = yes != 0 && (now >= yes ? now - yes : yes - now) <
-	    issuer->settings.grace;
-	switch (find_out(issuer, identity, remembered)) {
+		return (count_verdict(set, STATS_TOKENS_CACHED, TOKEN_UNKNOWN));
+	/* After the clock was set back, the answer's time is in the future. */
+	stale = yes != 0 && (now >= yes ? now - yes : yes - now) <
+	    set->settings.grace;
+	switch (find_answer(set, identity, stale)) {
 	case ANSWER_YES:
-		return (counted(issuer, STATS_TOKENS_ASKED, TOKEN_GRANTED));
+		return (count_verdict(set, STATS_TOKENS_ASKED, TOKEN_GRANTED));
 	case ANSWER_NO:
-		return (counted(issuer, STATS_TOKENS_ASKED, TOKEN_UNKNOWN));
+		return (count_verdict(set, STATS_TOKENS_ASKED, TOKEN_UNKNOWN));
 	case ANSWER_MISSING:
 		break;
 	case ANSWER_NONE:
-		if (remembered)
-			return (counted(issuer, STATS_TOKENS_STALE,
+		if (stale)
+			return (count_verdict(set, STATS_TOKENS_STALE,
 			    TOKEN_GRANTED));
 		break;
 	}
-	return (counted(issuer, STATS_TOKENS_FAILED, TOKEN_UNAVAILABLE));
+	return (count_verdict(set, STATS_TOKENS_FAILED, TOKEN_UNAVAILABLE));
 }
 
 static void
-identify(struct identity * identity, const char * token, size_t length,
+identify_token(struct identity * identity, const char * token, size_t length,
     enum token_kind kind)
 {
 	char hex[2 * DIGEST_SIZE + 1];
@@ -483,7 +484,7 @@ identify(struct identity * identity, const char * token, size_t length,
 }
 
 enum token_verdict
-token_set_check(struct token_set * issuer, const char * token, size_t length,
+token_set_check(struct token_set * set, const char * token, size_t length,
     enum token_kind kind, struct token_grant * grant)
 {
 	struct identity identity;
@@ -491,12 +492,12 @@ token_set_check(struct token_set * issuer, const char * token, size_t length,
 	const char * environment;
 	size_t size;
 
-	/* What is no token at all is in no set. */
+	/* Do not ask Redis about text that is not a token. */
 	environment = token_file_environment(token, length, &size);
 	if (environment == NULL)
 		return (TOKEN_UNKNOWN);
-	identify(&identity, token, length, kind);
-	verdict = check(issuer, &identity);
+	identify_token(&identity, token, length, kind);
+	verdict = check_identity(set, &identity);
 	if (verdict == TOKEN_GRANTED)
 		token_file_grant(grant, environment, size);
 	return (verdict);
@@ -505,65 +506,65 @@ token_set_check(struct token_set * issuer, const char * token, size_t length,
 /* Start and stop */
 
 static void
-destroy(struct token_set * issuer)
+token_set_destroy(struct token_set * set)
 {
 
-	redis_free(issuer->redis);
-	buffer_free(&issuer->requests);
-	digest_cache_close(issuer->yes);
-	digest_cache_close(issuer->no);
-	pthread_mutex_destroy(&issuer->lock);
-	pthread_cond_destroy(&issuer->work);
-	free(issuer);
+	redis_free(set->redis);
+	buffer_free(&set->requests);
+	digest_cache_close(set->yes);
+	digest_cache_close(set->no);
+	pthread_mutex_destroy(&set->lock);
+	pthread_cond_destroy(&set->work);
+	free(set);
 }
 
 struct token_set *
 token_set_start(const struct token_set_settings * settings,
     struct redis * redis)
 {
-	struct token_set * issuer = alloc_zeroed(1, sizeof(*issuer));
+	struct token_set * set = alloc_zeroed(1, sizeof(*set));
 	int error;
 
-	issuer->settings = *settings;
-	issuer->redis = redis;
-	issuer->end = &issuer->first;
-	issuer->yes = digest_cache_open(settings->path,
+	set->settings = *settings;
+	set->redis = redis;
+	set->end = &set->first;
+	set->yes = digest_cache_open(settings->path,
 	    DIGEST_CACHE_SHARED_SIZE);
-	issuer->no = digest_cache_open(NULL, NO_SIZE);
-	pthread_mutex_init(&issuer->lock, NULL);
-	init_condition(&issuer->work);
+	set->no = digest_cache_open(NULL, NO_SIZE);
+	pthread_mutex_init(&set->lock, NULL);
+	init_condition(&set->work);
 	if (settings->once)
-		return (issuer);
-	error = pthread_create(&issuer->thread, NULL, run, issuer);
+		return (set);
+	error = pthread_create(&set->thread, NULL, look_up_in_thread, set);
 	if (error == 0)
-		return (issuer);
-	destroy(issuer);
+		return (set);
+	token_set_destroy(set);
 	errno = error;
 	return (NULL);
 }
 
 static bool
-join(struct token_set * issuer, int64_t deadline)
+stop_thread(struct token_set * set, int64_t deadline)
 {
 	/* Joining knows the time of day only. */
 	struct timespec limit = clock_timespec(clock_now_ms() +
 	    clock_remaining(deadline));
 
-	pthread_mutex_lock(&issuer->lock);
-	issuer->stopping = true;
-	pthread_cond_signal(&issuer->work);
-	pthread_mutex_unlock(&issuer->lock);
-	return (pthread_timedjoin_np(issuer->thread, NULL, &limit) == 0);
+	pthread_mutex_lock(&set->lock);
+	set->stopping = true;
+	pthread_cond_signal(&set->work);
+	pthread_mutex_unlock(&set->lock);
+	return (pthread_timedjoin_np(set->thread, NULL, &limit) == 0);
 }
 
 bool
-token_set_stop(struct token_set * issuer, int64_t deadline)
+token_set_stop(struct token_set * set, int64_t deadline)
 {
 
-	if (issuer == NULL)
+	if (set == NULL)
 		return (true);
-	if (!issuer->settings.once && !join(issuer, deadline))
+	if (!set->settings.once && !stop_thread(set, deadline))
 		return (false);
-	destroy(issuer);
+	token_set_destroy(set);
 	return (true);
 }

@@ -22,41 +22,42 @@ struct token_set;
 
 struct token_set_settings {
 	const char * key;		/* Of the set. */
-	int64_t refresh;		/* So long, in milliseconds, is an
-					 * answer good, */
-	int64_t grace;			/* and so long while Redis is away. */
-	const char * path;		/* Where good tokens are remembered, or
-					 * NULL: in this process. */
+	int64_t refresh;		/* An answer is good for so many
+					 * milliseconds, */
+	int64_t grace;			/* and for so many while Redis cannot
+					 * be reached. */
+	const char * path;		/* The file that caches good tokens, or
+					 * NULL: cache them in memory. */
 	struct stats * stats;
-	bool once;			/* There will be but one request. */
+	bool once;			/* There is only one request. */
 };
 
 /**
  * token_set_start(settings, redis):
- * Return an issuer that asks over ${redis}, which it takes over, in a thread
- * of its own (with once, in the caller's).  ${settings} is copied, what it
- * points to must stay.  Return NULL with errno if there is no thread.
+ * Return a set that looks tokens up over ${redis}, which it owns from now on,
+ * in a thread of its own (with once, in the caller's).  ${settings} is copied;
+ * its strings must outlive the set.  Return NULL with errno if no thread can be
+ * started.
  */
 struct token_set * token_set_start(const struct token_set_settings * settings,
     struct redis * redis);
 
 /**
- * token_set_check(issuer, token, length, kind, grant):
- * Look up a token, as token_file_check does, though one of the other kind is
- * TOKEN_UNKNOWN; it is TOKEN_UNAVAILABLE if that
- * cannot be found out now.  Any thread may call this; it waits for
- * TOKEN_SET_TIME_MAX at most.
+ * token_set_check(set, token, length, kind, grant):
+ * Look up a token, as token_file_check does, but return TOKEN_UNKNOWN for a
+ * token of the other kind, and TOKEN_UNAVAILABLE if Redis gives no answer.  Any
+ * thread may call this; it waits for at most TOKEN_SET_TIME_MAX.
  */
-enum token_verdict token_set_check(struct token_set * issuer,
+enum token_verdict token_set_check(struct token_set * set,
     const char * token, size_t length, enum token_kind kind,
     struct token_grant * grant);
 
 /**
- * token_set_stop(issuer, deadline):
- * Stop asking and free the issuer, which may be NULL, with its connection.  No
- * thread may be in token_set_check.  Return false if its thread did not end by
- * ${deadline}; then it goes on using what it has until the process ends.
+ * token_set_stop(set, deadline):
+ * Stop the thread, close the connection and free the set, which may be NULL.
+ * No thread may be in token_set_check.  Return false if the thread did not end
+ * by ${deadline}; then nothing is freed.
  */
-bool token_set_stop(struct token_set * issuer, int64_t deadline);
+bool token_set_stop(struct token_set * set, int64_t deadline);
 
 #endif

@@ -242,7 +242,8 @@ def away():
         until(lambda: service.post(token(3)) == 403, "it to be revoked", 10)
         equal([service.post(token(n)) for n in (1, 2, "bad")],
               [202, 202, 403], "Redis is back")
-        check("can be looked up again" in service.log(), "the log says so")
+        check("can be looked up in Redis again" in service.log(),
+              "the log says so")
         service.no_secret("away")
 
 

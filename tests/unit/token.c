@@ -472,7 +472,7 @@ test_repeated(void)
 	temporary_errors(errors, sizeof(errors));
 	for (p = errors; (p = strchr(p, '\n')) != NULL; p++)
 		lines++;
-	ok(lines < 10 && strstr(errors, "94 lines more") != NULL,
+	ok(lines < 10 && strstr(errors, "94 more lines") != NULL,
 	    "the log does not say each time: %s", errors);
 }
 
