@@ -163,6 +163,7 @@ place_beside(struct config * config, const struct key * key)
 
 	if ((key->offset != AT(tokens) && key->offset != AT(spool) &&
 	    key->offset != AT(redis_password_file) &&
+	    key->offset != AT(redis_sentinel_password_file) &&
 	    key->offset != AT(redis_tls_ca) &&
 	    key->offset != AT(redis_tls_cert) &&
 	    key->offset != AT(redis_tls_key)) || slash == NULL ||
@@ -330,23 +331,63 @@ load_defaults(struct config * config)
 			abort();
 }
 
+/* Read the password file of a ${key}, if it names one. */
+static char *
+read_password(struct loading * loading, const char * key, const char * path)
+{
+	char why[200];
+	char * password;
+
+	if (path[0] == '\0')
+		return (NULL);
+	password = secret_read(path, why, sizeof(why));
+	if (password == NULL)
+		fail(loading, "%s: %s: %s", key, path, why);
+	return (password);
+}
+
 static void
-read_password(struct loading * loading)
+read_redis_password(struct loading * loading)
 {
 	struct config * config = loading->config;
-	char why[200];
+	struct redis_address * redis = &config->redis;
 
-	if (config->redis.password != NULL &&
-	    config->redis.password[0] != '\0') {
+	if (config->redis_password_file[0] == '\0') {
+		if (redis->user != NULL && redis->password == NULL)
+			fail(loading, "redis names a user without a password, "
+			    "and there is no redis_password_file");
+		return;
+	}
+	if (redis->password != NULL && redis->password[0] != '\0') {
 		fail(loading, "a password in redis and redis_password_file "
 		    "are one too many");
 		return;
 	}
-	secret_wipe(config->redis.password);
-	config->redis.password = secret_read(config->redis_password_file, why,
-	    sizeof(why));
-	if (config->redis.password == NULL)
-		fail(loading, "%s: %s", config->redis_password_file, why);
+	secret_wipe(redis->password);
+	redis->password = read_password(loading, "redis_password_file",
+	    config->redis_password_file);
+}
+
+/* User and password of the sentinels. */
+static void
+read_sentinel(struct loading * loading)
+{
+	struct config * config = loading->config;
+	struct redis_address * redis = &config->redis;
+	const char * user = config->redis_sentinel_user;
+	const char * path = config->redis_sentinel_password_file;
+
+	if (redis->kind != REDIS_SENTINEL && (user[0] != '\0' ||
+	    path[0] != '\0'))
+		fail(loading, "redis_sentinel_user and "
+		    "redis_sentinel_password_file are for redis-sentinel://");
+	if (user[0] != '\0' && path[0] == '\0')
+		fail(loading, "redis_sentinel_user is set without "
+		    "redis_sentinel_password_file");
+	if (user[0] != '\0')
+		redis->sentinel_user = alloc_string(user);
+	redis->sentinel_password = read_password(loading,
+	    "redis_sentinel_password_file", path);
 }
 
 /* From here on there is one copy of the password. */
@@ -366,7 +407,8 @@ check_tls(struct loading * loading)
 		    settings->certificate[0] != '\0' ||
 		    settings->key[0] != '\0')
 			fail(loading, "redis_tls_ca, redis_tls_cert and "
-			    "redis_tls_key are for rediss://");
+			    "redis_tls_key are for URLs with TLS, such as "
+			    "rediss://");
 		return;
 	}
 	/* What cannot be used is an error at the start. */
@@ -385,11 +427,8 @@ check_redis(struct loading * loading)
 
 	if (why != NULL)
 		fail(loading, "redis is not a URL of a Redis server: %s", why);
-	if (config->redis_password_file[0] != '\0')
-		read_password(loading);
-	else if (config->redis.user != NULL && config->redis.password == NULL)
-		fail(loading, "redis names a user without a password, and "
-		    "there is no redis_password_file");
+	read_redis_password(loading);
+	read_sentinel(loading);
 	config->redis_url = secret_mask(url);
 	secret_wipe(url);
 	check_tls(loading);
@@ -535,10 +574,7 @@ config_free(struct config * config)
 	for (i = 0; i < KEY_COUNT; i++)
 		if (keys[i].type == TYPE_TEXT)
 			secret_wipe(*(char **)member(config, &keys[i]));
-	free(config->redis.unix_path);
-	free(config->redis.host);
-	free(config->redis.user);
-	secret_wipe(config->redis.password);
+	redis_url_free(&config->redis);
 	free(config->origins);
 	free(config->file);
 	free(config);

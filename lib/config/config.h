@@ -41,6 +41,8 @@ struct config {
 	uint64_t threads;
 	char * redis_url;
 	char * redis_password_file;
+	char * redis_sentinel_user;
+	char * redis_sentinel_password_file;
 	char * redis_tls_ca;
 	char * redis_tls_cert;
 	char * redis_tls_key;

@@ -55,6 +55,8 @@ static const struct key keys[] = {
 	{ "redis", TYPE_TEXT, AT(redis_url), "redis://127.0.0.1:6379/0",
 	  NULL, 0, 0, 0 },
 	TEXT(redis_password_file, ""),
+	TEXT(redis_sentinel_user, ""),
+	TEXT(redis_sentinel_password_file, ""),
 	TEXT(redis_tls_ca, ""),
 	TEXT(redis_tls_cert, ""),
 	TEXT(redis_tls_key, ""),

@@ -71,7 +71,7 @@ redis_create(const struct redis_address * config, int64_t timeout,
 	redis->config = config;
 	redis->timeout = timeout;
 	redis->name = name;
-	if (config->unix_path == NULL)
+	if (config->host != NULL)
 		redis->resolve = resolve_create(config->host);
 	return (redis);
 }
@@ -687,6 +687,8 @@ static int
 open_context(struct redis * redis, int64_t deadline)
 {
 
+	if (redis->config->kind == REDIS_SENTINEL)
+		return (failed(redis, "Sentinel is not asked yet"));
 	if (redis->resolve != NULL)
 		return (connect_host(redis, deadline));
 	return (take_context(redis, redisConnectUnixWithTimeout(

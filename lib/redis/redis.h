@@ -16,15 +16,32 @@
  */
 struct redis;
 
-/* Where Redis is, from a URL and perhaps a password file. */
-struct redis_address {
-	bool tls;
-	char * unix_path;		/* Of a Unix socket, or NULL. */
+/* What the hosts of an address are. */
+enum redis_kind {
+	REDIS_SERVER,			/* One server: a host, or a path. */
+	REDIS_SENTINEL,			/* Sentinels that name the master. */
+};
+
+struct redis_node {
 	char * host;
 	int port;
+};
+
+/* Where Redis is, from a URL and perhaps a password file. */
+struct redis_address {
+	enum redis_kind kind;
+	bool tls;
+	char * unix_path;		/* Of a Unix socket, or NULL. */
+	char * host;			/* Of one server, or NULL. */
+	int port;
+	struct redis_node * nodes;	/* The sentinels. */
+	size_t node_count;
+	char * master;			/* As the sentinels call it. */
 	int database;
 	char * user;			/* NULL: none. */
 	char * password;		/* NULL: none. */
+	char * sentinel_user;		/* Of the sentinels, likewise. */
+	char * sentinel_password;
 	struct tls_settings tls_settings; /* If tls. */
 };
 

@@ -7,13 +7,24 @@ struct redis_address;
 
 /**
  * redis_url_parse(url, redis):
- * Read redis://[[user]:password@]host[:port][/database], rediss:// likewise,
- * or unix://[[user]:password@]/path[?db=database] into ${redis}, which must be
- * all zero; the caller frees its strings.  The user may also stand alone, as
- * user@: the password comes from elsewhere then.  User, password and path may
- * be percent-encoded (RFC 3986), an IPv6 address stands in brackets.  Return
- * NULL, or what is wrong as a static text.
+ * Read one of these URLs into ${redis}, which must be all zero; the caller
+ * frees it with redis_url_free:
+ *	redis://[USER@]HOST[:PORT][/DATABASE], and rediss:// for TLS,
+ *	redis-sentinel://[USER@]HOST[:PORT][/DATABASE]?master=NAME[&node=...],
+ *	and rediss-sentinel:// for TLS to sentinels and servers,
+ *	unix://[USER@]/PATH[?db=DATABASE].
+ * USER is name:password, :password, or name if the password comes from
+ * elsewhere.  A node is HOST[:PORT].  User, password and path may be
+ * percent-encoded (RFC 3986); an IPv6 address is written in brackets.  Return
+ * NULL, or a static text that says what is wrong.
  */
 const char * redis_url_parse(const char * url, struct redis_address * redis);
+
+/**
+ * redis_url_free(redis):
+ * Wipe the passwords of an address, and free all that it holds except the
+ * settings of TLS.
+ */
+void redis_url_free(struct redis_address * redis);
 
 #endif

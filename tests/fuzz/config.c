@@ -128,8 +128,8 @@ check(const struct config * config)
 	must(config->retention_hourly >= 1000 ||
 	    config->retention_daily >= 1000);
 	must(strpbrk(config->prefix, "{}") == NULL);
-	must((config->redis.host == NULL) !=
-	    (config->redis.unix_path == NULL));
+	must((config->redis.host != NULL) + (config->redis.unix_path != NULL) +
+	    (config->redis.nodes != NULL) == 1);
 	must(config->auth <= CONFIG_AUTH_NONE);
 	must(config->ack <= CONFIG_ACK_SPOOL);
 	must(config->invalid <= CONFIG_INVALID_SKIP);

@@ -101,17 +101,15 @@ check_url(const char * text)
 	const char * why = redis_url_parse(text, &redis);
 
 	if (why == NULL) {
-		must((redis.unix_path == NULL) != (redis.host == NULL));
+		must((redis.unix_path != NULL) + (redis.host != NULL) +
+		    (redis.nodes != NULL) == 1);
 		must(redis.host == NULL || (redis.host[0] != '\0' &&
 		    redis.port > 0 && redis.port <= 65535));
 		must(redis.unix_path == NULL || redis.unix_path[0] == '/');
 		must(redis.database >= 0);
 	} else
 		must(*why != '\0');
-	free(redis.host);
-	free(redis.unix_path);
-	free(redis.user);
-	free(redis.password);
+	redis_url_free(&redis);
 }
 
 static bool

@@ -342,6 +342,13 @@ static const struct {
 	{ "redis_password_file = /nonexistent/file\n",
 	  { "/nonexistent/file", NULL, NULL } },
 	{ "redis_password_file = /\n", { "/: ", NULL, NULL } },
+	{ "redis_sentinel_user = u\n", { "redis_sentinel_user",
+	  "redis-sentinel://", NULL } },
+	{ "redis_sentinel_password_file = /etc/hostname\n",
+	  { "redis_sentinel_password_file", "redis-sentinel://", NULL } },
+	{ "redis = redis-sentinel://h?master=m\nredis_sentinel_user = u\n",
+	  { "without", "redis_sentinel_password_file", NULL } },
+	{ "redis = redis-sentinel://h\n", { "redis", "master", NULL } },
 	/* the first thing that is wrong */
 	{ "first = 1\nsecond = 2\n", { ":1", "first", NULL } },
 	{ "threads = 0\nprefix = {\n", { ":1", "threads", NULL } },
@@ -593,6 +600,42 @@ test_redis(void)
 		ok(!config->redis.tls, "no TLS");
 		config_free(config);
 	}
+}
+
+/* Servers and sentinels have passwords of their own. */
+static void
+test_sentinel(void)
+{
+	static const char * const variables[] = {
+		"FLAGTALLY_REDIS=redis-sentinel://u:hunter2@h/2?master=m"
+		"&node=i:7",
+		NULL,
+	};
+	char file[PATH_MAX], text[PATH_MAX * 2];
+	struct config * config;
+	char * out = NULL;
+	size_t length;
+	FILE * stream;
+
+	temporary_path(file, "password");
+	temporary_write(file, "tiger\n", 6);
+	snprintf(text, sizeof(text), "redis_sentinel_user = s\n"
+	    "redis_sentinel_password_file = %s\n", file);
+	config = load(text, variables);
+	if (!ok(config != NULL, "sentinels: %s", error.text))
+		return;
+	is_text(config->redis.password, "hunter2", "a server's password");
+	is_text(config->redis.sentinel_user, "s", "a sentinel's user");
+	is_text(config->redis.sentinel_password, "tiger", "and its password");
+	is_integer(config->redis.database, 2, "the database");
+	stream = open_memstream(&out, &length);
+	config_print(config, stream);
+	fclose(stream);
+	ok(strstr(out, "redis = redis-sentinel://u:***@h/2?master=m&node=i:7 "
+	    ";") != NULL && strstr(out, "hunter2") == NULL &&
+	    strstr(out, "tiger") == NULL, "passwords are masked: %s", out);
+	free(out);
+	config_free(config);
 }
 
 /* Built with TLS or without: it is either taken or refused with a reason. */
@@ -890,6 +933,7 @@ main(void)
 	test_password_files();
 	test_long_password();
 	test_redis();
+	test_sentinel();
 	test_tls();
 	test_print();
 	test_print_again();

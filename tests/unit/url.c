@@ -102,16 +102,6 @@ static const struct {
 };
 
 static void
-free_redis(struct redis_address * redis)
-{
-
-	free(redis->unix_path);
-	free(redis->host);
-	free(redis->user);
-	free(redis->password);
-}
-
-static void
 test_valid(void)
 {
 	size_t i;
@@ -131,7 +121,46 @@ test_valid(void)
 		is_text(redis.user, valid[i].user, "%s: user", url);
 		is_text(redis.password, valid[i].password, "%s: password",
 		    url);
-		free_redis(&redis);
+		redis_url_free(&redis);
+	}
+}
+
+/* Nodes and names, as one text. */
+static const struct {
+	const char * url;
+	const char * text;
+} sentinels[] = {
+	{ "redis-sentinel://h?master=m", "0 m 0 h:26379" },
+	{ "redis-sentinel://h/?master=m", "0 m 0 h:26379" },
+	{ "rediss-sentinel://h:1/2?master=a.b-c_D9", "1 a.b-c_D9 2 h:1" },
+	{ "redis-sentinel://u:p@h:1?node=i:2&master=m&node=[::1]",
+	  "0 m 0 h:1 i:2 ::1:26379" },
+	{ "redis-sentinel://[::1]:5/3?master=m&node=[::2]:6&node=j",
+	  "0 m 3 ::1:5 ::2:6 j:26379" },
+};
+
+static void
+test_sentinels(void)
+{
+	size_t i, j;
+
+	for (i = 0; i < sizeof(sentinels) / sizeof(sentinels[0]); i++) {
+		struct redis_address redis = { .tls = false };
+		const char * url = sentinels[i].url;
+		char text[200] = "";
+		int used;
+
+		is_text(redis_url_parse(url, &redis), NULL, "%s", url);
+		is_integer(redis.kind, REDIS_SENTINEL, "%s: kind", url);
+		is_text(redis.host, NULL, "%s: no server", url);
+		used = snprintf(text, sizeof(text), "%d %s %d", redis.tls,
+		    redis.master, redis.database);
+		for (j = 0; j < redis.node_count; j++)
+			used += snprintf(text + used, sizeof(text) -
+			    (size_t)used, " %s:%d", redis.nodes[j].host,
+			    redis.nodes[j].port);
+		is_text(text, sentinels[i].text, "%s: nodes", url);
+		redis_url_free(&redis);
 	}
 }
 
@@ -157,6 +186,18 @@ static const char * const invalid[] = {
 	"redis://h/1a", "redis://h/1/", "redis://h//1", "redis://h/1.0",
 	"redis://h/4294967296", "redis://h/18446744073709551617",
 	"redis://h/1?x", "redis://h?db=1", "redis://h/?db=1",
+	/* sentinels */
+	"redis-sentinel://h", "redis-sentinel://h/0", "redis-sentinel://h?",
+	"redis-sentinel://?master=m", "redis-sentinel://h?master=",
+	"redis-sentinel://h?master=a%20b", "redis-sentinel://h?master=a@b",
+	"redis-sentinel://h?master=m&master=m", "redis-sentinel://h?node=i",
+	"redis-sentinel://h?master=m&", "redis-sentinel://h?master=m&&node=i",
+	"redis-sentinel://h?master=m&node=", "redis-sentinel://h?master=m&n=i",
+	"redis-sentinel://h?master=m&node=i:0", "redis-sentinel:///m",
+	"redis-sentinel://h?master=m&node=::1", "redis-sentinel://h,i?master=m"
+	"&node=i:x", "redis-sentinel://h/x?master=m", "sentinel://h?master=m",
+	"redis-sentinel://h?master=m?node=i", "redis://h?master=m",
+	"redis://h?node=i",
 	/* users and passwords */
 	"redis://@h", "unix://@/s", "redis://u%zz@h", "redis://u%4:p@h", "redis://u:p%zz@h",
 	"redis://u%00:p@h", "redis://u:p%00q@h", "redis://:%@h",
@@ -182,7 +223,7 @@ test_invalid(void)
 
 		ok(why != NULL && why[0] != '\0', "\"%s\" is refused",
 		    invalid[i]);
-		free_redis(&redis);
+		redis_url_free(&redis);
 	}
 }
 
@@ -201,7 +242,7 @@ test_long(void)
 	is_text(redis_url_parse(url, &redis), NULL, "a long password");
 	ok(redis.password != NULL && strlen(redis.password) == LENGTH &&
 	    strspn(redis.password, "x") == LENGTH, "is read whole");
-	free_redis(&redis);
+	redis_url_free(&redis);
 	free(url);
 }
 
@@ -211,6 +252,7 @@ main(void)
 
 	test_decode();
 	test_valid();
+	test_sentinels();
 	test_invalid();
 	test_long();
 	return (tap_done());
