@@ -50,6 +50,7 @@ struct json {
 	yajl_handle yajl;
 	yajl_alloc_funcs allocator;
 	struct json_strict strict;
+	size_t order_mark;		/* Bytes of the mark before the text. */
 
 	const char * piece;		/* The current piece, */
 	size_t piece_length;
@@ -571,6 +572,30 @@ feed_clean(struct json * json, const char * text, size_t length)
 }
 
 /*
+ * Pass over a byte-order mark before the text, as RFC 8259, section 8.1,
+ * allows, or the part of it that is in this piece.  Return false if it breaks
+ * off.
+ */
+static bool
+pass_order_mark(struct json * json, const char ** text, size_t * length)
+{
+	static const char mark[] = "\xef\xbb\xbf";
+
+	while (json->base == json->order_mark && mark[json->base] != '\0' &&
+	    *length > 0) {
+		if (**text != mark[json->base])
+			return (json->base == 0 || reject_text(json, 0,
+			    "half a byte-order mark before the text"));
+		(*text)++;
+		(*length)--;
+		json->mark = ++json->base;
+		json->order_mark++;
+		json->strict.position++;
+	}
+	return (true);
+}
+
+/*
  * A lone surrogate is certain before the end of its string, so the string that
  * yajl is within when it has read all bytes before is the one that has it.
  */
@@ -579,6 +604,8 @@ json_feed(struct json * json, const void * text, size_t length)
 {
 	const char * rest = text;
 
+	if (!pass_order_mark(json, &rest, &length))
+		return (false);
 	for (;;) {
 		size_t clean = json_strict_scan(&json->strict,
 		    (const unsigned char *)rest, length);
@@ -610,7 +637,8 @@ json_finish(struct json * json)
 		return (false);
 	if (json_path_complete(&json->path))
 		return (true);
-	return (reject_text(json, json->base, json->base == 0 ?
+	return (reject_text(json, json->base,
+	    json->base == 0 || (json->order_mark == 3 && json->base == 3) ?
 	    "the body is empty" : "the JSON text ends too early"));
 }
 

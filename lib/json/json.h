@@ -14,8 +14,9 @@
 /*
  * A strict reader of one JSON text (RFC 8259) in pieces of any size.  yajl
  * parses; the reader adds the checks that yajl lacks (see json_strict.h; UTF-8
- * is checked after decoding) and limits the depth.  It tracks the path, so a
- * handler that rejects a value need not.
+ * is checked after decoding) and limits the depth.  It passes over a byte-order
+ * mark before the text, as RFC 8259 allows, but counts it in offsets.  It
+ * tracks the path, so a handler that rejects a value need not.
  */
 struct json;
 

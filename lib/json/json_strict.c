@@ -147,15 +147,15 @@ take_byte(struct json_strict * strict, uint64_t position, unsigned char c)
 	}
 }
 
+/* No JSON text begins with 0xfe or 0xff. */
 static bool
-byte_order_mark(struct json_strict * strict, unsigned char c)
+is_utf16(struct json_strict * strict, unsigned char c)
 {
 
-	/* A byte-order mark: no JSON text begins with 0xef, 0xfe or 0xff. */
-	if (strict->position != 0 || (c != 0xef && c != 0xfe && c != 0xff))
+	if (strict->position != 0 || (c != 0xfe && c != 0xff))
 		return (false);
-	fault_at(strict, 0, "the body begins with a byte-order mark or "
-	    "another byte that is not JSON");
+	fault_at(strict, 0, "the body begins with a byte-order mark of UTF-16, "
+	    "but must be UTF-8");
 	return (true);
 }
 
@@ -166,7 +166,7 @@ json_strict_scan(struct json_strict * strict, const unsigned char * text,
 	size_t space = 0;
 	size_t i = 0;
 
-	if (length > 0 && byte_order_mark(strict, text[0]))
+	if (length > 0 && is_utf16(strict, text[0]))
 		return (0);
 	while (i < length) {
 		if (strict->state == TEXT) {

@@ -8,8 +8,8 @@
 /*
  * Finds what yajl accepts although RFC 8259 (or I-JSON, RFC 7493, for
  * surrogates) forbids it, and what is visible only in the raw bytes: form feed
- * and vertical tab as white space, a byte-order mark, and escapes of lone
- * surrogates, which yajl silently replaces.
+ * and vertical tab as white space, the byte-order marks of UTF-16, and escapes
+ * of lone surrogates, which yajl silently replaces.
  *
  * The scanner need not know whether it is inside a string: raw control
  * characters are forbidden inside too, and yajl reports a backslash outside.

@@ -198,6 +198,8 @@ is_plain_json(const uint8_t * bytes, size_t length)
 {
 	struct plain plain = { bytes, bytes + length, 0 };
 
+	if (length >= 3 && memcmp(bytes, "\xef\xbb\xbf", 3) == 0)
+		plain.at += 3;
 	return (value(&plain) && plain.at == plain.end);
 }
 

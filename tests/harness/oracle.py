@@ -3,9 +3,9 @@
 Shares nothing with the program.  Python's json reads the text, made as strict
 as RFC 8259 and the program's own rules; what has to be done for that:
 
-- Python takes bytes in UTF-16 and UTF-32 and passes over a byte-order mark: it
-  is given text, decoded strictly from UTF-8 (no overlong forms, no surrogates,
-  nothing above U+10FFFF).
+- Python takes bytes in UTF-16 and UTF-32: it is given text, decoded strictly
+  from UTF-8 (no overlong forms, no surrogates, nothing above U+10FFFF), without
+  one byte-order mark before it.
 - It reads NaN, Infinity and -Infinity: parse_constant refuses them.
 - It lets lone surrogates pass in escapes: all strings are searched for them.
 - A dict forgets the first of two members of one name: objects become lists of
@@ -89,7 +89,7 @@ def _examine(value, depth):
 def parse(text):
     """The value of a JSON text in bytes; raises Invalid."""
     try:
-        value = DECODER.decode(text.decode("utf-8", "strict"))
+        value = DECODER.decode(text.decode("utf-8-sig", "strict"))
     except (ValueError, RecursionError) as error:
         raise Invalid(str(error)) from None
     _examine(value, 0)

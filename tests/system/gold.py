@@ -1443,12 +1443,22 @@ fault("the place is that after many values of all kinds",
 fault("the body is empty", "@", "", "empty")
 for raw in (" ", "\n\r\t ", " " * 100):
     fault("the body is %s" % name_of(raw), raw + "@", "", "")
-fault("a byte-order mark", "@\ufeff" + MINIMAL, "", "byte-order mark")
-fault("a byte-order mark alone", "@\ufeff", "", "byte-order mark")
+valid("a byte-order mark", "\ufeff" + MINIMAL, tally())
+valid("a byte-order mark and white space", "\ufeff \n" + MINIMAL,
+      tally())
+valid("a byte-order mark before counts", "\ufeff" + metrics(metric()),
+      tally(COUNTED))
+fault("a byte-order mark alone", "\ufeff@", "", "empty")
+fault("half a byte-order mark", b"\xef\xbb" + MINIMAL.encode(), "",
+      "byte-order mark", offset=0)
+fault("two byte-order marks", "\ufeff@\ufeff" + MINIMAL, "",
+      "cannot stand here")
+fault("a byte-order mark counts in the offset", '\ufeff{"metrics":@5}',
+      "/metrics", "must be an array")
 fault("UTF-16, little endian",
-      b"@" + b"\xff\xfe" + MINIMAL.encode("utf-16-le"), "", "byte-order mark")
+      b"@" + b"\xff\xfe" + MINIMAL.encode("utf-16-le"), "", "UTF-16")
 fault("UTF-16, big endian",
-      b"@" + b"\xfe\xff" + MINIMAL.encode("utf-16-be"), "", "byte-order mark")
+      b"@" + b"\xfe\xff" + MINIMAL.encode("utf-16-be"), "", "UTF-16")
 fault("UTF-16 without a mark", b"{@\0}\0", "", "")
 fault("a byte-order mark after white space", " @\ufeff" + MINIMAL, "",
       "cannot stand here")
@@ -1853,9 +1863,8 @@ fault("gzip where deflate was announced", gzipped(WHOLE), "", "compressed",
       DEFLATE, offset="any")
 fault("deflate where gzip was announced", zlib.compress(WHOLE.encode()), "",
       "compressed", GZIP, offset="any")
-fault("a byte-order mark in gzip", gzip.compress(
-    b"\xef\xbb\xbf" + MINIMAL.encode()), "", "byte-order mark", GZIP,
-    offset=0)
+valid("a byte-order mark in gzip", gzip.compress(
+    b"\xef\xbb\xbf" + MINIMAL.encode()), tally(), GZIP)
 
 
 # What SDKs post.  Whatever can be read is taken; what is at fault is left out.
@@ -2048,8 +2057,8 @@ fault("a report and more", report(ONE) + "@x", "", "follows", *REPORT)
 fault("a form feed in a report", "{@\f}", "", "form feed", *REPORT)
 fault("no escape in a report", '{"a":"@\\x"}', "/a", "", *REPORT,
       offset="any")
-fault("a byte-order mark before a report", b"\xef\xbb\xbf" +
-      report(ONE).encode(), "", "byte-order mark", *REPORT, offset=0)
+valid("a byte-order mark before a report", "\ufeff" + report(ONE),
+      tally(COUNTED_ONE), *REPORT)
 fault("too many counters in a report", report(("a", toggle())).replace(
     '"a":{', '"a":%s,"b":@{' % toggle()), "/bucket/toggles/b", "limit",
     *REPORT, "--limit-counters", "3", code="too-large")

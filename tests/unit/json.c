@@ -430,8 +430,13 @@ static const struct row strictness[] = {
 	ROW("\"a\fb\"", "I!2"), ROW("\"\v\"", "I!1"),
 	ROW("\xc2\xa0" "1", "I!0"), ROW("[\xe2\x80\xa8]", "[@0 I!1 /0"),
 	ROW("\0" "1", "I!0"), ROW("[\0]", "[@0 I!1 /0"),
-	ROW("\xef\xbb\xbf{}", "I!0"), ROW("\xff\xfe{\0}\0", "I!0"),
-	ROW("\xfe\xff\0{\0}", "I!0"), ROW("\xef\xbb\xbf", "I!0"),
+	ROW("\xef\xbb\xbf{}", "{@3 }@3"), ROW("\xef\xbb\xbf 1", "#1@4"),
+	ROW("\xef\xbb\xbf", "I!3"), ROW("\xef\xbb", "I!2"),
+	ROW("\xef\xbb{}", "I!0"), ROW("\xef", "I!1"), ROW("\xef[]", "I!0"),
+	ROW("\xef\xbb\xbf\xef\xbb\xbf{}", "I!3"),
+	ROW("\xef\xbb\xbf]", "I!3"), ROW("\xef\xbb\xbf\f{}", "I!3"),
+	ROW("\xef\xbb\xbf\"\\ud800\"", "I!4"),
+	ROW("\xff\xfe{\0}\0", "I!0"), ROW("\xfe\xff\0{\0}", "I!0"),
 	ROW(" \xef\xbb\xbf{}", "I!1"), ROW("{}\xef\xbb\xbf", "{@0 }@0 I!2"),
 	ROW("[\xff]", "[@0 I!1 /0"), ROW("[\x80]", "[@0 I!1 /0"),
 	/* overlong forms */
@@ -483,7 +488,9 @@ test_details(void)
 		const char * word;
 	} rows[] = {
 		{ "", "empty" }, { "[1", "early" }, { "\f", "form feed" },
-		{ "[\v]", "vertical tab" }, { "\xef\xbb\xbf", "byte-order" },
+		{ "[\v]", "vertical tab" }, { "\xef\xbb\xbf", "empty" },
+		{ "\xef\xbb\xbf[", "early" }, { "\xef\xbb", "early" },
+		{ "\xef\xbb[]", "byte-order" }, { "\xff\xfe", "UTF-16" },
 		{ "{}{}", "follows" }, { "\"\xc0\x80\"", "UTF-8" },
 		{ "\"\\ud800\"", "surrogate" }, { "\"\\udc00\"", "surrogate" },
 		{ "[[[[[[[[[", "deep" }, { "// x", "comment" },

@@ -37,10 +37,9 @@ static const struct row rows[] = {
 	FINE("\"\\ud800\\"), FINE("\"\\ud800\\u"), FINE("\"\\ud800\\udc0"),
 	/* bytes that begin a byte-order mark, but not the text */
 	FINE("\"\xef\xbb\xbf\""), FINE(" \xef"), FINE("\"\xfe\xff\""),
-	FINE("\xee"), FINE("\xfd"), FINE("\x80"),
-	/* byte-order marks */
-	FAULT("\xef\xbb\xbf{}", 0, 0, 0), FAULT("\xfe\xff\0{", 0, 0, 0),
-	FAULT("\xff\xfe{\0", 0, 0, 0), FAULT("\xef", 0, 0, 0),
+	FINE("\xee"), FINE("\xef"), FINE("\xfd"), FINE("\x80"),
+	/* byte-order marks of UTF-16 and UTF-32 */
+	FAULT("\xfe\xff\0{", 0, 0, 0), FAULT("\xff\xfe{\0", 0, 0, 0),
 	FAULT("\xff\xfe\0\0", 0, 0, 0),
 	/* white space that is none */
 	FAULT("\f{}", 0, 0, 0), FAULT("\v{}", 0, 0, 0),
@@ -165,7 +164,7 @@ test_forgive(void)
 static void
 test_unforgiven(void)
 {
-	static const char * const texts[] = { "\f", "[\v]", "\xef\xbb\xbf" };
+	static const char * const texts[] = { "\f", "[\v]", "\xff\xfe" };
 	size_t i;
 
 	for (i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
@@ -208,13 +207,13 @@ test_positions(void)
 static void
 test_empty_pieces(void)
 {
-	static const unsigned char mark[] = { 0xef, 0xbb, 0xbf };
+	static const unsigned char mark[] = { 0xff, 0xfe };
 	static const unsigned char text[] = "\"\\ud800";
 	struct json_strict strict;
 
 	json_strict_init(&strict);
 	is_integer(json_strict_scan(&strict, mark, 0), 0, "an empty piece passes");
-	is_integer(json_strict_scan(&strict, mark, 3), 0,
+	is_integer(json_strict_scan(&strict, mark, 2), 0,
 	    "a byte-order mark after an empty piece does not");
 	json_strict_init(&strict);
 	is_integer(json_strict_scan(&strict, text, 7), 7, "a high surrogate");
