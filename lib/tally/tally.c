@@ -11,9 +11,11 @@
  * The children of a node are looked through one by one while they are a few,
  * which is the case with environments, applications, periods, variants and a
  * histogram's bounds, mostly.  More are in an index that serves the whole tree:
- * a hash table whose key is (parent, kind, name).  The hash is keyed with a
- * secret of the process, so that no sender can choose names that collide; and
- * it is computed once, when somebody needs it.
+ * a hash table whose key is (parent, kind, name).  The hash of a name is keyed
+ * with a secret of the process, so that no sender can choose names that
+ * collide.  It is computed once, when it is first needed, and is the same in
+ * every tally, so merging does not compute it again; only the place in the
+ * index depends on the parent.
  */
 #define FEW 8
 #define SLOTS_MIN 64
@@ -28,12 +30,14 @@ make_hash_key(void)
 	digest_random(hash_key, sizeof(hash_key));
 }
 
+/* Return a node without a parent, and ${room} bytes behind it. */
 static struct tally_node *
-node_create(struct tally * tally)
+node_create(struct tally * tally, enum tally_kind kind, size_t room)
 {
-	struct tally_node * node = arena_take(tally->arena, sizeof(*node));
+	struct tally_node * node = arena_take(tally->arena,
+	    sizeof(*node) + room);
 
-	memset(node, 0, sizeof(*node));
+	*node = (struct tally_node){ .kind = kind };
 	return (node);
 }
 
@@ -56,36 +60,43 @@ tally_create(struct arena * arena)
 	memset(tally, 0, sizeof(*tally));
 	tally->arena = arena;
 	tally->largest = NUMBER_COUNT_MAX;
-	tally->root = node_create(tally);
+	tally->root = node_create(tally, TALLY_ROOT, 0);
 	return (tally);
 }
 
 static uint64_t
-hash_under(uint64_t parent, enum tally_kind kind, const void * name,
-    size_t length)
+hash_name(const void * name, size_t length)
 {
-	uint64_t hash = digest_keyed_hash(hash_key, name, length);
 
-	/* An odd factor spreads the parent's bits; splitmix64's will do. */
-	return (hash ^ (parent * 0xbf58476d1ce4e5b9u + kind));
+	return (digest_keyed_hash(hash_key, name, length));
 }
 
-/* As deep as the tree, which is five. */
 static uint64_t
 node_hash(struct tally_node * node)
 {
 
-	if (node->hash == 0 && node->parent != NULL)
-		node->hash = hash_under(node_hash(node->parent), node->kind,
-		    node->name, node->length);
+	if (node->hash == 0)
+		node->hash = hash_name(node->name, node->length);
 	return (node->hash);
+}
+
+/* Return where the search for a child of ${parent} begins: the same name under
+ * several parents is spread by a multiplication (Fibonacci hashing). */
+static size_t
+first_slot(const struct tally * tally, const struct tally_node * parent,
+    uint64_t hash)
+{
+	uint64_t spread = (uint64_t)((uintptr_t)parent / ARENA_ALIGNMENT) *
+	    UINT64_C(0x9e3779b97f4a7c15);
+
+	return ((size_t)(hash ^ spread >> 32) & (tally->slot_count - 1));
 }
 
 static void
 place(struct tally * tally, struct tally_node * node)
 {
 	size_t mask = tally->slot_count - 1;
-	size_t i = (size_t)node_hash(node) & mask;
+	size_t i = first_slot(tally, node->parent, node_hash(node));
 
 	while (tally->slots[i] != NULL)
 		i = (i + 1) & mask;
@@ -102,7 +113,7 @@ make_room(struct tally * tally)
 
 	if (tally->indexed < old_count / 2)
 		return;
-	tally->slot_count = old_count == 0 ? SLOTS_MIN : old_count * 2;
+	tally->slot_count = old_count == 0 ? SLOTS_MIN : old_count * 4;
 	tally->slots = slots_create(tally->arena, tally->slot_count);
 	for (i = 0; i < old_count; i++)
 		if (old[i] != NULL)
@@ -146,8 +157,8 @@ find(const struct tally * tally, const struct tally_node * parent,
 	struct tally_node * node;
 	size_t i;
 
-	for (i = (size_t)hash & mask; (node = tally->slots[i]) != NULL;
-	    i = (i + 1) & mask)
+	for (i = first_slot(tally, parent, hash);
+	    (node = tally->slots[i]) != NULL; i = (i + 1) & mask)
 		if (node->hash == hash && node->parent == parent &&
 		    is_child(node, kind, name, length))
 			return (node);
@@ -177,16 +188,21 @@ append_child(struct tally * tally, struct tally_node * parent,
 	put_into_index(tally, parent->last);
 }
 
-/* The name is the caller's and must stay; the hash is 0 if it is not known. */
+/*
+ * Add a child; the hash is 0 if it is not known.  Its name is copied behind it,
+ * or else is the caller's and must stay.
+ */
 static struct tally_node *
 add(struct tally * tally, struct tally_node * parent, enum tally_kind kind,
-    uint64_t hash, const char * name, size_t length)
+    uint64_t hash, const char * name, size_t length, bool copy)
 {
-	struct tally_node * node = node_create(tally);
+	struct tally_node * node = node_create(tally, kind,
+	    copy ? length : 0);
 
-	node->kind = kind;
 	node->hash = hash;
 	node->name = name;
+	if (copy && length > 0)
+		node->name = memcpy(node + 1, name, length);
 	node->length = length;
 	append_child(tally, parent, node);
 	return (node);
@@ -202,13 +218,12 @@ tally_child(struct tally * tally, struct tally_node * parent,
 	if (parent->children <= FEW)
 		node = find_among_few(parent, kind, name, length);
 	else {
-		hash = hash_under(node_hash(parent), kind, name, length);
+		hash = hash_name(name, length);
 		node = find(tally, parent, kind, hash, name, length);
 	}
 	if (node != NULL)
 		return (node);
-	return (add(tally, parent, kind, hash,
-	    arena_copy(tally->arena, name, length), length));
+	return (add(tally, parent, kind, hash, name, length, true));
 }
 
 struct tally_node *
@@ -285,34 +300,8 @@ tally_feature(struct tally * tally, const struct text * environment,
 struct tally_node *
 tally_bucket_open(struct tally * tally)
 {
-	struct tally_node * bucket = node_create(tally);
 
-	bucket->kind = TALLY_BUCKET;
-	return (bucket);
-}
-
-/* The hashes below a node were those of another path. */
-static void
-forget_hashes(struct tally_node * parent)
-{
-	struct tally_node * node;
-
-	for (node = parent->first; node != NULL; node = node->next) {
-		node->hash = 0;
-		forget_hashes(node);
-	}
-}
-
-static void
-index_again(struct tally * tally)
-{
-	struct tally_node ** old = tally->slots;
-	size_t i;
-
-	tally->slots = slots_create(tally->arena, tally->slot_count);
-	for (i = 0; i < tally->slot_count; i++)
-		if (old[i] != NULL)
-			place(tally, old[i]);
+	return (node_create(tally, TALLY_BUCKET, sizeof(int64_t)));
 }
 
 void
@@ -320,13 +309,10 @@ tally_bucket_place(struct tally * tally, struct tally_node * bucket,
     struct tally_node * application, int64_t period)
 {
 
-	bucket->name = arena_copy(tally->arena, &period, sizeof(period));
+	bucket->name = memcpy(bucket + 1, &period, sizeof(period));
 	bucket->length = sizeof(period);
 	bucket->period = period;
 	append_child(tally, application, bucket);
-	forget_hashes(bucket);
-	if (tally->slot_count > 0)
-		index_again(tally);
 }
 
 bool
@@ -560,8 +546,8 @@ merge_node(struct tally * into, struct tally_node * parent,
 	    find(into, parent, from->kind, hash, from->name, from->length);
 
 	if (node == NULL) {
-		node = add(into, parent, from->kind, hash, keep_text(into,
-		    from->name, from->length, copy), from->length);
+		node = add(into, parent, from->kind, hash, from->name,
+		    from->length, copy);
 		into->counters += (size_t)tally_is_counter(from->kind);
 		node->when = INT64_MIN;
 	}
@@ -577,7 +563,6 @@ merge_children(struct tally * into, struct tally_node * parent,
 	struct tally_node * child;
 
 	for (child = from->first; child != NULL; child = child->next) {
-		/* Its path is the same in both trees, and so is its hash. */
 		child->group = merge_node(into, parent, child,
 		    parent->children <= FEW ? child->hash : node_hash(child),
 		    false);
@@ -608,8 +593,7 @@ tally_put(struct tally * tally, struct tally_node * parent,
 	if (tally_empty(tally))
 		tally->largest = 0;
 	if (parent->children > FEW)
-		hash = hash_under(node_hash(parent), from->kind, from->name,
-		    from->length);
+		hash = hash_name(from->name, from->length);
 	return (merge_node(tally, parent, from, hash, true));
 }
 

@@ -65,7 +65,7 @@ struct tally_node {
 	struct tally_node * next;		/* Its next sibling. */
 	struct tally_node * first, * last;	/* Its children. */
 	struct tally_node * group;	/* Where tally_merge has put it. */
-	uint64_t hash;			/* 0: not computed yet. */
+	uint64_t hash;			/* Of its name; 0: not computed yet. */
 	const char * name;		/* Not NUL-terminated; see below. */
 	size_t length;
 	size_t children;
