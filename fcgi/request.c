@@ -7,9 +7,9 @@
 #include "fcgi/request.h"
 #include "fcgi/route.h"
 #include "lib/base/alloc.h"
-#include "lib/base/blocking.h"
 #include "lib/base/clock.h"
 #include "lib/base/log.h"
+#include "lib/base/thread.h"
 #include "lib/body/edge_data.h"
 
 /*
@@ -433,7 +433,7 @@ serve_edge(const struct service * service, struct request * request)
 		answer_rejected(cgi, &fault);
 	else {
 		/* It waits for Redis. */
-		blocking_thread();
+		thread_will_block();
 		response_send(cgi, edges_put(service->edges, &data.identifier,
 		    &data.members, clock_monotonic() + EDGE_TIME_MAX) ?
 		    RESPONSE_ACCEPTED : RESPONSE_UNAVAILABLE,
@@ -484,7 +484,7 @@ serve_other(const struct service * service, struct cgi * cgi,
 
 	/* They read the spool or Redis. */
 	if (route != ROUTE_NONE)
-		blocking_thread();
+		thread_will_block();
 	if (route == ROUTE_PAGE)
 		served = page_serve(service->page, cgi);
 	else if (route == ROUTE_USAGE)

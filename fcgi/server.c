@@ -16,9 +16,9 @@
 #include "fcgi/pool.h"
 #include "fcgi/server.h"
 #include "lib/base/alloc.h"
-#include "lib/base/blocking.h"
 #include "lib/base/clock.h"
 #include "lib/base/log.h"
+#include "lib/base/thread.h"
 
 /*
  * A thread belongs to a request, not to a connection, and only while there is
@@ -213,7 +213,7 @@ run(void * context)
 	struct server * server = thread->server;
 	enum duty duty;
 
-	blocking_set(step_aside, thread);
+	thread_set_hook(step_aside, thread);
 	pool_join(server->pool, &thread->member);
 	while ((duty = pool_next(server->pool, &thread->member)) !=
 	    DUTY_END) {
@@ -236,7 +236,6 @@ create(const struct service * service, const struct listen * listen,
     const struct server_limits * limits)
 {
 	struct server * server = alloc_zeroed(1, sizeof(*server));
-	pthread_condattr_t attributes;
 
 	server->service = service;
 	server->listen = listen;
@@ -245,10 +244,7 @@ create(const struct service * service, const struct listen * listen,
 	server->conn = conn_create(server->epoll);
 	server->stop = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	pthread_mutex_init(&server->lock, NULL);
-	pthread_condattr_init(&attributes);
-	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-	pthread_cond_init(&server->ended, &attributes);
-	pthread_condattr_destroy(&attributes);
+	thread_init_condition(&server->ended);
 	server->pool = pool_create(limits->threads);
 	return (server);
 }
@@ -372,14 +368,12 @@ server_tick(struct server * server)
 static bool
 wait_for_threads(struct server * server, int64_t deadline)
 {
-	struct timespec until = clock_timespec(deadline);
-	int error = 0;
 	bool all;
 
 	pthread_mutex_lock(&server->lock);
-	while (server->running > 0 && error == 0)
-		error = pthread_cond_timedwait(&server->ended, &server->lock,
-		    &until);
+	while (server->running > 0 &&
+	    thread_wait(&server->ended, &server->lock, deadline))
+		;
 	all = server->running == 0;
 	pthread_mutex_unlock(&server->lock);
 	return (all);

@@ -11,10 +11,10 @@
 #include "lib/auth/token_file.h"
 #include "lib/base/alloc.h"
 #include "lib/base/arena.h"
-#include "lib/base/blocking.h"
 #include "lib/base/clock.h"
 #include "lib/base/digest.h"
 #include "lib/base/log.h"
+#include "lib/base/thread.h"
 
 /*
  * The set is an open hash table of digests.  These are as good as random, so
@@ -558,7 +558,7 @@ reload_if_changed(struct token_file * store)
 		if (store->seen.st_ino != 0)
 			read_file(store);
 	} else if (!same_file(&file, &store->seen)) {
-		blocking_thread();
+		thread_will_block();
 		let_settle(store, &file);
 		read_file(store);
 	}

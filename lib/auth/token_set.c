@@ -3,15 +3,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "lib/auth/digest_cache.h"
 #include "lib/auth/token_set.h"
 #include "lib/base/alloc.h"
-#include "lib/base/blocking.h"
 #include "lib/base/clock.h"
 #include "lib/base/digest.h"
 #include "lib/base/log.h"
+#include "lib/base/thread.h"
 
 /*
  * The set holds digests and nothing else: no secret can be read out of Redis,
@@ -318,11 +317,10 @@ note_state(struct token_set * set, bool asked)
 static void
 wait_for_lookup(struct token_set * set)
 {
-	int64_t until = redis_next_attempt(set->redis);
-	struct timespec limit = clock_timespec(until);
 
 	if (set->away)
-		pthread_cond_timedwait(&set->work, &set->lock, &limit);
+		thread_wait(&set->work, &set->lock,
+		    redis_next_attempt(set->redis));
 	else
 		pthread_cond_wait(&set->work, &set->lock);
 }
@@ -356,23 +354,6 @@ look_up_in_thread(void * context)
 
 /* Requests */
 
-static struct timespec
-deadline_after(int64_t milliseconds)
-{
-
-	return (clock_timespec(clock_monotonic() + milliseconds));
-}
-
-static void
-init_condition(pthread_cond_t * condition)
-{
-	pthread_condattr_t attributes;
-
-	pthread_condattr_init(&attributes);
-	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-	pthread_cond_init(condition, &attributes);
-	pthread_condattr_destroy(&attributes);
-}
 
 /* Have the thread look a token up; ${stale}: there is an old yes. */
 static enum answer
@@ -380,23 +361,22 @@ wait_for_answer(struct token_set * set, const struct identity * identity,
     bool stale)
 {
 	struct lookup * lookup = alloc_zeroed(1, sizeof(*lookup));
-	struct timespec limit = deadline_after(stale ?
-	    STALE_WAIT_MS : TOKEN_SET_TIME_MAX);
+	int64_t deadline = clock_monotonic() +
+	    (stale ? STALE_WAIT_MS : TOKEN_SET_TIME_MAX);
 	enum answer answer = ANSWER_NONE;
-	int error = 0;
 
 	lookup->identity = *identity;
-	init_condition(&lookup->wake);
+	thread_init_condition(&lookup->wake);
 	pthread_mutex_lock(&set->lock);
 	if (!set->away && !set->stopping &&
 	    !(stale && set->slow)) {
 		*set->end = lookup;
 		set->end = &lookup->next;
 		pthread_cond_signal(&set->work);
-		blocking_thread();
-		while (!lookup->answered && error == 0)
-			error = pthread_cond_timedwait(&lookup->wake,
-			    &set->lock, &limit);
+		thread_will_block();
+		while (!lookup->answered &&
+		    thread_wait(&lookup->wake, &set->lock, deadline))
+			;
 		answer = lookup->answered ? lookup->answer : ANSWER_NONE;
 		lookup->left = !lookup->answered;
 	}
@@ -532,7 +512,7 @@ token_set_start(const struct token_set_settings * settings,
 	    DIGEST_CACHE_SHARED_SIZE);
 	set->no = digest_cache_open(NULL, NO_SIZE);
 	pthread_mutex_init(&set->lock, NULL);
-	init_condition(&set->work);
+	thread_init_condition(&set->work);
 	if (settings->once)
 		return (set);
 	error = pthread_create(&set->thread, NULL, look_up_in_thread, set);
@@ -546,15 +526,12 @@ token_set_start(const struct token_set_settings * settings,
 static bool
 stop_thread(struct token_set * set, int64_t deadline)
 {
-	/* Joining knows the time of day only. */
-	struct timespec limit = clock_timespec(clock_now_ms() +
-	    clock_remaining(deadline));
 
 	pthread_mutex_lock(&set->lock);
 	set->stopping = true;
 	pthread_cond_signal(&set->work);
 	pthread_mutex_unlock(&set->lock);
-	return (pthread_timedjoin_np(set->thread, NULL, &limit) == 0);
+	return (thread_join(set->thread, deadline));
 }
 
 bool

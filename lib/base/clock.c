@@ -46,12 +46,3 @@ clock_remaining(int64_t deadline)
 		return (0);
 	return (remaining > INT_MAX ? INT_MAX : (int)remaining);
 }
-
-struct timespec
-clock_timespec(int64_t milliseconds)
-{
-	struct timespec time = { .tv_sec = milliseconds / 1000,
-	    .tv_nsec = milliseconds % 1000 * 1000000 };
-
-	return (time);
-}

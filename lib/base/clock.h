@@ -2,7 +2,6 @@
 #define FLAGTALLY_CLOCK_H
 
 #include <stdint.h>
-#include <time.h>
 
 /**
  * clock_monotonic():
@@ -36,10 +35,5 @@ int64_t clock_now_ms(void);
  */
 int clock_remaining(int64_t deadline);
 
-/**
- * clock_timespec(milliseconds):
- * Return a time of any clock as a timespec.
- */
-struct timespec clock_timespec(int64_t milliseconds);
 
 #endif

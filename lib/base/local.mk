@@ -1,7 +1,6 @@
 lib_libflagtally_a_SOURCES += \
 	lib/base/alloc.c lib/base/alloc.h lib/base/arena.c lib/base/arena.h \
-	lib/base/blocking.c lib/base/blocking.h lib/base/buffer.c \
-	lib/base/buffer.h lib/base/clock.c lib/base/clock.h \
+	lib/base/buffer.c lib/base/buffer.h lib/base/clock.c lib/base/clock.h \
 	lib/base/crashpoint.c lib/base/crashpoint.h lib/base/date.c \
 	lib/base/date.h lib/base/digest.c lib/base/digest.h \
 	lib/base/escape.c lib/base/escape.h lib/base/fault.c \
@@ -9,4 +8,4 @@ lib_libflagtally_a_SOURCES += \
 	lib/base/log_output.c lib/base/log_output.h lib/base/number.c \
 	lib/base/number.h lib/base/secret.c lib/base/secret.h \
 	lib/base/shmfile.c lib/base/shmfile.h lib/base/text.h \
-	lib/base/utf8.c lib/base/utf8.h
+	lib/base/thread.c lib/base/thread.h lib/base/utf8.c lib/base/utf8.h

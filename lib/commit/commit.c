@@ -6,6 +6,7 @@
 #include "lib/base/alloc.h"
 #include "lib/base/clock.h"
 #include "lib/base/crashpoint.h"
+#include "lib/base/thread.h"
 #include "lib/commit/commit.h"
 #include "lib/commit/store.h"
 
@@ -281,13 +282,12 @@ serve_queue(struct committer * committer)
 static void
 wait_for_work(struct committer * committer)
 {
-	struct timespec limit = clock_timespec(committer->look_again);
 
 	if (committer->held == NULL)
 		pthread_cond_wait(&committer->work, &committer->lock);
 	else if (clock_remaining(committer->look_again) == 0 ||
-	    pthread_cond_timedwait(&committer->work, &committer->lock,
-	    &limit) == ETIMEDOUT)
+	    !thread_wait(&committer->work, &committer->lock,
+	    committer->look_again))
 		serve_queue(committer);
 }
 
@@ -313,13 +313,9 @@ commit_start(const struct commit_settings * settings, struct sink * sink,
     struct spool * spool, struct replay * replay)
 {
 	struct committer * committer = alloc_zeroed(1, sizeof(*committer));
-	pthread_condattr_t attributes;
 
 	pthread_mutex_init(&committer->lock, NULL);
-	pthread_condattr_init(&attributes);
-	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-	pthread_cond_init(&committer->work, &attributes);
-	pthread_condattr_destroy(&attributes);
+	thread_init_condition(&committer->work);
 	pthread_cond_init(&committer->answer, NULL);
 	committer->end = &committer->first;
 	committer->done = wake_waiting;

@@ -9,6 +9,7 @@
 #include "lib/base/clock.h"
 #include "lib/base/crashpoint.h"
 #include "lib/base/log.h"
+#include "lib/base/thread.h"
 #include "lib/commit/replay.h"
 #include "lib/redis/commands.h"
 
@@ -444,17 +445,15 @@ init_worker(struct worker * worker, struct sink * sink, struct spool * spool,
 	worker->take = TAKE_COUNTERS;
 }
 
-/* Wait so many milliseconds, or until there is to be no more replay. */
+/* Wait until this time, or until the thread is to stop. */
 static void
 pause_replay(struct replay * replay, int64_t until)
 {
-	struct timespec limit = clock_timespec(until);
-	int error = 0;
 
 	pthread_mutex_lock(&replay->lock);
-	while (!replay->stopping && error == 0)
-		error = pthread_cond_timedwait(&replay->stop, &replay->lock,
-		    &limit);
+	while (!replay->stopping &&
+	    thread_wait(&replay->stop, &replay->lock, until))
+		;
 	pthread_mutex_unlock(&replay->lock);
 }
 
@@ -559,16 +558,12 @@ replay_start(struct sink * sink, struct spool * spool, struct stats * stats,
     int64_t interval)
 {
 	struct replay * replay = alloc_zeroed(1, sizeof(*replay));
-	pthread_condattr_t attributes;
 	int error;
 
 	init_worker(&replay->worker, sink, spool, stats);
 	replay->interval = interval;
 	pthread_mutex_init(&replay->lock, NULL);
-	pthread_condattr_init(&attributes);
-	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-	pthread_cond_init(&replay->stop, &attributes);
-	pthread_condattr_destroy(&attributes);
+	thread_init_condition(&replay->stop);
 	error = pthread_create(&replay->thread, NULL, replay_thread, replay);
 	if (error == 0)
 		return (replay);
@@ -603,9 +598,6 @@ replay_live(struct replay * replay)
 bool
 replay_stop(struct replay * replay, int64_t deadline)
 {
-	/* pthread_timedjoin_np takes CLOCK_REALTIME. */
-	struct timespec limit = clock_timespec(clock_now_ms() +
-	    clock_remaining(deadline));
 
 	if (replay == NULL)
 		return (true);
@@ -613,7 +605,7 @@ replay_stop(struct replay * replay, int64_t deadline)
 	replay->stopping = true;
 	pthread_cond_signal(&replay->stop);
 	pthread_mutex_unlock(&replay->lock);
-	if (pthread_timedjoin_np(replay->thread, NULL, &limit) != 0)
+	if (!thread_join(replay->thread, deadline))
 		return (false);
 	free_replay(replay);
 	return (true);

@@ -12,6 +12,7 @@
 
 #include "lib/base/alloc.h"
 #include "lib/base/clock.h"
+#include "lib/base/thread.h"
 #include "lib/redis/resolve.h"
 
 /*
@@ -138,14 +139,10 @@ start(const char * host)
 {
 	size_t size = strlen(host) + 1;
 	struct job * job = alloc_zeroed(1, sizeof(*job) + size);
-	pthread_condattr_t attributes;
 
 	memcpy(job->host, host, size);
 	pthread_mutex_init(&job->lock, NULL);
-	pthread_condattr_init(&attributes);
-	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-	pthread_cond_init(&job->ended, &attributes);
-	pthread_condattr_destroy(&attributes);
+	thread_init_condition(&job->ended);
 	job->users = 1;
 	/* An address needs no thread. */
 	look_up(job, AI_NUMERICHOST);
@@ -158,14 +155,11 @@ start(const char * host)
 static bool
 wait_for(struct job * job, int64_t deadline)
 {
-	struct timespec until = clock_timespec(deadline);
-	int error = 0;
 	bool done;
 
 	pthread_mutex_lock(&job->lock);
-	while (!job->done && error == 0)
-		error = pthread_cond_timedwait(&job->ended, &job->lock,
-		    &until);
+	while (!job->done && thread_wait(&job->ended, &job->lock, deadline))
+		;
 	done = job->done;
 	pthread_mutex_unlock(&job->lock);
 	return (done);

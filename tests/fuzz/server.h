@@ -68,14 +68,6 @@ clock_remaining(int64_t deadline)
 	return (left < 0 ? 0 : left > INT_MAX ? INT_MAX : (int)left);
 }
 
-struct timespec
-clock_timespec(int64_t milliseconds)
-{
-	struct timespec time = { .tv_sec = milliseconds / 1000,
-	    .tv_nsec = milliseconds % 1000 * 1000000 };
-
-	return (time);
-}
 
 /* The replies of the next connection; false if there are no more. */
 static inline bool
