@@ -54,6 +54,11 @@ struct redis {
 	struct script scripts[SCRIPTS_MAX];
 	size_t script_count;
 	struct buffer requests;		/* Of the log-in. */
+	/* Of the exchange under way. */
+	size_t replies, expected;
+	bool written;			/* All of its requests are. */
+	redis_take * take;
+	void * context_of_take;
 	struct redis_reply reply;
 	struct tls * tls;		/* NULL: not set up. */
 	struct ssl_st * secured;	/* The context's, with TLS, or NULL. */
@@ -151,29 +156,6 @@ context_failed(struct redis * redis, const char * what)
 }
 
 /*
- * Wait until the socket can be read, or written if there is anything to write.
- * Return 0, or -1 with the connection closed.
- */
-static int
-wait_for_socket(struct redis * redis, short events, int64_t deadline)
-{
-	struct pollfd descriptor = { .fd = redis->context->fd,
-	    .events = events };
-	int ready;
-
-	if ((events & POLLIN) != 0 && has_pending(redis))
-		return (0);
-	do
-		ready = poll(&descriptor, 1, clock_remaining(deadline));
-	while (ready == -1 && errno == EINTR);
-	if (ready == 1)
-		return (0);
-	failed(redis, ready == 0 ? "no answer in time" : "poll failed");
-	redis->timed_out = ready == 0;
-	return (-1);
-}
-
-/*
  * What a server says.  It is never logged where it may hold a part of the
  * password: servers repeat the arguments of commands that they do not know.
  */
@@ -262,6 +244,44 @@ redis_text(const struct redis_reply * reply, size_t i)
 	return (text);
 }
 
+size_t
+redis_part_count(const void * part)
+{
+	const redisReply * from = part;
+
+	return (from != NULL && from->type == REDIS_REPLY_ARRAY ?
+	    from->elements : 0);
+}
+
+const void *
+redis_part(const void * part, size_t i)
+{
+	const redisReply * from = part;
+
+	return (i < redis_part_count(part) ? from->element[i] : NULL);
+}
+
+struct text
+redis_part_text(const void * part)
+{
+	const redisReply * from = part;
+	struct text text = { NULL, 0 };
+
+	if (from != NULL && (from->type == REDIS_REPLY_STRING ||
+	    from->type == REDIS_REPLY_STATUS))
+		text = (struct text){ from->str, (size_t)from->len };
+	return (text);
+}
+
+int64_t
+redis_part_integer(const void * part)
+{
+	const redisReply * from = part;
+
+	return (from != NULL && from->type == REDIS_REPLY_INTEGER ?
+	    from->integer : -1);
+}
+
 static void
 convert(struct redis * redis, const redisReply * from)
 {
@@ -270,6 +290,7 @@ convert(struct redis * redis, const redisReply * from)
 	reply->text = from->str;
 	reply->length = (size_t)from->len;
 	reply->count = 0;
+	reply->part = from;
 	switch (from->type) {
 	case REDIS_REPLY_STRING:
 	case REDIS_REPLY_STATUS:
@@ -329,55 +350,150 @@ reading_failed(struct redis * redis)
 
 /* Hand on the replies that are here already. */
 static int
-take_replies(struct redis * redis, size_t * number, size_t count,
-    redis_take * take, void * context)
+take_replies(struct redis * redis)
 {
 	void * reply;
 
-	while (*number < count) {
+	while (redis->replies < redis->expected) {
 		reply = NULL;
 		if (redisGetReplyFromReader(redis->context, &reply) !=
 		    REDIS_OK)
 			return (reading_failed(redis));
 		if (reply == NULL)
-			break;
+			return (0);
 		convert(redis, reply);
-		take(context, (*number)++, &redis->reply);
+		redis->take(redis->context_of_take, redis->replies++,
+		    &redis->reply);
 		freeReplyObject(reply);
 	}
+	/* The rest would be taken for the reply to what is asked next. */
+	if (redis->context->reader->pos < redis->context->reader->len)
+		return (failed(redis, "more replies than requests"));
 	return (0);
+}
+
+static int
+write_requests(struct redis * redis)
+{
+	int done = 0;
+
+	if (redisBufferWrite(redis->context, &done) != REDIS_OK)
+		return (sending_failed(redis));
+	redis->written = done != 0;
+	return (0);
+}
+
+int
+redis_send(struct redis * redis, const struct buffer * requests, size_t count,
+    redis_take * take, void * context)
+{
+
+	redis->replies = 0;
+	redis->expected = count;
+	redis->take = take;
+	redis->context_of_take = context;
+	if (redisAppendFormattedCommand(redis->context, requests->bytes,
+	    requests->length) != REDIS_OK)
+		return (context_failed(redis, "preparing requests"));
+	return (write_requests(redis));
+}
+
+/* Read what is here, and write what the socket takes of the rest. */
+static int
+advance(struct redis * redis)
+{
+
+	if (redisBufferRead(redis->context) != REDIS_OK)
+		return (context_failed(redis, "receiving"));
+	if (take_replies(redis) != 0)
+		return (-1);
+	return (redis->written ? 0 : write_requests(redis));
+}
+
+static bool
+expects_replies(const struct redis * redis)
+{
+
+	return (redis->context != NULL && redis->replies < redis->expected);
+}
+
+/* Fill in what to wait for on each connection, or that there is nothing.
+ * Return whether there is anything, and leave whether it is here already. */
+static bool
+describe_waits(struct redis * const * list, size_t count,
+    struct pollfd * descriptors, bool * here)
+{
+	bool any = false;
+	size_t i;
+
+	*here = false;
+	for (i = 0; i < count; i++) {
+		bool expects = expects_replies(list[i]);
+
+		descriptors[i] = (struct pollfd){ .fd = expects ?
+		    list[i]->context->fd : -1, .events = expects &&
+		    list[i]->written ? POLLIN : POLLIN | POLLOUT };
+		any = any || expects;
+		*here = *here || (expects && has_pending(list[i]));
+	}
+	return (any);
+}
+
+static void
+give_up_waiting(struct redis * redis, bool in_time)
+{
+
+	failed(redis, in_time ? "poll failed" : "no answer in time");
+	redis->timed_out = !in_time;
+}
+
+static void
+receive_with(struct redis * const * list, size_t count,
+    struct pollfd * descriptors, int64_t deadline)
+{
+	bool here;
+	size_t i;
+
+	while (describe_waits(list, count, descriptors, &here)) {
+		int ready = poll(descriptors, (nfds_t)count,
+		    here ? 0 : clock_remaining(deadline));
+
+		if (ready == -1 && errno == EINTR)
+			continue;
+		for (i = 0; i < count; i++) {
+			if (descriptors[i].fd == -1)
+				continue;
+			if (descriptors[i].revents != 0 ||
+			    has_pending(list[i]))
+				advance(list[i]);
+			else if (ready <= 0 && !here)
+				give_up_waiting(list[i], ready == 0);
+		}
+	}
+}
+
+void
+redis_receive(struct redis * const * list, size_t count, int64_t deadline)
+{
+	struct pollfd one;
+	struct pollfd * descriptors = &one;
+
+	if (count > 1)
+		descriptors = alloc_zeroed(count, sizeof(*descriptors));
+	receive_with(list, count, descriptors, deadline);
+	if (count > 1)
+		free(descriptors);
 }
 
 static int
 exchange(struct redis * redis, const struct buffer * requests, size_t count,
     int64_t deadline, redis_take * take, void * context)
 {
-	size_t number = 0;
-	int written = 0;
 
-	if (redisAppendFormattedCommand(redis->context, requests->bytes,
-	    requests->length) != REDIS_OK)
-		return (context_failed(redis, "preparing requests"));
-	while (number < count) {
-		short events = written ? POLLIN : POLLIN | POLLOUT;
-
-		/* What is written first needs no poll, nor has an answer. */
-		if (!written && redisBufferWrite(redis->context, &written) !=
-		    REDIS_OK)
-			return (sending_failed(redis));
-		if (written)
-			events = POLLIN;
-		if (wait_for_socket(redis, events, deadline) != 0)
-			return (-1);
-		if (redisBufferRead(redis->context) != REDIS_OK)
-			return (context_failed(redis, "receiving"));
-		if (take_replies(redis, &number, count, take, context) != 0)
-			return (-1);
-	}
-	/* The rest would be taken for the reply to what is asked next. */
-	if (redis->context->reader->pos < redis->context->reader->len)
-		return (failed(redis, "more replies than requests"));
-	return (0);
+	if (redis_send(redis, requests, count, take, context) != 0)
+		return (-1);
+	redis_receive(&redis, 1, deadline);
+	return (redis->context == NULL ? -1 : 0);
 }
 
 int
@@ -569,6 +685,29 @@ begin_tls(struct redis * redis)
 	if (redisInitiateSSL(redis->context, redis->secured) == REDIS_OK)
 		return (0);
 	context_failed(redis, "TLS");
+	return (-1);
+}
+
+/*
+ * Wait until the socket can be read, or written if there is anything to write.
+ * Return 0, or -1 with the connection closed.
+ */
+static int
+wait_for_socket(struct redis * redis, short events, int64_t deadline)
+{
+	struct pollfd descriptor = { .fd = redis->context->fd,
+	    .events = events };
+	int ready;
+
+	if ((events & POLLIN) != 0 && has_pending(redis))
+		return (0);
+	do
+		ready = poll(&descriptor, 1, clock_remaining(deadline));
+	while (ready == -1 && errno == EINTR);
+	if (ready == 1)
+		return (0);
+	failed(redis, ready == 0 ? "no answer in time" : "poll failed");
+	redis->timed_out = ready == 0;
 	return (-1);
 }
 

@@ -68,6 +68,7 @@ struct redis_reply {
 	size_t count;			/* Elements of an array. */
 	int64_t integers[REDIS_INTEGERS_MAX];	/* Or the one integer. */
 	const void * texts;		/* Of REDIS_TEXTS. */
+	const void * part;		/* All of it; see redis_part. */
 };
 
 /* Whether rediss:// is built in. */
@@ -83,6 +84,21 @@ struct redis_reply {
  * as the reply.
  */
 struct text redis_text(const struct redis_reply * reply, size_t i);
+
+/**
+ * redis_part_count(part):
+ * redis_part(part, i):
+ * redis_part_text(part):
+ * redis_part_integer(part):
+ * Read a reply that has arrays in arrays, of which reply->part is the whole:
+ * return how many elements a part has, element number ${i}, its text, and its
+ * integer.  What a part does not have is 0, NULL, a text without bytes, or -1.
+ * All are valid as long as the reply.
+ */
+size_t redis_part_count(const void * part);
+const void * redis_part(const void * part, size_t i);
+struct text redis_part_text(const void * part);
+int64_t redis_part_integer(const void * part);
 
 /**
  * redis_create(config, timeout, name):
@@ -164,6 +180,23 @@ typedef void redis_take(void * context, size_t number,
  */
 int redis_exchange(struct redis * redis, const struct buffer * requests,
     size_t count, int64_t deadline, redis_take * take, void * context);
+
+/**
+ * redis_send(redis, requests, count, take, context):
+ * Begin such an exchange: send as much as the server takes at once.  Return 0,
+ * or -1 with the connection closed.  The requests may be changed then.
+ */
+int redis_send(struct redis * redis, const struct buffer * requests,
+    size_t count, redis_take * take, void * context);
+
+/**
+ * redis_receive(list, count, deadline):
+ * End the exchanges that redis_send has begun on ${count} connections, which
+ * all go on at the same time.  A connection that fails, or on which the replies
+ * do not come by ${deadline}, is closed.
+ */
+void redis_receive(struct redis * const * list, size_t count,
+    int64_t deadline);
 
 /**
  * redis_error(redis):
