@@ -11,6 +11,7 @@
 #include "lib/base/digest.h"
 #include "lib/base/log.h"
 #include "lib/base/thread.h"
+#include "lib/redis/session.h"
 
 /*
  * The set holds digests and nothing else: no secret can be read out of Redis,
@@ -95,8 +96,7 @@ struct lookup {
 
 struct token_set {
 	struct token_set_settings settings;
-	struct redis * redis;
-	struct buffer requests;
+	struct session session;
 	struct digest_cache * yes;
 	struct digest_cache * no;
 	pthread_t thread;
@@ -115,9 +115,9 @@ struct token_set {
 
 /* The replies to request_lookups, in the order of the lookups. */
 struct replies {
+	struct session * session;
 	struct lookup * lookups;
 	bool missing;
-	char trouble[200];		/* An error, or "". */
 };
 
 static void
@@ -127,31 +127,35 @@ take_answer(void * context, size_t number, const struct redis_reply * reply)
 	struct lookup * lookup = replies->lookups;
 	size_t i;
 
-	if (reply->type == REDIS_ERROR && replies->trouble[0] == '\0')
-		snprintf(replies->trouble, sizeof(replies->trouble),
+	/* Whatever the error is, no token can be looked up now. */
+	if (reply->type == REDIS_ERROR)
+		snprintf(replies->session->trouble,
+		    sizeof(replies->session->trouble),
 		    "the set of tokens: %.*s", (int)reply->length,
 		    reply->text);
-	if (number == 0 && reply->type == REDIS_ARRAY)
+	else if (number == 0 && reply->type == REDIS_ARRAY)
 		for (i = 0; i < reply->count && lookup != NULL; i++) {
 			lookup->answer = reply->integers[i] == 1 ?
 			    ANSWER_YES : ANSWER_NO;
 			lookup = lookup->next;
 		}
-	if (number == 1 && reply->type == REDIS_INTEGER)
+	else if (number == 1 && reply->type == REDIS_INTEGER)
 		replies->missing = reply->integers[0] == 0;
+	else
+		session_doubt(replies->session);
 }
 
 /* SMISMEMBER and EXISTS; without a lookup, the same only to probe Redis. */
 static void
 request_lookups(struct token_set * set, const struct lookup * lookups)
 {
-	struct buffer * requests = &set->requests;
+	struct buffer * requests = &set->session.requests;
 	const struct lookup * lookup;
 	size_t count = 0;
 
 	for (lookup = lookups; lookup != NULL; lookup = lookup->next)
 		count++;
-	buffer_clear(requests);
+	session_begin(&set->session);
 	buffer_array(requests, 2 + (count == 0 ? 1 : count));
 	buffer_text(requests, "SMISMEMBER");
 	buffer_text(requests, set->settings.key);
@@ -166,40 +170,21 @@ request_lookups(struct token_set * set, const struct lookup * lookups)
 }
 
 static bool
-reach(struct redis * redis, int64_t deadline)
-{
-
-	while (redis_connect(redis, deadline) != 0)
-		if (redis_next_attempt(redis) >= deadline ||
-		    clock_remaining(deadline) == 0)
-			return (false);
-	return (true);
-}
-
-static bool
 exchange_lookups(struct token_set * set, struct replies * replies,
     int64_t deadline)
 {
-	struct redis * redis = set->redis;
+	struct session * session = &set->session;
 	int tries = 2;
 
 	/* Redis may have closed the connection since the last exchange. */
 	do {
-		if (!reach(redis, deadline))
+		if (!session_reach(session, deadline))
 			return (false);
-		replies->trouble[0] = '\0';
 		request_lookups(set, replies->lookups);
-		if (redis_exchange(redis, &set->requests, 2, deadline,
-		    take_answer, replies) != 0)
-			continue;
-		if (replies->trouble[0] != '\0') {
-			redis_back_off(redis, replies->trouble);
-			return (false);
-		}
-		redis_serves(redis);
-		return (true);
-	} while (--tries > 0);
-	redis_back_off(redis, "the connection breaks again and again");
+		if (session_exchange(session, 2, deadline, take_answer,
+		    replies))
+			return (true);
+	} while (session->lost && --tries > 0);
 	return (false);
 }
 
@@ -215,7 +200,8 @@ complain_of_missing(const struct token_set * set)
 static bool
 look_up(struct token_set * set, struct lookup * lookups, int64_t deadline)
 {
-	struct replies replies = { .lookups = lookups };
+	struct replies replies = { .session = &set->session,
+	    .lookups = lookups };
 	struct lookup * lookup;
 	bool asked;
 
@@ -305,7 +291,7 @@ note_state(struct token_set * set, bool asked)
 {
 
 	if (!asked) {
-		release_waiters(set, redis_error(set->redis));
+		release_waiters(set, redis_error(set->session.redis));
 		return;
 	}
 	if (set->away && log_ended(&lookup_limit))
@@ -320,7 +306,7 @@ wait_for_lookup(struct token_set * set)
 
 	if (set->away)
 		thread_wait(&set->work, &set->lock,
-		    redis_next_attempt(set->redis));
+		    redis_next_attempt(set->session.redis));
 	else
 		pthread_cond_wait(&set->work, &set->lock);
 }
@@ -335,7 +321,7 @@ look_up_in_thread(void * context)
 	pthread_mutex_lock(&set->lock);
 	while (!set->stopping) {
 		if (set->first == NULL && !(set->away && clock_remaining(
-		    redis_next_attempt(set->redis)) == 0)) {
+		    redis_next_attempt(set->session.redis)) == 0)) {
 			wait_for_lookup(set);
 			continue;
 		}
@@ -489,8 +475,7 @@ static void
 token_set_destroy(struct token_set * set)
 {
 
-	redis_free(set->redis);
-	buffer_free(&set->requests);
+	session_free(&set->session);
 	digest_cache_close(set->yes);
 	digest_cache_close(set->no);
 	pthread_mutex_destroy(&set->lock);
@@ -506,7 +491,8 @@ token_set_start(const struct token_set_settings * settings,
 	int error;
 
 	set->settings = *settings;
-	set->redis = redis;
+	/* Without stats: their flag tells whether Redis takes counts. */
+	session_init(&set->session, redis, NULL);
 	set->end = &set->first;
 	set->yes = digest_cache_open(settings->path,
 	    DIGEST_CACHE_SHARED_SIZE);

@@ -39,8 +39,8 @@ struct session {
 
 /**
  * session_init(session, redis, stats):
- * Make a link over ${redis}, which it takes over, that counts errors in
- * ${stats}.
+ * Make a session over ${redis}, which it owns from now on, that counts errors
+ * in ${stats} unless that is NULL.
  */
 void session_init(struct session * session, struct redis * redis,
     struct stats * stats);
