@@ -300,6 +300,7 @@ remove_counts(struct sink * sink, const struct sink_settings * settings,
 	static const char * const rests[] = {
 		":apps", ":environments", ":{check:check}:seen",
 		":{check:check}:instances", ":{check:check}:instances:seen",
+		":{check:check}:feed",
 		":{check}:impact", ":{check}:impact:check",
 		":{check}:impact:check:when", ":{check}:series",
 	};

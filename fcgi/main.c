@@ -272,6 +272,8 @@ fill_sink_settings(struct program * program)
 		.limit_seen_tokens = config->limit_seen_tokens,
 		.limit_instances = config->limit_instances,
 		.limit_series = config->limit_series,
+		.feed = config->feed,
+		.publish = config->publish != 0,
 	};
 }
 

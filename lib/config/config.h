@@ -63,6 +63,8 @@ struct config {
 	uint64_t flush_interval;
 	uint64_t retention_hourly;
 	uint64_t retention_daily;
+	uint64_t feed;
+	uint64_t publish;		/* 0 or 1 */
 	uint64_t receive_timeout;
 	uint64_t limit_cgi_params;
 	uint64_t limit_body;

@@ -32,6 +32,7 @@ static const char * const ack_choices[] = { "redis", "spool", NULL };
 static const char * const backstage_choices[] = {
 	"local", "all", "off", NULL,
 };
+static const char * const publish_choices[] = { "no", "yes", NULL };
 static const char * const switch_choices[] = { "off", "on", NULL };
 static const char * const log_choices[] = {
 	"error", "warning", "info", "debug", NULL,
@@ -77,6 +78,8 @@ static const struct key keys[] = {
 	NUMBER(flush_interval, UNITS_DURATION, "1s", 10, 3600000),
 	NUMBER(retention_hourly, UNITS_DURATION, "48h", 0, 36500 * DAY_MS),
 	NUMBER(retention_daily, UNITS_DURATION, "90d", 0, 36500 * DAY_MS),
+	NUMBER(feed, UNITS_COUNT, "0", 0, MOST),
+	CHOICE(publish, "no", publish_choices),
 	NUMBER(receive_timeout, UNITS_DURATION, "30s", 1000, 3600000),
 	NUMBER(limit_cgi_params, UNITS_SIZE, "128K", 1 << 12, 1 << 24),
 	NUMBER(limit_body, UNITS_SIZE, "4M", 0, MOST),

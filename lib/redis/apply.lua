@@ -1,10 +1,13 @@
 -- Applies what a group counts under one {env:app}, once and whole.
 --
 -- KEYS  1 writer  2 seen  3 instances  4 instances:seen  5... the buckets into
---       which the features count: an hour, its day, or both
+--       which the features count: an hour, its day, or both; and if readers are
+--       to be told, the feed
 -- ARGV  sequence, seconds that the writer's key lives,
 --       caps of features, variants, late buckets and instances, the longer
---       retention, for each bucket: its start, its length and its retention,
+--       retention, if the feed is among the keys: its cap (0: none is kept) and
+--       the channel for changes (empty: none),
+--       for each bucket: its start, its length and its retention,
 --       number of instances, and for each of them: name, registration, seconds
 --       since it was reported,
 --       and for each feature: name, number of counters, and for each of them:
@@ -39,8 +42,14 @@ local function take()
 end
 
 -- Parse the arguments; nothing has been read or written yet.
+local last_bucket = #KEYS
+local feed, feed_max, channel
+if string.sub(KEYS[last_bucket], -5) == ':feed' then
+	feed, last_bucket = KEYS[last_bucket], last_bucket - 1
+	feed_max, channel = take(), take()
+end
 local starts, life, late_life = {}, {}, {}
-for i = 5, #KEYS do
+for i = 5, last_bucket do
 	local start, length, retention = tonumber(take()), tonumber(take()), tonumber(take())
 	local ahead = start > now + DAY
 	starts[i] = start
@@ -57,7 +66,8 @@ for i = 5, #KEYS do
 	end
 end
 -- Start of the coarsest bucket.
-local since = starts[#KEYS] and math.min(starts[#KEYS], starts.seen or math.huge)
+local since = starts[last_bucket] and
+	math.min(starts[last_bucket], starts.seen or math.huge)
 local registrations = {}
 for i = 1, tonumber(take()) do
 	registrations[i] = { take(), take(), now - take(), at - 2 }
@@ -158,7 +168,7 @@ local function read_buckets()
 		at = to
 	end
 	local any = false
-	for i = 5, #KEYS do
+	for i = 5, last_bucket do
 		if #fields > 0 and has_place(i) then
 			held[i] = read('hash', 'HMGET', KEYS[i], unpack(fields))
 			any = true
@@ -247,11 +257,12 @@ end
 
 -- Count in one bucket.  Lua's numbers are exact up to 2^53; what is larger, or
 -- no integer at all, is left to HINCRBY, which knows what to refuse.
-local written = {}
+local written, beyond_of = {}, {}
 local function count_in(key, old)
 	local format, tonumber = string.format, tonumber
 	local exact, all = are_plain(old)
 	local beyond = not all and beyond_caps(key, old)
+	beyond_of[key] = beyond or nil
 	local changes = {}
 	written[#written + 1] = { key, old }
 	for i = 1, #fields do
@@ -319,7 +330,7 @@ local function apply()
 		redis.call('ZADD', late, unpack(places))
 		redis.call('EXPIRE', late, longest)
 	end
-	for i = 5, #KEYS do
+	for i = 5, last_bucket do
 		if held[i] then
 			count_in(KEYS[i], held[i])
 		end
@@ -328,7 +339,7 @@ local function apply()
 	if #latest > 0 then
 		note_seen(latest)
 	end
-	for i = 5, #KEYS do
+	for i = 5, last_bucket do
 		if held[i] and life[i] then
 			redis.call('EXPIRE', KEYS[i], life[i])
 		end
@@ -360,6 +371,59 @@ local function register()
 	end
 end
 
+-- Tell readers what was counted.  An entry of the feed has the finest bucket that
+-- counted its fields; "only" says that this is an hour whose day did not.
+local function add_entry(key, chosen, only)
+	local entry = { 'period', string.sub(key, #seen - 3) }
+	if only then
+		entry[3], entry[4] = 'only', only
+	end
+	local n = #entry
+	local before = n
+	for i = 1, #fields do
+		if not chosen or chosen[i] then
+			entry[n + 1], entry[n + 2] = fields[i], counts[i]
+			n = n + 2
+		end
+	end
+	if n > before then
+		read('stream', 'XADD', feed, 'MAXLEN', '~', feed_max, '*', unpack(entry))
+	end
+end
+
+-- Two buckets differ in what is beyond a cap of one of them.
+local function add_entries(fine, coarse)
+	local left_fine = fine and beyond_of[fine] or {}
+	local left_coarse = coarse and beyond_of[coarse] or {}
+	local both, in_fine, in_coarse = {}, {}, {}
+	for i = 1, #fields do
+		local a, b = fine and not left_fine[i], coarse and not left_coarse[i]
+		both[i], in_fine[i], in_coarse[i] = a and b, a and not b, b and not a
+	end
+	if fine then
+		add_entry(fine, both)
+		add_entry(fine, in_fine, last_bucket > 5 and 'hour')
+	end
+	if coarse then
+		add_entry(coarse, in_coarse)
+	end
+end
+
+local function announce()
+	local fine, coarse = held[5] and KEYS[5], held[6] and KEYS[6]
+	if channel ~= '' then
+		redis.call('PUBLISH', channel, fine or coarse)
+	end
+	if feed_max == '0' then
+		return
+	elseif (fine and coarse or last_bucket == 5) and not next(beyond_of) then
+		add_entry(fine)
+	else
+		add_entries(fine, coarse)
+	end
+	redis.call('EXPIRE', feed, longest)
+end
+
 -- Nothing here may stop the rest, not even a right that Redis' ACL does not
 -- give us: a writer that looks done would lose what is undone.
 local function undo()
@@ -382,6 +446,10 @@ local done
 done, failure = pcall(apply)
 if done and #registrations > 0 then
 	done, failure = pcall(register)
+end
+-- Last, as it cannot be undone.
+if done and feed and #fields > 0 then
+	done, failure = pcall(announce)
 end
 if not done then
 	-- Redis 7 raises a table, Redis 6 a text with the place before it.

@@ -236,6 +236,29 @@ add_feature(struct pipeline * pipeline, struct cursor * cursor, size_t room)
 	return (count);
 }
 
+/* Whether apply.lua tells readers of changes.  If not, that costs nothing. */
+static bool
+is_announced(const struct sink_settings * settings)
+{
+
+	return (settings->feed > 0 || settings->publish);
+}
+
+/* The cap of the feed, and the channel for changes. */
+static void
+add_feed(struct pipeline * pipeline, const struct sink_settings * settings)
+{
+	struct buffer channel = { NULL, 0, 0 };
+
+	if (settings->publish) {
+		append_text(&channel, settings->prefix);
+		append_text(&channel, ":changes");
+	}
+	pipeline_add_integer(pipeline, (int64_t)settings->feed);
+	pipeline_add_bytes(pipeline, channel.bytes, channel.length);
+	buffer_free(&channel);
+}
+
 /* The fixed arguments of apply.lua, up to the instances. */
 static void
 begin_apply(struct pipeline * pipeline, struct commands_writer * writer,
@@ -257,6 +280,8 @@ begin_apply(struct pipeline * pipeline, struct commands_writer * writer,
 	pipeline_add_integer(pipeline, bucket_retention(settings));
 	if (bucket != NULL)
 		bucket_of(&periods, settings, bucket->period);
+	if (bucket != NULL && is_announced(settings))
+		add_feed(pipeline, settings);
 	for (i = 0; i < periods.count; i++) {
 		const struct period * period = &periods.list[i];
 
@@ -266,6 +291,9 @@ begin_apply(struct pipeline * pipeline, struct commands_writer * writer,
 		pipeline_add_integer(pipeline, period->length);
 		pipeline_add_integer(pipeline, period->retention);
 	}
+	/* The script knows it as the last key. */
+	if (bucket != NULL && is_announced(settings))
+		pipeline_add_key(pipeline, tag, ":feed", "", 0);
 }
 
 static void

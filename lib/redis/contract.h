@@ -1,6 +1,7 @@
 #ifndef FLAGTALLY_CONTRACT_H
 #define FLAGTALLY_CONTRACT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -20,6 +21,8 @@ struct sink_settings {
 	size_t limit_seen_tokens;
 	size_t limit_instances;
 	size_t limit_series;
+	size_t feed;			/* Entries of a feed; 0: none. */
+	bool publish;			/* To the channel P:changes. */
 };
 
 #endif

@@ -99,7 +99,7 @@ class Job:
             place, url(self.redis), name + ".ft", auth="tokens",
             token_set="flagtally:tokens", limit_features="3",
             tokens=place.file(name + ".tokens", OTHER + "\n"),
-            limit_apps="4", limit_series="100")
+            limit_apps="4", limit_series="100", feed="10", publish="yes")
 
     def post(self, content, token=OTHER, **changes):
         return fcgi.post(self.flagtally.address, content, **changes,
@@ -132,6 +132,8 @@ class Job:
             "flagtally:{e:a}:" + HOUR))
         for name in "xyz":
             redis("ZADD", "flagtally:apps", "1", "e:" + name)
+        yield "what the feed has", len(redis(
+            "XRANGE", "flagtally:{e:a}:feed", "-", "+"))
         yield "an application beyond the cap", post(body("b"))
         yield "old ones make room", sorted(redis.client.value(
             "flagtally:apps"))
@@ -398,7 +400,7 @@ def readers():
             # These queue what comes between them.
             "multi": [], "hget": [key, "f:yes"], "exec": [],
             "discard": [], "cluster|slots": [], "cluster|shards": [],
-            "subscribe": [f"__keyspace@0__:{key}"],
+            "subscribe": [f"__keyspace@0__:{key}", "flagtally:changes"],
             "psubscribe": ["__keyspace@*__:flagtally:{*"],
         }
         redis("XADD", "flagtally:{e:a}:x", "*", "a", "1")
@@ -435,6 +437,44 @@ def readers():
               "and see when tokens were seen")
 
 
+def follower():
+    """A follower reads feeds by a consumer group, and nothing else."""
+    with Place() as place:
+        redis = server(place)
+        flagtally = Flagtally(place, f"unix://flagtally:{PASSWORD}@"
+                              f"{redis.path}", feed="10", publish="yes")
+        feed = "flagtally:{e:a}:feed"
+        client = login(redis, "flagtally-follower")
+        listener = login(redis, "flagtally-follower")
+        equal(listener("SUBSCRIBE", "flagtally:changes")[0], b"subscribe",
+              "a follower may subscribe")
+        equal(fcgi.post(flagtally.address, body()).status, 202, "a count")
+        equal(listener._read()[2], b"flagtally:{e:a}:" + HOUR.encode(),
+              "and is told of it")
+        calls = {
+            "ping": [], "select": ["0"], "client|setname": ["r"],
+            "zrange": ["flagtally:apps", "0", "-1"], "exists": [feed],
+            "xlen": [feed], "xrange": [feed, "-", "+"],
+            "xread": ["STREAMS", feed, "0"],
+            "xgroup|create": [feed, "g", "0"],
+            "xreadgroup": ["GROUP", "g", "c", "STREAMS", feed, ">"],
+            "xpending": [feed, "g"], "xinfo|groups": [feed],
+            "xautoclaim": [feed, "g", "c", "0", "0"],
+            "xack": [feed, "g", redis("XRANGE", feed, "-", "+")[0][0]]}
+        equal(sorted([*calls, "subscribe"]),
+              sorted(rights("flagtally-follower")), "these are its rights")
+        for right, arguments in calls.items():
+            reply = client(*right.split("|"), *arguments)
+            check(reply not in (None, [], 0), f"a follower may {right}", reply)
+        for words in (["HGETALL", "flagtally:{e:a}:" + DAY],
+                      ["XRANGE", "flagtally:{e:a}:" + DAY, "-", "+"],
+                      ["XADD", feed, "*", "a", "1"], ["XTRIM", feed, "MAXLEN", "0"],
+                      ["XGROUP", "DESTROY", feed, "g"], ["DEL", feed],
+                      ["SUBSCRIBE", "c"]):
+            check(refused(client, *words),
+                  f"a follower may not {' '.join(words)}")
+
+
 def settings():
     """The settings as they stand, and that they keep the promise."""
     path = os.path.join(SHIPPED, "flagtally.conf")
@@ -468,4 +508,5 @@ def settings():
         check(True, "and brings it when there is room")
 
 
-run([main_job, whole_job, never_lost, nothing_else, readers, settings])
+run([main_job, whole_job, never_lost, nothing_else, readers, follower,
+     settings])

@@ -79,6 +79,7 @@ must_be_same(const struct config * a, const struct config * b)
 	    a->limit_apps == b->limit_apps &&
 	    a->limit_instances == b->limit_instances &&
 	    a->limit_series == b->limit_series);
+	must(a->feed == b->feed && a->publish == b->publish);
 	must(a->limit_registration == b->limit_registration &&
 	    a->limit_variants == b->limit_variants &&
 	    a->limit_out_of_range_buckets == b->limit_out_of_range_buckets &&

@@ -26,6 +26,8 @@ def redis(caps, days_hour, days_day, processes=1):
         late * entry(0) + caps["limit_instances"] * (
             entry(name + caps["limit_registration"]) + entry(name)) + \
         4 * 1024 + 5 * entry(2 * name) + entry(3 * name) + processes * calls * entry(2 * name)
+    if caps.get("feed"):
+        application += (caps["feed"] + 100) * 1000 * (2 * name + 40)
     series = caps["limit_series"]
     environment = series * (
         2 * entry(5 * caps["limit_name"]) +     # The value, and when.

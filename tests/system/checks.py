@@ -56,7 +56,7 @@ def check_all():
 
         def url(login):
             return f"unix://{login}@{redis.path}?db=1"
-        settings = place_of(place)
+        settings = {**place_of(place), "feed": 1, "publish": "yes"}
         for login in ("flagtally:geheim", None):
             more = {"redis": url(login) if login else redis.url()}
             status, output, errors = command("--check", **settings, **more)

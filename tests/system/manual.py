@@ -440,10 +440,14 @@ EVERYTHING = b"""{"applications": [
       {"count": 1, "sum": 2, "labels": {"a": "y"},
        "buckets": [{"le": 0.5, "count": 1}]}]}],
 "seenTokens": ["*:e.secret"]}"""
-KEY_LINE = re.compile(r"(Hash|Set|Sorted set|String); "
+FULL_DAY = b"""{"applications": [],
+"metrics": [{"featureName": "f:1", "appName": "a:b {c}", "environment": "e",
+    "timestamp": "2026-11-23T10:30:00Z", "yes": 1, "no": 2,
+    "variants": {"x y": 3}}]}"""
+KEY_LINE = re.compile(r"(Hash|Set|Sorted set|String|Stream); "
                       r"(expires|does not expire)")
 REDIS_TYPES = {b"hash": "Hash", b"set": "Set", b"zset": "Sorted set",
-               b"string": "String"}
+               b"string": "String", b"stream": "Stream"}
 
 
 def expression(pattern):
@@ -480,15 +484,25 @@ def key_items():
     return found
 
 
+def fields_of(redis, key):
+    """The fields of a hash, or of all entries of a stream."""
+    if redis("TYPE", key) != b"stream":
+        return list(redis.client.value(key))
+    return [field for _, entry in redis("XRANGE", key, "-", "+")
+            for field in entry[::2]]
+
+
 def redis_keys():
     described = key_items()
     fields = {field: pattern for pattern in described
               for field in described[pattern][2]}
     with Place() as place:
         redis = Redis(place)
-        flagtally = Flagtally(place, redis, prefix="odd")
-        equal(fcgi.post(flagtally.address, EVERYTHING).status, 202,
-              "a body with everything is accepted")
+        flagtally = Flagtally(place, redis, prefix="odd", feed=10,
+                              limit_variants=3)
+        for body in (EVERYTHING, FULL_DAY):
+            equal(fcgi.post(flagtally.address, body).status, 202,
+                  "a body with everything is accepted")
         edge = "/api/client/metrics/edge"
         equal(fcgi.post(flagtally.address, b'{"identifier":"x"}',
                         REQUEST_URI=edge, SCRIPT_NAME=edge).status, 202,
@@ -506,7 +520,7 @@ def redis_keys():
             equal(redis("TTL", key) >= 0, expires, f"whether {name} expires")
             if not inside:
                 continue
-            for field in redis.client.value(key):
+            for field in fields_of(redis, key):
                 found = one_of(field.decode(), inside)
                 check(found, f"flagtally.7 has the field {field.decode()!r} "
                       f"of {patterns[0]}", inside)
@@ -517,8 +531,9 @@ def redis_keys():
                fields[field] != "P:{ENV:APP}:DAY"}
     check(not missing, "flagtally.7 has no other field", *missing)
     for part in sorted(code_constants(r'"(:[a-z:]+)"', "lib/*/*.c") - {":"}):
-        check(any(part.rstrip(":") in pattern for pattern in described),
-              f"flagtally.7 has the keys with {part} in them")
+        check(any(part.rstrip(":") in pattern for pattern in described) or
+              f"P{part} ." in SOURCE["flagtally.7"],
+              f"flagtally.7 has the keys or the channel with {part} in them")
     return described
 
 

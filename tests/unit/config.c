@@ -96,6 +96,7 @@ static const struct {
 	{ NUMBER(limit_out_of_range_buckets), "1000" },
 	{ NUMBER(limit_environments), "100" },
 	{ NUMBER(limit_seen_tokens), "100000" },
+	{ NUMBER(feed), "0" }, { NUMBER(publish), "0" },
 	{ NUMBER(backstage), "0" }, { NUMBER(log_level), "2" },
 };
 
@@ -167,6 +168,8 @@ static const struct {
 	{ NUMBER(limit_features), "0", "0" }, { NUMBER(limit_apps), "0", "0" },
 	{ NUMBER(limit_instances), "5", "5" }, { NUMBER(limit_series), "6",
 	  "6" },
+	{ NUMBER(feed), "1000", "1000" }, { NUMBER(feed), "1K", NULL },
+	{ NUMBER(publish), "yes", "1" }, { NUMBER(publish), "on", NULL },
 	/* durations */
 	{ NUMBER(redis_timeout), "1", "1000" },
 	{ NUMBER(redis_timeout), "1s", "1000" },
@@ -720,6 +723,7 @@ test_print_again(void)
 	    "limit_out_of_range_buckets = 6\n"
 	    "limit_environments = 7\nlimit_seen_tokens = 8\n"
 	    "limit_registration = 9K\npath_prefix = /flags\n"
+	    "feed = 10\npublish = yes\n"
 	    "log_level = error\n";
 	const char * const texts[] = { "", first };
 	size_t i, row;
