@@ -275,6 +275,7 @@ try_rare_commands(struct sink * sink, const struct sink_settings * settings,
 		{ "ZCOUNT", "0", "1" },
 		{ "ZRANGE", "0", "1" }, { "ZREM", "m" },
 		{ "ZREMRANGEBYSCORE", "0", "1" },
+		{ "ZREMRANGEBYRANK", "0", "0" },
 	};
 	char key[PREFIX_MAX + 100];
 	bool done = true;

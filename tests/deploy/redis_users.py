@@ -132,6 +132,12 @@ class Job:
             "flagtally:{e:a}:" + HOUR))
         for name in "xyz":
             redis("ZADD", "flagtally:apps", "1", "e:" + name)
+        redis("ZADD", "flagtally:{e:r}:seen", *(
+            word for i in range(30) for word in (i + 1, f"old-{i}")))
+        yield "a feature beyond those that are remembered", post(body("r"))
+        yield "the one not seen for longest goes", redis.client.value(
+            "flagtally:{e:r}:seen").get(b"old-0"), redis(
+                "ZCARD", "flagtally:{e:r}:seen")
         yield "what the feed has", len(redis(
             "XRANGE", "flagtally:{e:a}:feed", "-", "+"))
         yield "an application beyond the cap", post(body("b"))
@@ -223,6 +229,8 @@ def whole_job():
         equal(seen["up to the cap"], 3, "features are held to their cap")
         equal(seen["is undone"][0::2], [0, 0], "what is refused is undone")
         equal(len(seen["is told"]), 1, "and logged, once in a while")
+        equal(seen["the one not seen for longest goes"], [None, 30],
+              "the list of features is held to its cap")
         check("NOPERM" not in job.log() and "can't" not in job.log(),
               "no right is missing", job.log())
 
