@@ -1,5 +1,8 @@
 """Load while everything breaks: nothing accepted is lost or counts twice.
 
+In every other round a consumer group follows the feeds meanwhile: what it reads
+adds up to what was counted.
+
 Rounds come from a printed seed; FLAGTALLY_SEED repeats them, and
 FLAGTALLY_FAULTS says how many there are (a few in the tests, hundreds by hand).
 """
@@ -15,8 +18,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 from tests.harness import fcgi
 from tests.harness.proxy import Proxy
+from tests.harness.resp import Client, RedisError
 from tests.harness.servers import PROGRAM, Flagtally, Place, Redis, \
-    environment
+    connects, environment
 from tests.harness.tap import check, note, run
 from tests.harness.wait import until
 
@@ -27,6 +31,7 @@ CLIENTS = 8
 POSTS = 100
 FEATURES = 6
 DAY = "flagtally:{e:%s}:2026-11-23"
+FEED = "flagtally:{e:%s}:feed"
 
 
 class Load:
@@ -77,11 +82,75 @@ class Load:
                 self.wrong.append(status)
 
 
+class Follower:
+    """A consumer of both feeds, which Redis breaks off again and again."""
+
+    def __init__(self, redis):
+        self.redis = redis
+        self.entries = {}
+        self.twice = []
+        self.ending = False
+        self.thread = threading.Thread(target=self.follow, daemon=True)
+        self.thread.start()
+
+    def follow(self):
+        while True:
+            try:
+                client = Client(self.redis.path, timeout=2)
+                for app in "ab":
+                    self.create_group(client, FEED % app)
+                # First what was delivered and may not be acknowledged.
+                while self.take(client, "0"):
+                    pass
+                while self.take(client, ">") or not self.ending:
+                    pass
+                return
+            except (OSError, RedisError, ValueError):
+                until(lambda: connects(self.redis.path), "Redis")
+
+    @staticmethod
+    def create_group(client, feed):
+        try:
+            client("XGROUP", "CREATE", feed, "g", "0", "MKSTREAM")
+        except RedisError as error:
+            if not str(error).startswith("BUSYGROUP"):
+                raise
+
+    def take(self, client, start):
+        """Read from there, note, acknowledge; how many there were."""
+        count = 0
+        read = client("XREADGROUP", "GROUP", "g", "c", "COUNT", 20, "BLOCK",
+                      20, "STREAMS", FEED % "a", FEED % "b", start, start)
+        for feed, entries in read or []:
+            for number, words in entries:
+                entry = dict(zip(words[::2], words[1::2]))
+                known = self.entries.setdefault((feed, number), entry)
+                if known is not entry and (known != entry or start == ">"):
+                    self.twice.append(f"{feed} {number}: {entry}, {known}")
+                client("XACK", feed, "g", number)
+                count += 1
+        return count
+
+    def end(self):
+        """Return {(app, field): count} when there is no more to read."""
+        self.ending = True
+        self.thread.join(30)
+        found = {}
+        for (feed, _), entry in self.entries.items():
+            app = feed.decode()[len("flagtally:{e:")]
+            for field, count in entry.items():
+                if field != b"period":
+                    found[app, field] = found.get((app, field), 0) + int(count)
+        return found
+
+
 class Round:
     def __init__(self, place, seed):
         self.chance = random.Random(seed)
         self.place = place
         self.redis = Redis(place)
+        self.feed = 100000 if seed % 2 == 0 else 0
+        self.follower = Follower(self.redis) if self.feed else None
         self.proxy = Proxy(place, self.redis.path)
         self.started = 0
         self.processes = [None, None]
@@ -94,7 +163,8 @@ class Round:
         place = self.place
         self.processes[i] = Flagtally(
             place, self.proxy.url(), f"f{i}", spool=place.file("spool.db"),
-            flush_interval="100ms",
+            flush_interval="100ms", feed=self.feed,
+            publish="yes" if self.feed else "no",
             ack=self.chance.choice(["redis", "redis", "redis", "spool"]))
 
     # Faults: each breaks something, and mends it when the load has moved on.
@@ -209,7 +279,18 @@ class Round:
                 if not least <= got <= most:
                     lines.append(f"{app} {feature}: {got}, not in {least}.."
                                  f"{most}")
+        if self.follower:
+            lines += self.differences_of_feed()
         return lines
+
+    def differences_of_feed(self):
+        read = self.follower.end()
+        held = {(app, field): int(count) for app in "ab" for field, count in
+                self.redis.client.value(DAY % app).items()}
+        return self.follower.twice + [
+            f"{key}: the feed has {read.get(key)}, the day {held.get(key)}"
+            for key in sorted(set(read) | set(held))
+            if read.get(key) != held.get(key)]
 
 
 def one_round(seed):
