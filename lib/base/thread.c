@@ -40,11 +40,15 @@ thread_wait(pthread_cond_t * condition, pthread_mutex_t * lock,
 bool
 thread_join(pthread_t thread, int64_t deadline)
 {
-	/* pthread_timedjoin_np takes CLOCK_REALTIME. */
-	struct timespec limit = timespec_of(clock_now_ms() +
-	    clock_remaining(deadline));
+	static const struct timespec moment = { .tv_nsec = 1000000 };
 
-	return (pthread_timedjoin_np(thread, NULL, &limit) == 0);
+	/* pthread_timedjoin_np goes by the time of day, which may be set. */
+	while (pthread_tryjoin_np(thread, NULL) != 0) {
+		if (clock_remaining(deadline) == 0)
+			return (false);
+		nanosleep(&moment, NULL);
+	}
+	return (true);
 }
 
 void

@@ -194,8 +194,9 @@ static const char * const invalid[] = {
 	"redis-sentinel://h?master=m&", "redis-sentinel://h?master=m&&node=i",
 	"redis-sentinel://h?master=m&node=", "redis-sentinel://h?master=m&n=i",
 	"redis-sentinel://h?master=m&node=i:0", "redis-sentinel:///m",
-	"redis-sentinel://h?master=m&node=::1", "redis-sentinel://h,i?master=m"
-	"&node=i:x", "redis-sentinel://h/x?master=m", "sentinel://h?master=m",
+	"redis-sentinel://h?master=m&node=::1",
+	"redis-sentinel://h,i?master=m&node=i:x",
+	"redis-sentinel://h/x?master=m", "sentinel://h?master=m",
 	"redis-sentinel://h?master=m?node=i", "redis://h?master=m",
 	"redis://h?node=i",
 	/* users and passwords */
