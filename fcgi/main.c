@@ -674,7 +674,8 @@ prepare_spoolctl(struct program * program, const struct options * options)
 static int
 act(const struct options * options)
 {
-	struct program program = { .config = NULL };
+	/* Threads that are left behind may use it until the process is gone. */
+	static struct program program;
 	int status = -1;
 
 	if (options->action == ACTION_SERVE)
