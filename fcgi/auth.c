@@ -9,10 +9,10 @@
 #include "lib/base/alloc.h"
 #include "lib/base/log.h"
 
-/* How many internal redirects a header is looked for behind. */
+/* Look for a header behind at most so many internal redirects. */
 #define REDIRECTS_MAX 5
 
-/* As much of an address is logged as the longest one has. */
+/* The longest IPv6 address: log no more of a REMOTE_ADDR. */
 #define ADDRESS_MAX 45
 
 #define NAME_SIZE 256
@@ -38,7 +38,7 @@ auth_variable(const char * header)
  * false if there were too many of them.
  */
 static bool
-redirected(char name[NAME_SIZE], const char * variable, int redirects)
+redirect_name(char name[NAME_SIZE], const char * variable, int redirects)
 {
 	size_t used = 0;
 	int i;
@@ -59,7 +59,7 @@ redirected(char name[NAME_SIZE], const char * variable, int redirects)
  * HTTP/2 and other front ends pass on; "" if there is none.
  */
 static const char *
-find_token(const struct callers * callers, const struct cgi * cgi,
+find_token(const struct auth * auth, const struct cgi * cgi,
     size_t * length)
 {
 	char name[NAME_SIZE];
@@ -67,7 +67,7 @@ find_token(const struct callers * callers, const struct cgi * cgi,
 	int i;
 
 	for (i = 0; (token == NULL || *token == '\0') &&
-	    redirected(name, callers->variable, i); i++)
+	    redirect_name(name, auth->variable, i); i++)
 		token = cgi_parameter(cgi, name);
 	*length = 0;
 	if (token == NULL)
@@ -82,56 +82,56 @@ find_token(const struct callers * callers, const struct cgi * cgi,
 	return (token);
 }
 
-/* A core dump, or whoever may see the environment, is to find no token. */
+/* A core dump, or /proc/PID/environ, must not show a token. */
 static void
-wipe(const struct cgi * cgi, const char * variable)
+wipe_variable(const struct cgi * cgi, const char * variable)
 {
 	char name[NAME_SIZE];
 	int i;
 
-	for (i = 0; redirected(name, variable, i); i++)
+	for (i = 0; redirect_name(name, variable, i); i++)
 		cgi_wipe(cgi, name);
 }
 
 static enum token_verdict
-verdict_of(const struct callers * callers, const char * token,
+verdict_of(const struct auth * auth, const char * token,
     size_t length, enum token_kind kind, struct token_grant * grant)
 {
 	enum token_verdict verdict = TOKEN_UNKNOWN;
 
-	if (callers->tokens != NULL)
-		verdict = token_file_admit(callers->tokens, token, length,
+	if (auth->tokens != NULL)
+		verdict = token_file_admit(auth->tokens, token, length,
 		    kind, grant);
-	if (callers->issuer == NULL || verdict == TOKEN_GRANTED ||
+	if (auth->token_set == NULL || verdict == TOKEN_GRANTED ||
 	    verdict == TOKEN_FORBIDDEN)
 		return (verdict);
-	switch (token_set_check(callers->issuer, token, length, kind, grant)) {
+	switch (token_set_check(auth->token_set, token, length, kind, grant)) {
 	case TOKEN_GRANTED:
 		return (TOKEN_GRANTED);
 	case TOKEN_UNAVAILABLE:
 		return (TOKEN_UNAVAILABLE);
 	default:
-		/* As far as the file goes. */
+		/* The set does not have it: the file's verdict counts. */
 		return (verdict);
 	}
 }
 
 static const char *
-reason(const struct callers * callers, enum token_verdict verdict,
+denial_reason(const struct auth * auth, enum token_verdict verdict,
     bool missing)
 {
 
 	if (verdict == TOKEN_UNAVAILABLE)
-		return ("the tokens cannot be read at the moment");
-	if (callers->tokens == NULL && callers->issuer == NULL)
-		return ("no tokens are configured, so nobody may come in");
+		return ("the tokens cannot be read now");
+	if (auth->tokens == NULL && auth->token_set == NULL)
+		return ("no tokens are configured");
 	if (verdict == TOKEN_FORBIDDEN)
 		return ("a token of this type may not report here");
 	return (missing ? "it has no token" : "its token is unknown");
 }
 
 static void
-complain(const struct cgi * cgi, enum token_verdict verdict,
+log_denial(const struct cgi * cgi, enum token_verdict verdict,
     bool missing, const char * why)
 {
 	static struct log_limit limits[2 * (TOKEN_UNAVAILABLE + 1)];
@@ -144,31 +144,31 @@ complain(const struct cgi * cgi, enum token_verdict verdict,
 }
 
 void
-auth_forget(const struct callers * callers,
+auth_wipe(const struct auth * auth,
     const struct cgi * cgi)
 {
 
-	wipe(cgi, callers->variable);
-	/* Whatever the header is called, the token may be here, too. */
-	wipe(cgi, "HTTP_AUTHORIZATION");
+	wipe_variable(cgi, auth->variable);
+	/* The token may be here, too, whatever the configured header. */
+	wipe_variable(cgi, "HTTP_AUTHORIZATION");
 }
 
 bool
-auth_admit(const struct callers * callers, struct cgi * cgi,
+auth_check(const struct auth * auth, struct cgi * cgi,
     enum token_kind kind, struct token_grant * grant)
 {
 	size_t length;
-	const char * token = find_token(callers, cgi, &length);
+	const char * token = find_token(auth, cgi, &length);
 	bool missing = length == 0;
 	enum token_verdict verdict = TOKEN_GRANTED;
 
-	if (callers->open)
+	if (auth->open)
 		token_file_grant(grant, "*", 1);
 	else
-		verdict = verdict_of(callers, token, length, kind,
+		verdict = verdict_of(auth, token, length, kind,
 		    grant);
 	digest_sha256(token, length, grant->digest);
-	auth_forget(callers, cgi);
+	auth_wipe(auth, cgi);
 	switch (verdict) {
 	case TOKEN_GRANTED:
 		return (true);
@@ -178,14 +178,14 @@ auth_admit(const struct callers * callers, struct cgi * cgi,
 		break;
 	case TOKEN_UNAVAILABLE:
 		response_send(cgi, RESPONSE_UNAVAILABLE,
-		    "the tokens cannot be read at the moment");
+		    "the tokens cannot be read now");
 		break;
 	case TOKEN_UNKNOWN:
 		response_send(cgi, RESPONSE_NO_ACCESS,
 		    "no token that may report metrics was sent");
 		break;
 	}
-	complain(cgi, verdict, missing,
-	    reason(callers, verdict, missing));
+	log_denial(cgi, verdict, missing,
+	    denial_reason(auth, verdict, missing));
 	return (false);
 }

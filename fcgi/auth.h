@@ -7,28 +7,28 @@
 #include "lib/auth/token_file.h"
 #include "lib/auth/token_set.h"
 
-/* Who may come in, and how it is told. */
-struct callers {
-	bool open;			/* Everybody. */
-	struct token_file * tokens;	/* NULL: there is no file of tokens. */
-	struct token_set * issuer;		/* NULL: none are in Redis. */
+/* How requests are authenticated. */
+struct auth {
+	bool open;			/* Without tokens: auth = none. */
+	struct token_file * tokens;	/* NULL: there is no token file. */
+	struct token_set * token_set;	/* NULL: there is none in Redis. */
 	char * variable;		/* HTTP_ and the token header's name. */
 };
 
 /**
- * auth_admit(callers, cgi, kind, grant):
- * Return whether the request has a token of ${kind}; ${grant} says what for.
- * Otherwise it has been answered, and the log says so now and then.  In either
- * case the token is nowhere in the request any more.
+ * auth_check(auth, cgi, kind, grant):
+ * Return true if the request has a token of ${kind}, and fill in ${grant}.
+ * Otherwise respond with 403 or 503, log that, with a limit, and return false.
+ * In either case, wipe the token.
  */
-bool auth_admit(const struct callers * callers, struct cgi * cgi,
+bool auth_check(const struct auth * auth, struct cgi * cgi,
     enum token_kind kind, struct token_grant * grant);
 
 /**
- * auth_forget(callers, cgi):
- * Wipe the token of a request that nobody is going to ask for it.
+ * auth_wipe(auth, cgi):
+ * Wipe the token of a request without checking it.
  */
-void auth_forget(const struct callers * callers,
+void auth_wipe(const struct auth * auth,
     const struct cgi * cgi);
 
 /**

@@ -10,7 +10,7 @@
 
 #define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
 
-/* Who is asking */
+/* Access */
 
 static bool
 is_loopback(const char * address)
@@ -28,11 +28,11 @@ is_loopback(const char * address)
 }
 
 /*
- * An absent or empty address is unknown, and so it is not local.  nginx names a
+ * An absent or empty address is unknown, so it is not local.  nginx calls a
  * client that is connected to a Unix socket "unix:".
  *
- * Behind a proxy the address is the proxy's, which may well be on this host.
- * What the header says of the client does not count: anybody can send it.
+ * Behind a proxy the address is the proxy's, which may be on this host.  Its
+ * header with the client's address does not help: any client can send it.
  */
 static bool
 is_local(const struct cgi * cgi)
@@ -71,9 +71,9 @@ send_health(struct cgi * cgi)
 }
 
 /*
- * A request is taken as long as Redis or the spool takes it: with one of them
- * in trouble the service is degraded, and answers 200 so that no load balancer
- * turns away what would be counted.
+ * Requests are accepted as long as Redis or the spool accepts counts.  With one
+ * of them in trouble the service is degraded, and the response is still 200, so
+ * that no load balancer turns requests away that would be counted.
  */
 static void
 send_ready(const struct backstage * backstage, struct cgi * cgi)
@@ -106,7 +106,7 @@ send_ready(const struct backstage * backstage, struct cgi * cgi)
 
 /* Metrics */
 
-/* One number of each state. */
+/* Write a metric with a sample for each state. */
 static void
 write_depths(struct buffer * text, const char * name, const char * help,
     const uint64_t numbers[SPOOL_STATE_COUNT], unsigned int decimals)

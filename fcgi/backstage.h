@@ -8,11 +8,14 @@
 #include "lib/spool/spool.h"
 #include "lib/stats/stats.h"
 
-/* What operators see of the service: its health and its metrics. */
+/*
+ * Health, readiness and metrics, for operators.  The name is that of the paths,
+ * /internal-backstage/, which are those of Unleash Edge.
+ */
 
-/* Who may see it. */
+/* The clients that may see them. */
 enum backstage_access {
-	BACKSTAGE_LOCAL,	/* Who asks from this host, by no proxy. */
+	BACKSTAGE_LOCAL,	/* Those on this host, without a proxy. */
 	BACKSTAGE_ALL,
 	BACKSTAGE_OFF,
 };
@@ -30,7 +33,7 @@ struct backstage_state {
 	struct spool_depth depth[SPOOL_STATE_COUNT];
 };
 
-/* Fills a state, which is all zero; any thread may call it. */
+/* Fills in a state, which is all zero before; any thread may call it. */
 typedef void backstage_look(void * context, struct backstage_state * state);
 
 struct backstage {
@@ -50,9 +53,8 @@ bool backstage_admits(enum backstage_access access, const struct cgi * cgi);
 
 /**
  * backstage_serve(backstage, cgi, route):
- * Answer a request for ROUTE_HEALTH, ROUTE_READY or ROUTE_METRICS.  Return
- * false if it has not been answered, because who asks may not see these: to
- * him nothing is there.
+ * Respond to a request for ROUTE_HEALTH, ROUTE_READY or ROUTE_METRICS.  Return
+ * false if the client is not allowed to see them; the caller then sends 404.
  */
 bool backstage_serve(const struct backstage * backstage,
     struct cgi * cgi, enum route route);

@@ -13,10 +13,10 @@
 #include "lib/base/clock.h"
 #include "lib/base/digest.h"
 
-/* libfcgi's buffers have 8 KiB; more would be something else. */
+/* libfcgi's buffers have 8 KiB; a much larger size is not a buffer's. */
 #define BUFFER_MAX (64 * 1024)
 
-/* Bytes that are discarded at once. */
+/* Bytes to discard at a time. */
 #define DISCARD_SIZE 8192
 
 const char *
@@ -29,15 +29,16 @@ cgi_parameter(const struct cgi * cgi, const char * name)
 }
 
 /*
- * What libfcgi has read lies in a buffer that it neither shows nor wipes.  The
- * beginning of what describes the buffer has been this in all of its versions;
- * if it does not fit the stream's own pointers it has changed, and is let be.
+ * libfcgi reads into a buffer that it neither exposes nor wipes.  This is the
+ * beginning of the private structure that describes it, in all versions so far.
+ * If its values do not fit the stream's own pointers the structure has changed,
+ * and the buffer is left alone.
  */
 struct stream_data {
 	unsigned char * buffer;
 	int size;
 	unsigned char * allocated;
-	unsigned char * end;		/* Of what was read last. */
+	unsigned char * end;		/* Of the bytes read last. */
 };
 
 static const struct stream_data *
@@ -62,7 +63,7 @@ wipe_buffer(const FCGX_Stream * in)
 
 	if (data == NULL)
 		return;
-	/* In between is what is still to be taken. */
+	/* The bytes in between have not been read by us yet. */
 	digest_wipe(data->buffer, (size_t)(next - data->buffer));
 	digest_wipe(data->end,
 	    (size_t)(data->buffer + data->size - data->end));
@@ -82,8 +83,8 @@ cgi_wipe(const struct cgi * cgi, const char * name)
 }
 
 /*
- * libfcgi reports a body that was cut off as its end; only the stream's error
- * tells them apart.
+ * At the end of a body that was cut off libfcgi returns the same as at its
+ * proper end; only the stream's error distinguishes them.
  */
 static enum cgi_status
 read_fcgi(struct cgi * cgi, void * bytes, size_t size,
@@ -113,8 +114,8 @@ cgi_deadline(const struct cgi * cgi)
 }
 
 /*
- * Wait until standard input can be read.  A signal ends a CGI program here, and
- * nowhere else: what has been read whole is answered.
+ * Wait until standard input is readable.  Signals are unblocked only here, so
+ * that a signal ends a CGI program before it has the whole body, or not at all.
  */
 static bool
 wait_for_input(int64_t until)
@@ -130,9 +131,8 @@ wait_for_input(int64_t until)
 }
 
 /*
- * As libfcgi does, fill the buffer: a body that comes by single bytes would
- * take long to read.  RFC 3875, section 4.2: no more than CONTENT_LENGTH is
- * ours.
+ * Fill the buffer, as libfcgi does: a body that arrives byte by byte would take
+ * long to parse.  Read no more than CONTENT_LENGTH (RFC 3875, section 4.2).
  */
 static enum cgi_status
 read_cgi(struct cgi * cgi, char * bytes, size_t size,
@@ -173,7 +173,7 @@ cgi_read(struct cgi * cgi, void * bytes, size_t size,
 	/* Some web servers send no FCGI_STDIN if the body is empty. */
 	if (cgi->ended || (cgi->fcgi != NULL && cgi->unread == 0))
 		return (CGI_END);
-	/* A peer that sends a byte now and then never runs into a time-out. */
+	/* A peer that sends a byte now and then never causes a time-out. */
 	if (clock_remaining(cgi_deadline(cgi)) == 0) {
 		cgi->failed = true;
 		return (CGI_LATE);
@@ -205,8 +205,8 @@ write_cgi(const char * bytes, size_t length)
 }
 
 /*
- * A read that would block is an error of libfcgi's stream, after which it is
- * not known where the next record begins.
+ * A read that would block is an error of libfcgi's stream.  After it, the
+ * position of the next record is unknown.
  */
 void
 cgi_discard(struct cgi * cgi)
@@ -250,7 +250,7 @@ cgi_write(struct cgi * cgi, const void * bytes, size_t length)
 #define FCGI_HEADER_SIZE 8
 #define FCGI_TYPE_STDERR 7
 
-/* Return what poll reports of a descriptor, at once. */
+/* Poll a descriptor without waiting; return its events. */
 static short
 events_of(int descriptor, short events)
 {
@@ -261,12 +261,12 @@ events_of(int descriptor, short events)
 
 /*
  * Over TCP, a peer that has closed the connection looks like one that has only
- * closed its own direction, until it is sent something: then it resets the
- * connection.  An empty record of the error stream is nothing to a peer that
- * still reads.  On the same host its reset is here before send returns.
+ * closed its own direction, until it receives something: then it resets the
+ * connection.  A peer that still reads ignores an empty record of the error
+ * stream.  On the same host the reset arrives before send returns.
  */
 static bool
-resets(const struct cgi * cgi)
+peer_resets(const struct cgi * cgi)
 {
 	int id = cgi->fcgi->requestId;
 	unsigned char record[FCGI_HEADER_SIZE] = { 1, FCGI_TYPE_STDERR,
@@ -278,8 +278,8 @@ resets(const struct cgi * cgi)
 }
 
 /*
- * FCGI_ABORT_REQUEST says nothing: HAProxy sends it when it closes its own
- * direction after the whole request, and passes the answer on all the same.
+ * Ignore FCGI_ABORT_REQUEST: HAProxy sends it when it closes its own direction
+ * after the whole request, and still passes the answer on.
  */
 static bool
 is_closed(const struct cgi * cgi)
@@ -294,7 +294,7 @@ is_closed(const struct cgi * cgi)
 	if (events != 0)
 		count = recv(descriptor, bytes, sizeof(bytes),
 		    MSG_PEEK | MSG_DONTWAIT);
-	return (count == 0 && resets(cgi));
+	return (count == 0 && peer_resets(cgi));
 }
 
 bool
@@ -314,7 +314,7 @@ cgi_end_answer(const struct cgi * cgi)
 
 	if (cgi->fcgi != NULL)
 		return;
-	/* A socket may be standard input too, so closing it says nothing. */
+	/* The socket may be standard input, too, which stays open. */
 	shutdown(STDOUT_FILENO, SHUT_WR);
 	null = open("/dev/null", O_WRONLY | O_CLOEXEC);
 	if (null == -1)

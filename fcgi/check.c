@@ -22,7 +22,7 @@
 #define REASON_MAX (2 * PATH_MAX + 400)
 #define PREFIX_MAX 8192
 
-/* Beside the redis_timeout of the configuration, in milliseconds. */
+/* Milliseconds to add to the redis_timeout of the configuration. */
 #define REDIS_TIME 2000
 
 __attribute__((format(printf, 2, 3)))
@@ -58,7 +58,7 @@ directory_of(char directory[PATH_MAX], const char * path)
 }
 
 static bool
-is_writable(const char * path)
+can_write_to(const char * path)
 {
 
 	return (faccessat(AT_FDCWD, path, W_OK | X_OK, AT_EACCESS) == 0);
@@ -72,7 +72,7 @@ check_directory(const char * directory, char * reason)
 	struct stat file;
 
 	if (stat(directory, &file) == 0)
-		return (S_ISDIR(file.st_mode) ? is_writable(directory) ||
+		return (S_ISDIR(file.st_mode) ? can_write_to(directory) ||
 		    report_why(reason, "%s belongs to user %ju, and user %ju "
 		    "cannot write to it", directory, (uintmax_t)file.st_uid,
 		    user_id()) : report_why(reason, "%s is no directory",
@@ -81,8 +81,8 @@ check_directory(const char * directory, char * reason)
 		return (report_why(reason, "%s: %s", directory,
 		    strerror(errno)));
 	directory_of(parent, directory);
-	/* What root creates would be no good to another user. */
-	return ((user_id() != 0 && is_writable(parent)) ||
+	/* Another user could not use what root creates. */
+	return ((user_id() != 0 && can_write_to(parent)) ||
 	    report_why(reason, "there is no directory %s; create it for the "
 	    "user that flagtally runs as: install -d -m 700 -o USER %s",
 	    directory, directory));
@@ -113,8 +113,8 @@ check_spool(const struct config * config, char * reason)
 }
 
 /*
- * Root may read every file; the spool's directory says who is to read this
- * one, if it is not systemd that hands it on.
+ * Root can read every file.  The owner of the spool's directory is the user
+ * that has to read this one, unless systemd passes the file on.
  */
 static void
 warn_of_reader(const struct config * config)
@@ -137,7 +137,7 @@ warn_of_reader(const struct config * config)
 	    config->tokens);
 }
 
-/* Return whether tokens can be looked up; the log has said why not. */
+/* Return whether tokens can be looked up; the log says why not. */
 static bool
 check_tokens(const struct config * config, struct token_file * tokens,
     char * reason)
@@ -154,7 +154,7 @@ check_tokens(const struct config * config, struct token_file * tokens,
 	return (true);
 }
 
-/* The user as whom things were checked; root may do everything. */
+/* Print the user of this process: a check as root proves little. */
 static void
 print_user(void)
 {
@@ -186,7 +186,7 @@ check_config(const struct config * config, struct token_file * tokens)
 
 /* Redis */
 
-/* What to do about an error of Redis, by what is in it. */
+/* Return advice on an error of Redis. */
 static const char *
 advice_on(const char * error)
 {
@@ -225,7 +225,7 @@ advice_on(const char * error)
 	return ("see whether Redis runs, and redis in the configuration");
 }
 
-/* The hour, or the day, that counts are made in. */
+/* Return the hour, or the day, to count in. */
 static int64_t
 counts_period(const struct sink_settings * settings)
 {
@@ -235,7 +235,7 @@ counts_period(const struct sink_settings * settings)
 	    date_day(began));
 }
 
-/* Counts of each kind that the scripts know, under names of our own. */
+/* Counts of each kind, so that each script runs. */
 static struct tally *
 make_counts(struct arena * arena, int64_t period)
 {
@@ -261,8 +261,8 @@ unlink_key(struct sink * sink, const char * key, int64_t deadline)
 }
 
 /*
- * Commands that the scripts need only now and then, when a cap is reached or a
- * write has failed, each with a key of its own.
+ * Try the commands that the scripts need only when a cap is reached or a write
+ * has failed, each with a key of its own.
  */
 static bool
 try_rare_commands(struct sink * sink, const struct sink_settings * settings,
@@ -293,7 +293,7 @@ try_rare_commands(struct sink * sink, const struct sink_settings * settings,
 	return (done);
 }
 
-/* What these counts leave in Redis, behind the prefix. */
+/* Remove all keys that the counts have created. */
 static bool
 remove_counts(struct sink * sink, const struct sink_settings * settings,
     int64_t period, int64_t deadline)
@@ -331,7 +331,7 @@ remove_counts(struct sink * sink, const struct sink_settings * settings,
 }
 
 static bool
-check_redis(const struct config * config, const struct sink_settings * from,
+check_scripts(const struct config * config, const struct sink_settings * from,
     check_make_sink * make_sink, void * context, char * reason)
 {
 	int64_t deadline = clock_monotonic() + REDIS_TIME +
@@ -385,7 +385,7 @@ check_all(const struct config * config, struct token_file * tokens,
 	    "none in a file", check_tokens(config, tokens, reason), reason);
 	spool = print_part("spool", config->spool,
 	    check_spool(config, reason), reason);
-	redis = print_part("redis", config->redis_url, check_redis(config,
+	redis = print_part("redis", config->redis_url, check_scripts(config,
 	    settings, make_sink, context, reason), reason);
 	fputs(admits && spool && redis ? "OK" : "not OK", stdout);
 	print_user();

@@ -7,29 +7,29 @@
 #include "lib/redis/sink.h"
 
 /*
- * --check-config and --check: whether it can work as it is configured, in
- * words, on standard output.  Both return the status to exit with.
+ * --check-config and --check: whether flagtally can work as configured, in
+ * words, on standard output.  Both functions return the exit status.
  */
 #define CHECK_EXIT_CONFIG 78
 #define CHECK_EXIT_LATER 75
 
 /**
  * check_config(config, tokens):
- * Print a line, a comment of a configuration, that says OK or what is wrong
- * with the token file (${tokens} if there is one, else NULL) or the spool.
+ * Print a line, in the form of a comment in a configuration, with OK or an
+ * error of the token file (${tokens} if there is one, else NULL) or the spool.
  * Return 0, or CHECK_EXIT_CONFIG if the token file cannot be used.
  */
 int check_config(const struct config * config, struct token_file * tokens);
 
-/* Makes a sink with these settings. */
+/* Creates a sink with these settings. */
 typedef struct sink * check_make_sink(void * context,
     const struct sink_settings * settings);
 
 /**
  * check_all(config, tokens, settings, make_sink, context):
- * Check the token file, the spool's directory and Redis, a line for each.  In
- * Redis counts are made by the scripts, by a sink that ${make_sink} makes with
- * ${settings} but another prefix, and removed again.  Return 0, or
+ * Check the token file, the spool's directory and Redis, and print a line for
+ * each.  For Redis, let the scripts count under another prefix, over a sink
+ * from ${make_sink}, and remove the counts again.  Return 0, or
  * CHECK_EXIT_CONFIG, or CHECK_EXIT_LATER if only Redis is at fault.
  */
 int check_all(const struct config * config, struct token_file * tokens,

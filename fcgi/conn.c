@@ -10,36 +10,36 @@
 #include "lib/base/clock.h"
 
 /*
- * An event names a descriptor, and by the time a thread acts on it another may
- * have closed that and got its number for a new one.  So connections stand in
- * a table by descriptor, and whoever finds one idle there, under the lock,
- * owns it from then on.
+ * An event names a descriptor.  Before a thread acts on it, another thread may
+ * close that descriptor and get the same number for a new connection.  So there
+ * is a table of connections by descriptor; a thread that finds a connection
+ * idle there, under the lock, owns it from then on.
  */
 #define NONE (-1)
 
 /*
- * An answer that is sent before the whole body has arrived would be lost if the
- * connection were closed: what then arrives resets it.  So it lingers: our end
- * is shut down, and bytes are discarded as they arrive, in rounds of
- * DISCARD_SIZE, until the peer closes its end, and at most DISCARD_MAX bytes.
- * Apache's mod_fcgid reads no answer before it has sent the whole body, and
- * makes a 500 of ours if it cannot; so this is more than the shipped
- * configurations let pass.
+ * If an answer is sent before the whole body has arrived, and the connection is
+ * closed, the rest of the body resets it and the answer is lost.  So such a
+ * connection lingers: our end is shut down, and up to DISCARD_MAX bytes are
+ * discarded as they arrive, until the peer closes its end.  Apache's mod_fcgid
+ * reads no answer before it has sent the whole body, and turns our answer into
+ * a 500 if it cannot, so DISCARD_MAX is above the body limits of the shipped
+ * configurations.
  */
 #define DISCARD_SIZE 16384
 #define DISCARD_ROUNDS 4
 #define DISCARD_MAX ((size_t)80 * 1024 * 1024)
 
-/* What is known of a descriptor that is a connection. */
+/* The state of a descriptor that is a connection. */
 struct connection {
-	bool conn;			/* No request is under way. */
-	bool watched;			/* The epoll instance knows it. */
+	bool idle;			/* No request is under way. */
+	bool watched;			/* It is in the epoll instance. */
 	bool kept;			/* It had a request before. */
-	bool lingering;			/* It is only to be closed: */
-	size_t discarded;		/* bytes that have arrived since. */
+	bool lingering;			/* Its input is discarded: */
+	size_t discarded;		/* bytes so far. */
 	int older, newer;		/* While it is idle: its neighbours, */
-	int64_t since;			/* since when, */
-	struct params * params;		/* and what has been collected. */
+	int64_t since;			/* the time since when, */
+	struct params * params;		/* and incomplete parameters. */
 };
 
 struct conn {
@@ -49,9 +49,9 @@ struct conn {
 	size_t size;
 	int oldest, newest;
 	size_t count;
-	size_t lingering;		/* Of them: only to be closed. */
-	size_t expected;		/* Of them: new, or with a head. */
-	size_t heads;			/* Bytes of heads. */
+	size_t lingering;		/* Of them, those that linger. */
+	size_t expected;		/* Of them, new or with parameters. */
+	size_t params_bytes;
 	bool stopping;
 };
 
@@ -77,7 +77,7 @@ is_expected(const struct connection * connection)
 }
 
 static void
-take_out(struct conn * conn, int descriptor)
+unlink_idle(struct conn * conn, int descriptor)
 {
 	struct connection * all = conn->connections;
 	struct connection * connection = &all[descriptor];
@@ -90,21 +90,21 @@ take_out(struct conn * conn, int descriptor)
 		all[connection->newer].older = connection->older;
 	else
 		conn->newest = connection->older;
-	connection->conn = false;
+	connection->idle = false;
 	conn->count--;
 	conn->lingering -= connection->lingering;
 	conn->expected -= is_expected(connection);
-	conn->heads -= params_size(connection->params);
+	conn->params_bytes -= params_size(connection->params);
 }
 
 static void
-put_in(struct conn * conn, int descriptor, struct params * params,
+link_idle(struct conn * conn, int descriptor, struct params * params,
     int64_t since)
 {
 	struct connection * all = conn->connections;
 	struct connection * connection = &all[descriptor];
 
-	connection->conn = true;
+	connection->idle = true;
 	connection->since = since;
 	connection->params = params;
 	connection->older = conn->newest;
@@ -117,24 +117,24 @@ put_in(struct conn * conn, int descriptor, struct params * params,
 	conn->count++;
 	conn->lingering += connection->lingering;
 	conn->expected += is_expected(connection);
-	conn->heads += params_size(params);
+	conn->params_bytes += params_size(params);
 }
 
 static void
-close_one(struct conn * conn, int descriptor)
+close_idle(struct conn * conn, int descriptor)
 {
 	struct connection * connection = &conn->connections[descriptor];
 
-	take_out(conn, descriptor);
+	unlink_idle(conn, descriptor);
 	params_free(connection->params);
 	connection->params = NULL;
 	connection->watched = false;
 	close(descriptor);
 }
 
-/* Close the one that has waited longest of those that keep a head. */
+/* Close the one that has waited longest with incomplete parameters. */
 static void
-close_oldest_head(struct conn * conn)
+close_oldest_params(struct conn * conn)
 {
 	int descriptor = conn->oldest;
 
@@ -142,10 +142,10 @@ close_oldest_head(struct conn * conn)
 	    conn->connections[descriptor].params == NULL)
 		descriptor = conn->connections[descriptor].newer;
 	if (descriptor != NONE)
-		close_one(conn, descriptor);
+		close_idle(conn, descriptor);
 }
 
-/* Close the one that has been lingering longest; return false if none does. */
+/* Close the one that has lingered longest; return false if none lingers. */
 static bool
 close_oldest_lingering(struct conn * conn)
 {
@@ -159,46 +159,46 @@ close_oldest_lingering(struct conn * conn)
 		if (all[descriptor].lingering && (found == NONE ||
 		    all[descriptor].since < all[found].since))
 			found = descriptor;
-	close_one(conn, found);
+	close_idle(conn, found);
 	return (true);
 }
 
-/* Close the one that is needed least: those that linger have been served. */
+/* Close the least useful one: those that linger have been served. */
 static void
 close_least(struct conn * conn)
 {
 
 	if (!close_oldest_lingering(conn))
-		close_one(conn, conn->oldest);
+		close_idle(conn, conn->oldest);
 }
 
 static void
-make_room(struct conn * conn, const struct params * params)
+evict_idle(struct conn * conn, const struct params * params)
 {
 
 	if (conn->count >= CONN_MAX)
 		close_least(conn);
-	while (conn->heads > 0 &&
-	    conn->heads + params_size(params) > CONN_HEADS_MAX)
-		close_oldest_head(conn);
+	while (conn->params_bytes > 0 &&
+	    conn->params_bytes + params_size(params) > CONN_PARAMS_MAX)
+		close_oldest_params(conn);
 }
 
 static void
-wait_for(struct conn * conn, int descriptor)
+watch_idle(struct conn * conn, int descriptor)
 {
 	struct connection * connection = &conn->connections[descriptor];
 	struct epoll_event event = { .events = EPOLLIN | EPOLLONESHOT,
 	    .data = { .fd = descriptor } };
 
-	/* Of the threads that wait, one gets the event. */
+	/* EPOLLONESHOT: exactly one thread gets the event. */
 	if (!conn->stopping && epoll_ctl(conn->epoll, connection->watched ?
 	    EPOLL_CTL_MOD : EPOLL_CTL_ADD, descriptor, &event) == 0)
 		connection->watched = true;
 	else
-		close_one(conn, descriptor);
+		close_idle(conn, descriptor);
 }
 
-/* The functions for everybody */
+/* The caller of these does not hold the lock. */
 
 void
 conn_register(struct conn * conn, int descriptor)
@@ -213,37 +213,37 @@ conn_register(struct conn * conn, int descriptor)
 		    conn->size, sizeof(*conn->connections));
 	}
 	for (; size < conn->size; size++)
-		conn->connections[size] = (struct connection){ .conn = false };
-	conn->connections[descriptor] = (struct connection){ .conn = false };
+		conn->connections[size] = (struct connection){ .idle = false };
+	conn->connections[descriptor] = (struct connection){ .idle = false };
 	pthread_mutex_unlock(&conn->lock);
 }
 
 void
-conn_park(struct conn * conn, int descriptor, struct params * params)
+conn_wait(struct conn * conn, int descriptor, struct params * params)
 {
 
 	pthread_mutex_lock(&conn->lock);
-	make_room(conn, params);
-	put_in(conn, descriptor, params, params == NULL ? clock_monotonic() :
+	evict_idle(conn, params);
+	link_idle(conn, descriptor, params, params == NULL ? clock_monotonic() :
 	    params_since(params));
-	wait_for(conn, descriptor);
+	watch_idle(conn, descriptor);
 	pthread_mutex_unlock(&conn->lock);
 }
 
 void
-conn_keep(struct conn * conn, int descriptor)
+conn_keep_alive(struct conn * conn, int descriptor)
 {
 
 	pthread_mutex_lock(&conn->lock);
 	conn->connections[descriptor].kept = true;
-	make_room(conn, NULL);
-	put_in(conn, descriptor, NULL, clock_monotonic());
-	wait_for(conn, descriptor);
+	evict_idle(conn, NULL);
+	link_idle(conn, descriptor, NULL, clock_monotonic());
+	watch_idle(conn, descriptor);
 	pthread_mutex_unlock(&conn->lock);
 }
 
 bool
-conn_expects(struct conn * conn)
+conn_has_pending(struct conn * conn)
 {
 	bool expects;
 
@@ -254,11 +254,11 @@ conn_expects(struct conn * conn)
 }
 
 /*
- * Read and forget what has arrived.  Return the number of bytes, or -1 when the
+ * Read and discard what has arrived.  Return the number of bytes, or -1 if the
  * peer has closed its end.
  */
 static ssize_t
-discard(int descriptor)
+discard_input(int descriptor)
 {
 	char bytes[DISCARD_SIZE];
 	ssize_t count = 1;
@@ -274,29 +274,29 @@ discard(int descriptor)
 	return (sum);
 }
 
-/* Let a connection that is ours go on lingering, as it does since ${since}. */
+/* Let a connection that this thread owns linger on; it began at ${since}. */
 static void
-linger(struct conn * conn, int descriptor, int64_t since)
+linger_on(struct conn * conn, int descriptor, int64_t since)
 {
-	ssize_t count = discard(descriptor);
+	ssize_t count = discard_input(descriptor);
 	struct connection * connection;
 
 	pthread_mutex_lock(&conn->lock);
 	if (conn->lingering >= CONN_LINGERING_MAX)
 		close_oldest_lingering(conn);
-	make_room(conn, NULL);
+	evict_idle(conn, NULL);
 	connection = &conn->connections[descriptor];
 	connection->lingering = true;
-	put_in(conn, descriptor, NULL, since);
+	link_idle(conn, descriptor, NULL, since);
 	connection->discarded += count > 0 ? (size_t)count : 0;
 	if (count < 0 || connection->discarded > DISCARD_MAX)
-		close_one(conn, descriptor);
+		close_idle(conn, descriptor);
 	else
-		wait_for(conn, descriptor);
+		watch_idle(conn, descriptor);
 	pthread_mutex_unlock(&conn->lock);
 }
 
-/* Closing resets the connection if anything is there that was not read. */
+/* Return whether all input was read: otherwise close would send a reset. */
 static bool
 is_drained(int descriptor)
 {
@@ -307,18 +307,18 @@ is_drained(int descriptor)
 }
 
 void
-conn_leave(struct conn * conn, int descriptor, bool whole)
+conn_linger(struct conn * conn, int descriptor, bool whole)
 {
 
 	if (!(whole && is_drained(descriptor)) &&
 	    shutdown(descriptor, SHUT_WR) == 0)
-		linger(conn, descriptor, clock_monotonic());
+		linger_on(conn, descriptor, clock_monotonic());
 	else
 		close(descriptor);
 }
 
 bool
-conn_claim(struct conn * conn, int descriptor, struct params ** params)
+conn_take(struct conn * conn, int descriptor, struct params ** params)
 {
 	struct connection * connection;
 	bool claimed, lingering = false;
@@ -326,9 +326,9 @@ conn_claim(struct conn * conn, int descriptor, struct params ** params)
 
 	pthread_mutex_lock(&conn->lock);
 	claimed = (size_t)descriptor < conn->size &&
-	    conn->connections[descriptor].conn;
+	    conn->connections[descriptor].idle;
 	if (claimed) {
-		take_out(conn, descriptor);
+		unlink_idle(conn, descriptor);
 		connection = &conn->connections[descriptor];
 		*params = connection->params;
 		connection->params = NULL;
@@ -337,7 +337,7 @@ conn_claim(struct conn * conn, int descriptor, struct params ** params)
 	}
 	pthread_mutex_unlock(&conn->lock);
 	if (lingering)
-		linger(conn, descriptor, since);
+		linger_on(conn, descriptor, since);
 	return (claimed && !lingering);
 }
 
@@ -370,7 +370,7 @@ conn_expire(struct conn * conn, int64_t time_max)
 		newer = connection->newer;
 		if ((connection->params != NULL && age > time_max) ||
 		    (connection->lingering && age > CONN_LINGER_MAX))
-			close_one(conn, descriptor);
+			close_idle(conn, descriptor);
 	}
 	pthread_mutex_unlock(&conn->lock);
 }

@@ -8,78 +8,78 @@
 #include "fcgi/params.h"
 
 /*
- * The connections on which no request is under way, in one epoll instance: new
- * ones, those that the web server keeps for later, those whose request is still
- * arriving, and those that are left for their peer to close.  None of them
- * holds a thread.  Any thread may call these functions.
+ * The idle connections, on which no request is under way, in one epoll
+ * instance: new ones, those that the web server keeps open, those whose
+ * parameters are still arriving, and those that linger until their peer closes
+ * them.  None of them holds a thread.  Any thread may call these functions.
  */
 struct conn;
 
-/* Connections that wait at most; of more, the one that lingers longest is
- * closed, or else the one that waits longest. */
+/* At most so many connections are idle.  To make room for another, the one that
+ * has lingered longest is closed, or else the one that has waited longest. */
 #define CONN_MAX 512
 
-/* Bytes of heads that are kept for them at most; likewise. */
-#define CONN_HEADS_MAX ((size_t)8 * 1024 * 1024)
+/* At most so many bytes of parameters are held for them.  To make room, the
+ * connection that has waited longest with parameters is closed. */
+#define CONN_PARAMS_MAX ((size_t)8 * 1024 * 1024)
 
 /*
- * Connections that linger at most, and the milliseconds that each may: a peer
- * has this time to send the rest of a body and to close its end.  A web server
- * may pass a slow client's body on for longer than a few seconds before it
- * looks for our answer.
+ * At most so many connections linger, each for so many milliseconds: in this
+ * time a peer can send the rest of a body and close its end.  A web server may
+ * pass on a slow client's body for many seconds before it reads our answer.
  */
 #define CONN_LINGERING_MAX 256
 #define CONN_LINGER_MAX 30000
 
 /**
  * conn_create(epoll):
- * Return an empty set of connections, which ${epoll} is to tell of.  The
- * caller frees it.
+ * Return an empty set of connections, which adds its connections to ${epoll}.
+ * The caller frees it.
  */
 struct conn * conn_create(int epoll);
 
 /**
  * conn_register(conn, descriptor):
- * This descriptor is a new connection, whatever it was before.
+ * Note that this descriptor is a new connection, whatever it was before.
  */
 void conn_register(struct conn * conn, int descriptor);
 
 /**
- * conn_park(conn, descriptor, params):
- * Let a connection wait for its next request, of which ${params}, or NULL, has
- * been collected.  The set takes both over.
+ * conn_wait(conn, descriptor, params):
+ * Let a connection wait for its next request, or for the rest of ${params} if
+ * that is not NULL.  The set owns both from now on.
  */
-void conn_park(struct conn * conn, int descriptor, struct params * params);
+void conn_wait(struct conn * conn, int descriptor, struct params * params);
 
 /**
- * conn_keep(conn, descriptor):
- * Likewise, after a request: its peer keeps it, and perhaps for nothing.
+ * conn_keep_alive(conn, descriptor):
+ * Let a connection wait for another request, which may never come.
  */
-void conn_keep(struct conn * conn, int descriptor);
+void conn_keep_alive(struct conn * conn, int descriptor);
 
 /**
- * conn_expects(conn):
- * Return whether a request is on its way: a connection waits that is new, or
- * whose head has begun.
+ * conn_has_pending(conn):
+ * Return whether a request is to be expected: there is a new connection, or
+ * one whose parameters have begun to arrive.
  */
-bool conn_expects(struct conn * conn);
+bool conn_has_pending(struct conn * conn);
 
 /**
- * conn_leave(conn, descriptor, whole):
- * Close our end of a connection whose answer has been sent, and discard what
- * still arrives, without a thread, until the peer closes its end, for
- * CONN_LINGER_MAX at most.  Close it at once if the request was ${whole}, so
- * that nothing more of it can arrive.
+ * conn_linger(conn, descriptor, whole):
+ * Close our end of a connection whose answer has been sent.  Discard, without a
+ * thread, what still arrives, until the peer closes its end, and for at most
+ * CONN_LINGER_MAX.  Close the connection at once if the ${whole} request was
+ * read, so that nothing more can arrive.
  */
-void conn_leave(struct conn * conn, int descriptor, bool whole);
+void conn_linger(struct conn * conn, int descriptor, bool whole);
 
 /**
- * conn_claim(conn, descriptor, params):
- * The epoll instance has told of this descriptor.  Return true if it waits for
- * a request; it is the caller's then, with its ${params}.  Otherwise it is of
- * no use, or another thread's by now.
+ * conn_take(conn, descriptor, params):
+ * Handle an event of the epoll instance for this descriptor.  Return true if
+ * the connection was waiting for a request; the caller owns it from then on,
+ * with its ${params}.  Return false if it lingers, or another thread has it.
  */
-bool conn_claim(struct conn * conn, int descriptor, struct params ** params);
+bool conn_take(struct conn * conn, int descriptor, struct params ** params);
 
 /**
  * conn_close_oldest(conn):
@@ -90,20 +90,20 @@ bool conn_close_oldest(struct conn * conn);
 
 /**
  * conn_expire(conn, time_max):
- * Close connections whose head has been arriving for longer than ${time_max}
- * milliseconds, and those that had their time to close.
+ * Close connections whose parameters have been arriving for longer than
+ * ${time_max} milliseconds, and those that lingered for CONN_LINGER_MAX.
  */
 void conn_expire(struct conn * conn, int64_t time_max);
 
 /**
  * conn_stop(conn):
- * Close whatever is to wait from now on.
+ * From now on, close connections instead of letting them wait.
  */
 void conn_stop(struct conn * conn);
 
 /**
  * conn_free(conn):
- * Close all connections that wait, and free the set.
+ * Close all connections of the set, and free it.  It may be NULL.
  */
 void conn_free(struct conn * conn);
 

@@ -12,19 +12,19 @@
 #include "lib/base/log.h"
 
 /*
- * libfcgi's accept blocks, and its request binds a connection to a thread.  So
- * we accept ourselves and lend a connection to a request by setting ipcFd,
- * which libfcgi keeps in the open for this kind of use; with a listening socket
- * of -1 it can never accept one itself.  It reads a head that had to be
- * collected from a file in memory, and all else from the connection.
+ * libfcgi's accept blocks, and binds a connection to a thread.  So flagtally
+ * accepts connections itself, and lends one to a request by setting ipcFd,
+ * which libfcgi makes public for this purpose; with a listening socket of -1
+ * libfcgi never accepts one itself.  It reads parameters that were collected
+ * from a file in memory, and everything else from the connection.
  *
- * Time-outs of the socket's own would cost two system calls for each
- * connection.  A look at all jobs each second does as well: what is late is
- * shut down, and whoever waits for it in read or write then returns.
+ * Time-outs of the socket would cost two system calls for each connection.
+ * Instead, job_break_off is called for all jobs each second, and shuts a late
+ * connection down, so that a thread that blocks in read or write returns.
  */
 
-/* Milliseconds that libfcgi waits for a peer whose records are out of order
- * to close its end; of all others we do it ourselves, without a thread. */
+/* Milliseconds that libfcgi waits for the close of a peer that broke the
+ * protocol.  All others linger in conn, without a thread. */
 #define LINGER_MAX "10"
 
 int
@@ -92,7 +92,7 @@ begin_exchange(struct job * job, int descriptor, int64_t since,
 	pthread_mutex_unlock(&job->lock);
 }
 
-/* Have libfcgi read the head.  Return false if it cannot. */
+/* Have libfcgi read the parameters.  Return false if it cannot. */
 static bool
 accept_request(struct job * job, int descriptor, const struct params * params,
     bool large)
@@ -111,7 +111,7 @@ accept_request(struct job * job, int descriptor, const struct params * params,
 	job->request.cgi.reading = false;
 	if (accepted && file != JOB_NONE)
 		close(file);
-	/* What it could not make sense of it has closed. */
+	/* It has closed a connection with an invalid request. */
 	job->fcgi->ipcFd = accepted ? descriptor : JOB_NONE;
 	return (accepted);
 }
@@ -132,11 +132,11 @@ job_begin(struct job * job, int descriptor, struct params * params, bool large,
 }
 
 /*
- * Return whether another answer can be sent without waiting: a peer that does
- * not read its answers must not hold a thread with the next one.
+ * Return whether another answer can be sent without blocking: a peer that does
+ * not read our answers must not block a thread with the next one.
  */
 static bool
-is_writable(int descriptor)
+peer_can_read(int descriptor)
 {
 	struct pollfd peer = { .fd = descriptor, .events = POLLOUT };
 
@@ -144,10 +144,10 @@ is_writable(int descriptor)
 }
 
 /*
- * As FCGX_Finish_r, but the connection is ours to close.  The answer is sent
- * first: the rest of the body may take long to arrive, or never do.  The end of
- * the request is sent last: only then may the peer send its next request, of
- * which libfcgi must not read a part with the rest of this one.
+ * Like FCGX_Finish_r, but leave the connection open.  Send the answer first,
+ * since the rest of the body may arrive late or never.  Send the end of the
+ * request last: only then may the peer send its next request, and libfcgi must
+ * not read a part of that with the rest of this one.
  */
 bool
 job_end(struct job * job)
@@ -162,14 +162,14 @@ job_end(struct job * job)
 	usable = FCGX_FClose(fcgi->err) == 0 && usable;
 	usable = FCGX_FClose(fcgi->out) == 0 && usable;
 	usable = usable && cgi->ended && !cgi->failed &&
-	    FCGX_GetError(fcgi->in) == 0 && is_writable(fcgi->ipcFd);
+	    FCGX_GetError(fcgi->in) == 0 && peer_can_read(fcgi->ipcFd);
 	set_descriptor(job, JOB_NONE);
 	FCGX_Free(fcgi, 0);
 	fcgi->ipcFd = JOB_NONE;
 	return (usable);
 }
 
-/* Has nothing come for too long? */
+/* Return whether nothing has arrived for too long. */
 static bool
 is_silent(struct job * job, int64_t now)
 {

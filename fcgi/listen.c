@@ -22,7 +22,7 @@
 #define SYSTEMD_FIRST 3
 
 static bool
-is_listening(int descriptor)
+is_listening_socket(int descriptor)
 {
 	int listening = 0;
 	socklen_t length = sizeof(listening);
@@ -32,11 +32,11 @@ is_listening(int descriptor)
 }
 
 /*
- * Accept must never block: another process may share the socket and be the
- * first to accept.
+ * Accept must never block: another process may share the socket and accept
+ * first.
  */
 static int
-add(struct listen * listen, int descriptor)
+add_socket(struct listen * listen, int descriptor)
 {
 	int flags = fcntl(descriptor, F_GETFL);
 
@@ -72,16 +72,16 @@ add_passed(struct listen * listen)
 	unsigned int i;
 
 	for (i = 0; i < number && listen->count < LISTEN_MAX; i++)
-		if (is_listening(SYSTEMD_FIRST + (int)i) &&
-		    add(listen, SYSTEMD_FIRST + (int)i) != 0)
+		if (is_listening_socket(SYSTEMD_FIRST + (int)i) &&
+		    add_socket(listen, SYSTEMD_FIRST + (int)i) != 0)
 			return (-1);
 	listen->held = number > 0;
 	return (0);
 }
 
 /*
- * A socket of a process that has died stays behind; a living one answers, and
- * a file that is no socket refuses just as a dead one does.
+ * Remove the socket of a process that has died.  A live process would accept,
+ * and a file that is not a socket would refuse as a dead one does.
  */
 static bool
 remove_stale(const struct sockaddr_un * address)
@@ -105,8 +105,8 @@ remove_stale(const struct sockaddr_un * address)
 }
 
 /*
- * Bind to a fresh name in the directory of ${path}, with its mode from the
- * first moment on.  Return whether that went well; otherwise errno says why.
+ * Bind to a temporary name in the directory of ${path}, with the mode from the
+ * start.  Return false with errno on error.
  */
 static bool
 bind_fresh(int descriptor, struct sockaddr_un * address, const char * path,
@@ -133,7 +133,7 @@ bind_fresh(int descriptor, struct sockaddr_un * address, const char * path,
 	return (result == 0);
 }
 
-/* Of those who find a stale file, one at a time may replace it. */
+/* Let one process at a time replace a stale file. */
 static int
 lock_directory(const char * path)
 {
@@ -165,9 +165,9 @@ name_socket(const struct sockaddr_un * fresh, const char * path)
 }
 
 /*
- * A socket gets its name when it listens already: nobody who finds the file is
- * ever refused, neither a client nor a sibling who asks whether it is stale.
- * A link, other than a renaming, never takes the name from another.
+ * Give a socket its name only when it listens already, so that no client is
+ * refused, and no other process takes the file for stale.  Use link, which
+ * unlike rename never replaces another file.
  */
 static bool
 listen_at(int descriptor, const char * path, mode_t mode)
@@ -200,7 +200,7 @@ open_path(struct listen * found, const char * path, mode_t mode)
 		return (-1);
 	}
 	found->path = alloc_string(path);
-	return (add(found, descriptor));
+	return (add_socket(found, descriptor));
 }
 
 static int
@@ -226,8 +226,8 @@ open_address(const struct addrinfo * address)
 
 /*
  * Listen on the first address of host:port or [host]:port that this host has.
- * An address that is in use is no reason to take the next one: a second process
- * would take a name's other address family, and both would seem to serve.
+ * Do not go on to the next one if an address is in use: a second process would
+ * get the name's other address family, and both would seem to serve.
  */
 static int
 open_host(struct listen * found, const char * where)
@@ -263,14 +263,14 @@ open_host(struct listen * found, const char * where)
 	if (descriptor == -1)
 		log_error("listening on %s: %s", where, strerror(errno));
 	freeaddrinfo(addresses);
-	return (descriptor == -1 ? -1 : add(found, descriptor));
+	return (descriptor == -1 ? -1 : add_socket(found, descriptor));
 }
 
 bool
 listen_inherited(void)
 {
 
-	return (is_listening(STDIN_FILENO));
+	return (is_listening_socket(STDIN_FILENO));
 }
 
 int
@@ -285,7 +285,7 @@ listen_find(struct listen * listen, const char * where, mode_t mode)
 	if (add_passed(listen) != 0)
 		return (-1);
 	if (listen->count == 0 && listen_inherited())
-		return (add(listen, STDIN_FILENO));
+		return (add_socket(listen, STDIN_FILENO));
 	return (0);
 }
 
@@ -295,7 +295,7 @@ listen_hide(struct listen * listen)
 
 	if (listen->path != NULL)
 		unlink(listen->path);
-	/* What has this name from now on is a successor's. */
+	/* From now on, a file of this name is a successor's. */
 	free(listen->path);
 	listen->path = NULL;
 }

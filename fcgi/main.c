@@ -31,11 +31,11 @@
 #include "lib/redis/sink.h"
 #include "lib/sandbox/sandbox.h"
 
-/* From a signal to the end, in milliseconds: Apache kills after 3 s. */
+/* Milliseconds from a signal to the end: Apache kills after 3 s. */
 #define STOP_TIME_MAX 1900
 
-/* Milliseconds between two looks at the spool where it is not filled on
- * purpose: what is there fell into it while Redis was away. */
+/* Milliseconds between two looks at the spool with ack = redis: then groups are
+ * in it only from times when Redis was away. */
 #define REPLAY_INTERVAL 1000
 
 /* Milliseconds that a pipeline of a report may take. */
@@ -76,8 +76,8 @@ struct program {
 	struct page page;
 	struct listen listen;
 	struct replay * replay;		/* NULL: a CGI program. */
-	int64_t deadline;		/* By when it has to end. */
-	bool looks;			/* It creates and renames nothing. */
+	int64_t deadline;		/* The time to end, or 0. */
+	bool looks;			/* Create and rename no files. */
 };
 
 static void
@@ -244,7 +244,7 @@ make_spool(const struct program * program)
 	    program->looks));
 }
 
-/* The numbers stand beside the spool, where all processes find them. */
+/* The file is beside the spool, where all processes find it. */
 static struct stats *
 make_stats(const struct config * config)
 {
@@ -292,8 +292,8 @@ settle(struct program * program)
 	service->path_prefix = config->path_prefix;
 	service->default_environment = config->default_environment;
 	service->cors.origins = config->cors_origins;
-	service->callers.open = config->auth == CONFIG_AUTH_NONE;
-	service->callers.variable = auth_variable(config->auth_header);
+	service->auth.open = config->auth == CONFIG_AUTH_NONE;
+	service->auth.variable = auth_variable(config->auth_header);
 	service->body.limit_body = config->limit_body;
 	service->body.limit_inflated = config->limit_inflated;
 	service->body.limit_ratio = config->limit_ratio;
@@ -323,7 +323,7 @@ settle(struct program * program)
 	service->backstage.context = &program->probe;
 }
 
-/* Have no more in the log than up to a level, if that is not less already. */
+/* Log only up to this level, or less if the configuration says so. */
 static void
 limit_log(const struct config * config, enum log_level level)
 {
@@ -332,7 +332,7 @@ limit_log(const struct config * config, enum log_level level)
 		log_set_level(level);
 }
 
-/* The tokens of the configuration; NULL if it names none. */
+/* Return the token file of the configuration; NULL if it names none. */
 static struct token_file *
 open_tokens(const struct config * config)
 {
@@ -340,13 +340,13 @@ open_tokens(const struct config * config)
 	if (config->tokens[0] != '\0')
 		return (token_file_open(config->tokens));
 	if (config->auth != CONFIG_AUTH_NONE && config->token_set[0] == '\0')
-		log_warning("no tokens are configured, so nobody may come in; "
-		    "set tokens = FILE, or token_set = KEY, or auth = none to "
-		    "let everybody in");
+		log_warning("no tokens are configured, so all requests get "
+		    "403; set tokens = FILE, or token_set = KEY, or auth = "
+		    "none to accept all");
 	return (NULL);
 }
 
-/* Bodies that were counted lately; their table is beside the spool. */
+/* The table of bodies counted lately is beside the spool, too. */
 static struct repeats *
 make_repeats(const struct config * config)
 {
@@ -356,9 +356,9 @@ make_repeats(const struct config * config)
 	return (repeats_open(path));
 }
 
-/* Tokens in Redis; what is known of them stands beside the spool. */
+/* The cache of tokens in Redis is beside the spool, too. */
 static struct token_set *
-make_issuer(const struct program * program, bool cgi)
+start_token_set(const struct program * program, bool cgi)
 {
 	const struct config * config = program->config;
 	char path[PATH_MAX];
@@ -377,32 +377,32 @@ make_issuer(const struct program * program, bool cgi)
 }
 
 static int
-start_callers(struct program * program, bool cgi)
+start_auth(struct program * program, bool cgi)
 {
 	const struct config * config = program->config;
-	struct callers * callers = &program->service.callers;
+	struct auth * auth = &program->service.auth;
 
-	/* A line for each request would be one too many. */
+	/* A CGI program would log it for each request. */
 	if (cgi)
 		limit_log(config, LOG_LEVEL_WARNING);
-	if (!callers->open)
-		callers->tokens = open_tokens(config);
+	if (!auth->open)
+		auth->tokens = open_tokens(config);
 	log_set_level((enum log_level)config->log_level);
-	if (callers->open || config->token_set[0] == '\0')
+	if (auth->open || config->token_set[0] == '\0')
 		return (0);
-	callers->issuer = make_issuer(program, cgi);
-	if (callers->issuer != NULL)
+	auth->token_set = start_token_set(program, cgi);
+	if (auth->token_set != NULL)
 		return (0);
 	log_error("no thread for tokens: %s", strerror(errno));
 	return (-1);
 }
 
-/* Give up what is not needed; first, so that all threads do. */
+/* Give up privileges before the first thread starts, so that all threads do. */
 static void
 confine(const struct config * config, bool cgi)
 {
 
-	/* A line for each request would be one too many. */
+	/* A CGI program would log it for each request. */
 	if (cgi)
 		limit_log(config, LOG_LEVEL_WARNING);
 	if (config->sandbox)
@@ -411,7 +411,7 @@ confine(const struct config * config, bool cgi)
 }
 
 static int
-start(struct program * program, bool cgi)
+start_service(struct program * program, bool cgi)
 {
 	const struct config * config = program->config;
 	struct commit_settings settings = {
@@ -425,7 +425,7 @@ start(struct program * program, bool cgi)
 	program->service.edges = edges_create(config->prefix,
 	    redis_create(&config->redis, (int64_t)config->redis_timeout,
 	    "flagtally-edges"), program->service.stats);
-	/* A CGI program is gone before it could; see --replay. */
+	/* A CGI program ends before it could replay; see --replay. */
 	if (!cgi) {
 		program->replay = replay_start(make_sink(program),
 		    make_spool(program), program->service.stats,
@@ -443,11 +443,11 @@ start(struct program * program, bool cgi)
 		log_error("no thread for Redis: %s", strerror(errno));
 		return (-1);
 	}
-	return (start_callers(program, cgi));
+	return (start_auth(program, cgi));
 }
 
 static void
-finish(struct program * program)
+program_free(struct program * program)
 {
 	int64_t deadline = program->deadline > 0 ? program->deadline :
 	    clock_monotonic() + STOP_TIME_MAX;
@@ -456,13 +456,13 @@ finish(struct program * program)
 	commit_stop(program->service.committer);
 	edges_free(program->service.edges);
 	repeats_close(program->service.repeats);
-	/* Else they go on using the rest until the process is gone. */
-	if (!token_set_stop(program->service.callers.issuer, deadline) ||
+	/* A thread that has not ended goes on using the rest. */
+	if (!token_set_stop(program->service.auth.token_set, deadline) ||
 	    !replay_stop(program->replay, deadline))
 		return;
 	probe_free(&program->probe);
-	token_file_free(program->service.callers.tokens);
-	free(program->service.callers.variable);
+	token_file_free(program->service.auth.tokens);
+	free(program->service.auth.variable);
 	config_free(program->config);
 }
 
@@ -482,7 +482,7 @@ run_cgi(struct program * program)
 		request_conclude(service, &request);
 	}
 	request_free(&request);
-	/* As a server does, so that what comes again and again adds up. */
+	/* As a server does, so that equal counters add up in the spool. */
 	replay_fold(program->probe.spool, clock_monotonic() + FOLD_TIME_MAX);
 	return (EXIT_SUCCESS);
 }
@@ -510,8 +510,8 @@ wait_for_stop(struct program * program, struct server * server)
 			return;
 		log_renew();
 		log_info("SIGHUP: reading the tokens again");
-		if (program->service.callers.tokens != NULL)
-			token_file_reload(program->service.callers.tokens);
+		if (program->service.auth.tokens != NULL)
+			token_file_reload(program->service.auth.tokens);
 	}
 }
 
@@ -533,7 +533,7 @@ run_server(struct program * program)
 	program->deadline = clock_monotonic() + STOP_TIME_MAX;
 	commit_hurry(program->service.committer);
 	listen_hide(&program->listen);
-	/* A thread that hangs has answered, and has nothing left to lose. */
+	/* Requests of a thread that hangs have been answered by now. */
 	if (!server_stop(server, program->deadline))
 		_exit(EXIT_SUCCESS);
 	return (EXIT_SUCCESS);
@@ -549,9 +549,9 @@ make_check_sink(void * context, const struct sink_settings * settings)
 	    (int64_t)config->redis_timeout, "flagtally-check")));
 }
 
-/* See whether it can work as it is configured. */
+/* Run --check-config or --check. */
 static int
-check(struct program * program, enum action action)
+run_check(struct program * program, enum action action)
 {
 	const struct config * config = program->config;
 	struct token_file * tokens;
@@ -560,7 +560,7 @@ check(struct program * program, enum action action)
 	limit_log(config, LOG_LEVEL_WARNING);
 	if (action == ACTION_CHECK_CONFIG)
 		config_print(config, stdout);
-	/* What is logged belongs behind it. */
+	/* Log lines are to follow it. */
 	fflush(stdout);
 	tokens = open_tokens(config);
 	fill_sink_settings(program);
@@ -585,9 +585,9 @@ run_report(const struct config * config, const struct options * options)
 	    &queued));
 }
 
-/* Act on the spool, for a person. */
+/* Run one of the options for the spool. */
 static int
-manage(struct program * program, const struct options * options)
+run_spoolctl(struct program * program, const struct options * options)
 {
 	struct sink * sink = make_sink(program);
 	struct spool * spool = make_spool(program);
@@ -610,7 +610,7 @@ manage(struct program * program, const struct options * options)
 }
 
 static int
-run(struct program * program)
+serve(struct program * program)
 {
 	const struct config * config = program->config;
 	bool cgi;
@@ -626,14 +626,15 @@ run(struct program * program)
 		return (EXIT_USAGE);
 	}
 	confine(config, cgi);
-	if ((!cgi && job_setup() != 0) || start(program, cgi) != 0)
+	if ((!cgi && job_setup() != 0) || start_service(program, cgi) != 0)
 		return (EXIT_FAILURE);
 	return (cgi ? run_cgi(program) : run_server(program));
 }
 
 /*
- * No thread is ever interrupted: libfcgi would break a request.  What a person
- * started may be, at any moment, and what is deadly is for all.
+ * A server blocks signals in all threads, because libfcgi breaks a request
+ * whose read is interrupted.  Fatal signals stay unblocked everywhere, and all
+ * signals do for --replay, --spool and the like, so that Ctrl-C works.
  */
 static void
 block_signals(void)
@@ -649,15 +650,15 @@ block_signals(void)
 	pthread_sigmask(SIG_SETMASK, &all, NULL);
 }
 
-/* Return -1 if there is a spool to be acted on, else the status to exit with.
- * Where there is none nothing waits, but Redis may be out of reach. */
+/* Return -1 if there is a spool to act on, else the exit status.  Without one
+ * nothing waits, but --replay fails if Redis cannot be reached. */
 static int
 prepare_spoolctl(struct program * program, const struct options * options)
 {
 	int status = spoolctl_ready(program->config->spool);
 	struct sink * sink;
 
-	/* What a broken pipe means is decided where it is written to. */
+	/* A broken pipe is an error of the write. */
 	signal(SIGPIPE, SIG_IGN);
 	program->looks = options->action == ACTION_LIST ||
 	    options->action == ACTION_EXPORT;
@@ -670,7 +671,7 @@ prepare_spoolctl(struct program * program, const struct options * options)
 	return (status);
 }
 
-/* Do what was asked for; return the status to exit with. */
+/* Run the program; return the exit status. */
 static int
 act(const struct options * options)
 {
@@ -699,16 +700,16 @@ act(const struct options * options)
 	log_set_level((enum log_level)program.config->log_level);
 	if (options->action == ACTION_CHECK_CONFIG ||
 	    options->action == ACTION_CHECK)
-		status = check(&program, options->action);
+		status = run_check(&program, options->action);
 	else if (options->action == ACTION_REPORT)
 		status = run_report(program.config, options);
 	else if (options->action != ACTION_SERVE)
 		status = prepare_spoolctl(&program, options);
 	if (status == -1) {
 		settle(&program);
-		status = options->action == ACTION_SERVE ? run(&program) :
-		    manage(&program, options);
-		finish(&program);
+		status = options->action == ACTION_SERVE ? serve(&program) :
+		    run_spoolctl(&program, options);
+		program_free(&program);
 	} else
 		config_free(program.config);
 	return (status);

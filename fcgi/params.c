@@ -11,9 +11,9 @@
 #include "lib/base/digest.h"
 
 /*
- * All that has been collected stands in one piece, which begins with the
- * record that begins the request.  What belongs to no request is taken out as
- * soon as it is whole, so a flood of it takes no memory.
+ * The records collected are in one buffer, which begins with BEGIN_REQUEST.  A
+ * record that belongs to no request is removed as soon as it is complete, so a
+ * flood of them takes no memory.
  */
 
 /* From the FastCGI Specification 1.0, section 8. */
@@ -34,36 +34,37 @@ enum {
 #define STATUS_UNKNOWN_ROLE 3
 #define RECORD_MAX (HEADER_SIZE + 65535 + 255)
 
-/* What is looked at before anything is collected: most heads are smaller. */
+/* Bytes to peek at before anything is collected: most requests' parameters are
+ * smaller. */
 #define PEEK_SIZE 8192
 
-/* How many times one visit reads, so that others have their turn. */
+/* One call reads at most so many times: other connections want a turn. */
 #define ROUNDS_MAX 16
 
 /* Parameters in records of one byte take this many times their size. */
 #define FRAMING_MAX 17
 
 /*
- * Where the parameters are in a name or value, or in the lengths before them.
- * libfcgi allocates what the lengths announce before any of it has come, and
- * old versions add them up in an int.
+ * The position in the name-value pairs.  They are checked because libfcgi
+ * allocates the announced lengths before the bytes arrive, and old versions add
+ * them up in an int.
  */
 struct pairs {
-	size_t skip;			/* Bytes of name and value to come. */
+	size_t skip;			/* Bytes left of a name and value. */
 	unsigned char lengths[8];
-	size_t have;			/* Bytes of them. */
+	size_t have;			/* Bytes of lengths so far. */
 };
 
 struct params {
 	int64_t since;
 	size_t length;			/* Bytes collected, */
 	size_t size;			/* and room for them. */
-	size_t parsed;			/* Records that were looked at. */
-	size_t parameters;		/* Bytes in them. */
+	size_t parsed;			/* Bytes of records parsed so far. */
+	size_t parameters;		/* Bytes of parameters in them. */
 	struct pairs pairs;
-	bool begun;			/* There is a request: */
+	bool begun;			/* A request has begun: */
 	unsigned int request;		/* its number. */
-	bool ended;			/* So have its parameters. */
+	bool ended;			/* Its parameters are complete. */
 	unsigned char * bytes;
 };
 
@@ -89,7 +90,7 @@ read_header(struct record * record, const unsigned char * bytes)
 /* Management records */
 
 static bool
-reply(int descriptor, unsigned int type, unsigned int request,
+send_record(int descriptor, unsigned int type, unsigned int request,
     const void * content, size_t length)
 {
 	unsigned char bytes[HEADER_SIZE + 256] = { VERSION,
@@ -101,66 +102,12 @@ reply(int descriptor, unsigned int type, unsigned int request,
 	bytes[5] = (unsigned char)length;
 	bytes[6] = (unsigned char)padding;
 	memcpy(bytes + HEADER_SIZE, content, length);
-	/* Who lets answers pile up is not waited for. */
+	/* Never block on a peer that does not read our replies. */
 	return (send(descriptor, bytes, total, MSG_DONTWAIT | MSG_NOSIGNAL) ==
 	    (ssize_t)total);
 }
 
-/* Read the length of a name or value.  Return false if it is cut off. */
-static bool
-read_length(const struct record * record, size_t * at, size_t * length)
-{
-	const unsigned char * bytes = record->content + *at;
-	size_t left = record->length - *at;
-
-	if (left == 0 || (bytes[0] >= 128 && left < 4))
-		return (false);
-	if (bytes[0] < 128) {
-		*length = bytes[0];
-		*at += 1;
-		return (true);
-	}
-	*length = (size_t)(bytes[0] & 127) << 24 | (size_t)bytes[1] << 16 |
-	    (size_t)bytes[2] << 8 | bytes[3];
-	*at += 4;
-	return (true);
-}
-
-/* The one variable whose value is known: requests are not multiplexed. */
-static bool
-answer_values(int descriptor, const struct record * record)
-{
-	static const char name[] = "FCGI_MPXS_CONNS";
-	static const char pair[] = "\017\001FCGI_MPXS_CONNS0";
-	size_t at = 0;
-	size_t name_length, value_length;
-	bool asked = false;
-
-	while (read_length(record, &at, &name_length) &&
-	    read_length(record, &at, &value_length) &&
-	    name_length <= record->length - at &&
-	    value_length <= record->length - at - name_length) {
-		asked = asked || (name_length == strlen(name) &&
-		    memcmp(record->content + at, name, name_length) == 0);
-		at += name_length + value_length;
-	}
-	return (reply(descriptor, RECORD_GET_VALUES_RESULT, 0, pair,
-	    asked ? strlen(pair) : 0));
-}
-
-static bool
-answer_management(int descriptor, const struct record * record)
-{
-	unsigned char unknown[8] = { (unsigned char)record->type };
-
-	if (record->type == RECORD_GET_VALUES)
-		return (answer_values(descriptor, record));
-	return (reply(descriptor, RECORD_UNKNOWN_TYPE, 0, unknown,
-	    sizeof(unknown)));
-}
-
-/* Parameters */
-
+/* Lengths of names and values take one byte or four (section 3.4). */
 static size_t
 length_size(unsigned char first)
 {
@@ -178,8 +125,57 @@ length_of(const unsigned char * bytes)
 	    (size_t)bytes[2] << 8 | bytes[3]);
 }
 
-/* Pass the next bytes.  Return false if a pair is announced that is larger
- * than all parameters may be. */
+/* Read the length of a name or value.  Return false if it is cut off. */
+static bool
+read_pair_length(const struct record * record, size_t * at, size_t * length)
+{
+	const unsigned char * bytes = record->content + *at;
+	size_t left = record->length - *at;
+
+	if (left == 0 || left < length_size(bytes[0]))
+		return (false);
+	*length = length_of(bytes);
+	*at += length_size(bytes[0]);
+	return (true);
+}
+
+/* Report the one variable that has a value: requests are not multiplexed. */
+static bool
+answer_values(int descriptor, const struct record * record)
+{
+	static const char name[] = "FCGI_MPXS_CONNS";
+	static const char pair[] = "\017\001FCGI_MPXS_CONNS0";
+	size_t at = 0;
+	size_t name_length, value_length;
+	bool asked = false;
+
+	while (read_pair_length(record, &at, &name_length) &&
+	    read_pair_length(record, &at, &value_length) &&
+	    name_length <= record->length - at &&
+	    value_length <= record->length - at - name_length) {
+		asked = asked || (name_length == strlen(name) &&
+		    memcmp(record->content + at, name, name_length) == 0);
+		at += name_length + value_length;
+	}
+	return (send_record(descriptor, RECORD_GET_VALUES_RESULT, 0, pair,
+	    asked ? strlen(pair) : 0));
+}
+
+static bool
+answer_management(int descriptor, const struct record * record)
+{
+	unsigned char unknown[8] = { (unsigned char)record->type };
+
+	if (record->type == RECORD_GET_VALUES)
+		return (answer_values(descriptor, record));
+	return (send_record(descriptor, RECORD_UNKNOWN_TYPE, 0, unknown,
+	    sizeof(unknown)));
+}
+
+/* Parameters */
+
+/* Pass over the next bytes.  Return false if they announce a pair that is
+ * larger than the ${limit} of all parameters. */
 static bool
 pass_pairs(struct pairs * pairs, const unsigned char * bytes, size_t length,
     size_t limit)
@@ -210,9 +206,9 @@ pass_pairs(struct pairs * pairs, const unsigned char * bytes, size_t length,
 
 /* Records */
 
-/* Take a record out of what is collected. */
+/* Remove the next record from the buffer. */
 static void
-take_out(struct params * params, size_t total)
+remove_record(struct params * params, size_t total)
 {
 
 	params->length -= total;
@@ -222,7 +218,7 @@ take_out(struct params * params, size_t total)
 
 /* A request begins. */
 static enum params_status
-look_at_begin(struct params * params, int descriptor,
+parse_begin(struct params * params, int descriptor,
     const struct record * record)
 {
 	static const unsigned char unknown[8] = {
@@ -230,31 +226,31 @@ look_at_begin(struct params * params, int descriptor,
 	unsigned int role;
 
 	if (record->length != BEGIN_SIZE)
-		return (PARAMS_END);
+		return (PARAMS_CLOSED);
 	if (params->length - params->parsed < record->total)
-		return (PARAMS_WAIT);
+		return (PARAMS_MORE);
 	role = (unsigned int)record->content[0] << 8 | record->content[1];
 	if (role == ROLE_RESPONDER) {
 		params->begun = true;
 		params->request = record->request;
 		params->parsed += record->total;
-		return (PARAMS_WAIT);
+		return (PARAMS_MORE);
 	}
-	/* What follows of it then belongs to no request. */
-	if (!reply(descriptor, RECORD_END_REQUEST, record->request, unknown,
-	    sizeof(unknown)) || (record->content[2] & KEEP_CONNECTION) == 0)
-		return (PARAMS_END);
-	take_out(params, record->total);
-	return (PARAMS_WAIT);
+	/* Its further records then belong to no request. */
+	if (!send_record(descriptor, RECORD_END_REQUEST, record->request,
+	    unknown, sizeof(unknown)) ||
+	    (record->content[2] & KEEP_CONNECTION) == 0)
+		return (PARAMS_CLOSED);
+	remove_record(params, record->total);
+	return (PARAMS_MORE);
 }
 
 /*
- * Look at the next record, which may not be whole.  PARAMS_WAIT means that
- * there may be another one behind it, if head->parsed or head->length has
- * changed.
+ * Parse the next record, which may be incomplete.  After PARAMS_MORE there may
+ * be another one, if params->parsed or params->length has changed.
  */
 static enum params_status
-look_at_record(struct params * params, int descriptor, size_t limit)
+parse_record(struct params * params, int descriptor, size_t limit)
 {
 	size_t there = params->length - params->parsed;
 	struct record record;
@@ -262,82 +258,81 @@ look_at_record(struct params * params, int descriptor, size_t limit)
 	read_header(&record, params->bytes + params->parsed);
 	if (record.request == 0) {
 		if (there < record.total)
-			return (PARAMS_WAIT);
+			return (PARAMS_MORE);
 		if (!answer_management(descriptor, &record))
-			return (PARAMS_END);
-		take_out(params, record.total);
-		return (PARAMS_WAIT);
+			return (PARAMS_CLOSED);
+		remove_record(params, record.total);
+		return (PARAMS_MORE);
 	}
 	if (!params->begun && record.type != RECORD_BEGIN_REQUEST) {
 		/* Of a request that has ended, or of none. */
 		if (there >= record.total)
-			take_out(params, record.total);
-		return (PARAMS_WAIT);
+			remove_record(params, record.total);
+		return (PARAMS_MORE);
 	}
 	if (!params->begun)
-		return (look_at_begin(params, descriptor, &record));
+		return (parse_begin(params, descriptor, &record));
 	if (record.request == params->request) {
 		/* libfcgi knows what to make of what is out of order. */
 		if (record.type != RECORD_PARAMS)
-			return (PARAMS_READY);
+			return (PARAMS_DONE);
 		if (record.length == 0 && there < record.total)
-			return (PARAMS_WAIT);
+			return (PARAMS_MORE);
 		if (record.length == 0) {
 			params->ended = true;
 			params->parsed += record.total;
-			return (PARAMS_READY);
+			return (PARAMS_DONE);
 		}
 		if (record.length > limit - params->parameters)
-			return (PARAMS_LARGE);
+			return (PARAMS_TOO_LARGE);
 	}
 	if (there < record.total)
-		return (PARAMS_WAIT);
+		return (PARAMS_MORE);
 	if (record.type == RECORD_PARAMS && record.request == params->request) {
 		if (!pass_pairs(&params->pairs, record.content, record.length,
 		    limit))
-			return (PARAMS_LARGE);
+			return (PARAMS_TOO_LARGE);
 		params->parameters += record.length;
 	}
 	params->parsed += record.total;
-	/* Of parameters in small pieces, and records of other requests. */
+	/* Too many tiny records, or records of other requests. */
 	if (params->parsed / FRAMING_MAX > limit + RECORD_MAX)
-		return (PARAMS_LARGE);
-	return (PARAMS_WAIT);
+		return (PARAMS_TOO_LARGE);
+	return (PARAMS_MORE);
 }
 
 static enum params_status
-probe(struct params * params, int descriptor, size_t limit)
+parse_records(struct params * params, int descriptor, size_t limit)
 {
-	enum params_status status = PARAMS_WAIT;
+	enum params_status status = PARAMS_MORE;
 	size_t parsed, length;
 
 	do {
 		parsed = params->parsed;
 		length = params->length;
 		if (length > parsed && params->bytes[parsed] != VERSION)
-			return (PARAMS_END);
+			return (PARAMS_CLOSED);
 		if (length - parsed < HEADER_SIZE)
-			return (PARAMS_WAIT);
-		status = look_at_record(params, descriptor, limit);
-	} while (status == PARAMS_WAIT && (params->parsed != parsed ||
+			return (PARAMS_MORE);
+		status = parse_record(params, descriptor, limit);
+	} while (status == PARAMS_MORE && (params->parsed != parsed ||
 	    params->length != length));
 	return (status);
 }
 
-/* Return how many bytes were received, 0 if no more ever come, -1 if none are
- * there. */
+/* Return the number of bytes received, 0 at the end or after an error, and -1
+ * if none are available now. */
 static ssize_t
 receive(int descriptor, void * bytes, size_t size, int flags)
 {
 	ssize_t count = recv(descriptor, bytes, size, flags | MSG_DONTWAIT);
 
-	/* What else is wrong with it does not matter. */
 	return (count == -1 && errno != EAGAIN ? 0 : count);
 }
 
-/* Take what has been looked at. */
+/* Remove ${length} bytes, which were peeked at, from the socket. */
 static bool
-take(int descriptor, size_t length)
+consume(int descriptor, size_t length)
 {
 	unsigned char bytes[PEEK_SIZE];
 	ssize_t count = receive(descriptor, bytes, length, 0);
@@ -346,7 +341,7 @@ take(int descriptor, size_t length)
 	return (count == (ssize_t)length);
 }
 
-/* Is all of the request there, to the end of its body? */
+/* Return whether the request has arrived up to the end of its body. */
 static bool
 is_whole(const struct params * params)
 {
@@ -366,11 +361,11 @@ is_whole(const struct params * params)
 }
 
 /*
- * Look at a head of which ${count} bytes are there already, in ${bytes}, where
- * what is kept of it must not stay.
+ * Parse the ${count} bytes in ${bytes} that were peeked at.  If they have to be
+ * collected, copy them to ${kept} and remove them from the socket.
  */
 static enum params_status
-look_at(unsigned char * bytes, ssize_t count, struct params ** kept,
+examine(unsigned char * bytes, ssize_t count, struct params ** kept,
     int descriptor, size_t limit, bool * drained)
 {
 	struct params params = { .since = clock_monotonic(), .bytes = bytes };
@@ -379,21 +374,22 @@ look_at(unsigned char * bytes, ssize_t count, struct params ** kept,
 
 	*drained = count == -1;
 	if (count <= 0)
-		return (count == 0 ? PARAMS_END : PARAMS_WAIT);
+		return (count == 0 ? PARAMS_CLOSED : PARAMS_MORE);
 	params.length = (size_t)count;
-	status = probe(&params, descriptor, limit);
+	status = parse_records(&params, descriptor, limit);
 	taken = (size_t)count - params.length;
-	if (status == PARAMS_READY && taken == 0)
-		return (is_whole(&params) ? PARAMS_WHOLE : PARAMS_READY);
-	if (status == PARAMS_END)
+	if (status == PARAMS_DONE && taken == 0)
+		return (is_whole(&params) ? PARAMS_DONE_WITH_BODY :
+		    PARAMS_DONE);
+	if (status == PARAMS_CLOSED)
 		return (status);
-	/* What is kept is taken from the socket, and nothing after a head. */
-	if (status == PARAMS_READY)
+	/* Leave the body in the socket. */
+	if (status == PARAMS_DONE)
 		params.length = params.parsed;
-	if (!take(descriptor, taken + params.length))
-		return (PARAMS_END);
+	if (!consume(descriptor, taken + params.length))
+		return (PARAMS_CLOSED);
 	if (params.length == 0)
-		return (PARAMS_WAIT);
+		return (PARAMS_MORE);
 	*kept = alloc_bytes(sizeof(**kept));
 	**kept = params;
 	(*kept)->size = params.length;
@@ -403,22 +399,22 @@ look_at(unsigned char * bytes, ssize_t count, struct params ** kept,
 	return (status);
 }
 
-/* Look at a head whose first byte has just come. */
+/* Read the first bytes of a request. */
 static enum params_status
-look_first(struct params ** kept, int descriptor, size_t limit, bool * drained)
+read_first(struct params ** kept, int descriptor, size_t limit, bool * drained)
 {
 	unsigned char bytes[PEEK_SIZE];
 	ssize_t count = receive(descriptor, bytes, sizeof(bytes), MSG_PEEK);
-	enum params_status status = look_at(bytes, count, kept, descriptor,
+	enum params_status status = examine(bytes, count, kept, descriptor,
 	    limit, drained);
 
-	/* There is a token in most heads. */
+	/* There is a token in most parameters. */
 	if (count > 0)
 		digest_wipe(bytes, (size_t)count);
 	return (status);
 }
 
-/* Make room for ${length} more bytes, and leave none where they were. */
+/* Make room for ${length} more bytes, and wipe the old buffer. */
 static void
 grow(struct params * params, size_t length)
 {
@@ -434,11 +430,11 @@ grow(struct params * params, size_t length)
 }
 
 /*
- * How many bytes to read: to the end of a record, or of a record's header, so
- * that nothing is taken that comes after the head.
+ * Return how many bytes to read next: up to the end of a record, or of its
+ * header, so that the body stays in the socket.
  */
 static size_t
-wanted(const struct params * params)
+bytes_to_read(const struct params * params)
 {
 	size_t there = params->length - params->parsed;
 	struct record record;
@@ -452,19 +448,19 @@ wanted(const struct params * params)
 static enum params_status
 read_more(struct params * params, int descriptor, size_t limit, bool * drained)
 {
-	size_t length = wanted(params);
+	size_t length = bytes_to_read(params);
 	ssize_t count;
 
-	/* What has been announced may never come. */
+	/* Allocate no more than arrives: announced bytes may never come. */
 	if (length > PEEK_SIZE)
 		length = PEEK_SIZE;
 	grow(params, length);
 	count = receive(descriptor, params->bytes + params->length, length, 0);
 	*drained = count == -1;
 	if (count <= 0)
-		return (count == 0 ? PARAMS_END : PARAMS_WAIT);
+		return (count == 0 ? PARAMS_CLOSED : PARAMS_MORE);
 	params->length += (size_t)count;
-	return (probe(params, descriptor, limit));
+	return (parse_records(params, descriptor, limit));
 }
 
 enum params_status
@@ -476,13 +472,13 @@ params_read(struct params ** params, int descriptor, size_t limit)
 
 	do {
 		status = *params == NULL ?
-		    look_first(params, descriptor, limit, &drained) :
+		    read_first(params, descriptor, limit, &drained) :
 		    read_more(*params, descriptor, limit, &drained);
 		if (*params != NULL && (*params)->length == 0) {
 			params_free(*params);
 			*params = NULL;
 		}
-	} while (status == PARAMS_WAIT && !drained && ++rounds < ROUNDS_MAX);
+	} while (status == PARAMS_MORE && !drained && ++rounds < ROUNDS_MAX);
 	return (status);
 }
 
@@ -500,7 +496,7 @@ params_size(const struct params * params)
 	return (params == NULL ? 0 : sizeof(*params) + params->size);
 }
 
-/* Fill in a head that is valid and says nothing. */
+/* Write a valid request without parameters. */
 static size_t
 write_empty(unsigned char bytes[3 * HEADER_SIZE], unsigned int request)
 {
@@ -524,7 +520,7 @@ params_file(const struct params * params, bool large)
 	const unsigned char * bytes = large ? empty : params->bytes;
 	size_t length = large ? write_empty(empty, params->request) :
 	    params->length;
-	int descriptor = memfd_create("head", MFD_CLOEXEC);
+	int descriptor = memfd_create("params", MFD_CLOEXEC);
 
 	if (descriptor == -1)
 		return (-1);

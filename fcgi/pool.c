@@ -6,22 +6,22 @@
 #include "lib/base/clock.h"
 
 /*
- * There are as many jobs as threads.  A thread that has none waits until one is
- * free, or is handed back and has to be concluded; since those that are being
- * committed have no thread, there is always one for them.
+ * There are as many jobs as threads.  A thread without a job waits until one is
+ * free, or comes back from the committer and has to be concluded.  A job that
+ * is being committed has no thread, so there is always a thread to conclude it.
  *
- * Of the threads, only half as many wait for events as there are processors,
- * since what wakes up more of them than can run costs more than a small request
- * itself.  These are the active ones.  They serve what has arrived whole, which
- * is small, and submit it, and neither waits for anybody.  One that is about to
- * do what may take longer steps aside first, and another takes its place; and
- * who is found at it for a second has stepped aside as well.
+ * At most half as many threads as there are processors are active at a time:
+ * waking up more threads than can run costs more than a small request itself.
+ * An active thread waits for an event, serves requests that have arrived whole,
+ * and submits them, none of which blocks.  Before a thread blocks it releases
+ * its active slot, and another thread takes the slot.  pool_reclaim_slots takes
+ * it from a thread that has been busy for a second.
  */
 
-/* An active thread is found to be none after so many milliseconds. */
+/* A thread that has been busy for so many milliseconds loses its slot. */
 #define ACTIVE_TIME_MAX 900
 
-/* So many answers that wait are worth one more thread. */
+/* Wake one more thread for so many jobs to be concluded. */
 #define CONCLUDE_MANY 8
 
 struct pool {
@@ -31,20 +31,21 @@ struct pool {
 	struct job * jobs;
 	size_t count;			/* Of jobs, and of threads. */
 	struct job * free;
-	struct member * members;
+	struct worker * workers;
 	struct commit_ticket * answered;	/* Jobs to be concluded. */
 	struct commit_ticket ** answered_end;
 	size_t answered_count;
-	long committing;		/* Jobs without a thread, but for a
-					 * moment in which it may be less. */
-	size_t waiting;			/* Threads without anything to do. */
+	long committing;		/* Detached jobs; too low, or even
+					 * negative, until the worker that
+					 * detached one calls pool_next. */
+	size_t waiting;			/* Threads with nothing to do. */
 	size_t polling;			/* Threads that wait for events. */
-	size_t events;			/* That have come. */
+	size_t events;			/* Events so far. */
 	size_t active, active_max;
 };
 
-/* How many threads are to be active: the rest of the processors is for the web
- * server and Redis, as far as they are here. */
+/* The other half of the processors is for the web server and Redis, which may
+ * be on this host. */
 static size_t
 active_max(void)
 {
@@ -77,7 +78,7 @@ pool_create(size_t count)
 
 /* The caller of these holds the lock. */
 
-/* Have one more thread look for something to do. */
+/* Have one more thread look for a task. */
 static void
 wake_one(struct pool * pool)
 {
@@ -87,37 +88,37 @@ wake_one(struct pool * pool)
 }
 
 static void
-make_passive(struct pool * pool, struct member * member)
+clear_active(struct pool * pool, struct worker * worker)
 {
 
-	if (!member->active)
+	if (!worker->active)
 		return;
-	member->active = false;
+	worker->active = false;
 	pool->active--;
 }
 
-/* What comes next may take its time: another thread is to poll meanwhile. */
+/* The worker may block: let another thread poll meanwhile. */
 static void
-replace_member(struct pool * pool, struct member * member)
+release_slot(struct pool * pool, struct worker * worker)
 {
 
-	make_passive(pool, member);
+	clear_active(pool, worker);
 	if (pool->free != NULL && pool->active < pool->active_max)
 		wake_one(pool);
 }
 
 static void
-give_back(struct pool * pool, struct member * member)
+return_job(struct pool * pool, struct worker * worker)
 {
 
-	if (member->job != NULL) {
-		member->job->next = pool->free;
-		pool->free = member->job;
-		member->job = NULL;
-	} else if (member->lent)
+	if (worker->job != NULL) {
+		worker->job->next = pool->free;
+		pool->free = worker->job;
+		worker->job = NULL;
+	} else if (worker->detached)
 		pool->committing++;
-	member->lent = false;
-	make_passive(pool, member);
+	worker->detached = false;
+	clear_active(pool, worker);
 }
 
 static struct job *
@@ -132,7 +133,7 @@ take_answered(struct pool * pool)
 	pool->committing--;
 	if (pool->answered_count >= CONCLUDE_MANY)
 		wake_one(pool);
-	/* Then there is nothing left to wait for. */
+	/* The last job: all threads can exit. */
 	if (pool->stopping && pool->committing <= 0)
 		pthread_cond_broadcast(&pool->changed);
 	return (ticket->owner);
@@ -147,88 +148,88 @@ take_free(struct pool * pool)
 	return (job);
 }
 
-static enum duty
-find_duty(struct pool * pool, struct member * member)
+static enum task
+find_task(struct pool * pool, struct worker * worker)
 {
 
 	if (pool->answered != NULL) {
-		member->job = take_answered(pool);
-		/* It may have to wait for its peer. */
+		worker->job = take_answered(pool);
+		/* It may block on its peer, so keep one thread polling. */
 		if (pool->active == 0 && pool->free != NULL)
 			wake_one(pool);
-		return (DUTY_CONCLUDE);
+		return (TASK_CONCLUDE);
 	}
 	if (pool->stopping)
-		return (pool->committing <= 0 ? DUTY_END : DUTY_NONE);
+		return (pool->committing <= 0 ? TASK_EXIT : TASK_NONE);
 	if (pool->free == NULL || pool->active == pool->active_max)
-		return (DUTY_NONE);
-	member->job = take_free(pool);
-	member->active = true;
-	member->since = 0;
+		return (TASK_NONE);
+	worker->job = take_free(pool);
+	worker->active = true;
+	worker->since = 0;
 	pool->active++;
 	pool->polling++;
-	return (DUTY_POLL);
+	return (TASK_POLL);
 }
 
-/* Everybody may call these. */
+/* The caller of these does not hold the lock. */
 
 void
-pool_join(struct pool * pool, struct member * member)
+pool_join(struct pool * pool, struct worker * worker)
 {
 
 	pthread_mutex_lock(&pool->lock);
-	member->next = pool->members;
-	pool->members = member;
+	worker->next = pool->workers;
+	pool->workers = worker;
 	pthread_mutex_unlock(&pool->lock);
 }
 
-enum duty
-pool_next(struct pool * pool, struct member * member)
+enum task
+pool_next(struct pool * pool, struct worker * worker)
 {
-	enum duty duty;
+	enum task task;
 
 	pthread_mutex_lock(&pool->lock);
-	give_back(pool, member);
-	while ((duty = find_duty(pool, member)) == DUTY_NONE) {
+	return_job(pool, worker);
+	while ((task = find_task(pool, worker)) == TASK_NONE) {
 		pool->waiting++;
 		pthread_cond_wait(&pool->changed, &pool->lock);
 		pool->waiting--;
 	}
 	pthread_mutex_unlock(&pool->lock);
-	return (duty);
+	return (task);
 }
 
 void
-pool_polled(struct pool * pool, struct member * member)
+pool_note_event(struct pool * pool, struct worker * worker)
 {
 	int64_t now = clock_monotonic();
 
 	pthread_mutex_lock(&pool->lock);
 	pool->polling--;
 	pool->events++;
-	member->since = now;
+	worker->since = now;
 	pthread_mutex_unlock(&pool->lock);
 }
 
 void
-pool_step_aside(struct pool * pool, struct member * member)
+pool_release_slot(struct pool * pool, struct worker * worker)
 {
 
 	pthread_mutex_lock(&pool->lock);
-	replace_member(pool, member);
+	release_slot(pool, worker);
 	pthread_mutex_unlock(&pool->lock);
 }
 
 void
-pool_lend(struct member * member)
+pool_detach_job(struct worker * worker)
 {
 
-	member->job = NULL;
-	member->lent = true;
+	worker->job = NULL;
+	worker->detached = true;
 }
 
 void
-pool_take_back(void * context, struct commit_ticket * tickets)
+pool_complete_jobs(void * context, struct commit_ticket * tickets)
 {
 	struct pool * pool = context;
 
@@ -238,14 +239,14 @@ pool_take_back(void * context, struct commit_ticket * tickets)
 		pool->answered_end = &tickets->next;
 		pool->answered_count++;
 	}
-	/* An active thread that does not poll looks here next. */
+	/* An active thread that does not poll will find them by itself. */
 	if (pool->active == pool->polling)
 		wake_one(pool);
 	pthread_mutex_unlock(&pool->lock);
 }
 
 bool
-pool_is_held(struct pool * pool)
+pool_is_saturated(struct pool * pool)
 {
 	bool held;
 
@@ -257,7 +258,7 @@ pool_is_held(struct pool * pool)
 }
 
 bool
-pool_is_quiet(struct pool * pool, size_t * events)
+pool_is_idle(struct pool * pool, size_t * events)
 {
 	bool quiet;
 
@@ -270,16 +271,16 @@ pool_is_quiet(struct pool * pool, size_t * events)
 }
 
 void
-pool_relieve(struct pool * pool, int64_t now)
+pool_reclaim_slots(struct pool * pool, int64_t now)
 {
-	struct member * member;
+	struct worker * worker;
 
 	pthread_mutex_lock(&pool->lock);
-	for (member = pool->members; member != NULL; member = member->next)
-		if (member->active && member->since != 0 &&
-		    now - member->since >= ACTIVE_TIME_MAX)
-			replace_member(pool, member);
-	/* Whoever was to look there may be held up. */
+	for (worker = pool->workers; worker != NULL; worker = worker->next)
+		if (worker->active && worker->since != 0 &&
+		    now - worker->since >= ACTIVE_TIME_MAX)
+			release_slot(pool, worker);
+	/* The thread that was to conclude them may be blocked. */
 	if (pool->answered != NULL)
 		wake_one(pool);
 	pthread_mutex_unlock(&pool->lock);

@@ -10,8 +10,8 @@ probe_init(struct probe * probe, struct spool * spool, struct stats * stats)
 }
 
 /*
- * Without Redis the spool is all there is, so it is asked whether it would take
- * a group: that is what decides about the next request, too.
+ * While Redis is down, test whether the spool would take a group: that decides
+ * about the next request, too.
  */
 static enum backstage_spool
 look_at_spool(struct probe * probe, struct backstage_state * state)

@@ -8,7 +8,7 @@
 #include "lib/spool/spool.h"
 #include "lib/stats/stats.h"
 
-/* What backstage sees of Redis and the spool, looked up when it is asked. */
+/* Looks up the state of Redis and the spool for backstage. */
 struct probe {
 	pthread_mutex_t lock;		/* Guards the spool. */
 	struct spool * spool;
@@ -17,20 +17,20 @@ struct probe {
 
 /**
  * probe_init(probe, spool, stats):
- * Make ready to look at ${spool} and ${stats}; it takes over both.
+ * Initialize ${probe}, which owns ${spool} and ${stats} from now on.
  */
 void probe_init(struct probe * probe, struct spool * spool,
     struct stats * stats);
 
 /**
  * probe_state(context, state):
- * Fill in the state that the look ${context} finds; see fcgi/backstage.h.
+ * Fill in the ${state} for the probe ${context}: a backstage_look.
  */
 void probe_state(void * context, struct backstage_state * state);
 
 /**
  * probe_free(probe):
- * Free what it holds.
+ * Free what the probe holds.
  */
 void probe_free(struct probe * probe);
 

@@ -13,11 +13,11 @@
 #include "lib/body/edge_data.h"
 
 /*
- * The order of the checks is part of the contract: nobody without a token
- * makes us parse, and nobody's body is read before it is known what it is.
+ * The order of the checks is part of the contract: nothing is parsed for a
+ * client without a token, and no body is read before its type is known.
  */
 
-/* Memory that is kept from request to request. */
+/* An arena keeps so many bytes from request to request. */
 #define KEEP_BYTES ((size_t)128 * 1024)
 
 /* libfcgi reads in pieces of 8 KiB at most. */
@@ -30,7 +30,7 @@
  * pass on with the shipped configurations. */
 #define DRAIN_MAX ((size_t)80 * 1024 * 1024)
 
-/* What is reported on a path, by whom, and how that is answered. */
+/* What a path takes: the schema, the kind of token, and the response. */
 struct intake {
 	const struct json_rule * schema;	/* NULL: an Edge's data. */
 	const char * sdk_type;		/* Of an SDK; NULL: it is Edge. */
@@ -53,7 +53,7 @@ static const struct intake intakes[] = {
 	    TOKEN_FRONTEND, RESPONSE_TAKEN_OK, true },
 };
 
-/* What a route takes, or NULL if nothing is reported there. */
+/* Return what a route takes, or NULL if it takes no reports. */
 static const struct intake *
 intake_of(enum route route)
 {
@@ -81,7 +81,7 @@ request_free(struct request * request)
 	arena_free(request->element);
 }
 
-/* What is sent */
+/* Headers and the body */
 
 static bool
 is_json_type(const char * type)
@@ -128,11 +128,11 @@ read_encoding(const char * text, enum body_encoding * encoding)
 
 /*
  * Read CONTENT_LENGTH: -1 if there is none, and the largest number if it is
- * larger still.  Caddy says -1 itself, of a body in chunks.  Return false if it
- * is no number.
+ * out of range.  Caddy itself sends -1 for a chunked body.  Return false if it
+ * is not a number.
  */
 static bool
-read_length(const char * text, int64_t * length)
+read_content_length(const char * text, int64_t * length)
 {
 	char * end;
 
@@ -145,7 +145,7 @@ read_length(const char * text, int64_t * length)
 	return (*end == '\0');
 }
 
-/* It is the body's fault, however it is found. */
+/* Reject a body by its length, with the same fault as if it had been read. */
 static void
 reject_length(const struct service * service, struct cgi * cgi,
     enum fault_limit limit, uint64_t offset, const char * detail)
@@ -172,7 +172,7 @@ accept_body(const struct service * service, struct cgi * cgi,
 	    "HTTP_CONTENT_ENCODING"), encoding))
 		response_send(cgi, RESPONSE_WRONG_TYPE, "the "
 		    "Content-Encoding must be identity, gzip or deflate");
-	else if (!read_length(cgi_parameter(cgi,
+	else if (!read_content_length(cgi_parameter(cgi,
 	    "CONTENT_LENGTH"), length))
 		reject_length(service, cgi, FAULT_LIMIT_NONE, 0,
 		    "the Content-Length is not a number");
@@ -202,7 +202,7 @@ read_body(struct cgi * cgi, struct body * body, int64_t length,
 		case CGI_END:
 			return (body_finish(body, length));
 		case CGI_BROKEN:
-			/* Perhaps by us, so its sender must not be blamed. */
+			/* job_break_off may have done it, at the deadline. */
 			if (clock_remaining(cgi_deadline(cgi)) == 0)
 				fault->limit = FAULT_LIMIT_TIME;
 			fault_set(fault, FAULT_INCOMPLETE, 0, "",
@@ -228,7 +228,7 @@ answer_commit(struct request * request)
 		response_send(cgi, RESPONSE_UNAVAILABLE, request->ticket.why);
 }
 
-/* Answer a body that is not counted. */
+/* Respond to a body that is not counted. */
 static void
 answer_rejected(struct cgi * cgi, const struct fault * fault)
 {
@@ -242,9 +242,9 @@ answer_rejected(struct cgi * cgi, const struct fault * fault)
 }
 
 /*
- * Begin the digest by which a body is recognized when its sender repeats it.
- * Return false if it has no connection id: somebody who posts a body twice by
- * hand wants it counted twice.
+ * Begin the digest by which a repeated body is recognized.  Return false if the
+ * request has no connection id: a body that is posted twice by hand is to be
+ * counted twice.
  */
 static bool
 begin_digest(const struct service * service, const struct cgi * cgi,
@@ -261,10 +261,10 @@ begin_digest(const struct service * service, const struct cgi * cgi,
 	return (true);
 }
 
-/* The longest header of an SDK that is kept. */
+/* Ignore headers of an SDK that are longer. */
 #define SENDER_MAX 256
 
-/* Keep a header as what a slot has if the body says nothing. */
+/* Let a slot that the body leaves empty have the value of a header. */
 static void
 set_sender(struct element_settings * element, enum schema_slot slot,
     const struct cgi * cgi, const char * header)
@@ -280,7 +280,7 @@ set_sender(struct element_settings * element, enum schema_slot slot,
 		element->sender[slot] = text_of(text);
 }
 
-/* Read the body as that of an SDK: it counts for its token's environment. */
+/* Validate the body as an SDK's: it counts for its token's environment. */
 static void
 set_sdk(struct validate_settings * validate, const struct intake * intake,
     const struct cgi * cgi)
@@ -313,7 +313,7 @@ set_body(struct body_settings * settings, const struct service * service,
 		set_sdk(&settings->validate, request->intake, &request->cgi);
 }
 
-/* Count a body.  Return true if its tally is with the committer. */
+/* Count a body.  Return true if the committer has its tally now. */
 static bool
 serve_body(const struct service * service, struct request * request,
     const struct token_grant * grant, int64_t spent)
@@ -352,7 +352,7 @@ serve_body(const struct service * service, struct request * request,
 	}
 	if (settings.mac != NULL)
 		digest_mac_end(&mac, request->digest);
-	/* Its sender has no answer, and sends it again. */
+	/* Its sender would get no answer, and will send it again. */
 	if (cgi_is_abandoned(cgi)) {
 		stats_add(service->stats, STATS_ABANDONED, 1);
 		response_send(cgi, RESPONSE_UNAVAILABLE,
@@ -371,8 +371,8 @@ serve_body(const struct service * service, struct request * request,
 }
 
 /*
- * Read a body whole into the request's arena.  Return false, and answer, if it
- * is larger than ${most} or does not arrive.
+ * Read a whole body into the request's arena.  If it is larger than ${most}, or
+ * does not arrive, respond to the request and return false.
  */
 static bool
 read_whole(const struct service * service, struct request * request,
@@ -404,7 +404,7 @@ read_whole(const struct service * service, struct request * request,
 	return (false);
 }
 
-/* Keep an Edge's instance data (edges.h). */
+/* Store an Edge's instance data (edges.h). */
 static void
 serve_edge(const struct service * service, struct request * request)
 {
@@ -437,28 +437,29 @@ serve_edge(const struct service * service, struct request * request)
 		response_send(cgi, edges_put(service->edges, &data.identifier,
 		    &data.members, clock_monotonic() + EDGE_TIME_MAX) ?
 		    RESPONSE_ACCEPTED : RESPONSE_UNAVAILABLE,
-		    "Redis cannot take the data at the moment");
+		    "Redis cannot take the data now");
 	}
 }
 
 /*
- * What a CGI program may read of a body that it does not want.  Without a
- * length, or word of chunks, there is none, and standard input may never end.
+ * Return whether a CGI program can read the rest of a body.  If the request has
+ * neither a length nor chunks there is no body, and standard input may never
+ * end.
  */
 static bool
 has_rest(struct cgi * cgi)
 {
 
 	return (cgi->unread >= 0 ||
-	    (read_length(cgi_parameter(cgi, "CONTENT_LENGTH"),
+	    (read_content_length(cgi_parameter(cgi, "CONTENT_LENGTH"),
 	    &cgi->unread) && cgi->unread >= 0) ||
 	    cgi_parameter(cgi, "HTTP_TRANSFER_ENCODING") != NULL);
 }
 
 /*
- * Apache's mod_cgid throws away the answer of a CGI program that ends before it
- * has read everything.  Over FastCGI the answer is sent at once instead, and
- * the connection lingers without a thread (job_end, conn_leave).
+ * Apache's mod_cgid discards the answer of a CGI program that ends before it
+ * has read the whole body.  Over FastCGI the answer is sent at once instead,
+ * and the connection lingers without a thread (job_end, conn_linger).
  */
 static void
 drain_process(struct cgi * cgi)
@@ -508,7 +509,7 @@ request_refuse(const struct service * service, struct cgi * cgi,
 	cgi->failed = true;
 }
 
-/* What asking for a token took of the time for an answer. */
+/* Return how much of the time for a response the token has taken. */
 static int64_t
 time_spent(int64_t since)
 {
@@ -518,9 +519,10 @@ time_spent(int64_t since)
 	return (spent < TOKEN_SET_TIME_MAX ? spent : TOKEN_SET_TIME_MAX);
 }
 
-/* It is answered; ${counts} is false for what is asked backstage. */
+/* Clean up after a response, which is counted in stats if ${counts}. */
 static void
-finish(const struct service * service, struct request * request, bool counts)
+finish_request(const struct service * service, struct request * request,
+    bool counts)
 {
 	struct cgi * cgi = &request->cgi;
 
@@ -547,7 +549,7 @@ request_serve(const struct service * service, struct request * request)
 	request->intake = intake;
 	cgi->cors = intake != NULL && intake->cors ? &service->cors : NULL;
 	if (intake == NULL || !posts)
-		auth_forget(&service->callers, cgi);
+		auth_wipe(&service->auth, cgi);
 	if (intake == NULL)
 		serve_other(service, cgi, route);
 	else if (intake->cors && method != NULL &&
@@ -556,14 +558,14 @@ request_serve(const struct service * service, struct request * request)
 	else if (!posts)
 		response_send(cgi, RESPONSE_WRONG_METHOD,
 		    "metrics are sent with POST");
-	else if (auth_admit(&service->callers, cgi, intake->kind, &grant)) {
+	else if (auth_check(&service->auth, cgi, intake->kind, &grant)) {
 		if (route == ROUTE_EDGE)
 			serve_edge(service, request);
 		else if (serve_body(service, request, &grant,
 		    time_spent(asked)))
 			return (false);
 	}
-	finish(service, request, intake != NULL || cgi->status == 404);
+	finish_request(service, request, intake != NULL || cgi->status == 404);
 	return (true);
 }
 
@@ -572,5 +574,5 @@ request_conclude(const struct service * service, struct request * request)
 {
 
 	answer_commit(request);
-	finish(service, request, true);
+	finish_request(service, request, true);
 }

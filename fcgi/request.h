@@ -18,7 +18,7 @@ struct intake;
 /* What all requests share. */
 struct service {
 	const char * path_prefix;
-	struct callers callers;
+	struct auth auth;
 	struct body_settings body;	/* Without an environment. */
 	const char * default_environment;	/* Of a token for any. */
 	struct cors cors;		/* Of the frontends' paths. */
@@ -31,12 +31,12 @@ struct service {
 };
 
 /*
- * One request, from its first byte to its answer, and what is kept for the next
- * one.
+ * One request, from its first byte to its answer.  Its memory is reused for the
+ * next one.
  */
 struct request {
 	struct cgi cgi;
-	const struct intake * intake;	/* What is reported on its path. */
+	const struct intake * intake;	/* What its path takes. */
 	struct commit_ticket ticket;
 	unsigned char digest[DIGEST_MAC_SIZE];	/* Of the body. */
 	struct arena * arena;		/* For the tally and all else. */
@@ -46,31 +46,31 @@ struct request {
 /**
  * request_init(request):
  * request_free(request):
- * Make a request ready to be served, and free what it holds.  The exchange is
- * the caller's to set, and so is the owner of the ticket.
+ * Initialize a request, and free what it holds.  The caller sets its cgi, and
+ * the owner of its ticket.
  */
 void request_init(struct request * request);
 void request_free(struct request * request);
 
 /**
  * request_serve(service, request):
- * Read one request and act on it.  Return true if it is answered.  Otherwise
- * its ticket is with the committer: nobody may touch the request until it is
- * handed back, and then somebody has to call request_conclude.
+ * Read one request and act on it.  Return true if it is answered.  Return false
+ * if the committer has its ticket: then do not touch the request until the
+ * ticket comes back, and call request_conclude then.
  */
 bool request_serve(const struct service * service, struct request * request);
 
 /**
  * request_conclude(service, request):
- * Answer a request whose ticket has been handed back.
+ * Answer a request whose ticket came back from the committer.
  */
 void request_conclude(const struct service * service,
     struct request * request);
 
 /**
  * request_refuse(service, cgi, detail):
- * Answer a request that is too large to be read; its connection is of no more
- * use.
+ * Answer a request whose parameters are too large.  Its connection cannot serve
+ * another one.
  */
 void request_refuse(const struct service * service,
     struct cgi * cgi, const char * detail);

@@ -8,7 +8,7 @@
 #include "lib/base/digest.h"
 #include "lib/base/escape.h"
 
-/* The names are those that Unleash's clients know from its server. */
+/* The names are those that the Unleash server sends. */
 static const struct {
 	int status;
 	const char * reason;
@@ -45,7 +45,7 @@ response_status(enum response_kind kind)
 	return (answers[kind].status);
 }
 
-/* RFC 3875, section 4.3.3: the head tells the length of what is left out. */
+/* RFC 3875, section 4.3.3: HEAD has the same headers, and no content. */
 static bool
 wants_head_alone(const struct cgi * cgi)
 {
@@ -58,7 +58,7 @@ void
 response_content(struct cgi * cgi, enum response_kind kind,
     const char * type, const void * content, size_t length)
 {
-	char params[512 + CORS_HEADERS_MAX];
+	char headers[512 + CORS_HEADERS_MAX];
 	char cors[CORS_HEADERS_MAX];
 	char described[128] = "";
 	int used;
@@ -71,14 +71,14 @@ response_content(struct cgi * cgi, enum response_kind kind,
 	if (kind != RESPONSE_PREFLIGHT)
 		snprintf(described + strlen(described), sizeof(described) -
 		    strlen(described), "Content-Length: %zu\r\n", length);
-	used = snprintf(params, sizeof(params),
+	used = snprintf(headers, sizeof(headers),
 	    "Status: %d %s\r\n%sCache-Control: no-store\r\n%s%s\r\n",
 	    answers[kind].status, answers[kind].reason, described,
 	    answers[kind].header, cors);
-	if (used < 0 || (size_t)used >= sizeof(params))
+	if (used < 0 || (size_t)used >= sizeof(headers))
 		abort();
 	cgi->status = answers[kind].status;
-	if (cgi_write(cgi, params, (size_t)used) == 0 &&
+	if (cgi_write(cgi, headers, (size_t)used) == 0 &&
 	    !wants_head_alone(cgi))
 		cgi_write(cgi, content, length);
 }
@@ -115,14 +115,14 @@ response_page(struct cgi * cgi, const char * type, const char * headers,
 		cgi_write(cgi, content, length);
 }
 
-/* A problem's body as it is being written. */
+/* The body of a problem, while it is written. */
 struct problem {
 	char text[BODY_MAX];
 	size_t used;
 };
 
 static void
-write_raw(struct problem * problem, const char * text)
+append_problem(struct problem * problem, const char * text)
 {
 	size_t length = strlen(text);
 
@@ -134,14 +134,14 @@ static void
 write_member(struct problem * problem, const char * name, const char * value)
 {
 
-	write_raw(problem, "\"");
-	write_raw(problem, name);
-	write_raw(problem, "\":");
+	append_problem(problem, "\"");
+	append_problem(problem, name);
+	append_problem(problem, "\":");
 	problem->used += escape_json_ascii(problem->text + problem->used,
 	    value, strlen(value));
 }
 
-/* A random UUID (RFC 9562, section 5.4), for whoever searches the logs. */
+/* A random UUID (RFC 9562, section 5.4), to search logs for. */
 static void
 make_id(char out[37])
 {
@@ -157,8 +157,8 @@ make_id(char out[37])
 }
 
 /*
- * application/problem+json (RFC 9457), and beside its members those that
- * Unleash Edge reads from a 400 and logs: id, name, message, details.
+ * application/problem+json (RFC 9457), with further members that Unleash Edge
+ * reads from a 400 and logs: id, name, message, details.
  */
 static void
 send_problem(struct cgi * cgi, enum response_kind kind,
@@ -169,32 +169,32 @@ send_problem(struct cgi * cgi, enum response_kind kind,
 	char id[37];
 
 	make_id(id);
-	write_raw(&problem, "{\"type\":\"about:blank\",");
+	append_problem(&problem, "{\"type\":\"about:blank\",");
 	write_member(&problem, "title", answers[kind].reason);
 	snprintf(number, sizeof(number), ",\"status\":%d,",
 	    answers[kind].status);
-	write_raw(&problem, number);
+	append_problem(&problem, number);
 	write_member(&problem, "detail", detail);
 	if (place != NULL) {
-		write_raw(&problem, ",");
+		append_problem(&problem, ",");
 		write_member(&problem, "pointer", place->pointer);
 		snprintf(number, sizeof(number), ",\"offset\":%" PRIu64,
 		    place->offset);
-		write_raw(&problem, number);
+		append_problem(&problem, number);
 	}
-	write_raw(&problem, ",");
+	append_problem(&problem, ",");
 	write_member(&problem, "id", id);
-	write_raw(&problem, ",");
+	append_problem(&problem, ",");
 	write_member(&problem, "name", answers[kind].name);
-	write_raw(&problem, ",");
+	append_problem(&problem, ",");
 	write_member(&problem, "message", detail);
-	write_raw(&problem, ",\"details\":[{");
+	append_problem(&problem, ",\"details\":[{");
 	write_member(&problem, "message", detail);
-	write_raw(&problem, ",");
+	append_problem(&problem, ",");
 	write_member(&problem, "description", detail);
-	write_raw(&problem, ",");
+	append_problem(&problem, ",");
 	write_member(&problem, "path", place == NULL ? "" : place->pointer);
-	write_raw(&problem, "}]}");
+	append_problem(&problem, "}]}");
 	response_content(cgi, kind, "application/problem+json",
 	    problem.text, problem.used);
 }

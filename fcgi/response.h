@@ -5,16 +5,16 @@
 #include "lib/base/fault.h"
 
 /*
- * All answers that are ever given, and the one place where a fault becomes a
- * status.  How senders act on a status is part of the contract: see README.md.
+ * All responses, and the one place where a fault becomes a status.  Clients act
+ * on the status: see RESPONSES in flagtally(8).
  */
 enum response_kind {
 	RESPONSE_OK,			/* 200 */
 	RESPONSE_ACCEPTED,		/* 202, as Edge expects it: {} */
-	RESPONSE_TAKEN,			/* 202, as a backend's SDK does. */
-	RESPONSE_TAKEN_OK,		/* 200, as a frontend's does. */
-	RESPONSE_PREFLIGHT,		/* 204 to a browser's question. */
-	RESPONSE_INVALID,			/* 400 */
+	RESPONSE_TAKEN,			/* 202, as a backend SDK expects it. */
+	RESPONSE_TAKEN_OK,		/* 200, as a frontend SDK does. */
+	RESPONSE_PREFLIGHT,		/* 204, to a browser's OPTIONS. */
+	RESPONSE_INVALID,		/* 400 */
 	RESPONSE_NO_ACCESS,		/* 403 */
 	RESPONSE_NOT_FOUND,		/* 404 */
 	RESPONSE_WRONG_METHOD,		/* 405: only POST is allowed. */
@@ -25,29 +25,28 @@ enum response_kind {
 };
 
 /*
- * Each function below answers one request, with the headers of cgi->cors and
- * without a body if its method is HEAD, and leaves the status in cgi->status,
- * whether or not the peer was there to take it.
+ * Each function below sends one response, with the headers of cgi->cors, and
+ * without a body if the method is HEAD.  It sets cgi->status, even if the peer
+ * is gone.
  */
 
 /**
  * response_send(cgi, kind, detail):
- * Answer a request, though not with RESPONSE_OK; ${detail} says why to a
- * person, unless it was accepted or is a preflight.
+ * Send a response other than RESPONSE_OK.  ${detail} is the reason, for people;
+ * it is ignored if the request was accepted or is a preflight.
  */
 void response_send(struct cgi * cgi, enum response_kind kind,
     const char * detail);
 
 /**
  * response_fault(cgi, fault):
- * Answer a request whose body is at fault, and say where.
+ * Send 413 or 400 for a body that is at fault, with the place of the fault.
  */
 void response_fault(struct cgi * cgi, const struct fault * fault);
 
 /**
  * response_content(cgi, kind, type, content, length):
- * Answer with ${length} bytes of the media type ${type}, or with nothing if it
- * is NULL.
+ * Send ${length} bytes of the media type ${type}; NULL means no content.
  */
 void response_content(struct cgi * cgi, enum response_kind kind,
     const char * type, const void * content, size_t length);
@@ -63,7 +62,7 @@ void response_page(struct cgi * cgi, const char * type, const char * headers,
 
 /**
  * response_status(kind):
- * Return the HTTP status of an answer.
+ * Return the HTTP status of a response.
  */
 int response_status(enum response_kind kind);
 

@@ -23,14 +23,14 @@ static const struct {
 };
 
 /* A path without doubled slashes and without one at its end. */
-struct json_path {
+struct request_path {
 	char text[PATH_MAX];
 	size_t length;
 };
 
 /* Return false if the path is too long to be one of ours. */
 static bool
-append_path(struct json_path * path, const char * text, size_t length)
+append_path(struct request_path * path, const char * text, size_t length)
 {
 	size_t i;
 
@@ -46,7 +46,7 @@ append_path(struct json_path * path, const char * text, size_t length)
 }
 
 static void
-cut_slash(struct json_path * path)
+cut_slash(struct request_path * path)
 {
 
 	if (path->length > 0 && path->text[path->length - 1] == '/')
@@ -54,9 +54,9 @@ cut_slash(struct json_path * path)
 }
 
 static enum route
-find_route(struct json_path * path, const char * prefix)
+find_route(struct request_path * path, const char * prefix)
 {
-	struct json_path before = { .length = 0 };
+	struct request_path before = { .length = 0 };
 	size_t length, i;
 
 	cut_slash(path);
@@ -78,7 +78,7 @@ find_route(struct json_path * path, const char * prefix)
 static enum route
 route_of_uri(const char * uri, const char * prefix)
 {
-	struct json_path path = { .length = 0 };
+	struct request_path path = { .length = 0 };
 	const char * authority = uri + strcspn(uri, ":/?#");
 	char decoded[PATH_MAX];
 	size_t length;
@@ -100,7 +100,7 @@ route_of_uri(const char * uri, const char * prefix)
 static enum route
 route_of_parts(const char * script, const char * info, const char * prefix)
 {
-	struct json_path path = { .length = 0 };
+	struct request_path path = { .length = 0 };
 
 	if (!append_path(&path, script, strlen(script)) ||
 	    !append_path(&path, info, strlen(info)))

@@ -22,11 +22,11 @@ enum route {
 
 /**
  * route_of(cgi, prefix):
- * Return what a request's path leads to.  The path is that of REQUEST_URI, or
- * of SCRIPT_NAME and PATH_INFO, which differ after internal redirects, and
- * stands under ${prefix}; PATH_INFO alone, which is the path below the program
- * in a cgi-bin, may also stand without it.  Doubled slashes and one at the end
- * are tolerated.
+ * Return the route of a request's path.  The path is taken from REQUEST_URI, or
+ * else from SCRIPT_NAME and PATH_INFO, which differ from it after internal
+ * redirects, and has to begin with ${prefix}.  PATH_INFO alone, which is the
+ * path below the program in a cgi-bin, is accepted without ${prefix}, too.
+ * Doubled slashes, and one at the end, are ignored.
  */
 enum route route_of(const struct cgi * cgi, const char * prefix);
 

@@ -21,30 +21,29 @@
 #include "lib/base/thread.h"
 
 /*
- * A thread belongs to a request, not to a connection, and only while there is
- * something to do for it.  One epoll instance holds the listening sockets and
- * every connection on which no request is under way: new ones, those that the
- * web server keeps for later, and those of whose request the head is not whole
- * yet, and those that are answered and whose peer may still send.  So neither a
- * peer that connects and says little, nor any number of kept connections, nor
- * one that does not close its end holds a thread.  Nor does a
- * request that is being committed: it is a job that the committer hands back
- * (crew.h).
+ * A thread belongs to a request, not to a connection, and only while it has
+ * work to do for it.  One epoll instance holds the listening sockets and every
+ * connection on which no request is under way: new ones, those that the web
+ * server keeps open, those whose parameters are still arriving, and those that
+ * are answered but whose peer may still send.  So a slow peer holds no thread,
+ * nor does any number of kept connections, nor a peer that does not close its
+ * end.  Neither does a request that is being committed: it is a job that the
+ * committer gives back (pool.h).
  *
- * A body does hold a thread while it arrives, for as long as its deadline gives
- * it (exchange.h), whatever records it comes in.  When all threads are held and
- * somebody waits, those bodies that have been arriving for longest have to go:
- * their senders are told to come again.
+ * Only a body holds a thread while it arrives, until its deadline (cgi.h),
+ * however it is cut into records.  When all threads are busy and a request
+ * waits, bodies that have been arriving for PRESSED_TIME_MAX are broken off
+ * with 503, and their senders try again.
  */
 #define STACK_SIZE ((size_t)256 * 1024)
 
-/* Milliseconds that a body has while others wait for its thread. */
+/* Milliseconds that a body has to arrive while others wait for its thread. */
 #define PRESSED_TIME_MAX 3000
 
 struct thread {
 	struct server * server;
 	pthread_t id;
-	struct member member;
+	struct worker worker;
 };
 
 struct server {
@@ -52,9 +51,9 @@ struct server {
 	const struct listen * listen;
 	struct server_limits limits;
 	int epoll;
-	int stop;			/* An eventfd: readable for good. */
-	_Atomic bool draining;		/* No connection is kept any more. */
-	bool pressed;			/* So it was when last we looked. */
+	int stop;			/* An eventfd: readable once stopped. */
+	_Atomic bool draining;		/* Keep no connection any more. */
+	bool pressed;			/* is_pressed at the previous tick. */
 	struct conn * conn;
 	struct pool * pool;
 
@@ -67,31 +66,31 @@ struct server {
 
 /* Requests */
 
-/* The request is answered; what becomes of the connection? */
+/* The request is answered: keep its connection, or let it linger. */
 static void
 end_job(struct server * server, struct job * job)
 {
 	int descriptor = job->descriptor;
 
 	if (job_end(job) && !server->draining)
-		conn_keep(server->conn, descriptor);
+		conn_keep_alive(server->conn, descriptor);
 	else
-		conn_leave(server->conn, descriptor,
+		conn_linger(server->conn, descriptor,
 		    job->request.cgi.ended);
 }
 
 static void
-serve(struct thread * thread, int descriptor, struct params * params,
+serve_request(struct thread * thread, int descriptor, struct params * params,
     bool large)
 {
 	struct server * server = thread->server;
-	struct job * job = thread->member.job;
+	struct job * job = thread->worker.job;
 	bool collected = params != NULL;
 
 	if (!job_begin(job, descriptor, params, large,
 	    server->limits.time_max)) {
 		if (collected)
-			conn_leave(server->conn, descriptor, false);
+			conn_linger(server->conn, descriptor, false);
 		return;
 	}
 	if (large)
@@ -99,45 +98,45 @@ serve(struct thread * thread, int descriptor, struct params * params,
 		    "the parameters of the request are larger than "
 		    "limit_cgi_params");
 	else if (!request_serve(server->service, &job->request)) {
-		pool_lend(&thread->member);
+		pool_detach_job(&thread->worker);
 		return;
 	}
 	end_job(server, job);
 }
 
-/* Serve the connection if a request's head is there; else let it wait. */
+/* Serve the connection if all parameters have arrived; else let it wait. */
 static void
-serve_or_park(struct thread * thread, int descriptor, struct params * params)
+serve_or_wait(struct thread * thread, int descriptor, struct params * params)
 {
 	struct server * server = thread->server;
 
 	switch (params_read(&params, descriptor, server->limits.parameters)) {
-	case PARAMS_WHOLE:
-		serve(thread, descriptor, params, false);
+	case PARAMS_DONE_WITH_BODY:
+		serve_request(thread, descriptor, params, false);
 		break;
-	case PARAMS_READY:
-		pool_step_aside(server->pool, &thread->member);
-		serve(thread, descriptor, params, false);
+	case PARAMS_DONE:
+		pool_release_slot(server->pool, &thread->worker);
+		serve_request(thread, descriptor, params, false);
 		break;
-	case PARAMS_LARGE:
-		pool_step_aside(server->pool, &thread->member);
-		serve(thread, descriptor, params, true);
+	case PARAMS_TOO_LARGE:
+		pool_release_slot(server->pool, &thread->worker);
+		serve_request(thread, descriptor, params, true);
 		break;
-	case PARAMS_WAIT:
-		conn_park(server->conn, descriptor, params);
+	case PARAMS_MORE:
+		conn_wait(server->conn, descriptor, params);
 		break;
-	case PARAMS_END:
+	case PARAMS_CLOSED:
 		params_free(params);
-		conn_leave(server->conn, descriptor, false);
+		conn_linger(server->conn, descriptor, false);
 		break;
 	}
 }
 
 /* Connections */
 
-/* Descriptors have run out: give up an idle connection, or wait a little. */
+/* Out of descriptors: close an idle connection, or wait a little. */
 static void
-make_room(struct server * server)
+handle_descriptor_shortage(struct server * server)
 {
 
 	log_warning_limited("out of descriptors: raise RLIMIT_NOFILE");
@@ -153,14 +152,14 @@ accept_connection(struct thread * thread, int listening)
 
 	if (descriptor != -1) {
 		conn_register(server->conn, descriptor);
-		serve_or_park(thread, descriptor, NULL);
+		serve_or_wait(thread, descriptor, NULL);
 	} else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS ||
 	    errno == ENOMEM)
-		make_room(server);
+		handle_descriptor_shortage(server);
 }
 
 static bool
-is_listening(const struct server * server, int descriptor)
+is_listener(const struct server * server, int descriptor)
 {
 	size_t i;
 
@@ -170,7 +169,7 @@ is_listening(const struct server * server, int descriptor)
 	return (false);
 }
 
-/* Wait for something to happen, and act on it. */
+/* Wait for one event, and act on it. */
 static void
 poll_once(struct thread * thread)
 {
@@ -179,46 +178,46 @@ poll_once(struct thread * thread)
 	struct params * params;
 	int count = epoll_wait(server->epoll, &event, 1, -1);
 
-	pool_polled(server->pool, &thread->member);
+	pool_note_event(server->pool, &thread->worker);
 	if (count != 1 || event.data.fd == server->stop)
 		return;
-	if (is_listening(server, event.data.fd))
+	if (is_listener(server, event.data.fd))
 		accept_connection(thread, event.data.fd);
-	else if (conn_claim(server->conn, event.data.fd, &params))
-		serve_or_park(thread, event.data.fd, params);
+	else if (conn_take(server->conn, event.data.fd, &params))
+		serve_or_wait(thread, event.data.fd, params);
 }
 
 static void
-conclude(struct thread * thread)
+conclude_request(struct thread * thread)
 {
 	struct server * server = thread->server;
 
-	request_conclude(server->service, &thread->member.job->request);
-	end_job(server, thread->member.job);
+	request_conclude(server->service, &thread->worker.job->request);
+	end_job(server, thread->worker.job);
 }
 
-/* The thread is about to wait for something. */
+/* The hook of thread_set_hook. */
 static void
-step_aside(void * context)
+before_blocking(void * context)
 {
 	struct thread * thread = context;
 
-	pool_step_aside(thread->server->pool, &thread->member);
+	pool_release_slot(thread->server->pool, &thread->worker);
 }
 
 static void *
-run(void * context)
+server_thread(void * context)
 {
 	struct thread * thread = context;
 	struct server * server = thread->server;
-	enum duty duty;
+	enum task task;
 
-	thread_set_hook(step_aside, thread);
-	pool_join(server->pool, &thread->member);
-	while ((duty = pool_next(server->pool, &thread->member)) !=
-	    DUTY_END) {
-		if (duty == DUTY_CONCLUDE)
-			conclude(thread);
+	thread_set_hook(before_blocking, thread);
+	pool_join(server->pool, &thread->worker);
+	while ((task = pool_next(server->pool, &thread->worker)) !=
+	    TASK_EXIT) {
+		if (task == TASK_CONCLUDE)
+			conclude_request(thread);
 		else
 			poll_once(thread);
 	}
@@ -232,7 +231,7 @@ run(void * context)
 /* Start and stop */
 
 static struct server *
-create(const struct service * service, const struct listen * listen,
+server_create(const struct service * service, const struct listen * listen,
     const struct server_limits * limits)
 {
 	struct server * server = alloc_zeroed(1, sizeof(*server));
@@ -250,7 +249,7 @@ create(const struct service * service, const struct listen * listen,
 }
 
 static void
-destroy(struct server * server)
+server_destroy(struct server * server)
 {
 
 	pool_free(server->pool);
@@ -294,7 +293,7 @@ watch_all(struct server * server)
 	return (0);
 }
 
-/* Start as many threads as asked for; return 0, or an error's number. */
+/* Start ${count} threads; return 0, or an errno if one cannot be started. */
 static int
 start_threads(struct server * server, size_t count)
 {
@@ -310,7 +309,8 @@ start_threads(struct server * server, size_t count)
 		    &server->threads[server->thread_count];
 
 		thread->server = server;
-		error = pthread_create(&thread->id, &attributes, run, thread);
+		error = pthread_create(&thread->id, &attributes, server_thread,
+		    thread);
 		if (error == 0)
 			server->thread_count++;
 	}
@@ -324,15 +324,15 @@ struct server *
 server_start(const struct service * service, const struct listen * listen,
     const struct server_limits * limits)
 {
-	struct server * server = create(service, listen, limits);
+	struct server * server = server_create(service, listen, limits);
 	int error;
 
 	if (watch_all(server) != 0) {
 		log_error("cannot wait for requests: %s", strerror(errno));
-		destroy(server);
+		server_destroy(server);
 		return (NULL);
 	}
-	commit_on_answer(service->committer, pool_take_back, server->pool);
+	commit_on_answer(service->committer, pool_complete_jobs, server->pool);
 	error = start_threads(server, limits->threads);
 	if (error == 0)
 		return (server);
@@ -348,7 +348,7 @@ is_pressed(const struct server * server)
 {
 	struct pollfd work = { .fd = server->epoll, .events = POLLIN };
 
-	return (pool_is_held(server->pool) && poll(&work, 1, 0) == 1);
+	return (pool_is_saturated(server->pool) && poll(&work, 1, 0) == 1);
 }
 
 void
@@ -357,7 +357,7 @@ server_tick(struct server * server)
 	int64_t now = clock_monotonic();
 	bool pressed = is_pressed(server);
 
-	pool_relieve(server->pool, now);
+	pool_reclaim_slots(server->pool, now);
 	pool_break_off(server->pool, now, pressed && server->pressed ?
 	    PRESSED_TIME_MAX : INT64_MAX / 2);
 	server->pressed = pressed;
@@ -379,7 +379,7 @@ wait_for_threads(struct server * server, int64_t deadline)
 	return (all);
 }
 
-/* Stop accepting, for whoever else has the sockets or will have them. */
+/* Stop accepting, and leave the rest to the other owner of the sockets. */
 static void
 ignore_listening(struct server * server)
 {
@@ -390,9 +390,9 @@ ignore_listening(struct server * server)
 		    server->listen->descriptors[i], NULL);
 }
 
-/* Return whether somebody waits to be accepted, whom nobody else will serve. */
+/* Return whether a connection waits to be accepted that is ours to serve. */
 static bool
-is_at_the_door(const struct server * server)
+has_backlog(const struct server * server)
 {
 	struct pollfd doors[LISTEN_MAX];
 	size_t i;
@@ -405,23 +405,25 @@ is_at_the_door(const struct server * server)
 	return (poll(doors, server->listen->count, 0) != 0);
 }
 
-/* Return whether nothing is in hand, and nobody there who wants anything. */
+/* Return whether no request is under way, arriving, or waiting for accept. */
 static bool
-is_quiet(struct server * server)
+is_server_idle(struct server * server)
 {
 	size_t before, after;
 
-	/* Who is not at the door any more may be on the way inside. */
-	return (pool_is_quiet(server->pool, &before) &&
-	    !is_at_the_door(server) && !conn_expects(server->conn) &&
-	    pool_is_quiet(server->pool, &after) && before == after);
+	/* A connection may be between accept and conn_register: only if there
+	 * was no event meanwhile, there is none. */
+	return (pool_is_idle(server->pool, &before) &&
+	    !has_backlog(server) && !conn_has_pending(server->conn) &&
+	    pool_is_idle(server->pool, &after) && before == after);
 }
 
 /*
- * A web server that has connected takes that for a request in our hands, and
- * cannot know that we have not looked yet.  It would have to tell its client of
- * an error, so what is there when we are told to stop is served: connections
- * that were not accepted yet, and those whose request comes right behind.
+ * A web server that has connected assumes that its request is being served; it
+ * cannot know that we have not accepted yet, and would have to report an error
+ * to its client.  So serve what has arrived by the time we are stopped:
+ * connections that are not accepted yet, and those whose request follows at
+ * once.
  */
 static void
 drain(struct server * server, int64_t deadline)
@@ -430,7 +432,7 @@ drain(struct server * server, int64_t deadline)
 	server->draining = true;
 	if (server->listen->held)
 		ignore_listening(server);
-	while (!is_quiet(server) && clock_monotonic() < deadline)
+	while (!is_server_idle(server) && clock_monotonic() < deadline)
 		poll(NULL, 0, 1);
 }
 
@@ -446,7 +448,7 @@ server_stop(struct server * server, int64_t deadline)
 	    deadline);
 	pool_stop(server->pool);
 	conn_stop(server->conn);
-	/* All threads see it: nobody ever reads it. */
+	/* Never read, so it wakes all threads. */
 	while (write(server->stop, &one, sizeof(one)) == -1 && errno == EINTR)
 		continue;
 	if (!wait_for_threads(server, grace < deadline ? grace : deadline)) {
@@ -456,6 +458,6 @@ server_stop(struct server * server, int64_t deadline)
 	}
 	for (i = 0; i < server->thread_count; i++)
 		pthread_join(server->threads[i].id, NULL);
-	destroy(server);
+	server_destroy(server);
 	return (true);
 }

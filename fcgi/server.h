@@ -21,26 +21,26 @@ struct server_limits {
  * server_start(service, listen, limits):
  * Start the threads that serve requests from the sockets of ${listen}; it and
  * ${service} must outlive the server.  All signals must be blocked, and stay
- * so, in every thread.  Return NULL, after the log has said why, if that cannot
- * be done.
+ * so, in every thread.  Return NULL and log why if that fails.
  */
 struct server * server_start(const struct service * service,
     const struct listen * listen, const struct server_limits * limits);
 
 /**
  * server_tick(server):
- * To be called about once a second: break off requests that are still arriving
- * after their deadline or, while others wait for a thread, after some seconds.
+ * Break off requests that are still arriving after their deadline or, while
+ * others wait for a thread, after some seconds.  To be called about once a
+ * second.
  */
 void server_tick(struct server * server);
 
 /**
  * server_stop(server, deadline):
- * Serve who has connected, for SERVER_DRAIN milliseconds at most, then accept
- * nothing more and finish the requests in hand.  Requests that have not
- * arrived after SERVER_GRACE milliseconds are broken off.  Return true, with
- * the server freed, when all threads have ended; false if one has not by
- * ${deadline}, and then the server and what it uses must stay as they are.
+ * Serve the connections that exist, for at most SERVER_DRAIN milliseconds, then
+ * accept no more and finish the requests under way.  Break off requests that
+ * have not arrived after SERVER_GRACE milliseconds.  Return true, with the
+ * server freed, when all threads have ended.  Return false if a thread has not
+ * ended by ${deadline}; then the server and all that it uses must stay.
  */
 #define SERVER_DRAIN 300
 #define SERVER_GRACE 1000

@@ -17,12 +17,12 @@
 #include "lib/base/escape.h"
 #include "lib/commit/replay.h"
 
-/* Milliseconds in which Redis has to answer if nothing else is to be done. */
+/* Milliseconds in which Redis has to answer spoolctl_reach. */
 #define REACH_TIME_MAX 2000
 
-/* Say something that has a text from outside in it. */
+/* Print an error with a text from outside in it, which is escaped. */
 static void
-complain(const char * before, const char * text, const char * behind)
+print_error(const char * before, const char * text, const char * behind)
 {
 
 	fputs(before, stderr);
@@ -31,9 +31,9 @@ complain(const char * before, const char * text, const char * behind)
 }
 
 /*
- * What root makes in a spool its owner could not use; so become the owner.
- * Where systemd has made the owner up, none but root may pass through the
- * directory above, and we keep the right to do that, and to read.
+ * Files that root creates in a spool would be unusable for its owner, so become
+ * the owner.  With DynamicUser in systemd only root may pass through the
+ * directory above, so keep the capability for that, and for reading.
  */
 static bool
 become_owner(const struct stat * file)
@@ -58,16 +58,17 @@ spoolctl_ready(const char * path)
 	if (stat(path, &file) != 0) {
 		int error = errno;
 
-		complain("flagtally: ", path, error == ENOENT ?
+		print_error("flagtally: ", path, error == ENOENT ?
 		    ": there is no spool yet, and nothing waits" : ": ");
-		complain("", error == ENOENT ? "" : strerror(error), "\n");
+		print_error("", error == ENOENT ? "" : strerror(error), "\n");
 		return (error == ENOENT ? 0 : SPOOLCTL_FAILED);
 	}
 	if (geteuid() == 0 && file.st_uid != 0 && !become_owner(&file)) {
 		int error = errno;
 
-		complain("flagtally: ", path, " belongs to the user with the ");
-		fprintf(stderr, "id %ju, whom we cannot become: %s\n",
+		print_error("flagtally: ", path,
+		    " belongs to another user, and ");
+		fprintf(stderr, "switching to user %ju failed: %s\n",
 		    (uintmax_t)file.st_uid, strerror(error));
 		return (SPOOLCTL_FAILED);
 	}
@@ -77,7 +78,7 @@ spoolctl_ready(const char * path)
 /* Replay */
 
 static void
-show_progress(void * context, uint64_t replayed, uint64_t waiting)
+show_replay_progress(void * context, uint64_t replayed, uint64_t waiting)
 {
 
 	(void)context;
@@ -90,7 +91,7 @@ int
 spoolctl_replay(struct sink * sink, struct spool * spool, struct stats * stats)
 {
 	enum replay_result result = replay_all(sink, spool, stats,
-	    show_progress, NULL);
+	    show_replay_progress, NULL);
 
 	if (isatty(STDERR_FILENO))
 		fputc('\n', stderr);
@@ -101,13 +102,13 @@ spoolctl_replay(struct sink * sink, struct spool * spool, struct stats * stats)
 		fputs("flagtally: another process replays\n", stderr);
 		return (SPOOLCTL_LATER);
 	case REPLAY_NO_REDIS:
-		complain("flagtally: Redis does not take it: ",
+		print_error("flagtally: Redis does not take it: ",
 		    sink_reason(sink), "\n");
 		return (SPOOLCTL_LATER);
 	case REPLAY_NO_SPOOL:
 		break;
 	}
-	complain("flagtally: the spool cannot be used: ", spool_why(spool),
+	print_error("flagtally: the spool cannot be used: ", spool_why(spool),
 	    "\n");
 	return (SPOOLCTL_FAILED);
 }
@@ -118,7 +119,8 @@ spoolctl_reach(struct sink * sink)
 
 	if (sink_probe(sink, clock_monotonic() + REACH_TIME_MAX))
 		return (0);
-	complain("flagtally: Redis does not serve: ", sink_reason(sink), "\n");
+	print_error("flagtally: Redis does not serve: ", sink_reason(sink),
+	    "\n");
 	return (SPOOLCTL_LATER);
 }
 
@@ -139,7 +141,7 @@ format_time(char out[32], int64_t since)
 	strftime(out, 32, "%Y-%m-%dT%H:%M:%SZ", &civil);
 }
 
-/* What a call is about is in its first key. */
+/* Print the reason, or of a call in doubt its tag, from its first key. */
 static void
 print_reason(const struct spool_call * call, enum spool_state state)
 {
@@ -177,14 +179,14 @@ list_call(void * context, const struct spool_call * call)
 	return (true);
 }
 
-/* Hand all of a state to a function; return the exit status. */
+/* Call ${visit} for all calls in a state; return the exit status. */
 static int
 read_all(struct spool * spool, enum spool_state state, spool_visit * visit)
 {
 
 	if (spool_read(spool, state, 0, visit, &state) == SPOOL_DONE)
 		return (0);
-	complain("flagtally: the spool cannot be read: ", spool_why(spool),
+	print_error("flagtally: the spool cannot be read: ", spool_why(spool),
 	    "\n");
 	return (SPOOLCTL_FAILED);
 }
@@ -216,8 +218,8 @@ print_json(const char * text, size_t length)
 }
 
 /*
- * The strings of a call, which are RESP: $, their length, a line's end.  What
- * is not a call is damaged, and shown as one string.
+ * Print the strings of a call, which is in RESP.  Print the rest of a damaged
+ * call as one string.
  */
 static void
 print_strings(const char * bytes, size_t length)
@@ -252,7 +254,7 @@ print_strings(const char * bytes, size_t length)
 static bool
 export_call(void * context, const struct spool_call * record)
 {
-	/* With a NUL at the end, so that no number runs over it. */
+	/* With a NUL at the end, where strtoul stops. */
 	char * bytes = alloc_copy(record->bytes, record->length);
 	char since[32];
 
@@ -277,12 +279,12 @@ spoolctl_export(struct spool * spool)
 
 /* Retry and drop */
 
-/* Looks for the first call that is meant, after one that was done. */
+/* Looks for the next call to act on. */
 struct search {
 	struct sink * sink;
 	int64_t wanted;			/* 0: any. */
 	int64_t found;			/* 0: none. */
-	const char * why;		/* It cannot be sent. */
+	const char * why;		/* Why it cannot be sent, or NULL. */
 };
 
 static bool
@@ -292,7 +294,7 @@ search_call(void * context, const struct spool_call * call)
 
 	if (search->wanted != 0 && call->id != search->wanted)
 		return (true);
-	/* It might count twice: the operator decides on it alone. */
+	/* It might count twice: retry it only by its id. */
 	if (search->sink != NULL && search->wanted == 0 &&
 	    strcmp(call->reason, SINK_TOO_OLD) == 0)
 		return (true);
@@ -316,11 +318,11 @@ parse_which(const char * which, struct search * search)
 	search->wanted = strtoll(which, &end, 10);
 	if (search->wanted > 0 && *end == '\0')
 		return (true);
-	complain("flagtally: ", which, " is neither an id nor all\n");
+	print_error("flagtally: ", which, " is neither an id nor all\n");
 	return (false);
 }
 
-/* Act on one call: it waits under a new writer, or is removed. */
+/* Queue one call under a new writer, or remove it. */
 static int
 act_on_call(struct spool * spool, const struct search * search)
 {
@@ -344,8 +346,8 @@ act_on_call(struct spool * spool, const struct search * search)
 	result = spool_change(spool, &change);
 	if (result == SPOOL_DONE || result == SPOOL_CHANGED)
 		return (0);
-	complain("flagtally: the spool cannot be changed: ", spool_why(spool),
-	    "\n");
+	print_error("flagtally: the spool cannot be changed: ",
+	    spool_why(spool), "\n");
 	return (SPOOLCTL_FAILED);
 }
 
@@ -370,7 +372,7 @@ act_on(struct sink * sink, struct spool * spool, const char * which)
 			status = SPOOLCTL_FAILED;
 	}
 	if (search.wanted != 0 && after == 0) {
-		complain("flagtally: no record ", which,
+		print_error("flagtally: no record ", which,
 		    " is in quarantine\n");
 		return (SPOOLCTL_FAILED);
 	}
@@ -392,8 +394,8 @@ spoolctl_drop(struct spool * spool, const char * which)
 }
 
 /*
- * What was printed is written at the latest now, and a full disk refuses it:
- * whoever drops from the spool what has been exported must know.
+ * A full disk shows now at the latest.  An operator who drops calls after an
+ * export must not miss it.
  */
 int
 spoolctl_end(int status)
@@ -401,7 +403,6 @@ spoolctl_end(int status)
 
 	if (fflush(stdout) == 0 && !ferror(stdout))
 		return (status);
-	fputs("flagtally: not all could be written to standard output\n",
-	    stderr);
+	fputs("flagtally: standard output could not be written\n", stderr);
 	return (status == 0 ? SPOOLCTL_FAILED : status);
 }

@@ -8,9 +8,9 @@
 #include "lib/stats/stats.h"
 
 /*
- * What an operator does with the spool from the command line.  Each function
- * writes to standard output, complains on standard error, and returns the
- * status to exit with: 0, SPOOLCTL_FAILED, or SPOOLCTL_LATER if a later try may
+ * The options for the spool: --replay, --spool, and so on.  Each function
+ * writes to standard output, reports errors on standard error, and returns the
+ * exit status: 0, SPOOLCTL_FAILED, or SPOOLCTL_LATER if a later try may
  * succeed.
  */
 #define SPOOLCTL_FAILED 1
@@ -18,44 +18,45 @@
 
 /**
  * spoolctl_ready(path):
- * Return -1 if the spool ${path} is there to be acted on by who asks, else the
- * status to exit with: 0 if there is none yet, so that nothing waits in it.
- * None is made; and root, who would leave files that its owner cannot use,
- * becomes that one for good.
+ * Return -1 if the spool ${path} exists and this process can use it, else the
+ * exit status, which is 0 if there is no spool yet, so that nothing waits.  A
+ * process of root becomes the spool's owner for good, since files that root
+ * creates would be unusable for the owner.
  */
 int spoolctl_ready(const char * path);
 
 /**
  * spoolctl_replay(sink, spool, stats):
- * Replay all that waits, with the progress on a terminal.
+ * Replay the spool, and show the progress on a terminal.
  */
 int spoolctl_replay(struct sink * sink, struct spool * spool,
     struct stats * stats);
 
 /**
  * spoolctl_reach(sink):
- * There is no spool: return whether Redis serves, as spoolctl_replay would.
+ * In place of spoolctl_replay if there is no spool: return 0 if Redis can be
+ * used, else SPOOLCTL_LATER.
  */
 int spoolctl_reach(struct sink * sink);
 
 /**
  * spoolctl_list(spool):
- * List what waits and what is in quarantine, one a line.
+ * List the calls that wait or are quarantined, one a line.
  */
 int spoolctl_list(struct spool * spool);
 
 /**
  * spoolctl_export(spool):
- * Write what is in quarantine as JSON, an object a line.
+ * Write the quarantined calls as JSON, an object a line.
  */
 int spoolctl_export(struct spool * spool);
 
 /**
  * spoolctl_retry(sink, spool, which):
  * spoolctl_drop(spool, which):
- * Let what is in quarantine wait to be replayed again, or remove it: the record
- * with the id ${which}, or "all".  All leaves out from a retry what might count
- * twice, because whether Redis has applied it is unknown.
+ * Queue a quarantined call again, or remove it: the one with the id ${which},
+ * or "all".  Retrying all leaves out calls that Redis may have applied, since
+ * they might count twice.
  */
 int spoolctl_retry(struct sink * sink, struct spool * spool,
     const char * which);
@@ -63,8 +64,8 @@ int spoolctl_drop(struct spool * spool, const char * which);
 
 /**
  * spoolctl_end(status):
- * See to it that all that was printed is written.  Return the status to exit
- * with: ${status}, or a failure if it could not be.
+ * Flush standard output.  Return the exit status: ${status}, or a failure if
+ * not all output could be written.
  */
 int spoolctl_end(int status);
 

@@ -85,7 +85,7 @@ holds(const struct slot * slot, const uint64_t words[WORDS])
 
 /* Return the slot with these words, or NULL. */
 static struct slot *
-find_slot(struct digest_cache * cache, const uint64_t words[WORDS])
+find_digest(struct digest_cache * cache, const uint64_t words[WORDS])
 {
 	struct slot * set = set_of(cache, words);
 	size_t i;
@@ -105,7 +105,7 @@ digest_cache_find(struct digest_cache * cache,
 	int64_t when;
 
 	words_of(words, digest);
-	slot = find_slot(cache, words);
+	slot = find_digest(cache, words);
 	if (slot == NULL)
 		return (0);
 	when = slot->when;
@@ -123,7 +123,7 @@ digest_cache_put(struct digest_cache * cache,
 	size_t i;
 
 	words_of(words, digest);
-	slot = find_slot(cache, words);
+	slot = find_digest(cache, words);
 	if (slot == NULL) {
 		set = set_of(cache, words);
 		slot = &set[0];
@@ -147,7 +147,7 @@ digest_cache_remove(struct digest_cache * cache,
 	struct slot * slot;
 
 	words_of(words, digest);
-	slot = find_slot(cache, words);
+	slot = find_digest(cache, words);
 	if (slot == NULL)
 		return;
 	slot->when = 0;

@@ -339,7 +339,7 @@ struct reader {
 
 /* Read some more; return an error text, or NULL. */
 static const char *
-read_more(struct reader * reader)
+read_piece(struct reader * reader)
 {
 	ssize_t count;
 
@@ -366,7 +366,7 @@ next_line(struct reader * reader, char ** line)
 	char * newline;
 	size_t length;
 
-	for (*line = NULL; why == NULL; why = read_more(reader)) {
+	for (*line = NULL; why == NULL; why = read_piece(reader)) {
 		char * begin = reader->bytes + reader->begin;
 
 		length = reader->end - reader->begin;

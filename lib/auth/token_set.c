@@ -198,7 +198,7 @@ complain_of_missing(const struct token_set * set)
 
 /* Look all of these up and cache the answers; return whether Redis replied. */
 static bool
-look_up(struct token_set * set, struct lookup * lookups, int64_t deadline)
+look_up_all(struct token_set * set, struct lookup * lookups, int64_t deadline)
 {
 	struct replies replies = { .session = &set->session,
 	    .lookups = lookups };
@@ -327,7 +327,7 @@ look_up_in_thread(void * context)
 		}
 		lookups = take_lookups(set, BATCH_MAX);
 		pthread_mutex_unlock(&set->lock);
-		asked = look_up(set, lookups, clock_monotonic() +
+		asked = look_up_all(set, lookups, clock_monotonic() +
 		    TOKEN_SET_TIME_MAX);
 		pthread_mutex_lock(&set->lock);
 		wake_waiters(lookups);
@@ -385,7 +385,7 @@ find_answer(struct token_set * set, const struct identity * identity,
 	if (!set->settings.once)
 		return (wait_for_answer(set, identity, stale));
 	lookup.identity = *identity;
-	look_up(set, &lookup, clock_monotonic() + TOKEN_SET_TIME_MAX);
+	look_up_all(set, &lookup, clock_monotonic() + TOKEN_SET_TIME_MAX);
 	return (lookup.answer);
 }
 

@@ -182,7 +182,7 @@ service(void)
 	static const char tokens[] = "*:production.s\n"
 	    "a:b.frontend type=frontend\n*:*.all\n";
 
-	if (service.callers.tokens != NULL)
+	if (service.auth.tokens != NULL)
 		return (&service);
 	must(digest_init() == 0);
 	log_set_level(LOG_LEVEL_ERROR);
@@ -190,9 +190,9 @@ service(void)
 	setenv("LIBFCGI_OS_CLOSE_POLL_TIMEOUT", "0", 1);
 	must(FCGX_Init() == 0);
 	memory_file(TOKENS_NUMBER, tokens, sizeof(tokens) - 1);
-	service.callers.tokens = token_file_open("/proc/self/fd/903");
+	service.auth.tokens = token_file_open("/proc/self/fd/903");
 	service.repeats = repeats_open(NULL);
-	service.callers.variable = auth_variable("Authorization");
+	service.auth.variable = auth_variable("Authorization");
 	return (&service);
 }
 
@@ -217,20 +217,20 @@ static enum params_status
 receive_head(struct params ** head, const int pair[2],
     const struct buffer * records, size_t piece)
 {
-	enum params_status status = PARAMS_WAIT;
+	enum params_status status = PARAMS_MORE;
 	size_t at = 0, length;
 	unsigned int visits = 0;
 
-	while (at < records->length || status == PARAMS_WAIT) {
+	while (at < records->length || status == PARAMS_MORE) {
 		/* Nobody reads in between once the head is there. */
 		length = records->length - at < piece ||
-		    status != PARAMS_WAIT ? records->length - at : piece;
+		    status != PARAMS_MORE ? records->length - at : piece;
 		must(length == 0 || send(pair[0], records->bytes + at, length,
 		    MSG_DONTWAIT | MSG_NOSIGNAL) == (ssize_t)length);
 		at += length;
 		if (at == records->length)
 			shutdown(pair[0], SHUT_WR);
-		if (status == PARAMS_WAIT)
+		if (status == PARAMS_MORE)
 			status = params_read(head, pair[1], PARAMS_LIMIT);
 		must(params_size(*head) <= HEAD_BOUND);
 		/* With the end of all, it comes to one. */
@@ -281,11 +281,11 @@ try_records(const struct buffer * records, size_t piece)
 
 	must(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) == 0);
 	status = receive_head(&head, pair, records, piece);
-	if (status == PARAMS_END) {
+	if (status == PARAMS_CLOSED) {
 		close(pair[1]);
 		params_free(head);
 	} else
-		answered = serve(pair[1], head, status == PARAMS_LARGE, &failed);
+		answered = serve(pair[1], head, status == PARAMS_TOO_LARGE, &failed);
 	count = recv(pair[0], answer, sizeof(answer), MSG_DONTWAIT);
 	if (answered != 0 && !failed)
 		must(count > 0 && status_of(answer, (size_t)count) ==
