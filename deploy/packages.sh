@@ -12,6 +12,7 @@ packages_test="clang libclang-rt-$clang_version-dev clang-tidy cppcheck python3 
     procps spin mandoc nginx caddy haproxy apache2 libapache2-mod-fcgid wrk
     systemd spawn-fcgi build-essential debhelper lintian rpm rpmlint iproute2
     systemd-container prometheus"
+packages_sdks="python3-venv chromium"
 
 # missing_packages NAME...: print those that are not installed.
 missing_packages() {
