@@ -4,7 +4,8 @@ lib_libflagtally_a_SOURCES += \
 	lib/redis/contract.h lib/redis/drops.c lib/redis/drops.h \
 	lib/redis/pipeline.c lib/redis/pipeline.h lib/redis/redis.c \
 	lib/redis/redis.h lib/redis/redis_url.c lib/redis/redis_url.h \
-	lib/redis/resolve.c lib/redis/resolve.h lib/redis/session.c \
+	lib/redis/resolve.c lib/redis/resolve.h lib/redis/sentinel.c \
+	lib/redis/sentinel.h lib/redis/session.c \
 	lib/redis/session.h lib/redis/sink.c lib/redis/sink.h \
 	lib/redis/slots.c lib/redis/slots.h \
 	lib/redis/tls.c lib/redis/tls.h

@@ -18,6 +18,7 @@
 #include "lib/base/log.h"
 #include "lib/redis/redis.h"
 #include "lib/redis/resolve.h"
+#include "lib/redis/sentinel.h"
 
 /*
  * hiredis' blocking calls know time-outs for single reads and writes only, so
@@ -43,7 +44,10 @@ struct redis {
 	const struct redis_address * config;
 	const char * name;
 	int64_t timeout;
-	struct resolve * resolve;	/* NULL: by a Unix socket. */
+	struct sentinel * sentinel;	/* NULL: the server is known. */
+	struct redis_node server;	/* No host: none yet, or by a Unix
+					 * socket. */
+	struct resolve * resolve;	/* Of its host. */
 	size_t first;			/* Address to begin with. */
 	redisContext * context;		/* NULL: not connected. */
 	bool ready;			/* Logged in, scripts loaded. */
@@ -67,6 +71,21 @@ struct redis {
 	bool timed_out;
 };
 
+static void
+set_server(struct redis * redis, const char * host, int port)
+{
+
+	redis->server.port = port;
+	if (redis->server.host != NULL &&
+	    strcmp(redis->server.host, host) == 0)
+		return;
+	resolve_free(redis->resolve);
+	free(redis->server.host);
+	redis->server.host = alloc_string(host);
+	redis->resolve = resolve_create(redis->server.host);
+	redis->first = 0;
+}
+
 struct redis *
 redis_create(const struct redis_address * config, int64_t timeout,
     const char * name)
@@ -76,8 +95,10 @@ redis_create(const struct redis_address * config, int64_t timeout,
 	redis->config = config;
 	redis->timeout = timeout;
 	redis->name = name;
+	if (config->kind == REDIS_SENTINEL)
+		redis->sentinel = sentinel_create(config, timeout, name);
 	if (config->host != NULL)
-		redis->resolve = resolve_create(config->host);
+		set_server(redis, config->host, config->port);
 	return (redis);
 }
 
@@ -234,6 +255,19 @@ convert_array(struct redis_reply * reply, const redisReply * from)
 	reply->texts = from;
 }
 
+static void
+convert_mixed(struct redis_reply * reply, const redisReply * from)
+{
+
+	convert_array(reply, from);
+	if (reply->type != REDIS_NOTHING || from->elements == 0 ||
+	    from->element[0]->type != REDIS_REPLY_STRING)
+		return;
+	reply->type = REDIS_MIXED;
+	reply->text = from->element[0]->str;
+	reply->length = (size_t)from->element[0]->len;
+}
+
 struct text
 redis_text(const struct redis_reply * reply, size_t i)
 {
@@ -302,7 +336,7 @@ convert(struct redis * redis, const redisReply * from)
 		reply->integers[0] = from->integer;
 		break;
 	case REDIS_REPLY_ARRAY:
-		convert_array(reply, from);
+		convert_mixed(reply, from);
 		break;
 	case REDIS_REPLY_ERROR:
 		reply->type = REDIS_ERROR;
@@ -496,16 +530,22 @@ exchange(struct redis * redis, const struct buffer * requests, size_t count,
 	return (redis->context == NULL ? -1 : 0);
 }
 
+/* The end of a step: each may take the time-out at most. */
+static int64_t
+within(const struct redis * redis, int64_t deadline)
+{
+	int64_t timeout = clock_monotonic() + redis->timeout;
+
+	return (timeout < deadline ? timeout : deadline);
+}
+
 int
 redis_exchange(struct redis * redis, const struct buffer * requests,
     size_t count, int64_t deadline, redis_take * take, void * context)
 {
-	int64_t timeout = clock_monotonic() + redis->timeout;
 
-	if (exchange(redis, requests, count,
-	    timeout < deadline ? timeout : deadline, take, context) != 0)
-		return (-1);
-	return (0);
+	return (exchange(redis, requests, count, within(redis, deadline), take,
+	    context));
 }
 
 void
@@ -525,6 +565,7 @@ struct greeting {
 	struct redis * redis;
 	size_t time;			/* The request of the time. */
 	size_t optional;		/* The request that may fail. */
+	size_t role;			/* The request of the role. */
 	size_t first_script;
 	char error[WORDS_MAX];
 	char last_words[WORDS_MAX];	/* Unless more replies came. */
@@ -549,6 +590,20 @@ take_time(struct greeting * greeting, const struct redis_reply * reply)
 	redis->timed = true;
 }
 
+/* A server that sentinels name may have lost its office since. */
+static void
+take_role(struct greeting * greeting, const struct redis_reply * reply)
+{
+	const struct redis * redis = greeting->redis;
+
+	if (reply->type == REDIS_MIXED && reply->length == strlen("master") &&
+	    memcmp(reply->text, "master", reply->length) == 0)
+		return;
+	snprintf(greeting->error, sizeof(greeting->error), "the sentinels name "
+	    "%s:%d, and it is no master", redis->server.host,
+	    redis->server.port);
+}
+
 static void
 take_greeting(void * context, size_t number, const struct redis_reply * reply)
 {
@@ -567,6 +622,8 @@ take_greeting(void * context, size_t number, const struct redis_reply * reply)
 	}
 	if (number == greeting->time)
 		take_time(greeting, reply);
+	if (number == greeting->role)
+		take_role(greeting, reply);
 	if (number < greeting->first_script)
 		return;
 	if (reply->type != REDIS_TEXT ||
@@ -617,30 +674,41 @@ request_login(struct redis * redis)
 	return (count);
 }
 
+/* Log in, and ask what must be known before the first script. */
+static void
+request_greeting(struct redis * redis, struct greeting * greeting)
+{
+	struct buffer * requests = &redis->requests;
+	size_t count = request_login(redis);
+
+	greeting->optional = count++;
+	buffer_array(requests, 3);
+	buffer_text(requests, "CLIENT");
+	buffer_text(requests, "SETNAME");
+	buffer_text(requests, redis->name);
+	if (redis->config->kind != REDIS_ONE_SENTINEL) {
+		greeting->time = count++;
+		buffer_array(requests, 1);
+		buffer_text(requests, "TIME");
+	}
+	if (redis->sentinel != NULL) {
+		greeting->role = count++;
+		buffer_array(requests, 1);
+		buffer_text(requests, "ROLE");
+	}
+	greeting->first_script = count;
+}
+
 static int
 greet(struct redis * redis, int64_t deadline, bool login)
 {
 	struct greeting greeting = { .redis = redis };
-	size_t count = 0;
 	int result;
 
 	buffer_clear(&redis->requests);
-	greeting.time = greeting.optional = SIZE_MAX;
-	if (login) {
-		count = request_login(redis);
-		/* Only scripts need it, and other users may lack the right. */
-		if (redis->script_count > 0) {
-			greeting.time = count++;
-			buffer_array(&redis->requests, 1);
-			buffer_text(&redis->requests, "TIME");
-		}
-		greeting.optional = count++;
-		buffer_array(&redis->requests, 3);
-		buffer_text(&redis->requests, "CLIENT");
-		buffer_text(&redis->requests, "SETNAME");
-		buffer_text(&redis->requests, redis->name);
-	}
-	greeting.first_script = count;
+	greeting.time = greeting.optional = greeting.role = SIZE_MAX;
+	if (login)
+		request_greeting(redis, &greeting);
 	request_scripts(redis);
 	result = exchange(redis, &redis->requests,
 	    greeting.first_script + redis->script_count, deadline,
@@ -653,7 +721,7 @@ greet(struct redis * redis, int64_t deadline, bool login)
 	if (result != 0 && greeting.last_words[0] != '\0')
 		return (failed(redis, "%s", greeting.last_words));
 	if (result != 0 && !greeting.answered && !redis->timed_out &&
-	    redis->config->host != NULL && !redis->config->tls &&
+	    redis->server.host != NULL && !redis->config->tls &&
 	    strstr(redis->error, "closed") != NULL)
 		return (failed(redis, "the server closed the connection "
 		    "without an answer; perhaps it expects TLS (rediss://)"));
@@ -678,10 +746,10 @@ begin_tls(struct redis * redis)
 		redis->tls = tls_create(&redis->config->tls_settings, &why);
 	if (redis->tls == NULL)
 		return (failed(redis, "%s", why));
-	redis->secured = tls_begin(redis->tls, redis->config->host);
+	redis->secured = tls_begin(redis->tls, redis->server.host);
 	if (redis->secured == NULL)
 		return (failed(redis, "TLS cannot be set up for %s",
-		    redis->config->host));
+		    redis->server.host));
 	if (redisInitiateSSL(redis->context, redis->secured) == REDIS_OK)
 		return (0);
 	context_failed(redis, "TLS");
@@ -717,7 +785,7 @@ tls_late(struct redis * redis)
 {
 	bool timed_out = redis->timed_out;
 
-	failed(redis, "TLS with %s: %s", redis->config->host, timed_out ?
+	failed(redis, "TLS with %s: %s", redis->server.host, timed_out ?
 	    "no answer in time" : "poll failed");
 	redis->timed_out = timed_out;
 	return (-1);
@@ -735,7 +803,7 @@ start_tls(struct redis * redis, int64_t deadline)
 	for (;;) {
 		switch (tls_handshake(redis->secured)) {
 		case TLS_DONE:
-			log_debug("TLS with %s%s", redis->config->host,
+			log_debug("TLS with %s%s", redis->server.host,
 			    tls_reused(redis->secured) ?
 			    ", an earlier session resumed" : "");
 			return (0);
@@ -750,7 +818,7 @@ start_tls(struct redis * redis, int64_t deadline)
 		case TLS_FAILED:
 			why = tls_error(redis->secured);
 			return (failed(redis, "TLS with %s: %s",
-			    redis->config->host, why != NULL ? why :
+			    redis->server.host, why != NULL ? why :
 			    "the server closed the connection"));
 		}
 	}
@@ -778,7 +846,7 @@ take_context(struct redis * redis, redisContext * context)
 		return (0);
 	if (redis->config->unix_path != NULL)
 		return (context_failed(redis, "connecting"));
-	return (failed(redis, "connecting to %s: %s", redis->config->host,
+	return (failed(redis, "connecting to %s: %s", redis->server.host,
 	    context->errstr));
 }
 
@@ -809,12 +877,12 @@ connect_host(struct redis * redis, int64_t deadline)
 
 	if (count == 0)
 		return (failed(redis, "connecting to %s: %s",
-		    redis->config->host, why));
+		    redis->server.host, why));
 	for (tries = 1;; tries++) {
 		const char * address = found[redis->first % count].text;
 
 		if (take_context(redis, redisConnectWithTimeout(address,
-		    redis->config->port, time_until(deadline))) == 0)
+		    redis->server.port, time_until(deadline))) == 0)
 			return (0);
 		redis->first++;
 		if (tries == count || clock_remaining(deadline) == 0)
@@ -826,8 +894,6 @@ static int
 open_context(struct redis * redis, int64_t deadline)
 {
 
-	if (redis->config->kind == REDIS_SENTINEL)
-		return (failed(redis, "Sentinel is not asked yet"));
 	if (redis->resolve != NULL)
 		return (connect_host(redis, deadline));
 	return (take_context(redis, redisConnectUnixWithTimeout(
@@ -847,17 +913,33 @@ make_non_blocking(struct redis * redis)
 	return (0);
 }
 
+/* Learn from the sentinels where the master is. */
 static int
-attempt(struct redis * redis, int64_t deadline)
+find_server(struct redis * redis, int64_t deadline)
 {
-	int64_t limit = clock_remaining(deadline);
-	int64_t timeout = limit < redis->timeout ? limit : redis->timeout;
+	const struct redis_node * master;
 
-	if (open_context(redis, clock_monotonic() + timeout) != 0 ||
+	if (redis->sentinel == NULL)
+		return (0);
+	master = sentinel_find(redis->sentinel, deadline);
+	if (master == NULL)
+		return (failed(redis, "%s", sentinel_why(redis->sentinel)));
+	set_server(redis, master->host, master->port);
+	return (0);
+}
+
+int
+redis_attempt(struct redis * redis, int64_t deadline)
+{
+
+	if (find_server(redis, within(redis, deadline)) != 0 ||
+	    open_context(redis, within(redis, deadline)) != 0 ||
 	    make_non_blocking(redis) != 0 ||
-	    start_tls(redis, clock_monotonic() + timeout) != 0)
+	    start_tls(redis, within(redis, deadline)) != 0 ||
+	    greet(redis, within(redis, deadline), true) != 0)
 		return (-1);
-	return (greet(redis, clock_monotonic() + timeout, true));
+	redis->ready = true;
+	return (0);
 }
 
 static void
@@ -877,18 +959,56 @@ int
 redis_connect(struct redis * redis, int64_t deadline)
 {
 
-	if (redis->ready)
+	if (redis_is_current(redis))
 		return (0);
 	if (redis->next_attempt >= deadline)
 		return (-1);
 	poll(NULL, 0, clock_remaining(redis->next_attempt));
-	if (attempt(redis, deadline) == 0) {
-		redis->ready = true;
+	if (redis_attempt(redis, deadline) == 0) {
 		redis->next_attempt = 0;
 		return (0);
 	}
 	back_off(redis);
 	return (-1);
+}
+
+bool
+redis_is_current(struct redis * redis)
+{
+
+	if (redis->ready && redis->sentinel != NULL &&
+	    sentinel_has_news(redis->sentinel))
+		redis_close(redis);
+	return (redis->ready);
+}
+
+bool
+redis_has_message(struct redis * redis)
+{
+	struct pollfd descriptor = { .events = POLLIN };
+	bool message = false;
+	void * reply;
+
+	if (!redis->ready)
+		return (false);
+	descriptor.fd = redis->context->fd;
+	if (!has_pending(redis) && poll(&descriptor, 1, 0) != 1)
+		return (false);
+	if (redisBufferRead(redis->context) != REDIS_OK) {
+		context_failed(redis, "receiving");
+		return (false);
+	}
+	for (;; message = true) {
+		reply = NULL;
+		if (redisGetReplyFromReader(redis->context, &reply) !=
+		    REDIS_OK) {
+			reading_failed(redis);
+			return (message);
+		}
+		if (reply == NULL)
+			return (message);
+		freeReplyObject(reply);
+	}
 }
 
 int64_t
@@ -953,7 +1073,9 @@ redis_free(struct redis * redis)
 		return;
 	redis_close(redis);
 	tls_free(redis->tls);
+	sentinel_free(redis->sentinel);
 	resolve_free(redis->resolve);
+	free(redis->server.host);
 	buffer_free(&redis->requests);
 	free(redis);
 }

@@ -20,6 +20,7 @@ struct redis;
 enum redis_kind {
 	REDIS_SERVER,			/* One server: a host, or a path. */
 	REDIS_SENTINEL,			/* Sentinels that name the master. */
+	REDIS_ONE_SENTINEL,		/* One of these, without data. */
 };
 
 struct redis_node {
@@ -53,6 +54,8 @@ enum redis_type {
 					 * at most. */
 	REDIS_TEXTS,			/* An array of strings; see
 					 * redis_text. */
+	REDIS_MIXED,			/* Another array that begins with a
+					 * string, its text. */
 	REDIS_ERROR,
 };
 
@@ -102,10 +105,10 @@ int64_t redis_part_integer(const void * part);
 
 /**
  * redis_create(config, timeout, name):
- * Return a connection to the server that ${config} names, which is not made
- * yet.  ${config} and ${name} must outlive it.  A connection attempt, and
- * each exchange, may take ${timeout} milliseconds.  ${name} is what the server
- * shows in CLIENT LIST.
+ * Return a connection to the server that ${config} names, or to the master that
+ * its sentinels name; it is not made yet.  ${config} and ${name} must outlive
+ * it.  Each step of connecting, and each exchange, may take ${timeout}
+ * milliseconds.  ${name} is what the server shows in CLIENT LIST.
  */
 struct redis * redis_create(const struct redis_address * config,
     int64_t timeout, const char * name);
@@ -132,6 +135,27 @@ const char * redis_script_digest(const struct redis * redis, size_t script);
  * why.
  */
 int redis_connect(struct redis * redis, int64_t deadline);
+
+/**
+ * redis_attempt(redis, deadline):
+ * Make the connection as redis_connect does, but at once, whatever became of
+ * earlier attempts, and log nothing.  Return 0, or -1 with it closed.
+ */
+int redis_attempt(struct redis * redis, int64_t deadline);
+
+/**
+ * redis_is_current(redis):
+ * Return whether the connection stands and leads to the right server, as far as
+ * is known.  Close it if a sentinel has reported that the master was replaced.
+ */
+bool redis_is_current(struct redis * redis);
+
+/**
+ * redis_has_message(redis):
+ * Read what the server has sent without being asked, and return whether there
+ * was anything.  Close a connection that has failed.  This never waits.
+ */
+bool redis_has_message(struct redis * redis);
 
 /**
  * redis_time(redis):

@@ -105,7 +105,7 @@ session_reach(struct session * session, int64_t deadline)
 {
 	int64_t began;
 
-	if (redis_is_connected(session->redis))
+	if (redis_is_current(session->redis))
 		return (true);
 	while (!is_hopeless(session)) {
 		began = clock_microseconds();

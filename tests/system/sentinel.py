@@ -1,0 +1,313 @@
+"""Redis Sentinel: which master is trusted, and that a failover is followed.
+
+Sentinels of the test's own say what real ones say in moments that pass; real
+ones show that these moments are survived.
+"""
+
+import json
+import socket
+import subprocess
+import threading
+
+from tests.harness import fcgi
+from tests.harness.failover import (MASTER, Sentinel, Server, Watched,
+                                    on_a_port)
+from tests.harness.servers import (NO_SPOOL, PROGRAM, Flagtally, Place,
+                                   environment)
+from tests.harness.tap import check, equal, run
+from tests.harness.wait import until
+
+KEY = "flagtally:{e:a}:2026-11-23"
+
+
+def post(flagtally, feature="f"):
+    return fcgi.post(flagtally.address, json.dumps({
+        "applications": [], "metrics": [{
+            "featureName": feature, "appName": "a", "environment": "e",
+            "timestamp": "2026-11-23T09:30:00Z", "yes": 1, "no": 0,
+            "variants": {}}]}).encode()).status
+
+
+def yes(server, feature="f"):
+    return int(server("HGET", KEY, feature + ":yes") or 0)
+
+
+def start(place, redis, name="flagtally", **settings):
+    return Flagtally(place, redis, name, **{
+        "spool": place.file(name + ".db"), "flush_interval": "100ms",
+        **settings})
+
+
+def bulk(text):
+    text = str(text)
+    return f"${len(text)}\r\n{text}\r\n"
+
+
+def array(words):
+    return f"*{len(words)}\r\n" + "".join(bulk(word) for word in words)
+
+
+class Oracle:
+    """A sentinel that says what it is told to."""
+
+    def __init__(self, **state):
+        self.state = {"port": None, "promoted": None, "epoch": 0,
+                      "flags": "master", "error": None, "silent": False,
+                      **state}
+        self.connections = []
+        self.asked = 0
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.address = self.listener.getsockname()[1]
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def accept(self):
+        while True:
+            connection, _ = self.listener.accept()
+            self.connections.append(connection)
+            threading.Thread(target=self.serve, args=(connection,),
+                             daemon=True).start()
+
+    def serve(self, connection):
+        stream = connection.makefile("rb")
+        try:
+            while line := stream.readline():
+                words = []
+                for _ in range(int(line[1:])):
+                    size = int(stream.readline()[1:])
+                    words.append(stream.read(size + 2)[:-2].decode())
+                if not self.state["silent"]:
+                    connection.sendall(self.reply(words).encode())
+        except OSError:
+            pass
+
+    def reply(self, words):
+        state = self.state
+        if state["error"] and words[0] != "CLIENT":
+            return f"-{state['error']}\r\n"
+        if words[0] == "SUBSCRIBE":
+            return f"*3\r\n{bulk('subscribe')}{bulk(words[1])}:1\r\n"
+        if words[0] != "SENTINEL":
+            return "+OK\r\n"
+        if words[1] == "GET-MASTER-ADDR-BY-NAME":
+            self.asked += 1
+            return array(["127.0.0.1", state["promoted"] or state["port"]])
+        return array(["name", words[2], "ip", "127.0.0.1", "port",
+                      state["port"], "flags", state["flags"],
+                      "config-epoch", state["epoch"]])
+
+    def switch(self):
+        """Report that a master was replaced."""
+        for connection in self.connections:
+            try:
+                connection.sendall(("*3\r\n" + "".join(map(bulk, (
+                    "message", "+switch-master", "counts 127.0.0.1 1 "
+                    "127.0.0.1 2")))).encode())
+            except OSError:
+                pass
+
+
+def url(*oracles):
+    first, *others = [f"127.0.0.1:{oracle.address}" for oracle in oracles]
+    return (f"redis-sentinel://{first}?master=counts" +
+            "".join(f"&node={other}" for other in others))
+
+
+def two_servers(place):
+    """Two servers that both take themselves for the master."""
+    return [on_a_port(lambda port, i=i: Server(place, f"server{i}", port))
+            for i in range(2)]
+
+
+def which():
+    """What sentinels say, and which server is taken for the master."""
+    with Place() as place:
+        one, two = (server.port for server in two_servers(place))
+        here = {"port": one}
+        cases = [
+            ("all agree", [here, here, here], one, ""),
+            ("the latest epoch counts", [
+                here, {"port": two, "epoch": 7}, here], two, ""),
+            ("one is enough if no other is listed", [here], one, ""),
+            ("one of three is silent", [
+                {"silent": True}, here, here], one, ""),
+            ("two of three are silent", [
+                {"silent": True}, here, {"silent": True}], None,
+             "1 of 3 sentinels answer, and it takes 2: sentinel 127.0.0.1:"),
+            ("one of two is no majority", [here, {"silent": True}], None,
+             "1 of 2 sentinels answer, and it takes 2"),
+            ("a failover is under way", [
+                here, {**here, "flags": "master,s_down,failover_in_progress"},
+                here], None, f"takes the master 127.0.0.1:{one} for down"),
+            ("the master is down", [
+                {**here, "flags": "master,s_down,o_down"}, here, here], None,
+             "for down"),
+            ("a single sentinel does not see the master", [
+                {**here, "flags": "master,s_down"}, here, here], one, ""),
+            ("the replica is promoted", [
+                here, {**here, "promoted": two, "epoch": 3, "flags":
+                       "master,s_down,o_down,failover_in_progress"}, here],
+             two, ""),
+            ("what was down in an earlier epoch", [
+                {**here, "flags": "master,o_down"},
+                {"port": two, "epoch": 1}, {"port": two, "epoch": 1}], two,
+             ""),
+            ("they do not know it", [
+                {"error": "ERR No such master with that name"}] * 3, None,
+             "ERR No such master with that name"),
+            ("they want a password", [
+                {"error": "NOAUTH Authentication required."}] * 3, None,
+             "NOAUTH"),
+            ("they name no port", [{"port": 0}] * 3, None,
+             "it names no address"),
+        ]
+        for number, (name, states, port, words) in enumerate(cases):
+            oracles = [Oracle(**state) for state in states]
+            flagtally = start(place, url(*oracles), f"f{number}",
+                              redis_timeout="300ms")
+            equal(post(flagtally, f"c{number}"), 202, f"{name}: 202")
+            log = f"f{number}.log"
+            if port:
+                until(lambda: [yes(server, f"c{number}")
+                               for server in place.servers[:2]] ==
+                      [port == one, port == two], name)
+            else:
+                until(lambda: words in place.read(log), f"{name}: {words}")
+            check(words in place.read(log), name, place.read(log))
+            flagtally.end()
+        equal([yes(server, f"c{number}") for server in place.servers[:2]
+               for number, case in enumerate(cases) if not case[2]],
+              [0] * 2 * len([case for case in cases if not case[2]]),
+              "no server got what was for none")
+
+
+def replica():
+    """The sentinels name a server that says that it is no master."""
+    with Place() as place:
+        one, two = two_servers(place)
+        two("REPLICAOF", "127.0.0.1", str(one.port))
+        oracle = Oracle(port=two.port)
+        flagtally = start(place, url(oracle))
+        equal(post(flagtally), 202, "the spool takes it")
+        words = f"the sentinels name 127.0.0.1:{two.port}, and it is no master"
+        until(lambda: words in place.read("flagtally.log"), words)
+        equal(yes(one), 0, "nothing is written")
+        two("REPLICAOF", "NO", "ONE")
+        until(lambda: yes(two) == 1, "the counts when it is one")
+        check(True, "what is a master gets the counts")
+
+
+def news():
+    """A sentinel reports a failover while the former master serves."""
+    with Place() as place:
+        one, two = two_servers(place)
+        oracles = [Oracle(port=one.port) for _ in range(3)]
+        flagtally = start(place, url(*oracles))
+        equal(post(flagtally), 202, "before")
+        equal(yes(one), 1, "is in the first server")
+        asked = oracles[0].asked
+        for turn in range(10):
+            post(flagtally)
+        equal((yes(one), oracles[0].asked), (11, asked),
+              "nobody is asked again while nothing happens")
+        for oracle in oracles:
+            oracle.state.update(port=two.port, epoch=1)
+        equal(post(flagtally), 202, "nothing is reported yet")
+        oracles[1].switch()
+        until(lambda: post(flagtally) == 202 and yes(two), "the other server")
+        before = yes(one)
+        for turn in range(10):
+            post(flagtally)
+        check(yes(one) == before and yes(two) >= 11,
+              "all goes to the new master", yes(one), yes(two))
+        check("Sentinel names 127.0.0.1" in place.read("flagtally.log"),
+              "the log says so", place.read("flagtally.log"))
+        for oracle in oracles:
+            for connection in oracle.connections:
+                connection.shutdown(socket.SHUT_RDWR)
+            oracle.listener.close()
+        for turn in range(10):
+            equal(post(flagtally), 202, "sentinels that are gone")
+        check(yes(two) >= 21, "do not keep a connection from serving",
+              yes(two))
+
+
+def failover():
+    """The master is killed, and comes back before the sentinels know.
+
+    Until they make it a replica there are two masters, for ten seconds.
+    """
+    with Place() as place:
+        watched = Watched(place)
+        flagtally = start(place, watched.url())
+        equal(post(flagtally), 202, "before")
+        former = watched.master()
+        equal(yes(former), 1, "is in the master")
+        former.kill()
+        statuses = [post(flagtally) for _ in range(20)]
+        master = watched.moved_from(former)
+        former.start()
+        former("CONFIG", "RESETSTAT")
+        roles = []
+        posts = 21
+        while "slave" not in roles:
+            statuses.append(post(flagtally))
+            posts += 1
+            roles.append(former.role())
+            until(lambda: yes(master) == posts, "the counts")
+        equal(set(statuses), {202}, "every post is accepted")
+        check(roles.count("master") > 10, "the former master was one again",
+              len(roles))
+        equal((former.calls(), former.calls("zadd")), (0, 0),
+              "and nothing was written to it")
+        watched.settled()
+        equal(yes(former), posts, "as a replica it has all counts")
+        report = subprocess.run(
+            [PROGRAM, "--report"], capture_output=True, text=True, timeout=60,
+            env=environment(redis=watched.url(), spool=NO_SPOOL), check=False)
+        equal(report.returncode, 0, "--report follows the sentinels")
+        done = subprocess.run([PROGRAM, "--check"], capture_output=True,
+                              timeout=60, text=True, env=environment(
+                                  redis=watched.url(), auth="none",
+                                  spool=place.file("spool.db")), check=False)
+        check("redis   OK" in done.stdout, "--check follows the sentinels",
+              done)
+
+
+def users():
+    """Sentinels and servers have users and passwords of their own."""
+    more = "requirepass tiger\nsentinel sentinel-pass tiger\n"
+    with Place() as place:
+        server = on_a_port(lambda port: Server(
+            place, "server", port, requirepass="lion", masterauth="lion",
+            user="flagtally on >mouse ~* &* +@all"))
+        oracle = on_a_port(lambda port: Sentinel(
+            place, "sentinel", port, server.port, more +
+            "sentinel auth-pass counts lion\n"
+            "user flagtally on >cat resetchannels &+switch-master -@all "
+            "+sentinel|master +sentinel|get-master-addr-by-name +subscribe "
+            "+client|setname\n", password="tiger"))
+        until(lambda: oracle.master() == server.port, "the sentinel")
+        address = (f"redis-sentinel://flagtally:mouse@127.0.0.1:{oracle.port}"
+                   f"/3?master={MASTER}")
+        good = start(place, address, "good", redis_sentinel_user="flagtally",
+                     redis_sentinel_password_file=place.file("cat", "cat\n"))
+        equal(post(good), 202, "accepted")
+        server("SELECT", "3")
+        until(lambda: yes(server) == 1, "the count in its database")
+        check(True, "both log-ins, and the database of the URL")
+        names = oracle.client("CLIENT", "LIST").decode()
+        check("user=flagtally" in names and "sub=1" in names,
+              "the rights suffice to subscribe", names)
+        for name, settings, words in (
+                ("none", {}, "NOAUTH"),
+                ("wrong", {"redis_sentinel_password_file":
+                           place.file("dog", "dog\n")}, "WRONGPASS")):
+            bad = start(place, address, name, **settings)
+            equal(post(bad), 202, f"{name}: the spool takes it")
+            until(lambda: words in place.read(f"{name}.log"), words)
+            check("mouse" not in place.read(f"{name}.log") and
+                  "dog" not in place.read(f"{name}.log"),
+                  f"{name}: the log says {words}, and no password")
+
+
+run([which, replica, news, failover, users])
