@@ -239,6 +239,44 @@ def main_job(layer, place):
     layer("rm", "-r", "/run/ft")
 
 
+def spawned(layer, place):
+    """Started by a web server instead, as README.Debian tells."""
+    readme = layer.read("/usr/share/doc/flagtally/README.Debian")
+    recipe = readme[readme.index("4. If the web server"):]
+    commands = re.findall(r"^ {7}(\S.*)$", recipe, re.M)
+    setting, = re.findall(r"`(spool = \S+)`", recipe)
+    equal([line.split()[0] for line in commands],
+          ["systemctl", "chown", "install"], "the recipe's commands")
+    # The last section's systemd is another test's.
+    layer("/bin/sh", "-euc", "\n".join(commands[1:]))
+    redis = Redis(place, "another", unixsocketperm="777")
+    layer.append("/etc/flagtally.ini", setting + "\n")
+    address = place.file("sockets/spawned.sock")
+    as_server = ("setpriv", "--reuid=www-data", "--regid=www-data",
+                 "--clear-groups", "/usr/bin/flagtally")
+    done = subprocess.run(layer.inside(*as_server, "--check"),
+                          env=environment(redis=redis.url()), text=True,
+                          capture_output=True, check=False, timeout=60)
+    equal((done.returncode, done.stderr, done.stdout.splitlines()[-1:]),
+          (0, "", ["OK for user 33"]), "--check as the web server finds no fault")
+    flagtally = Process(place, "spawned", layer.inside(*as_server),
+                        environment(redis=redis.url(), listen=address))
+    flagtally.ready(lambda: connects(address))
+    body = read("tests/example-request.json").encode()
+    equal(fcgi.post(address, body, HTTP_AUTHORIZATION=TOKEN).status, 202,
+          "spawned, it lets in who has a token")
+    equal(redis("HGET", KEY, "new-checkout-flow:yes"), b"300",
+          "spawned, it counts")
+    redis.kill()
+    equal(fcgi.post(address, body, HTTP_AUTHORIZATION=TOKEN).status, 202,
+          "spawned, it has a spool")
+    check(os.path.exists(layer.file(setting.split()[-1])),
+          "where the recipe has put it")
+    flagtally.end()
+    layer("rm", "-r", os.path.dirname(setting.split()[-1]))
+    layer("chown", "root", "/etc/flagtally/tokens")
+
+
 def upgraded(layer, package):
     """What an administrator has changed stays as it is."""
     files = ("/etc/flagtally.ini", "/etc/flagtally/tokens")
@@ -281,6 +319,7 @@ def package():
         layer.begin()
         installed(layer, path + ".deb")
         main_job(layer, place)
+        spawned(layer, place)
         upgraded(layer, path + ".deb")
         removed(layer)
 
