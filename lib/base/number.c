@@ -127,11 +127,13 @@ number_is_integer(const char * text, size_t length)
 }
 
 /*
- * Most numbers have few digits: they are digits / 10^places.  Both are exact
- * doubles, so the quotient is the nearest double
- * (Clinger, "How to Read Floating Point Numbers Accurately", 1990).
+ * Most numbers have few digits: they are digits / 10^places.  Up to 15 digits
+ * both are exact doubles, so the quotient is the nearest double (Clinger, "How
+ * to Read Floating Point Numbers Accurately", 1990).  Up to 19 digits the
+ * quotient is taken of integers and rounded here.
  */
-#define SHORT_DIGITS 15
+#define EXACT_DIGITS 15
+#define SHORT_DIGITS 19
 #define SHORT_PLACES 18
 
 struct short_decimal {
@@ -155,7 +157,7 @@ read_short(struct short_decimal * decimal, const char * text, size_t length)
 	size_t i = text[0] == '-';
 
 	decimal->negative = i > 0;
-	if (length > SHORT_PLACES + i)
+	if (length > SHORT_DIGITS + 1 + i)
 		return (false);
 	for (; i < length; i++) {
 		unsigned int digit = (unsigned int)text[i] - '0';
@@ -170,23 +172,83 @@ read_short(struct short_decimal * decimal, const char * text, size_t length)
 	decimal->digits = value;
 	decimal->places = point == length ? 0 :
 	    (unsigned int)(length - point - 1);
-	return (value < powers[SHORT_DIGITS]);
+	/* One digit more fits only in the place of the point. */
+	return (point < length || length <= SHORT_DIGITS);
+}
+
+/* Return digits / 10^places, which must be exact doubles. */
+static double
+divide_exactly(const struct short_decimal * decimal)
+{
+
+	return ((double)decimal->digits / (double)powers[decimal->places]);
+}
+
+#ifdef __SIZEOF_INT128__
+
+__extension__ typedef unsigned __int128 wide;
+
+/*
+ * Return the double nearest to digits / 10^places, with at least 2^49 for the
+ * digits.  The quotient is taken with 64 bits after the point, so it has at
+ * least 54 bits.  Bits beyond the 53 of a double, and whether there is a
+ * remainder, decide how to round.
+ */
+static double
+divide_nearest(const struct short_decimal * decimal)
+{
+	wide numerator = (wide)decimal->digits << 64;
+	wide quotient = numerator / powers[decimal->places];
+	bool exact = quotient * powers[decimal->places] == numerator;
+	uint64_t high = (uint64_t)(quotient >> 64);
+	unsigned int bits = high != 0 ?
+	    128 - (unsigned int)__builtin_clzll(high) :
+	    64 - (unsigned int)__builtin_clzll((uint64_t)quotient);
+	unsigned int drop = bits - DBL_MANT_DIG;
+	uint64_t mantissa = (uint64_t)(quotient >> drop);
+	wide half = (wide)1 << (drop - 1);
+	wide rest = quotient & ((half << 1) - 1);
+
+	if (rest > half || (rest == half && (!exact || (mantissa & 1) != 0)))
+		mantissa++;
+	/* These are powers of two, so nothing is rounded again. */
+	return (drop < 64 ?
+	    (double)mantissa / (double)((uint64_t)1 << (64 - drop)) :
+	    (double)mantissa * (double)((uint64_t)1 << (drop - 64)));
+}
+
+#endif
+
+static bool
+short_double(const char * text, size_t length, double * number)
+{
+#if FLT_EVAL_METHOD == 0
+	struct short_decimal decimal;
+
+	if (!read_short(&decimal, text, length))
+		return (false);
+	if (decimal.digits < powers[EXACT_DIGITS])
+		*number = divide_exactly(&decimal);
+	else
+#ifdef __SIZEOF_INT128__
+		*number = divide_nearest(&decimal);
+#else
+		return (false);
+#endif
+	*number = decimal.negative ? -*number : *number;
+	return (true);
+#else
+	return (false);
+#endif
 }
 
 bool
 number_double(const char * text, size_t length, double * number)
 {
 	char copy[NUMBER_LENGTH_MAX + 1];
-#if FLT_EVAL_METHOD == 0
-	struct short_decimal decimal;
 
-	if (read_short(&decimal, text, length)) {
-		*number = (double)decimal.digits /
-		    (double)powers[decimal.places];
-		*number = decimal.negative ? -*number : *number;
+	if (short_double(text, length, number))
 		return (true);
-	}
-#endif
 	memcpy(copy, text, length);
 	copy[length] = '\0';
 	*number = strtod(copy, NULL);
@@ -218,7 +280,8 @@ number_canonical(char out[NUMBER_TEXT_MAX], const char * text, size_t length)
 	double number;
 
 	/* Up to 15 digits, %.15g returns the same digits. */
-	if (read_short(&decimal, text, length) && decimal.digits > 0) {
+	if (read_short(&decimal, text, length) && decimal.digits > 0 &&
+	    decimal.digits < powers[EXACT_DIGITS]) {
 		while (decimal.places > 0 && text[length - 1] == '0') {
 			decimal.places--;
 			decimal.digits /= 10;

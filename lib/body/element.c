@@ -118,16 +118,11 @@ element_begin(struct element * element, enum schema_meaning meaning)
 		break;
 	case MEANS_IMPACT:
 		begin_element(element, SLOT_COUNT, 0);
-		element->alternative = EITHER;
-		element->first_sample = NULL;
-		element->samples_end = &element->first_sample;
+		element_impact_begin(element);
 		break;
 	case MEANS_SAMPLE:
 		element_impact_sample_begin(element);
 		list_clear(&element->labels);
-		break;
-	case MEANS_BUCKET:
-		element->bound.bytes = NULL;
 		break;
 	case MEANS_STRATEGIES:
 		element->list[LIST_STRATEGIES].present = true;
@@ -137,6 +132,9 @@ element_begin(struct element * element, enum schema_meaning meaning)
 		break;
 	case MEANS_CONNECT_VIA:
 		element->list[LIST_CONNECT_VIA].present = true;
+		break;
+	case MEANS_BUCKET:
+		element->bound.bytes = NULL;
 		break;
 	case MEANS_VIA:
 	case MEANS_REPORT:
@@ -396,9 +394,8 @@ take_variant(struct element * element, const struct json_rule * rule,
 	return (element_within_limits(element, problem));
 }
 
-/* A number's text, which is what a label of that value is called. */
-static bool
-take_number_text(struct element * element, struct text * kept,
+bool
+element_take_number_text(struct element * element, struct text * kept,
     const char * text, size_t length, struct element_problem * problem)
 {
 	char number[NUMBER_TEXT_MAX];
@@ -429,8 +426,8 @@ take_label(struct element * element, const struct json_rule * rule,
 	item = element_append(element, &element->labels);
 	element_share(element, &item->name, &element->key);
 	if (type == JSON_NUMBER ?
-	    !take_number_text(element, &item->value, text, length, problem) :
-	    !keep(element, &item->value, text, length, problem))
+	    !element_take_number_text(element, &item->value, text, length,
+	    problem) : !keep(element, &item->value, text, length, problem))
 		return (false);
 	return (element_within_limits(element, problem));
 }
@@ -451,25 +448,6 @@ take_number(struct element * element, const struct json_rule * rule,
 	if (number_double(text, length, number))
 		return (true);
 	return (invalid(problem, "is too large for a double"));
-}
-
-static bool
-take_bound(struct element * element, const struct json_rule * rule,
-    unsigned int type, const char * text, size_t length,
-    struct element_problem * problem)
-{
-	struct text bound = { text, length };
-
-	(void)rule;
-	if (type == JSON_NUMBER)
-		return (take_number_text(element, &element->bound, text,
-		    length, problem));
-	if (type == JSON_NULL)
-		element->sample->null[HISTOGRAM] = true;
-	else if (!text_is(&bound, "+Inf"))
-		return (invalid(problem, "must be a number or \"+Inf\""));
-	element->bound = text_of("+Inf");
-	return (true);
 }
 
 static bool
@@ -570,7 +548,7 @@ static take * const takes[] = {
 	[USE_LABEL] = take_label,
 	[USE_LIST_ITEM] = take_item,
 	[USE_NUMBER] = take_number,
-	[USE_BOUND] = take_bound,
+	[USE_BOUND] = element_impact_take_bound,
 	[USE_TOKEN] = take_token,
 	[USE_REPORT] = element_take_report,
 	[USE_START] = element_take_start,

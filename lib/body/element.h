@@ -43,6 +43,7 @@ struct element_item {
 	struct text name;		/* Or the list's string. */
 	struct text value;
 	uint64_t count;
+	double le;			/* Of a bucket. */
 };
 
 struct element_list {
@@ -96,7 +97,10 @@ struct element {
 	struct element_sample ** samples_end;
 	struct element_sample * sample;
 	struct element_list labels;	/* Of the sample being read. */
-	struct text bound;		/* Of the bucket being read. */
+	size_t borrowed_before;		/* When that began. */
+	struct text bound;		/* Of the bucket being read, */
+	double le;			/* and its number. */
+	struct element_memo * memo;	/* Of impact metrics, or NULL. */
 
 	const char * piece;		/* What is being read, or NULL, */
 	size_t piece_length;
@@ -279,6 +283,27 @@ bool element_metric_count(struct element * element,
  */
 bool element_application_count(struct element * element,
     struct element_problem * problem);
+
+/**
+ * element_take_number_text(element, kept, text, length, problem):
+ * Keep the canonical text of a number.
+ */
+bool element_take_number_text(struct element * element, struct text * kept,
+    const char * text, size_t length, struct element_problem * problem);
+
+/**
+ * element_impact_take_bound(element, rule, type, text, length, problem):
+ * Take a bucket's bound; see element_take.
+ */
+bool element_impact_take_bound(struct element * element,
+    const struct json_rule * rule, unsigned int type, const char * text,
+    size_t length, struct element_problem * problem);
+
+/**
+ * element_impact_begin(element):
+ * Begin an impact metric.
+ */
+void element_impact_begin(struct element * element);
 
 /**
  * element_impact_take_type(element, rule, type, text, length, problem):

@@ -8,11 +8,59 @@
 #include "lib/body/prometheus.h"
 #include "lib/tally/tally_drop.h"
 
-/* A bucket of a histogram's sample. */
-struct bucket {
-	double le;
-	const struct element_item * item;
+/*
+ * Samples of one application have the same labels in one metric after another,
+ * and histograms the same bounds.  So a body remembers some label sets as they
+ * came, with the text that they make, and the bounds of one histogram.  A place
+ * whose text a sample of the current metric uses is not taken by another one.
+ */
+#define MEMO_LABELS 32
+#define MEMO_BYTES 384
+#define MEMO_PAIRS 8
+#define MEMO_BOUNDS 24
+#define MEMO_RAW 24
+
+struct memo_labels {
+	uint64_t metric;		/* Latest to use it; 0: it is free. */
+	size_t count;
+	struct prometheus_label raw[MEMO_PAIRS];
+	struct text labels;
+	struct text environment;
+	size_t left_out;
+	bool has_le;
+	char bytes[MEMO_BYTES];		/* Of all these texts. */
 };
+
+struct memo_bound {
+	uint64_t metric;
+	size_t raw_length;
+	char raw[MEMO_RAW];
+	struct text text;
+	char bytes[NUMBER_TEXT_MAX];
+	double le;
+};
+
+struct element_memo {
+	uint64_t metric;		/* The current one's number, from 2. */
+	struct memo_labels labels[MEMO_LABELS];
+	struct memo_bound bounds[MEMO_BOUNDS];
+};
+
+void
+element_impact_begin(struct element * element)
+{
+
+	element->alternative = EITHER;
+	element->first_sample = NULL;
+	element->samples_end = &element->first_sample;
+	if (element->memo == NULL) {
+		element->memo = arena_take(element->tally->arena,
+		    sizeof(*element->memo));
+		memset(element->memo, 0, sizeof(*element->memo));
+		element->memo->metric = 1;
+	}
+	element->memo->metric++;
+}
 
 bool
 element_impact_take_type(struct element * element,
@@ -50,6 +98,69 @@ element_impact_sample_begin(struct element * element)
 	element->samples_end = &sample->next;
 	element->sample = sample;
 	element->entries++;
+	element->borrowed_before = element->borrowed_count;
+}
+
+static bool
+read_bound(struct element * element, const char * text, size_t length,
+    struct element_problem * problem)
+{
+
+	return (number_double(text, length, &element->le) ?
+	    element_take_number_text(element, &element->bound, text, length,
+	    problem) : element_problem(problem, FAULT_INVALID,
+	    "is too large for a double", NULL));
+}
+
+/* Take a bound that is a number, which is mostly that of the bucket with the
+ * same place in the sample before. */
+static bool
+take_finite(struct element * element, const char * text, size_t length,
+    struct element_problem * problem)
+{
+	size_t place = element->sample->bounds.count;
+	struct memo_bound * memo = &element->memo->bounds[place];
+
+	if (place >= MEMO_BOUNDS || length > MEMO_RAW)
+		return (read_bound(element, text, length, problem));
+	if (memo->raw_length == length &&
+	    text_same(memo->raw, text, length)) {
+		element->bound = memo->text;
+		element->le = memo->le;
+		memo->metric = element->memo->metric;
+		return (true);
+	}
+	if (!read_bound(element, text, length, problem))
+		return (false);
+	if (memo->metric == element->memo->metric)
+		return (true);
+	memcpy(memo->raw, text, length);
+	memo->raw_length = length;
+	memcpy(memo->bytes, element->bound.bytes, element->bound.length);
+	memo->text.bytes = memo->bytes;
+	memo->text.length = element->bound.length;
+	memo->le = element->le;
+	return (true);
+}
+
+bool
+element_impact_take_bound(struct element * element,
+    const struct json_rule * rule, unsigned int type, const char * text,
+    size_t length, struct element_problem * problem)
+{
+	struct text bound = { text, length };
+
+	(void)rule;
+	if (type == JSON_NUMBER)
+		return (take_finite(element, text, length, problem));
+	if (type == JSON_NULL)
+		element->sample->null[HISTOGRAM] = true;
+	else if (!text_is(&bound, "+Inf"))
+		return (element_problem(problem, FAULT_INVALID,
+		    "must be a number or \"+Inf\"", NULL));
+	element->bound = text_of("+Inf");
+	element->le = INFINITY;
+	return (true);
 }
 
 void
@@ -59,11 +170,108 @@ element_impact_bucket_end(struct element * element)
 	    &element->sample->bounds);
 
 	item->name = element->bound;
+	item->le = element->le;
 	item->count = element->count[COUNT_BUCKET];
 }
 
-void
-element_impact_sample_end(struct element * element)
+/* The last four bytes of a text as a number, or all of fewer. */
+static uint32_t
+tail_of(const struct text * text)
+{
+	size_t i = text->length < 4 ? 0 : text->length - 4;
+	uint32_t tail = 0;
+
+	for (; i < text->length; i++)
+		tail = tail << 8 | (unsigned char)text->bytes[i];
+	return (tail);
+}
+
+/* Return where the labels of a sample are remembered, if they are.  Label sets
+ * differ in their values, and these at their ends, mostly. */
+static struct memo_labels *
+memo_place(const struct element * element)
+{
+	const struct element_item * item = element->labels.first;
+	uint32_t hash = 0;
+
+	for (; item != NULL; item = item->next)
+		hash = (hash ^ tail_of(&item->value)) * 0x9e3779b1u;
+	return (&element->memo->labels[hash >> 16 & (MEMO_LABELS - 1)]);
+}
+
+static bool
+same_text(const char * kept, size_t length, const struct text * text)
+{
+
+	return (length == text->length &&
+	    text_same(kept, text->bytes, length));
+}
+
+static bool
+is_remembered(const struct element * element, const struct memo_labels * memo)
+{
+	const struct prometheus_label * raw = memo->raw;
+	const struct element_item * item = element->labels.first;
+
+	if (memo->metric == 0 || memo->count != element->labels.count)
+		return (false);
+	for (; item != NULL; item = item->next, raw++)
+		if (!same_text(raw->value, raw->value_length, &item->value) ||
+		    !same_text(raw->name, raw->name_length, &item->name))
+			return (false);
+	return (true);
+}
+
+static const char *
+memo_text(char ** end, const char * bytes, size_t length)
+{
+	char * text = *end;
+
+	if (length > 0)
+		memcpy(text, bytes, length);
+	*end += length;
+	return (text);
+}
+
+static void
+remember(const struct element * element, struct memo_labels * memo)
+{
+	const struct element_sample * sample = element->sample;
+	const struct element_item * item = element->labels.first;
+	struct prometheus_label * raw = memo->raw;
+	size_t size = sample->labels.length + sample->environment.length;
+	char * end = memo->bytes;
+
+	for (; item != NULL; item = item->next)
+		size += item->name.length + item->value.length;
+	if (memo->metric == element->memo->metric || size > MEMO_BYTES ||
+	    element->labels.count > MEMO_PAIRS)
+		return;
+	for (item = element->labels.first; item != NULL; item = item->next) {
+		raw->name = memo_text(&end, item->name.bytes,
+		    item->name.length);
+		raw->name_length = item->name.length;
+		raw->value = memo_text(&end, item->value.bytes,
+		    item->value.length);
+		raw++->value_length = item->value.length;
+	}
+	memo->labels.bytes = memo_text(&end, sample->labels.bytes,
+	    sample->labels.length);
+	memo->labels.length = sample->labels.length;
+	memo->environment.bytes = sample->environment.bytes == NULL ? NULL :
+	    memo_text(&end, sample->environment.bytes,
+	    sample->environment.length);
+	memo->environment.length = sample->environment.length;
+	memo->left_out = sample->left_out;
+	memo->has_le = sample->has_le;
+	memo->count = element->labels.count;
+	/* Nothing of the current metric uses it yet. */
+	memo->metric = element->memo->metric - 1;
+}
+
+/* Make the labels of a sample those of Prometheus. */
+static void
+name_labels_of(struct element * element)
 {
 	struct element_sample * sample = element->sample;
 	const struct element_item * item;
@@ -72,7 +280,6 @@ element_impact_sample_end(struct element * element)
 	    count * sizeof(*labels) + 1);
 	size_t i = 0;
 
-	sample->count = element->count[COUNT_SAMPLE];
 	for (item = element->labels.first; item != NULL; item = item->next) {
 		if (text_is(&item->name, "environment"))
 			element_share(element, &sample->environment,
@@ -85,6 +292,28 @@ element_impact_sample_end(struct element * element)
 	sample->labels.bytes = prometheus_labels(element->scratch, labels,
 	    count, &sample->labels.length, &sample->left_out);
 	sample->has_le = prometheus_has_label(labels, count, "le");
+}
+
+void
+element_impact_sample_end(struct element * element)
+{
+	struct element_sample * sample = element->sample;
+	struct memo_labels * memo = memo_place(element);
+
+	sample->count = element->count[COUNT_SAMPLE];
+	if (is_remembered(element, memo)) {
+		sample->labels = memo->labels;
+		sample->environment = memo->environment;
+		sample->left_out = memo->left_out;
+		sample->has_le = memo->has_le;
+		memo->metric = element->memo->metric;
+		/* The sample's own texts are needed no longer. */
+		if (element->borrowed_count > element->borrowed_before)
+			element->borrowed_count = element->borrowed_before;
+	} else {
+		name_labels_of(element);
+		remember(element, memo);
+	}
 }
 
 /* The environment under which a sample counts. */
@@ -127,29 +356,31 @@ add_double(double * sum, double number, struct element_problem * problem)
 static int
 order_buckets(const void * a, const void * b)
 {
-	const struct bucket * x = a, * y = b;
+	const struct element_item * const * x = a, * const * y = b;
 
-	return ((x->le > y->le) - (x->le < y->le));
+	return (((*x)->le > (*y)->le) - ((*x)->le < (*y)->le));
 }
 
 /* Return the sample's buckets by their bounds, without that of +Inf: it would
  * hold all observations, and these are counted already. */
-static struct bucket *
+static const struct element_item **
 sort_buckets(struct element * element, const struct element_sample * sample,
     size_t * count)
 {
-	struct bucket * buckets = arena_take(element->scratch,
+	const struct element_item ** buckets = arena_take(element->scratch,
 	    sample->bounds.count * sizeof(*buckets) + 1);
 	const struct element_item * item = sample->bounds.first;
+	bool sorted = true;
 
 	for (*count = 0; item != NULL; item = item->next) {
-		if (text_is(&item->name, "+Inf"))
+		if (isinf(item->le))
 			continue;
-		buckets[*count].item = item;
-		number_double(item->name.bytes, item->name.length,
-		    &buckets[(*count)++].le);
+		sorted = sorted && (*count == 0 ||
+		    buckets[*count - 1]->le <= item->le);
+		buckets[(*count)++] = item;
 	}
-	qsort(buckets, *count, sizeof(*buckets), order_buckets);
+	if (!sorted)
+		qsort(buckets, *count, sizeof(*buckets), order_buckets);
 	return (buckets);
 }
 
@@ -165,14 +396,15 @@ add_buckets(struct element * element, struct tally_node * series,
     const struct element_sample * sample)
 {
 	size_t count, i;
-	struct bucket * buckets = sort_buckets(element, sample, &count);
+	const struct element_item ** buckets = sort_buckets(element, sample,
+	    &count);
 	uint64_t reached = 0;
 
 	for (i = 0; i < count; i++) {
 		struct tally_node * bound = tally_bound(element->tally,
-		    series, &buckets[i].item->name);
-		uint64_t below = buckets[i].item->count < sample->count ?
-		    buckets[i].item->count : sample->count;
+		    series, &buckets[i]->name);
+		uint64_t below = buckets[i]->count < sample->count ?
+		    buckets[i]->count : sample->count;
 
 		if (below > reached) {
 			bound->count += below - reached;
@@ -193,16 +425,28 @@ add_histogram(struct element * element, struct tally_node * series,
 	return (true);
 }
 
-static bool
-count_sample(struct element * element, const struct text * name,
-    const struct element_sample * sample, struct element_problem * problem)
+/* Return the metric that a sample is of; ${latest} is that of the sample before
+ * or NULL. */
+static struct tally_node *
+sample_metric(struct element * element, const struct text * name,
+    const struct element_sample * sample, struct tally_node * latest)
 {
 	struct text environment = sample_environment(element, sample);
-	struct tally_node * metric, * series;
 
-	metric = tally_metric(element->tally, &environment, element->type,
-	    name, &element->text[SLOT_HELP]);
-	series = tally_series(element->tally, metric, &sample->labels);
+	if (latest != NULL && same_text(latest->parent->name,
+	    latest->parent->length, &environment))
+		return (latest);
+	return (tally_metric(element->tally, &environment, element->type,
+	    name, &element->text[SLOT_HELP]));
+}
+
+static bool
+count_sample(struct element * element, struct tally_node * metric,
+    const struct element_sample * sample, struct element_problem * problem)
+{
+	struct tally_node * series = tally_series(element->tally, metric,
+	    &sample->labels);
+
 	if (element->type == TALLY_GAUGE)
 		tally_set_gauge(element->tally, series, sample->value);
 	else if (element->type == TALLY_COUNTER) {
@@ -293,6 +537,7 @@ element_impact_count(struct element * element, struct element_problem * problem)
 {
 	const struct text * text = &element->text[SLOT_NAME];
 	const struct element_sample * sample;
+	struct tally_node * metric = NULL;
 	char * bytes = arena_take(element->scratch, text->length + 1);
 	struct text name = { bytes, 0 };
 
@@ -305,10 +550,13 @@ element_impact_count(struct element * element, struct element_problem * problem)
 	if (element->type == TALLY_GAUGE)
 		reverse_samples(element);
 	for (sample = element->first_sample; sample != NULL;
-	    sample = sample->next)
-		if (!is_idle(element, sample) &&
-		    sample_counts(element, &name, sample) &&
-		    !count_sample(element, &name, sample, problem))
+	    sample = sample->next) {
+		if (is_idle(element, sample) ||
+		    !sample_counts(element, &name, sample))
+			continue;
+		metric = sample_metric(element, &name, sample, metric);
+		if (!count_sample(element, metric, sample, problem))
 			return (false);
+	}
 	return (true);
 }

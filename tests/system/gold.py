@@ -887,6 +887,50 @@ valid("a bucket holds no less than a lower one, and no more than there are",
           '{"le":4,"count":9007199254740991},{"le":"+Inf","count":0}]')))),
       tally(series("default", "histogram", "hits", "Hits", {"": counted(
           5, 2.5, {"1": 3, "2": 0, "3": 1, "4": 1})})))
+
+# Label sets and bounds that come again, in any order.
+
+
+def labelled(numbers, kind):
+    return impact(type='"%s"' % kind, name='"%s"' % kind, samples="[%s]" %
+                  ",".join('{"labels":{"b":"x%d","a":"\\u00e9","c":%d,"__":"",'
+                           '"a":"%d"},"value":%d}' % (n, n, n % 3, n)
+                           for n in numbers))
+
+
+def labelled_series(kind, numbers):
+    return series("default", kind, kind, "Hits", {
+        'a="%d",b="x%d",c="%d"' % (n % 3, n, n): value(number)
+        for n, number in enumerate(numbers)})
+
+
+valid("metrics have the same label sets in any order",
+      impacts(labelled(range(40), "counter"), labelled(range(40), "gauge"),
+              labelled(range(39, -1, -1), "counter"),
+              labelled([7, 7, 8], "counter")),
+      tally(dropped(name=123), labelled_series(
+          "counter", [n * (4 if n == 7 else 3 if n == 8 else 2)
+                      for n in range(40)]),
+            labelled_series("gauge", range(40))))
+
+
+def bounded(name, *bounds):
+    return histogram(*(sample(buckets="[%s]" % ",".join(
+        '{"le":%s,"count":%d}' % (le, count + 1)
+        for count, le in enumerate(each))) for each in bounds),
+                     name='"%s"' % name)
+
+
+valid("histograms have the same bounds, or others",
+      impacts(bounded("a", ("0.5", "1.0"), ("0.25", "1.0"), ("0.5", "1")),
+              bounded("b", ("0.5", "1"), ("2", "3")),
+              bounded("c", ("1", "0.5"))),
+      tally(series("default", "histogram", "a", "Hits", {"": counted(
+          9, 7.5, {"0.5": 2, "0.25": 1, "1": 3})}),
+            series("default", "histogram", "b", "Hits", {"": counted(
+                6, 5, {"0.5": 1, "1": 1, "2": 1, "3": 1})}),
+            series("default", "histogram", "c", "Hits", {"": counted(
+                3, 2.5, {"0.5": 2, "1": 0})})))
 valid("a histogram's sum that is null is dropped",
       impacts(histogram(sample(sum="null"), sample())),
       tally(dropped(null=1), SPREAD))

@@ -363,6 +363,52 @@ test_random_text(void)
 	is_integer(wrong, 0, "random doubles read back as they were");
 }
 
+/* Write digits / 10^places as a decimal; places is less than the digits. */
+static size_t
+write_decimal(char out[NUMBER_TEXT_MAX], uint64_t digits, int places)
+{
+	uint64_t power = 1;
+	int i;
+
+	for (i = 0; i < places; i++)
+		power *= 10;
+	return ((size_t)(places == 0 ?
+	    snprintf(out, NUMBER_TEXT_MAX, "%" PRIu64, digits) :
+	    snprintf(out, NUMBER_TEXT_MAX, "%" PRIu64 ".%0*" PRIu64,
+	    digits / power, places, digits % power)));
+}
+
+/* Numbers of 16 to 19 digits, and many just between two doubles. */
+static void
+test_random_decimals(void)
+{
+	unsigned int wrong = 0;
+	int i;
+
+	for (i = 0; i < 200000; i++) {
+		uint64_t digits = (uint64_t)random() << 32 ^
+		    (uint64_t)random() << 1;
+		int places = (int)(random() % 19);
+		char out[NUMBER_TEXT_MAX];
+		double number;
+		size_t length;
+
+		if (i % 2 == 0) {
+			digits = (digits >> 10 | (uint64_t)1 << 53) + 1;
+			digits |= 1;
+			places = 0;
+			if (i % 4 == 0) {
+				digits = digits * 5;
+				places = 1;
+			}
+		}
+		length = write_decimal(out, digits, places);
+		wrong += !number_double(out, length, &number) ||
+		    number != strtod(out, NULL);
+	}
+	is_integer(wrong, 0, "random decimals read as strtod reads them");
+}
+
 /* The canonical form is that of the double, which strtod reads. */
 static bool
 is_canonical(const char * text)
@@ -428,6 +474,7 @@ main(void)
 	test_long_doubles();
 	test_text();
 	test_random_text();
+	test_random_decimals();
 	test_canonical();
 	return (tap_done());
 }
