@@ -462,7 +462,7 @@ def syntax(service):
     table = [
         (b'{"applications":[],"metrics":[}', 30),
         (b'{"applications":[],}', 19), (b'{"applications":[],x', 19),
-        (b"\xef\xbb\xbf" + BODY, 0), (BODY + b" x", len(BODY) + 1),
+        (b"\xef\xbb\xbf" * 2 + BODY, 3), (BODY + b" x", len(BODY) + 1),
         (BODY + BODY, len(BODY)), (BODY[:-1], len(BODY) - 1),
         (b'{"applications":tru e', 19), (b"", 0),
     ]
@@ -1356,7 +1356,7 @@ def invalid_documents():
                 '{"applications":[],"metrics":[@]}\0',
                 '{"applications":[],"metrics":[@]}\f',
                 '{"applications":[],"metrics":[@]\v}',
-                '\ufeff{"applications":[],"metrics":[@]}',
+                '\ufeff\ufeff{"applications":[],"metrics":[@]}',
                 '{"applications":[],"metrics":[@],}',
                 '{"applications":[],"metrics":[@,]}',
                 '{"applications":[],"metrics":[@@]}',
