@@ -8,36 +8,55 @@
 
 #define SPARK_WIDTH 120
 #define SPARK_HEIGHT 24
+#define SPARK_STEPS 96		/* Steps of its height. */
 #define CHART_HEIGHT 160
 #define BAR_WIDTH 100
+
+/* Return what stands for a character, or NULL if it stands for itself. */
+static const char *
+replacement(uint32_t code)
+{
+
+	switch (code) {
+	case '&':
+		return ("&amp;");
+	case '<':
+		return ("&lt;");
+	case '>':
+		return ("&gt;");
+	case '"':
+		return ("&quot;");
+	case '\'':
+		return ("&#39;");
+	default:
+		/* Neither a control character nor a noncharacter is allowed. */
+		return (code < 0x20 || (code >= 0x7f && code < 0xa0) ||
+		    (code >= 0xfdd0 && code <= 0xfdef) ||
+		    (code & 0xfffe) == 0xfffe ? "\xef\xbf\xbd" : NULL);
+	}
+}
 
 void
 html_text(FILE * out, struct text text)
 {
+	size_t plain = 0;		/* Not written yet from here on. */
 	size_t i, size;
 	uint32_t code;
 
 	for (i = 0; i < text.length; i += size) {
+		const char * other;
+
 		size = utf8_decode(text.bytes + i, text.length - i, &code);
-		if (size == 0) {
+		other = replacement(size == 0 ? 0 : code);
+		if (size == 0)
 			size = 1;
-			code = 0;
-		}
-		if (code < 0x20 || (code >= 0x7f && code < 0xa0))
-			fputs("\xef\xbf\xbd", out);
-		else if (code == '&')
-			fputs("&amp;", out);
-		else if (code == '<')
-			fputs("&lt;", out);
-		else if (code == '>')
-			fputs("&gt;", out);
-		else if (code == '"')
-			fputs("&quot;", out);
-		else if (code == '\'')
-			fputs("&#39;", out);
-		else
-			fwrite(text.bytes + i, 1, size, out);
+		if (other == NULL)
+			continue;
+		fwrite(text.bytes + plain, 1, i - plain, out);
+		fputs(other, out);
+		plain = i + size;
 	}
+	fwrite(text.bytes + plain, 1, i - plain, out);
 }
 
 void
@@ -87,10 +106,18 @@ html_share(FILE * out, uint64_t yes, uint64_t no)
 		fputs("<td class=n>\xe2\x80\x93</td><td></td>", out);
 		return;
 	}
-	fprintf(out, "<td class=n>%.1f\xe2\x80\xaf%%</td><td><svg class=bar "
-	    "width=%d height=10 aria-hidden=true><rect class=no width=%d "
-	    "height=10 /><rect class=yes width=%.1f height=10 /></svg></td>",
-	    share * 100, BAR_WIDTH, BAR_WIDTH, share * BAR_WIDTH);
+	fprintf(out, "<td class=n>%.1f\xe2\x80\xaf%%</td>", share * 100);
+	html_bar(out, share);
+}
+
+void
+html_bar(FILE * out, double share)
+{
+
+	fprintf(out, "<td><svg class=bar width=%d height=10 aria-hidden=true>"
+	    "<rect class=no width=%d height=10 /><rect class=yes width=%.1f "
+	    "height=10 /></svg></td>", BAR_WIDTH, BAR_WIDTH,
+	    share * BAR_WIDTH);
 }
 
 static double
@@ -113,28 +140,51 @@ largest(const uint64_t * a, const uint64_t * b, size_t count)
 	return (most);
 }
 
+/* Write a number below 10,000.  A page has so many that printf is too slow. */
+static char *
+append_number(char * at, unsigned int number)
+{
+	unsigned int divisor = 1;
+
+	while (number / divisor >= 10)
+		divisor *= 10;
+	for (; divisor > 0; divisor /= 10)
+		*at++ = (char)('0' + number / divisor % 10);
+	return (at);
+}
+
+/* The points have whole coordinates, and the picture is stretched. */
 void
 html_sparkline(FILE * out, const uint64_t * a, const uint64_t * b,
     size_t count)
 {
 	double most = largest(a, b, count);
+	char points[1024];
+	char * at = points;
 	size_t i;
 
 	if (most == 0 || count == 0) {
 		fputs("<td></td>", out);
 		return;
 	}
-	fprintf(out, "<td><svg class=spark width=%d height=%d "
-	    "aria-hidden=true><polyline points=\"", SPARK_WIDTH,
-	    SPARK_HEIGHT);
-	for (i = 0; i < count; i++)
-		fprintf(out, "%.1f,%.1f ", count == 1 ? 0 : (double)i *
-		    SPARK_WIDTH / (double)(count - 1), (SPARK_HEIGHT - 1) -
-		    sum_at(a, b, i) / most * (SPARK_HEIGHT - 2));
+	fprintf(out, "<td><svg class=spark width=%d height=%d viewBox=\"0 0 "
+	    "%zu %d\" preserveAspectRatio=none aria-hidden=true><polyline "
+	    "points=\"", SPARK_WIDTH, SPARK_HEIGHT, count == 1 ? 1 :
+	    count - 1, SPARK_STEPS);
+	for (i = 0; i < count; i++) {
+		at = append_number(at, (unsigned int)i);
+		*at++ = ',';
+		at = append_number(at, SPARK_STEPS - 3 - (unsigned int)
+		    (sum_at(a, b, i) / most * (SPARK_STEPS - 6)));
+		*at++ = ' ';
+		if (at - points < (long)sizeof(points) - 16)
+			continue;
+		fwrite(points, 1, (size_t)(at - points), out);
+		at = points;
+	}
+	fwrite(points, 1, (size_t)(at - points), out);
 	/* A single period is a level line. */
-	if (count == 1)
-		fprintf(out, "%d,1", SPARK_WIDTH);
-	fputs("\" /></svg></td>", out);
+	fputs(count == 1 ? "1,3\" /></svg></td>" : "\" /></svg></td>", out);
 }
 
 void

@@ -42,9 +42,15 @@ void html_number(FILE * out, uint64_t number);
 void html_share(FILE * out, uint64_t yes, uint64_t no);
 
 /**
+ * html_bar(out, share):
+ * Write a table cell with a bar; a ${share} of 1 fills it.
+ */
+void html_bar(FILE * out, double share);
+
+/**
  * html_sparkline(out, a, b, count):
- * Write a small line chart of ${count} sums of ${a} and ${b}, each of which can
- * be NULL for zeros.
+ * Write a table cell with a small line chart of ${count} sums of ${a} and
+ * ${b}, each of which can be NULL for zeros.
  */
 void html_sparkline(FILE * out, const uint64_t * a, const uint64_t * b,
     size_t count);

@@ -1,10 +1,15 @@
 fcgi_flagtally_SOURCES = \
 	fcgi/auth.c fcgi/auth.h fcgi/backstage.c fcgi/backstage.h \
 	fcgi/cgi.c fcgi/cgi.h fcgi/check.c fcgi/check.h fcgi/conn.c \
-	fcgi/conn.h fcgi/cors.c fcgi/cors.h fcgi/html.c fcgi/html.h \
+	fcgi/conn.h fcgi/cors.c fcgi/cors.h fcgi/health.c fcgi/health.h \
+	fcgi/html.c fcgi/html.h \
 	fcgi/job.c fcgi/job.h fcgi/listen.c fcgi/listen.h fcgi/main.c \
-	fcgi/page.c fcgi/page.h fcgi/page_style.h fcgi/params.c \
+	fcgi/page.c fcgi/page.h fcgi/page_frame.c fcgi/page_frame.h \
+	fcgi/page_impact.c fcgi/page_impact.h fcgi/page_query.c \
+	fcgi/page_query.h \
+	fcgi/page_style.h fcgi/page_view.c fcgi/page_view.h fcgi/params.c \
 	fcgi/params.h fcgi/pool.c fcgi/pool.h fcgi/probe.c fcgi/probe.h \
+	fcgi/report_table.c fcgi/report_table.h \
 	fcgi/reportctl.c fcgi/reportctl.h fcgi/request.c fcgi/request.h \
 	fcgi/response.c fcgi/response.h fcgi/route.c fcgi/route.h \
 	fcgi/server.c fcgi/server.h fcgi/spoolctl.c fcgi/spoolctl.h

@@ -90,7 +90,9 @@ usage(FILE * file)
 	    "           --spool-retry ID|all | --spool-drop ID|all\n"
 	    "       flagtally [--config FILE] --report [ENV[/APP[/FEATURE]]] "
 	    "[--since TIME]\n           [--until TIME] [--by hour|day] "
-	    "[--format table|csv|json] [--stale AGE]\n"
+	    "[--top NUMBER] [--stale AGE]\n           [--show "
+	    "counts|sdks|impact|edges|health] [--below [SDK:]VERSION]\n"
+	    "           [--format table|csv|json]\n"
 	    "       flagtally --version | --help\n"
 	    "\n"
 	    "Takes metrics of feature flags over FastCGI or as a CGI program "
@@ -119,6 +121,13 @@ usage(FILE * file)
 	    "hour (2026-11-23T09), or an age (30d)\n"
 	    "  --stale AGE     report the features that were not evaluated for "
 	    "so long\n"
+	    "  --show WHAT     report SDKs, impact metrics (of ENV/METRIC), "
+	    "instances of\n                  Edge, or how Redis and the spool "
+	    "are\n"
+	    "  --below VERSION report the instances with an SDK below a "
+	    "version, such as\n                  unleash-client-node:6.0.0\n"
+	    "  --top NUMBER    report only so many features of an "
+	    "application\n"
 	    "  --version       print the version, and whether TLS is built in\n"
 	    "  --help          print this text\n", file);
 }
@@ -142,6 +151,9 @@ read_options(struct options * options, int argc, char ** argv)
 		{ "by", required_argument, NULL, 'b' },
 		{ "format", required_argument, NULL, 'f' },
 		{ "stale", required_argument, NULL, 'o' },
+		{ "show", required_argument, NULL, 'w' },
+		{ "below", required_argument, NULL, 'l' },
+		{ "top", required_argument, NULL, 't' },
 		{ "version", no_argument, NULL, 'v' },
 		{ "help", no_argument, NULL, 'h' },
 		{ NULL, 0, NULL, 0 },
@@ -180,6 +192,15 @@ read_options(struct options * options, int argc, char ** argv)
 			break;
 		case 'o':
 			options->report.stale = optarg;
+			break;
+		case 'w':
+			options->report.show = optarg;
+			break;
+		case 'l':
+			options->report.below = optarg;
+			break;
+		case 't':
+			options->report.top = optarg;
 			break;
 		case 'v':
 			puts(REDIS_TLS_BUILT ? "flagtally " PACKAGE_VERSION
@@ -314,6 +335,9 @@ settle(struct program * program)
 	program->page.prefix = config->prefix;
 	program->page.redis = &config->redis;
 	program->page.limit_scrape = config->limit_scrape;
+	program->page.source = (struct health_source){ .probe = probe_state,
+	    .context = &program->probe, .stats = service->stats,
+	    .has_spool = true };
 	service->page = &program->page;
 	service->backstage.access =
 	    (enum backstage_access)config->backstage;
@@ -572,17 +596,47 @@ run_check(struct program * program, enum action action)
 	return (status);
 }
 
+/*
+ * Look at the spool and the numbers beside it as their owner, if there are any:
+ * a report can also run on another host.
+ */
+static bool
+look_at_spool(struct program * program)
+{
+	const struct config * config = program->config;
+
+	program->looks = true;
+	program->probe.looks = true;
+	probe_init(&program->probe, NULL, NULL);
+	if (access(config->spool, F_OK) != 0)
+		return (errno == EACCES);
+	if (spoolctl_ready(config->spool) != -1)
+		return (true);
+	if (access(config->spool, R_OK | W_OK) == 0) {
+		program->probe.spool = make_spool(program);
+		program->probe.stats = make_stats(config);
+	}
+	return (true);
+}
+
 /* Print a report. */
 static int
-run_report(const struct config * config, const struct options * options)
+run_report(struct program * program, const struct options * options)
 {
-	struct report_queued queued = { .known = false };
+	const struct config * config = program->config;
+	struct health_source source = { .probe = probe_state,
+	    .context = &program->probe };
+	int status;
 
 	/* The report says by itself why it failed. */
 	limit_log(config, LOG_LEVEL_ERROR);
-	return (reportctl_run(&options->report, config->prefix,
+	source.has_spool = look_at_spool(program);
+	source.stats = program->probe.stats;
+	status = reportctl_run(&options->report, config->prefix,
 	    redis_create(&config->redis, REPORT_TIMEOUT, "flagtally-report"),
-	    &queued));
+	    &source);
+	probe_free(&program->probe);
+	return (status);
 }
 
 /* Run one of the options for the spool. */
@@ -702,7 +756,7 @@ act(const struct options * options)
 	    options->action == ACTION_CHECK)
 		status = run_check(&program, options->action);
 	else if (options->action == ACTION_REPORT)
-		status = run_report(program.config, options);
+		status = run_report(&program, options);
 	else if (options->action != ACTION_SERVE)
 		status = prepare_spoolctl(&program, options);
 	if (status == -1) {

@@ -6,15 +6,13 @@
 
 #include "fcgi/backstage.h"
 #include "fcgi/cgi.h"
+#include "fcgi/health.h"
 #include "lib/redis/redis.h"
-#include "lib/report/report_write.h"
 
 /*
  * The page at /flagtally: counts for people, as HTML without scripts, and as
- * CSV and JSON at the same address with format=csv or format=json.
- *
- * Names are in the query (env, app, feature) and not in the path, because web
- * servers decode a path, merge its slashes, and refuse %2F in it.
+ * CSV and JSON at the same address with format=csv or format=json; the query is
+ * that of page_query.
  */
 #define PAGE_CONCURRENT_MAX 2
 
@@ -22,8 +20,7 @@ struct page {
 	enum backstage_access access;
 	const char * prefix;			/* Of the keys in Redis. */
 	const struct redis_address * redis;
-	void (* queued)(void * context, struct report_queued * queued);
-	void * context;				/* Of queued. */
+	struct health_source source;
 	size_t limit_scrape;			/* Samples; 0: no limit. */
 	_Atomic int readers;			/* Requests being served. */
 };

@@ -16,14 +16,15 @@ probe_init(struct probe * probe, struct spool * spool, struct stats * stats)
 static enum backstage_spool
 look_at_spool(struct probe * probe, struct backstage_state * state)
 {
-	enum spool_result result = spool_depth(probe->spool, state->depth);
+	enum spool_result result = probe->spool == NULL ? SPOOL_FAILED :
+	    spool_depth(probe->spool, state->depth);
 	uint64_t used = 0;
 	unsigned int i;
 
 	state->has_depth = result == SPOOL_DONE;
 	for (i = 0; i < SPOOL_STATE_COUNT; i++)
 		used += state->depth[i].bytes;
-	if (result == SPOOL_DONE && state->redis_down)
+	if (result == SPOOL_DONE && state->redis_down && !probe->looks)
 		result = spool_test(probe->spool);
 	else if (result == SPOOL_DONE && used > spool_room(probe->spool))
 		result = SPOOL_FULL;

@@ -13,11 +13,13 @@ struct probe {
 	pthread_mutex_t lock;		/* Guards the spool. */
 	struct spool * spool;
 	struct stats * stats;
+	bool looks;			/* Nothing is tried on the spool. */
 };
 
 /**
  * probe_init(probe, spool, stats):
- * Initialize ${probe}, which owns ${spool} and ${stats} from now on.
+ * Initialize ${probe}, which owns ${spool} and ${stats} from now on; each can be
+ * NULL.
  */
 void probe_init(struct probe * probe, struct spool * spool,
     struct stats * stats);

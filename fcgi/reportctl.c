@@ -4,13 +4,14 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "fcgi/report_table.h"
 #include "fcgi/reportctl.h"
 #include "lib/base/arena.h"
 #include "lib/base/clock.h"
 #include "lib/base/date.h"
 #include "lib/base/escape.h"
-#include "lib/base/utf8.h"
 #include "lib/config/units.h"
+#include "lib/report/impact_write.h"
 #include "lib/report/report.h"
 #include "lib/report/report_write.h"
 
@@ -23,19 +24,45 @@
 #define DEFAULT_DAYS 7
 #define DEFAULT_HOURS 48
 
-/* Cells of a bar, and of a sparkline at most. */
-#define BAR_CELLS 10
-#define SPARK_CELLS 48
+/* Milliseconds after which a terminal shows progress, and between two times. */
+#define PROGRESS_AFTER 1000
+#define PROGRESS_INTERVAL 200
 
 enum format { FORMAT_TABLE, FORMAT_CSV, FORMAT_JSON };
+
+enum subject {
+	SUBJECT_COUNTS,
+	SUBJECT_SDKS,
+	SUBJECT_IMPACT,
+	SUBJECT_EDGES,
+	SUBJECT_HEALTH,
+	SUBJECT_STALE,
+};
+
+/* Names that a target of each subject can have. */
+static const size_t parts_max[] = {
+	[SUBJECT_COUNTS] = 3, [SUBJECT_SDKS] = 2, [SUBJECT_IMPACT] = 2,
+	[SUBJECT_EDGES] = 0, [SUBJECT_HEALTH] = 0, [SUBJECT_STALE] = 2,
+};
+static const char * const forms[] = { "no name", "ENV", "ENV/NAME",
+    "ENV/APP/FEATURE" };
 
 struct printer {
 	struct arena * arena;
 	struct report * report;
+	const struct health_source * source;
+	struct report_queued queued;
 	struct report_scope scope;
+	struct report_table table;
+	enum subject subject;
 	enum format format;
-	bool graphic;			/* Bars and sparklines. */
+	struct text below;
+	size_t top;			/* Features; 0: all. */
 	int64_t stale_before;
+
+	/* Of the progress that a terminal shows. */
+	int64_t shown;			/* When it was, or the begin. */
+	int width;			/* Columns of it. */
 };
 
 /* Options */
@@ -132,10 +159,12 @@ read_target(struct printer * printer, const char * target)
 {
 	struct text * const parts[] = { &printer->scope.environment,
 	    &printer->scope.application, &printer->scope.feature };
+	size_t most = parts_max[printer->subject];
 	const char * at = target;
+	char why[64];
 	size_t i;
 
-	for (i = 0; i < 3 && target != NULL; i++) {
+	for (i = 0; i < most && target != NULL; i++) {
 		if (!take_part(printer, &at, parts[i]))
 			return (wrong_option("report", target,
 			    "has a % that two hexadecimal digits do not "
@@ -144,8 +173,56 @@ read_target(struct printer * printer, const char * target)
 			return (0);
 		at++;
 	}
-	return (target == NULL ? 0 : wrong_option("report", target,
-	    "has more than ENV/APP/FEATURE; write / in a name as %2F"));
+	if (target == NULL)
+		return (0);
+	snprintf(why, sizeof(why), "has more than %s; write / in a name as "
+	    "%%2F", forms[most]);
+	return (wrong_option("report", target, why));
+}
+
+static int
+read_subject(struct printer * printer, const struct reportctl_options * options)
+{
+	static const char * const names[] = {
+		[SUBJECT_COUNTS] = "counts", [SUBJECT_SDKS] = "sdks",
+		[SUBJECT_IMPACT] = "impact", [SUBJECT_EDGES] = "edges",
+		[SUBJECT_HEALTH] = "health",
+	};
+	size_t i = 0;
+
+	if (options->stale != NULL)
+		printer->subject = SUBJECT_STALE;
+	if (options->below != NULL) {
+		printer->subject = SUBJECT_SDKS;
+		printer->below = (struct text){ options->below,
+		    strlen(options->below) };
+	}
+	if (options->show == NULL)
+		return (0);
+	while (i < sizeof(names) / sizeof(names[0]) &&
+	    strcmp(options->show, names[i]) != 0)
+		i++;
+	if (i == sizeof(names) / sizeof(names[0]))
+		return (wrong_option("show", options->show, "is not counts, "
+		    "sdks, impact, edges or health"));
+	if (printer->subject != SUBJECT_COUNTS && printer->subject != i)
+		return (wrong_option("show", options->show, "does not go with "
+		    "--stale or --below"));
+	printer->subject = (enum subject)i;
+	return (0);
+}
+
+static int
+read_top(struct printer * printer, const char * top)
+{
+	uint64_t number;
+
+	if (top == NULL)
+		return (0);
+	if (units_parse(top, UNITS_COUNT, 1, SIZE_MAX, &number) != NULL)
+		return (wrong_option("top", top, "is no number above 0"));
+	printer->top = (size_t)number;
+	return (0);
 }
 
 static int
@@ -155,7 +232,7 @@ read_format(struct printer * printer, const char * format)
 	const char * no_color = getenv("NO_COLOR");
 	size_t i;
 
-	printer->graphic = isatty(STDOUT_FILENO) &&
+	printer->table.graphic = isatty(STDOUT_FILENO) &&
 	    (no_color == NULL || no_color[0] == '\0');
 	printer->format = FORMAT_TABLE;
 	for (i = 0; format != NULL && i < 3; i++)
@@ -167,182 +244,32 @@ read_format(struct printer * printer, const char * format)
 	    "is not table, csv or json"));
 }
 
-/* Texts */
-
-/* Print a name, with everything that could disturb a terminal as \xHH. */
-static int
-print_name(struct text name)
-{
-	char byte[ESCAPE_BYTE_MAX];
-	size_t i, size;
-	int columns = 0;
-	int width;
-
-	for (i = 0; i < name.length; i += size) {
-		size = utf8_printable(name.bytes + i, name.length - i,
-		    &width);
-		if (size > 0) {
-			fwrite(name.bytes + i, 1, size, stdout);
-			columns += width;
-			continue;
-		}
-		size = 1;
-		width = (int)escape_byte(byte, name.bytes[i]);
-		fwrite(byte, 1, (size_t)width, stdout);
-		columns += width;
-	}
-	return (columns);
-}
-
-/* Columns that print_name takes. */
-static int
-name_width(struct text name)
-{
-	char byte[ESCAPE_BYTE_MAX];
-	size_t i, size;
-	int columns = 0;
-	int width;
-
-	for (i = 0; i < name.length; i += size) {
-		size = utf8_printable(name.bytes + i, name.length - i,
-		    &width);
-		if (size == 0) {
-			size = 1;
-			width = (int)escape_byte(byte, name.bytes[i]);
-		}
-		columns += width;
-	}
-	return (columns);
-}
+/* Progress */
 
 static void
-print_cell(struct text name, int width)
+show_progress(void * context, size_t done, size_t total)
 {
-	int used = print_name(name);
+	struct printer * printer = context;
+	int64_t now = clock_monotonic();
 
-	printf("%*s  ", used < width ? width - used : 0, "");
-}
-
-static void
-widen(int * width, struct text name)
-{
-	int own = name_width(name);
-
-	if (own > *width)
-		*width = own;
-}
-
-static double
-share_of(uint64_t yes, uint64_t no)
-{
-
-	return (yes + no == 0 ? 0 : (double)yes / ((double)yes + (double)no));
-}
-
-/* A share in percent, and as a bar of eighths of a cell. */
-static void
-print_share(const struct printer * printer, uint64_t yes, uint64_t no)
-{
-	static const char * const eighths[] = { " ", "\u258f", "\u258e",
-	    "\u258d", "\u258c", "\u258b", "\u258a", "\u2589", "\u2588" };
-	int filled = (int)(share_of(yes, no) * BAR_CELLS * 8 + 0.5);
-	int i;
-
-	if (yes + no == 0)
-		fputs("     -", stdout);
-	else
-		printf("%5.1f%%", share_of(yes, no) * 100);
-	for (i = 0; i < BAR_CELLS && printer->graphic; i++) {
-		int part = filled - i * 8;
-
-		if (i == 0)
-			putchar(' ');
-		fputs(eighths[part < 0 ? 0 : part > 8 ? 8 : part], stdout);
-	}
-	fputs("  ", stdout);
-}
-
-/* Evaluations over the span; several periods share a cell in a long one. */
-static void
-print_sparkline(const struct printer * printer, const uint64_t * yes,
-    const uint64_t * no)
-{
-	static const char * const levels[] = { "\u2581", "\u2582", "\u2583",
-	    "\u2584", "\u2585", "\u2586", "\u2587", "\u2588" };
-	size_t periods = printer->scope.span.count;
-	size_t cells = periods < SPARK_CELLS ? periods : SPARK_CELLS;
-	double sums[SPARK_CELLS] = { 0 };
-	double most = 0;
-	size_t i;
-
-	if (!printer->graphic)
+	if (now - printer->shown < (printer->width == 0 ? PROGRESS_AFTER :
+	    PROGRESS_INTERVAL))
 		return;
-	for (i = 0; i < periods; i++)
-		sums[i * cells / periods] +=
-		    (yes == NULL ? 0 : (double)yes[i]) +
-		    (no == NULL ? 0 : (double)no[i]);
-	for (i = 0; i < cells; i++)
-		most = sums[i] > most ? sums[i] : most;
-	for (i = 0; i < cells; i++)
-		fputs(sums[i] == 0 ? " " :
-		    levels[(int)(sums[i] / most * 7 + 0.5)], stdout);
-	fputs("  ", stdout);
+	printer->shown = now;
+	printer->width = fprintf(stderr, "\rreading: %zu of %zu keys", done,
+	    total) - 1;
 }
 
 static void
-print_queued(const struct printer * printer)
-{
-	const struct report_queued * queued = printer->scope.queued;
-
-	if (!queued->known || queued->since == 0)
-		return;
-	fputs("Not complete: counts accepted since ", stdout);
-	report_write_time(stdout, queued->since / 1000);
-	printf(" wait in the spool (%" PRIu64 " bytes).\n", queued->bytes);
-}
-
-/* Reports */
-
-static int
-report_failure(const struct printer * printer)
+end_progress(struct printer * printer)
 {
 
-	fputs("flagtally: ", stderr);
-	escape_print(stderr, report_error(printer->report));
-	fputc('\n', stderr);
-	return (report_unreachable(printer->report) ? EXIT_NO_REDIS :
-	    EXIT_FAILED);
+	if (printer->width > 0)
+		fprintf(stderr, "\r%*s\r", printer->width, "");
+	printer->width = 0;
 }
 
-static void
-print_applications_table(const struct printer * printer,
-    const struct report_applications * found)
-{
-	static const struct text environment = { "ENVIRONMENT", 11 };
-	static const struct text application = { "APPLICATION", 11 };
-	int widths[2] = { 11, 11 };
-	size_t i;
-
-	for (i = 0; i < found->count; i++) {
-		widen(&widths[0], found->list[i].environment);
-		widen(&widths[1], found->list[i].name);
-	}
-	print_cell(environment, widths[0]);
-	print_cell(application, widths[1]);
-	puts("EVALUATIONS     YES  LAST SEEN");
-	for (i = 0; i < found->count; i++) {
-		const struct report_application * one = &found->list[i];
-
-		print_cell(one->environment, widths[0]);
-		print_cell(one->name, widths[1]);
-		printf("%11" PRIu64 "  ", one->yes + one->no);
-		print_share(printer, one->yes, one->no);
-		print_sparkline(printer, one->evaluations, NULL);
-		report_write_time(stdout, one->seen);
-		putchar('\n');
-	}
-	print_queued(printer);
-}
+/* Reports.  Each function returns 0, or -1 if Redis could not be read. */
 
 static int
 run_applications(struct printer * printer)
@@ -351,138 +278,48 @@ run_applications(struct printer * printer)
 
 	if (report_applications(printer->report, &printer->scope.environment,
 	    &printer->scope.span, &found) != 0)
-		return (report_failure(printer));
+		return (-1);
+	end_progress(printer);
 	if (printer->format == FORMAT_CSV)
 		report_write_applications_csv(stdout, &found);
 	else if (printer->format == FORMAT_JSON)
 		report_write_applications_json(stdout, &printer->scope,
 		    &found);
 	else
-		print_applications_table(printer, &found);
+		report_table_applications(&printer->table, &found);
 	return (0);
-}
-
-static void
-print_sdks(const struct report_sdk * sdk)
-{
-
-	if (sdk == NULL)
-		return;
-	puts("\nINSTANCES  SDK");
-	for (; sdk != NULL; sdk = sdk->next) {
-		printf("%9zu  ", sdk->instances);
-		if (sdk->version.length == 0)
-			putchar('-');
-		print_name(sdk->version);
-		putchar('\n');
-	}
-}
-
-static void
-print_features_table(const struct printer * printer,
-    const struct report_features * found)
-{
-	static const struct text feature = { "FEATURE", 7 };
-	int width = 7;
-	size_t i;
-
-	for (i = 0; i < found->count; i++)
-		widen(&width, found->list[i]->name);
-	print_cell(feature, width);
-	puts("EVALUATIONS     YES  LAST SEEN");
-	for (i = 0; i < found->count; i++) {
-		const struct report_feature * one = found->list[i];
-
-		print_cell(one->name, width);
-		printf("%11" PRIu64 "  ", one->yes.total + one->no.total);
-		print_share(printer, one->yes.total, one->no.total);
-		print_sparkline(printer, one->yes.counts, one->no.counts);
-		report_write_time(stdout, one->seen);
-		putchar('\n');
-	}
-}
-
-/* One feature: a line for each period, and the variants. */
-static void
-print_periods_table(const struct printer * printer,
-    const struct report_feature * feature)
-{
-	const struct report_counter * variant;
-	char period[DATE_TEXT_MAX];
-	size_t i;
-
-	printf("%-13s  %11s  %11s     YES\n", "PERIOD", "YES", "NO");
-	for (i = 0; i < printer->scope.span.count; i++) {
-		uint64_t yes = feature->yes.counts == NULL ? 0 :
-		    feature->yes.counts[i];
-		uint64_t no = feature->no.counts == NULL ? 0 :
-		    feature->no.counts[i];
-
-		report_write_period(&printer->scope.span, i, period);
-		printf("%-13s  %11" PRIu64 "  %11" PRIu64 "  ", period, yes,
-		    no);
-		print_share(printer, yes, no);
-		putchar('\n');
-	}
-	if (feature->variants != NULL)
-		puts("\n      COUNT  VARIANT");
-	for (variant = feature->variants; variant != NULL;
-	    variant = variant->next) {
-		printf("%11" PRIu64 "  ", variant->total);
-		print_sparkline(printer, variant->counts, NULL);
-		print_name(variant->name);
-		putchar('\n');
-	}
 }
 
 static int
 run_features(struct printer * printer)
 {
+	static const struct text all = { NULL, 0 };
 	const struct report_scope * scope = &printer->scope;
 	struct report_features found;
-	struct report_sdk * sdks = NULL;
+	struct report_sdks sdks = { NULL, 0 };
 
 	if (report_features(printer->report, &scope->environment,
-	    &scope->application, &scope->feature, &scope->span, &found) != 0 ||
+	    &scope->application, &scope->feature, &scope->span, NULL,
+	    &found) != 0 ||
 	    (scope->feature.bytes == NULL && report_sdks(printer->report,
-	    &scope->environment, &scope->application, &sdks) != 0))
-		return (report_failure(printer));
+	    &scope->environment, &scope->application, &all, &sdks) != 0))
+		return (-1);
+	end_progress(printer);
+	if (printer->top > 0 && found.count > printer->top)
+		found.count = printer->top;
 	if (printer->format == FORMAT_CSV)
-		report_write_features_csv(stdout, &printer->scope, &found);
+		report_write_features_csv(stdout, scope, &found);
 	else if (printer->format == FORMAT_JSON)
-		report_write_features_json(stdout, &printer->scope, &found,
-		    sdks);
-	else {
-		if (printer->scope.feature.bytes == NULL)
-			print_features_table(printer, &found);
-		else if (found.count > 0)
-			print_periods_table(printer, found.list[0]);
-		print_sdks(sdks);
-		print_queued(printer);
-	}
+		report_write_features_json(stdout, scope, &found, &sdks);
+	else if (scope->feature.bytes == NULL) {
+		report_table_features(&printer->table, &found);
+		if (sdks.count > 0) {
+			putchar('\n');
+			report_table_sdks(&sdks);
+		}
+	} else if (found.count > 0)
+		report_table_periods(&printer->table, found.list[0]);
 	return (0);
-}
-
-static void
-print_stales_table(const struct report_stales * found)
-{
-	int widths[3] = { 11, 11, 7 };
-	size_t i;
-
-	for (i = 0; i < found->count; i++) {
-		widen(&widths[0], found->list[i].environment);
-		widen(&widths[1], found->list[i].application);
-		widen(&widths[2], found->list[i].feature);
-	}
-	printf("%-*s  %-*s  %-*s  LAST SEEN\n", widths[0], "ENVIRONMENT",
-	    widths[1], "APPLICATION", widths[2], "FEATURE");
-	for (i = 0; i < found->count; i++) {
-		print_cell(found->list[i].environment, widths[0]);
-		print_cell(found->list[i].application, widths[1]);
-		print_cell(found->list[i].feature, widths[2]);
-		report_write_time(stdout, found->list[i].seen);
-		putchar('\n');
-	}
 }
 
 static int
@@ -492,14 +329,132 @@ run_stale(struct printer * printer)
 
 	if (report_stale(printer->report, &printer->scope.environment,
 	    &printer->scope.application, printer->stale_before, &found) != 0)
-		return (report_failure(printer));
+		return (-1);
+	end_progress(printer);
 	if (printer->format == FORMAT_CSV)
 		report_write_stales_csv(stdout, &found);
 	else if (printer->format == FORMAT_JSON)
 		report_write_stales_json(stdout, &found);
 	else
-		print_stales_table(&found);
+		report_table_stales(&found);
 	return (0);
+}
+
+static int
+run_sdks(struct printer * printer)
+{
+	struct report_sdks found;
+
+	if (report_sdks(printer->report, &printer->scope.environment,
+	    &printer->scope.application, &printer->below, &found) != 0)
+		return (-1);
+	end_progress(printer);
+	if (printer->format == FORMAT_CSV)
+		report_write_sdks_csv(stdout, &found);
+	else if (printer->format == FORMAT_JSON)
+		report_write_sdks_json(stdout, &found);
+	else
+		report_table_sdks(&found);
+	return (0);
+}
+
+static int
+run_impact(struct printer * printer)
+{
+	struct report_impact found;
+
+	if (report_impact(printer->report, &printer->scope.environment,
+	    &printer->scope.application, &found) != 0)
+		return (-1);
+	end_progress(printer);
+	if (printer->format == FORMAT_CSV)
+		impact_write_csv(stdout, &found);
+	else if (printer->format == FORMAT_JSON)
+		impact_write_json(stdout, &found);
+	else
+		report_table_impact(&printer->table, &found);
+	return (0);
+}
+
+static int
+run_edges(struct printer * printer)
+{
+	struct report_edges found;
+
+	if (report_edges(printer->report, &found) != 0)
+		return (-1);
+	end_progress(printer);
+	if (printer->format == FORMAT_CSV)
+		report_write_edges_csv(stdout, &found);
+	else if (printer->format == FORMAT_JSON)
+		report_write_edges_json(stdout, &found);
+	else
+		report_table_edges(&found);
+	return (0);
+}
+
+/* That Redis cannot be read is what this report says. */
+static int
+run_health(struct printer * printer)
+{
+	struct health health;
+
+	health_read(printer->source, printer->report, &health);
+	end_progress(printer);
+	if (printer->format == FORMAT_CSV)
+		health_write_csv(stdout, &health);
+	else if (printer->format == FORMAT_JSON)
+		health_write_json(stdout, &health);
+	else
+		report_table_health(&health);
+	return (0);
+}
+
+static int
+run_counts(struct printer * printer)
+{
+
+	return (printer->scope.application.bytes == NULL ?
+	    run_applications(printer) : run_features(printer));
+}
+
+/* Say that counts wait in the spool where that disturbs no program. */
+static void
+print_queued(const struct printer * printer)
+{
+
+	if (printer->subject == SUBJECT_HEALTH ||
+	    printer->subject == SUBJECT_EDGES)
+		return;
+	if (printer->format == FORMAT_TABLE)
+		report_table_queued(stdout, &printer->queued);
+	else
+		report_table_queued(stderr, &printer->queued);
+}
+
+static int
+run_report(struct printer * printer)
+{
+	static int (* const runs[])(struct printer * printer) = {
+		[SUBJECT_COUNTS] = run_counts, [SUBJECT_SDKS] = run_sdks,
+		[SUBJECT_IMPACT] = run_impact, [SUBJECT_EDGES] = run_edges,
+		[SUBJECT_HEALTH] = run_health, [SUBJECT_STALE] = run_stale,
+	};
+
+	health_queued(printer->source, &printer->queued);
+	printer->shown = clock_monotonic();
+	if (isatty(STDERR_FILENO))
+		report_watch(printer->report, show_progress, printer);
+	if (runs[printer->subject](printer) == 0) {
+		print_queued(printer);
+		return (0);
+	}
+	end_progress(printer);
+	fputs("flagtally: ", stderr);
+	escape_print(stderr, report_error(printer->report));
+	fputc('\n', stderr);
+	return (report_unreachable(printer->report) ? EXIT_NO_REDIS :
+	    EXIT_FAILED);
 }
 
 static int
@@ -509,6 +464,10 @@ read_options_of(struct printer * printer,
 	uint64_t age = 0;
 	int status = read_span(printer, options);
 
+	if (status == 0)
+		status = read_subject(printer, options);
+	if (status == 0)
+		status = read_top(printer, options->top);
 	if (status == 0)
 		status = read_target(printer, options->target);
 	if (status == 0)
@@ -524,18 +483,18 @@ read_options_of(struct printer * printer,
 
 int
 reportctl_run(const struct reportctl_options * options, const char * prefix,
-    struct redis * redis, const struct report_queued * queued)
+    struct redis * redis, const struct health_source * source)
 {
-	struct printer printer = { .scope.queued = queued };
+	struct printer printer = { .source = source };
 	int status;
 
+	printer.scope.queued = &printer.queued;
+	printer.table.scope = &printer.scope;
 	printer.arena = arena_create(0);
 	printer.report = report_create(prefix, redis, printer.arena);
 	status = read_options_of(&printer, options);
 	if (status == 0)
-		status = options->stale != NULL ? run_stale(&printer) :
-		    printer.scope.application.bytes == NULL ?
-		    run_applications(&printer) : run_features(&printer);
+		status = run_report(&printer);
 	report_free(printer.report);
 	arena_free(printer.arena);
 	return (status);

@@ -4,29 +4,36 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "fcgi/health.h"
 #include "lib/redis/redis.h"
-#include "lib/report/report_write.h"
 
 /* The option --report: counts on the command line. */
 struct reportctl_options {
-	const char * target;	/* ENV[/APP[/FEATURE]], percent-encoded where
-				 * a name contains / or %; NULL: everything. */
+	const char * target;	/* ENV[/APP[/FEATURE]], or ENV[/METRIC],
+				 * percent-encoded where a name contains / or %;
+				 * NULL: everything. */
 	const char * since;	/* A day, an hour, or an age; NULL: default. */
 	const char * until;	/* Likewise, inclusive. */
 	const char * by;	/* "hour" or "day"; NULL: day. */
 	const char * format;	/* "table", "csv" or "json"; NULL: table. */
-	const char * stale;	/* An age; NULL: report counts. */
+	const char * show;	/* "counts", "sdks", "impact", "edges" or
+				 * "health"; NULL: counts. */
+	const char * stale;	/* An age: report stale features; or NULL. */
+	const char * below;	/* [NAME:]VERSION: report SDKs below it; or
+				 * NULL. */
+	const char * top;	/* A number of features; NULL: all. */
 };
 
 /**
- * reportctl_run(options, prefix, redis, queued):
- * Print a report over ${redis}, which it frees.  Return the status to exit
+ * reportctl_run(options, prefix, redis, source):
+ * Print a report over ${redis}, which it frees, and about ${source}.  On a
+ * terminal, standard error shows the progress.  Return the status to exit
  * with: 0, 1 if the report failed, 64 for a wrong option, or 75 if Redis is
  * out of reach.  Nothing is printed to standard output unless the report is
  * complete.
  */
 int reportctl_run(const struct reportctl_options * options,
     const char * prefix, struct redis * redis,
-    const struct report_queued * queued);
+    const struct health_source * source);
 
 #endif

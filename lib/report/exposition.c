@@ -1,5 +1,4 @@
 #include <inttypes.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -7,27 +6,15 @@
 #include "lib/base/clock.h"
 #include "lib/base/date.h"
 #include "lib/base/utf8.h"
+#include "lib/report/applications.h"
 #include "lib/report/exposition.h"
+#include "lib/report/features.h"
+#include "lib/report/impact.h"
 #include "lib/report/reader.h"
-#include "lib/report/report.h"
 
 #define EVALUATIONS "feature_flag_evaluations_total"
 #define VARIANTS "feature_flag_variants_total"
 #define TRUNCATED "feature_flag_scrape_truncated"
-
-/* A sample of an impact metric, as flagtally(7) describes its field. */
-struct impact_sample {
-	struct text suffix;		/* Empty, _bucket, _sum or _count. */
-	struct text labels;		/* But environment and le. */
-	struct text le;			/* Of a bucket, else empty. */
-	struct text value;
-};
-
-struct impact_metric {
-	struct text environment, name, type, help;
-	struct impact_sample * samples;
-	size_t count;
-};
 
 struct exposer {
 	struct exposition * exposition;
@@ -35,12 +22,6 @@ struct exposer {
 	FILE * out;
 	size_t samples;			/* Written so far. */
 	bool truncated;
-	struct impact_metric * metrics;
-	size_t count;			/* Of metrics, */
-	size_t room;			/* and how many there is memory for. */
-	size_t first;			/* Of the pipeline. */
-	struct text * environments;
-	size_t environment_count;
 };
 
 /* Return true if one more sample can be written. */
@@ -133,299 +114,89 @@ write_features_of(struct exposer * exposer, FILE * variants,
 	}
 }
 
-static struct redis *
-connect_redis(const struct exposition * exposition)
-{
+/* The buckets of today, while they come in. */
+struct today {
+	struct exposer * exposer;
+	struct report_applications applications;
+	size_t first;			/* Application of the first reply. */
+	struct results results;		/* Of one application. */
+	FILE * variants;
+};
 
-	return (redis_create(exposition->redis, exposition->timeout,
-	    "flagtally-usage"));
-}
-
-/* Read one application after the other, so that memory is that of one. */
-static int
-write_evaluations(struct exposer * exposer, FILE * variants,
-    struct report * list, struct report * report, struct arena * arena)
+/* Write one application after the other, so that memory is that of one. */
+static void
+take_today(void * context, size_t number, const struct redis_reply * reply)
 {
 	static const struct text all = { NULL, 0 };
-	const struct report_span today = { false, date_day(clock_now()), 1 };
-	struct report_applications applications;
-	struct report_features features;
-	struct report * failed = list;
-	int status = report_applications(list, &all, &today, &applications);
+	struct today * today = context;
+	struct report_features list;
+	struct features features;
 	size_t i;
 
-	write_family(exposer->out, EVALUATIONS, "counter", "Evaluations of a "
-	    "feature flag since midnight UTC.");
-	write_family(variants, VARIANTS, "counter", "Evaluations of a feature "
-	    "flag that gave a variant, since midnight UTC.");
-	for (i = 0; status == 0 && i < applications.count; i++) {
-		const struct report_application * one = &applications.list[i];
-
-		failed = report;
-		status = report_features(report, &one->environment, &one->name,
-		    &all, &today, &features);
-		if (status == 0)
-			write_features_of(exposer, variants, one, &features);
-		arena_reset(arena);
-	}
-	if (status != 0)
-		snprintf(exposer->exposition->error,
-		    sizeof(exposer->exposition->error), "%s",
-		    report_error(failed));
-	return (status);
+	if (!reader_is_list(&today->exposer->reader, reply))
+		return;
+	features_init(&features, &today->results, 1, 0, all);
+	for (i = 0; i + 1 < reply->count; i += 2)
+		features_add(&features, redis_text(reply, i), 0, (uint64_t)
+		    reader_number(redis_text(reply, i + 1)));
+	features_list(&features, &list);
+	/* The results of an application that is too large are not whole. */
+	if (today->results.full)
+		today->exposer->reader.results.full = true;
+	else
+		write_features_of(today->exposer, today->variants,
+		    &today->applications.list[today->first + number], &list);
+	arena_reset(today->results.arena);
 }
 
 static int
-expose_evaluations(struct exposer * exposer)
+read_today(struct exposer * exposer, struct today * today)
 {
-	const struct exposition * exposition = exposer->exposition;
-	struct arena * arenas[2] = { arena_create(0), arena_create(0) };
-	struct report * reports[2];
-	char * variants = NULL;
-	size_t length = 0;
-	FILE * out = open_memstream(&variants, &length);
-	int status;
-	size_t i;
-
-	if (out == NULL)
-		abort();
-	for (i = 0; i < 2; i++)
-		reports[i] = report_create(exposition->prefix,
-		    connect_redis(exposition), arenas[i]);
-	status = write_evaluations(exposer, out, reports[0], reports[1],
-	    arenas[1]);
-	fclose(out);
-	fwrite(variants, 1, length, exposer->out);
-	free(variants);
-	for (i = 0; i < 2; i++) {
-		report_free(reports[i]);
-		arena_free(arenas[i]);
-	}
-	return (status);
-}
-
-/* Impact metrics */
-
-/* Return where a label's value, which begins after the quote, ends. */
-static size_t
-value_end(struct text labels, size_t at)
-{
-
-	while (at < labels.length && labels.bytes[at] != '"')
-		at += labels.bytes[at] == '\\' ? 2 : 1;
-	return (at < labels.length ? at : labels.length);
-}
-
-/* Move the labels but environment and le into the sample. */
-static bool
-split_labels(struct exposer * exposer, struct text labels,
-    struct impact_sample * sample)
-{
-	char * kept = results_take(&exposer->reader.results,
-	    labels.length + 1);
-	size_t used = 0;
-	size_t at = 0;
-
-	if (kept == NULL)
-		return (false);
-	while (at < labels.length) {
-		const char * equals = memchr(labels.bytes + at, '=',
-		    labels.length - at);
-		struct text name = { labels.bytes + at, 0 };
-		size_t value, end;
-
-		if (equals == NULL)
-			break;
-		name.length = (size_t)(equals - name.bytes);
-		value = at + name.length + 2;
-		end = value_end(labels, value);
-		if (text_is(&name, "le"))
-			sample->le = (struct text){ labels.bytes + value,
-			    end - value };
-		else if (!text_is(&name, "environment")) {
-			if (used > 0)
-				kept[used++] = ',';
-			memcpy(kept + used, name.bytes, end + 1 - at);
-			used += end + 1 - at;
-		}
-		/* Skip the quote and the comma. */
-		at = end + 2;
-	}
-	sample->labels = (struct text){ kept, used };
-	return (true);
-}
-
-static bool
-take_sample(struct exposer * exposer, struct text field, struct text value,
-    struct impact_sample * sample)
-{
-	struct results * results = &exposer->reader.results;
-	struct text copy = results_copy(results, field);
-	const char * brace;
-
-	*sample = (struct impact_sample){ .value = results_copy(results,
-	    value) };
-	if (copy.bytes == NULL || sample->value.bytes == NULL)
-		return (false);
-	brace = memchr(copy.bytes, '{', copy.length);
-	sample->suffix = (struct text){ copy.bytes, brace == NULL ?
-	    copy.length : (size_t)(brace - copy.bytes) };
-	sample->labels = (struct text){ "", 0 };
-	return (brace == NULL || split_labels(exposer, (struct text){
-	    brace + 1, copy.length - sample->suffix.length - 2 }, sample));
-}
-
-static void
-take_metric(void * context, size_t number, const struct redis_reply * reply)
-{
-	struct exposer * exposer = context;
-	struct results * results = &exposer->reader.results;
-	struct impact_metric * metric =
-	    &exposer->metrics[exposer->first + number];
-	size_t i;
-
-	if (!reader_is_list(&exposer->reader, reply))
-		return;
-	metric->samples = results_take(results, (reply->count / 2 + 1) *
-	    sizeof(*metric->samples));
-	for (i = 0; i + 1 < reply->count && metric->samples != NULL; i += 2) {
-		struct text field = redis_text(reply, i);
-		struct text value = redis_text(reply, i + 1);
-
-		if (text_is(&field, "#type"))
-			metric->type = results_copy(results, value);
-		else if (text_is(&field, "#help"))
-			metric->help = results_copy(results, value);
-		else if (take_sample(exposer, field, value,
-		    &metric->samples[metric->count]))
-			metric->count++;
-	}
-}
-
-static void
-take_environments(void * context, size_t number,
-    const struct redis_reply * reply)
-{
-	struct exposer * exposer = context;
-	struct results * results = &exposer->reader.results;
-	size_t i;
-
-	(void)number;
-	if (!reader_is_list(&exposer->reader, reply))
-		return;
-	exposer->environments = results_take(results, (reply->count + 1) *
-	    sizeof(*exposer->environments));
-	for (i = 0; i < reply->count && exposer->environments != NULL; i += 2)
-		exposer->environments[exposer->environment_count++] =
-		    results_decode(results, redis_text(reply, i));
-}
-
-/* The names of an environment's metrics. */
-static void
-take_metric_names(void * context, size_t number,
-    const struct redis_reply * reply)
-{
-	struct exposer * exposer = context;
-	struct results * results = &exposer->reader.results;
-	size_t i;
-
-	if (!reader_is_list(&exposer->reader, reply))
-		return;
-	if (exposer->count + reply->count > exposer->room) {
-		size_t room = (exposer->count + reply->count) * 2;
-		struct impact_metric * metrics = results_take(results,
-		    room * sizeof(*metrics));
-
-		if (metrics == NULL)
-			return;
-		if (exposer->count > 0)
-			memcpy(metrics, exposer->metrics,
-			    exposer->count * sizeof(*metrics));
-		exposer->metrics = metrics;
-		exposer->room = room;
-	}
-	for (i = 0; i < reply->count; i++)
-		exposer->metrics[exposer->count++] = (struct impact_metric){
-		    .environment = exposer->environments[exposer->first +
-		    number], .name = results_copy(results,
-		    redis_text(reply, i)) };
-}
-
-/* Read the names of all metrics, and then the metrics, in pipelines. */
-static int
-read_impact(struct exposer * exposer)
-{
-	static const struct text none = { NULL, 0 };
+	static const struct text all = { NULL, 0 };
+	const struct report_span span = { false, date_day(clock_now()), 1 };
 	struct reader * reader = &exposer->reader;
-	char key[512];
-	size_t at, i;
+	const struct report_applications * found = &today->applications;
+	size_t i;
 
-	reader_list(reader, "environments");
-	reader_ask_scores(reader);
-	if (reader_send(reader, take_environments, exposer) != 0)
+	if (applications_list(reader, all, &today->applications) != 0)
 		return (-1);
-	for (at = 0; at < exposer->environment_count; at += i) {
-		exposer->first = at;
-		for (i = 0; i < REPORT_BATCH &&
-		    at + i < exposer->environment_count; i++) {
-			reader_tag(reader, exposer->environments[at + i], none,
-			    "impact");
-			reader_ask(reader, "SMEMBERS");
-		}
-		if (reader_send(reader, take_metric_names, exposer) != 0)
+	for (i = 0; i < found->count; i++) {
+		reader_period(reader, found->list[i].environment,
+		    found->list[i].name, &span, 0);
+		if ((i + 1) % REPORT_BATCH != 0 && i + 1 < found->count)
+			continue;
+		if (reader_send(reader, take_today, today) != 0)
 			return (-1);
-	}
-	for (at = 0; at < exposer->count; at += i) {
-		exposer->first = at;
-		for (i = 0; i < REPORT_BATCH && at + i < exposer->count; i++) {
-			snprintf(key, sizeof(key), "impact:%.*s",
-			    (int)exposer->metrics[at + i].name.length,
-			    exposer->metrics[at + i].name.bytes);
-			reader_tag(reader, exposer->metrics[at + i].environment,
-			    none, key);
-			reader_ask(reader, "HGETALL");
-		}
-		if (reader_send(reader, take_metric, exposer) != 0)
-			return (-1);
+		today->first = i + 1;
 	}
 	return (0);
 }
 
 static int
-compare_metrics(const void * left, const void * right)
+expose_evaluations(struct exposer * exposer)
 {
-	const struct impact_metric * a = left;
-	const struct impact_metric * b = right;
-	int order = results_compare(a->name, b->name);
+	char * variants = NULL;
+	size_t length = 0;
+	FILE * out = open_memstream(&variants, &length);
+	struct today today = { .exposer = exposer, .variants = out,
+	    .results = { arena_create(0), REPORT_MEMORY_MAX, false } };
+	int status;
 
-	return (order != 0 ? order :
-	    results_compare(a->environment, b->environment));
+	if (out == NULL)
+		abort();
+	write_family(exposer->out, EVALUATIONS, "counter", "Evaluations of a "
+	    "feature flag since midnight UTC.");
+	write_family(out, VARIANTS, "counter", "Evaluations of a feature "
+	    "flag that gave a variant, since midnight UTC.");
+	status = read_today(exposer, &today);
+	fclose(out);
+	fwrite(variants, 1, length, exposer->out);
+	free(variants);
+	arena_free(today.results.arena);
+	return (status);
 }
 
-static double
-bound_of(const struct impact_sample * sample)
-{
-	char text[64] = "";
-
-	if (sample->le.length == 0)
-		return (INFINITY);
-	memcpy(text, sample->le.bytes, sample->le.length < sizeof(text) - 1 ?
-	    sample->le.length : sizeof(text) - 1);
-	return (strtod(text, NULL));
-}
-
-/* By labels, a bucket before one with a larger bound, then _count and _sum. */
-static int
-compare_samples(const void * left, const void * right)
-{
-	const struct impact_sample * a = left;
-	const struct impact_sample * b = right;
-	int order = results_compare(a->labels, b->labels);
-
-	if (order == 0 && bound_of(a) != bound_of(b))
-		order = bound_of(a) < bound_of(b) ? -1 : 1;
-	return (order != 0 ? order : results_compare(a->suffix, b->suffix));
-}
+/* Impact metrics */
 
 static void
 write_metric_of(struct exposer * exposer, const struct impact_metric * metric)
@@ -433,8 +204,6 @@ write_metric_of(struct exposer * exposer, const struct impact_metric * metric)
 	FILE * out = exposer->out;
 	size_t i;
 
-	qsort(metric->samples, metric->count, sizeof(*metric->samples),
-	    compare_samples);
 	for (i = 0; i < metric->count; i++) {
 		const struct impact_sample * sample = &metric->samples[i];
 
@@ -475,14 +244,57 @@ write_impact_family(struct exposer * exposer,
 	    metric->name.bytes, (int)metric->type.length, metric->type.bytes);
 }
 
+/* Return true if there is a histogram with a name of so many bytes. */
+static bool
+is_histogram(const struct report_impact * impact, struct text name)
+{
+	size_t low = 0;
+	size_t high = impact->count;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (results_compare(impact->list[middle].name, name) < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	for (; low < impact->count &&
+	    results_same(impact->list[low].name, name); low++)
+		if (text_is(&impact->list[low].type, "histogram"))
+			return (true);
+	return (false);
+}
+
+/*
+ * Return true if a metric has the name of a histogram's samples.  In one
+ * environment the scripts see to it that this does not happen.
+ */
+static bool
+is_part_of_histogram(const struct report_impact * impact, struct text name)
+{
+	static const char * const endings[] = { "_bucket", "_count", "_sum" };
+	size_t i;
+
+	for (i = 0; i < sizeof(endings) / sizeof(endings[0]); i++) {
+		size_t length = strlen(endings[i]);
+
+		if (name.length > length && memcmp(name.bytes + name.length -
+		    length, endings[i], length) == 0 && is_histogram(impact,
+		    (struct text){ name.bytes, name.length - length }))
+			return (true);
+	}
+	return (false);
+}
+
 /*
  * Return true if the metric cannot be written: it expired meanwhile, has one of
  * our own names, or its name has another type in another environment, which one
  * exposition cannot say.
  */
 static bool
-is_unusable(const struct impact_metric * metric,
-    const struct impact_metric * family)
+is_unusable(const struct report_impact * impact,
+    const struct impact_metric * metric, const struct impact_metric * family)
 {
 
 	return (metric->count == 0 || metric->type.bytes == NULL ||
@@ -490,28 +302,24 @@ is_unusable(const struct impact_metric * metric,
 	    text_is(&metric->name, VARIANTS) ||
 	    text_is(&metric->name, TRUNCATED) ||
 	    (family != NULL && results_same(family->name, metric->name) &&
-	    !results_same(family->type, metric->type)));
+	    !results_same(family->type, metric->type)) ||
+	    is_part_of_histogram(impact, metric->name));
 }
 
 static int
 expose_impact(struct exposer * exposer)
 {
+	static const struct text all = { NULL, 0 };
 	const struct impact_metric * family = NULL;
+	struct report_impact impact;
 	size_t i;
 
-	if (read_impact(exposer) != 0) {
-		snprintf(exposer->exposition->error,
-		    sizeof(exposer->exposition->error), "%s",
-		    exposer->reader.error);
+	if (impact_read(&exposer->reader, all, all, &impact) != 0)
 		return (-1);
-	}
-	if (exposer->count > 0)
-		qsort(exposer->metrics, exposer->count,
-		    sizeof(*exposer->metrics), compare_metrics);
-	for (i = 0; i < exposer->count; i++) {
-		const struct impact_metric * metric = &exposer->metrics[i];
+	for (i = 0; i < impact.count; i++) {
+		const struct impact_metric * metric = &impact.list[i];
 
-		if (is_unusable(metric, family))
+		if (is_unusable(&impact, metric, family))
 			continue;
 		if (family == NULL || !results_same(family->name,
 		    metric->name)) {
@@ -530,16 +338,19 @@ exposition_write(struct exposition * exposition, FILE * out)
 	struct arena * arena = arena_create(0);
 	int status;
 
-	exposition->error[0] = '\0';
 	exposer.reader = (struct reader){ .prefix = exposition->prefix,
-	    .redis = connect_redis(exposition),
+	    .redis = redis_create(exposition->redis, exposition->timeout,
+	    "flagtally-usage"), .time_max = exposition->time_max,
 	    .results = { arena, REPORT_MEMORY_MAX, false } };
+	reader_begin(&exposer.reader);
 	status = expose_evaluations(&exposer);
 	if (status == 0)
 		status = expose_impact(&exposer);
 	write_family(out, TRUNCATED, "gauge", "Whether samples were left out "
 	    "because of limit_scrape.");
 	fprintf(out, TRUNCATED " %d\n", exposer.truncated);
+	snprintf(exposition->error, sizeof(exposition->error), "%s",
+	    exposer.reader.error);
 	reader_close(&exposer.reader);
 	arena_free(arena);
 	return (status);

@@ -16,7 +16,8 @@
 struct exposition {
 	const char * prefix;		/* Of the keys in Redis. */
 	const struct redis_address * redis;
-	int64_t timeout;		/* Of a pipeline, in ms. */
+	int64_t timeout;		/* Of a pipeline, in ms, */
+	int64_t time_max;		/* and of all together. */
 	size_t limit;			/* Samples; 0: no limit. */
 	char error[400];		/* Set by exposition_write. */
 };

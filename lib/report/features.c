@@ -13,12 +13,13 @@ struct features_entry {
 
 void
 features_init(struct features * features, struct results * results,
-    size_t periods, struct text only)
+    size_t periods, size_t more, struct text only)
 {
 
 	memset(features, 0, sizeof(*features));
 	features->results = results;
 	features->periods = periods;
+	features->more = more;
 	features->only = only;
 	digest_random(features->key, sizeof(features->key));
 }
@@ -152,11 +153,12 @@ features_add(struct features * features, struct text field, size_t period,
 		return;
 	if (counter->counts == NULL)
 		counter->counts = results_take(features->results,
-		    features->periods * sizeof(uint64_t));
+		    (features->periods + features->more) * sizeof(uint64_t));
 	if (counter->counts == NULL)
 		return;
 	counter->counts[period] = results_sum(counter->counts[period], number);
-	counter->total = results_sum(counter->total, number);
+	if (period < features->periods)
+		counter->total = results_sum(counter->total, number);
 }
 
 void

@@ -9,8 +9,9 @@
 /* A counter over the periods of a span. */
 struct report_counter {
 	struct text name;		/* Of a variant; else empty. */
-	uint64_t total;
-	uint64_t * counts;		/* Of each period; NULL: all 0. */
+	uint64_t total;			/* Of the span. */
+	uint64_t * counts;		/* Of each period, those of the recent
+					 * hours behind; NULL: all 0. */
 	struct report_counter * next;
 };
 
@@ -34,7 +35,8 @@ struct report_features {
 struct features_entry;
 struct features {
 	struct results * results;
-	size_t periods;
+	size_t periods;			/* Of the span. */
+	size_t more;			/* That no total includes. */
 	struct text only;		/* Encoded; NULL bytes: all. */
 	unsigned char key[16];		/* Of the hash. */
 	struct features_entry * slots;
@@ -44,13 +46,14 @@ struct features {
 };
 
 /**
- * features_init(features, results, periods, only):
- * Begin a collection of ${periods} periods that takes its memory from
- * ${results}; when these are full, nothing more is collected.  ${only} is the
- * encoded name of the one feature to collect, or has NULL bytes.
+ * features_init(features, results, periods, more, only):
+ * Begin a collection of ${periods} periods, and ${more} that do not count for
+ * totals, that takes its memory from ${results}; when these are full, nothing
+ * more is collected.  ${only} is the encoded name of the one feature to
+ * collect, or has NULL bytes.
  */
 void features_init(struct features * features, struct results * results,
-    size_t periods, struct text only);
+    size_t periods, size_t more, struct text only);
 
 /**
  * features_add(features, field, period, number):

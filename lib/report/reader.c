@@ -25,6 +25,12 @@ reader_begin(struct reader * reader)
 	reader->error[0] = '\0';
 	reader->unreachable = false;
 	reader->results.full = false;
+	reader->deadline = reader->time_max == 0 ? 0 :
+	    clock_monotonic() + reader->time_max;
+	reader->done = 0;
+	reader->total = 0;
+	buffer_clear(&reader->requests);
+	reader->count = 0;
 }
 
 bool
@@ -79,6 +85,13 @@ reader_tag(struct reader * reader, struct text environment,
 	append_word(&reader->key, key);
 }
 
+void
+reader_extend(struct reader * reader, struct text text)
+{
+
+	buffer_append(&reader->key, text.bytes, text.length);
+}
+
 static void
 ask_with(struct reader * reader, const char * command, size_t arguments)
 {
@@ -119,19 +132,76 @@ reader_ask_below(struct reader * reader, int64_t limit)
 	buffer_text(&reader->requests, "WITHSCORES");
 }
 
+size_t
+reader_name_period(const struct report_span * span, size_t period,
+    char out[DATE_TEXT_MAX])
+{
+	int64_t at = span->first + (int64_t)period;
+	size_t length = span->by_hour ? date_format_hour(out, at) :
+	    date_format_day(out, at);
+
+	out[length] = '\0';
+	return (length);
+}
+
+void
+reader_period(struct reader * reader, struct text environment,
+    struct text application, const struct report_span * span, size_t period)
+{
+	char name[DATE_TEXT_MAX];
+
+	reader_name_period(span, period, name);
+	reader_tag(reader, environment, application, name);
+	reader_ask(reader, "HGETALL");
+}
+
+/* The function that a pipeline's replies are for. */
+struct recipient {
+	struct reader * reader;
+	redis_take * take;
+	void * context;
+};
+
+static void
+pass_reply(void * context, size_t number, const struct redis_reply * reply)
+{
+	struct recipient * recipient = context;
+	struct reader * reader = recipient->reader;
+
+	recipient->take(recipient->context, number, reply);
+	reader->done++;
+	if (reader->progress != NULL)
+		reader->progress(reader->context, reader->done,
+		    reader->total > reader->done ? reader->total :
+		    reader->done);
+}
+
+static void
+exchange_pipeline(struct reader * reader, struct recipient * recipient)
+{
+	int64_t deadline = clock_monotonic() + EXCHANGE_TIME_MAX;
+	bool last = reader->deadline != 0 && reader->deadline < deadline;
+
+	if (last)
+		deadline = reader->deadline;
+	if (redis_connect(reader->redis, deadline) == 0 &&
+	    redis_exchange(reader->redis, &reader->requests, reader->count,
+	    deadline, pass_reply, recipient) == 0)
+		return;
+	if (last && clock_monotonic() >= deadline)
+		reader_fail(reader, "reading takes too long; ask for a "
+		    "shorter span or for one application");
+	reader_fail(reader, redis_error(reader->redis));
+	reader->unreachable = true;
+}
+
 int
 reader_send(struct reader * reader, redis_take * take, void * context)
 {
-	int64_t deadline = clock_monotonic() + EXCHANGE_TIME_MAX;
-	int status = redis_connect(reader->redis, deadline);
+	struct recipient recipient = { reader, take, context };
 
-	if (status == 0)
-		status = redis_exchange(reader->redis, &reader->requests,
-		    reader->count, deadline, take, context);
-	if (status != 0) {
-		reader_fail(reader, redis_error(reader->redis));
-		reader->unreachable = true;
-	}
+	if (reader->count > 0)
+		exchange_pipeline(reader, &recipient);
 	buffer_clear(&reader->requests);
 	reader->count = 0;
 	return (reader_failed(reader) ? -1 : 0);

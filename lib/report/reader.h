@@ -6,8 +6,27 @@
 #include <stdint.h>
 
 #include "lib/base/buffer.h"
+#include "lib/base/date.h"
 #include "lib/redis/redis.h"
 #include "lib/report/results.h"
+
+/* Requests in a pipeline at most. */
+#define REPORT_BATCH 100
+#define REPORT_MEMORY_MAX ((size_t)64 * 1024 * 1024)
+#define REPORT_PERIODS_MAX 3700
+
+/* Consecutive hours or days. */
+struct report_span {
+	bool by_hour;
+	int64_t first;			/* Hours or days since 1970. */
+	size_t count;			/* At most REPORT_PERIODS_MAX. */
+};
+
+/*
+ * Is called for each reply; ${total} is how many there will be as far as that
+ * is known.
+ */
+typedef void report_progress(void * context, size_t done, size_t total);
 
 /*
  * A connection that reads what flagtally has counted: builds keys, sends
@@ -20,13 +39,18 @@ struct reader {
 	struct buffer requests;		/* Of the next pipeline. */
 	size_t count;			/* Requests in it. */
 	struct buffer key;		/* Of the next request. */
+	int64_t time_max;		/* Of a report, in ms; 0: no limit. */
+	int64_t deadline;		/* Of the current one, or 0. */
+	report_progress * progress;	/* May be NULL. */
+	void * context;			/* Of progress. */
+	size_t done, total;		/* Replies of the current report. */
 	char error[400];		/* "": none. */
 	bool unreachable;		/* Redis could not be reached. */
 };
 
 /**
  * reader_begin(reader):
- * Forget the error of the previous report.
+ * Begin a report: forget the error of the previous one.
  */
 void reader_begin(struct reader * reader);
 
@@ -39,12 +63,30 @@ bool reader_failed(struct reader * reader);
 /**
  * reader_list(reader, key):
  * reader_tag(reader, environment, application, key):
+ * reader_extend(reader, text):
  * Make `P:key`, or `P:{ENV:APP}:key`, or `P:{ENV}:key` if the bytes of
- * ${application} are NULL, the key of the next request.
+ * ${application} are NULL, the key of the next request; or append ${text} to
+ * that key.
  */
 void reader_list(struct reader * reader, const char * key);
 void reader_tag(struct reader * reader, struct text environment,
     struct text application, const char * key);
+void reader_extend(struct reader * reader, struct text text);
+
+/**
+ * reader_period(reader, environment, application, span, period):
+ * Add a request for the bucket of a period of ${span} to the pipeline.
+ */
+void reader_period(struct reader * reader, struct text environment,
+    struct text application, const struct report_span * span, size_t period);
+
+/**
+ * reader_name_period(span, period, out):
+ * Write the name of a period of the span, as in keys, as a string.  Return its
+ * length.
+ */
+size_t reader_name_period(const struct report_span * span, size_t period,
+    char out[DATE_TEXT_MAX]);
 
 /**
  * reader_ask(reader, command):
@@ -60,7 +102,7 @@ void reader_ask_below(struct reader * reader, int64_t limit);
 /**
  * reader_send(reader, take, context):
  * Send the pipeline and pass each reply to ${take}.  Return 0, or -1 with the
- * error set.
+ * error set.  Nothing is sent if the pipeline is empty.
  */
 int reader_send(struct reader * reader, redis_take * take, void * context);
 

@@ -8,7 +8,12 @@
 #include "lib/base/arena.h"
 #include "lib/base/text.h"
 #include "lib/redis/redis.h"
+#include "lib/report/applications.h"
+#include "lib/report/edge_list.h"
 #include "lib/report/features.h"
+#include "lib/report/impact.h"
+#include "lib/report/instances.h"
+#include "lib/report/reader.h"
 
 /*
  * Reads the counts back from Redis, as flagtally(7) describes them.  A report
@@ -19,32 +24,10 @@
  *
  * Every function that reads returns 0, or -1 with report_error saying why:
  * Redis is out of reach, refuses a command, or the result is too large.  A
- * result is complete or not returned at all.
+ * result is complete or not returned at all.  Texts of parameters whose bytes
+ * are NULL mean all.
  */
 struct report;
-
-#define REPORT_BATCH 64
-#define REPORT_MEMORY_MAX ((size_t)64 * 1024 * 1024)
-#define REPORT_PERIODS_MAX 3700
-
-/* Consecutive hours or days. */
-struct report_span {
-	bool by_hour;
-	int64_t first;			/* Hours or days since 1970. */
-	size_t count;			/* At most REPORT_PERIODS_MAX. */
-};
-
-struct report_application {
-	struct text environment, name;
-	int64_t seen;			/* Seconds since 1970. */
-	uint64_t yes, no;		/* In the span. */
-	uint64_t * evaluations;		/* Of each period. */
-};
-
-struct report_applications {
-	struct report_application * list;	/* By environment and name. */
-	size_t count;
-};
 
 struct report_stale {
 	struct text environment, application, feature;
@@ -56,12 +39,6 @@ struct report_stales {
 	size_t count;
 };
 
-struct report_sdk {
-	struct text version;		/* As `name:version`; may be empty. */
-	size_t instances;
-	struct report_sdk * next;
-};
-
 /**
  * report_create(prefix, redis, arena):
  * Return a report that reads the keys under ${prefix} over ${redis}, which it
@@ -71,41 +48,75 @@ struct report * report_create(const char * prefix, struct redis * redis,
     struct arena * arena);
 
 /**
+ * report_limit_time(report, time_max):
+ * Have each function below fail if it takes longer than ${time_max} ms.
+ */
+void report_limit_time(struct report * report, int64_t time_max);
+
+/**
+ * report_watch(report, progress, context):
+ * Have ${progress} called while a function below reads.
+ */
+void report_watch(struct report * report, report_progress * progress,
+    void * context);
+
+/**
  * report_applications(report, environment, span, applications):
- * Read the applications of ${environment}, or all if its bytes are NULL, with
- * their evaluations in ${span}.
+ * Read the applications of ${environment} with their evaluations in ${span}.
  */
 int report_applications(struct report * report,
     const struct text * environment, const struct report_span * span,
     struct report_applications * applications);
 
 /**
- * report_features(report, environment, application, feature, span, features):
- * Read the counts of an application in ${span}: of ${feature}, or of all
- * features if its bytes are NULL.  Features that were seen before the span but
- * not in it are listed too, without counts.
+ * report_features(report, environment, application, feature, span, recent,
+ *     features):
+ * Read the counts of an application's features in ${span}, and of the hours
+ * ${recent}, unless it is NULL; these follow behind those of the span.
+ * Features that were seen before the span but not in it are listed too, without
+ * counts.
  */
 int report_features(struct report * report, const struct text * environment,
     const struct text * application, const struct text * feature,
-    const struct report_span * span, struct report_features * features);
+    const struct report_span * span, const struct report_span * recent,
+    struct report_features * features);
 
 /**
  * report_stale(report, environment, application, before, stales):
  * Read the features that were last evaluated before ${before}, in seconds since
- * 1970, of one application, or, if the bytes of ${application} or also of
- * ${environment} are NULL, of an environment or of all.
+ * 1970.
  */
 int report_stale(struct report * report, const struct text * environment,
     const struct text * application, int64_t before,
     struct report_stales * stales);
 
 /**
- * report_sdks(report, environment, application, sdks):
- * Read how many registered instances of an application use which SDK, into a
- * list sorted by version.
+ * report_sdks(report, environment, application, below, sdks):
+ * Read how many registered instances use which SDK; see instances_read for
+ * ${below}.
  */
 int report_sdks(struct report * report, const struct text * environment,
-    const struct text * application, struct report_sdk ** sdks);
+    const struct text * application, const struct text * below,
+    struct report_sdks * sdks);
+
+/**
+ * report_impact(report, environment, name, impact):
+ * Read the impact metrics with ${name}.
+ */
+int report_impact(struct report * report, const struct text * environment,
+    const struct text * name, struct report_impact * impact);
+
+/**
+ * report_edges(report, edges):
+ * Read the instances of Unleash Edge that have reported about themselves.
+ */
+int report_edges(struct report * report, struct report_edges * edges);
+
+/**
+ * report_probe(report):
+ * Try to read from Redis.
+ */
+int report_probe(struct report * report);
 
 /**
  * report_error(report):

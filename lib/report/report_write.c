@@ -10,8 +10,8 @@
 
 /* Fields */
 
-static void
-write_json_text(FILE * out, struct text text)
+void
+report_write_json(FILE * out, struct text text)
 {
 	char small[ESCAPE_JSON_ROOM(256)];
 	char * json = text.length <= 256 ? small :
@@ -23,12 +23,8 @@ write_json_text(FILE * out, struct text text)
 		free(json);
 }
 
-/*
- * Print a CSV field (RFC 4180) in quotes.  A name that a spreadsheet would take
- * for a formula gets an apostrophe before it.
- */
-static void
-write_csv_text(FILE * out, struct text text)
+void
+report_write_csv(FILE * out, struct text text)
 {
 	size_t i;
 
@@ -41,18 +37,6 @@ write_csv_text(FILE * out, struct text text)
 		putc(text.bytes[i], out);
 	}
 	putc('"', out);
-}
-
-size_t
-report_write_period(const struct report_span * span, size_t period,
-    char out[DATE_TEXT_MAX])
-{
-	int64_t at = span->first + (int64_t)period;
-	size_t length = span->by_hour ? date_format_hour(out, at) :
-	    date_format_day(out, at);
-
-	out[length] = '\0';
-	return (length);
 }
 
 void
@@ -79,9 +63,9 @@ report_write_applications_csv(FILE * out,
 
 	fputs("environment,application,yes,no,last_seen\n", out);
 	for (i = 0; i < found->count; i++) {
-		write_csv_text(out, found->list[i].environment);
+		report_write_csv(out, found->list[i].environment);
 		putc(',', out);
-		write_csv_text(out, found->list[i].name);
+		report_write_csv(out, found->list[i].name);
 		fprintf(out, ",%" PRIu64 ",%" PRIu64 ",", found->list[i].yes,
 		    found->list[i].no);
 		report_write_time(out, found->list[i].seen);
@@ -101,14 +85,14 @@ write_counter_csv(FILE * out, const struct report_scope * scope,
 	for (i = 0; counter->counts != NULL && i < scope->span.count; i++) {
 		if (counter->counts[i] == 0)
 			continue;
-		report_write_period(&scope->span, i, period);
-		write_csv_text(out, scope->environment);
+		reader_name_period(&scope->span, i, period);
+		report_write_csv(out, scope->environment);
 		putc(',', out);
-		write_csv_text(out, scope->application);
+		report_write_csv(out, scope->application);
 		putc(',', out);
-		write_csv_text(out, feature->name);
+		report_write_csv(out, feature->name);
 		fprintf(out, ",%s,", kind);
-		write_csv_text(out, counter->name);
+		report_write_csv(out, counter->name);
 		fprintf(out, ",%s,%" PRIu64 "\n", period, counter->counts[i]);
 	}
 }
@@ -142,8 +126,8 @@ write_json_head(FILE * out, const struct report_scope * scope)
 {
 	char first[DATE_TEXT_MAX], last[DATE_TEXT_MAX];
 
-	report_write_period(&scope->span, 0, first);
-	report_write_period(&scope->span, scope->span.count - 1, last);
+	reader_name_period(&scope->span, 0, first);
+	reader_name_period(&scope->span, scope->span.count - 1, last);
 	fprintf(out, "{\"by\":\"%s\",\"since\":\"%s\",\"until\":\"%s\","
 	    "\"queued\":", scope->span.by_hour ? "hour" : "day", first,
 	    last);
@@ -167,9 +151,9 @@ report_write_applications_json(FILE * out, const struct report_scope * scope,
 
 		fputs(i == 0 ? "{\"environment\":" : ",{\"environment\":",
 		    out);
-		write_json_text(out, one->environment);
+		report_write_json(out, one->environment);
 		fputs(",\"application\":", out);
-		write_json_text(out, one->name);
+		report_write_json(out, one->name);
 		fprintf(out, ",\"yes\":%" PRIu64 ",\"no\":%" PRIu64
 		    ",\"seen\":%" PRId64 ",\"evaluations\":[", one->yes,
 		    one->no, one->seen);
@@ -201,7 +185,7 @@ write_feature_json(FILE * out, const struct report_scope * scope,
 	const struct report_counter * variant;
 
 	fputs("{\"feature\":", out);
-	write_json_text(out, feature->name);
+	report_write_json(out, feature->name);
 	fprintf(out, ",\"seen\":%" PRId64 ",\"yes\":", feature->seen);
 	write_counts_json(out, scope, &feature->yes);
 	fputs(",\"no\":", out);
@@ -209,7 +193,7 @@ write_feature_json(FILE * out, const struct report_scope * scope,
 	fputs(",\"variants\":{", out);
 	for (variant = feature->variants; variant != NULL;
 	    variant = variant->next) {
-		write_json_text(out, variant->name);
+		report_write_json(out, variant->name);
 		putc(':', out);
 		write_counts_json(out, scope, variant);
 		if (variant->next != NULL)
@@ -220,16 +204,15 @@ write_feature_json(FILE * out, const struct report_scope * scope,
 
 void
 report_write_features_json(FILE * out, const struct report_scope * scope,
-    const struct report_features * found, const struct report_sdk * sdks)
+    const struct report_features * found, const struct report_sdks * sdks)
 {
-	const struct report_sdk * sdk;
 	size_t i;
 
 	write_json_head(out, scope);
 	fputs(",\"environment\":", out);
-	write_json_text(out, scope->environment);
+	report_write_json(out, scope->environment);
 	fputs(",\"application\":", out);
-	write_json_text(out, scope->application);
+	report_write_json(out, scope->application);
 	fputs(",\"features\":[", out);
 	for (i = 0; i < found->count; i++) {
 		if (i > 0)
@@ -237,10 +220,10 @@ report_write_features_json(FILE * out, const struct report_scope * scope,
 		write_feature_json(out, scope, found->list[i]);
 	}
 	fputs("],\"sdks\":{", out);
-	for (sdk = sdks; sdk != NULL; sdk = sdk->next) {
-		write_json_text(out, sdk->version);
-		fprintf(out, ":%zu%s", sdk->instances,
-		    sdk->next == NULL ? "" : ",");
+	for (i = 0; i < sdks->count; i++) {
+		report_write_json(out, sdks->list[i].version);
+		fprintf(out, ":%zu%s", sdks->list[i].instances,
+		    i + 1 == sdks->count ? "" : ",");
 	}
 	fputs("}}\n", out);
 }
@@ -254,11 +237,11 @@ report_write_stales_csv(FILE * out, const struct report_stales * stales)
 
 	fputs("environment,application,feature,last_seen\n", out);
 	for (i = 0; i < stales->count; i++) {
-		write_csv_text(out, stales->list[i].environment);
+		report_write_csv(out, stales->list[i].environment);
 		putc(',', out);
-		write_csv_text(out, stales->list[i].application);
+		report_write_csv(out, stales->list[i].application);
 		putc(',', out);
-		write_csv_text(out, stales->list[i].feature);
+		report_write_csv(out, stales->list[i].feature);
 		putc(',', out);
 		report_write_time(out, stales->list[i].seen);
 		putc('\n', out);
@@ -274,12 +257,91 @@ report_write_stales_json(FILE * out, const struct report_stales * stales)
 	for (i = 0; i < stales->count; i++) {
 		fputs(i == 0 ? "{\"environment\":" : ",{\"environment\":",
 		    out);
-		write_json_text(out, stales->list[i].environment);
+		report_write_json(out, stales->list[i].environment);
 		fputs(",\"application\":", out);
-		write_json_text(out, stales->list[i].application);
+		report_write_json(out, stales->list[i].application);
 		fputs(",\"feature\":", out);
-		write_json_text(out, stales->list[i].feature);
+		report_write_json(out, stales->list[i].feature);
 		fprintf(out, ",\"seen\":%" PRId64 "}", stales->list[i].seen);
+	}
+	fputs("]}\n", out);
+}
+
+/* SDKs */
+
+void
+report_write_sdks_csv(FILE * out, const struct report_sdks * sdks)
+{
+	size_t i;
+
+	fputs("environment,application,sdk,instances,last_registered\n", out);
+	for (i = 0; i < sdks->count; i++) {
+		report_write_csv(out, sdks->list[i].environment);
+		putc(',', out);
+		report_write_csv(out, sdks->list[i].application);
+		putc(',', out);
+		report_write_csv(out, sdks->list[i].version);
+		fprintf(out, ",%zu,", sdks->list[i].instances);
+		report_write_time(out, sdks->list[i].seen);
+		putc('\n', out);
+	}
+}
+
+void
+report_write_sdks_json(FILE * out, const struct report_sdks * sdks)
+{
+	size_t i;
+
+	fputs("{\"sdks\":[", out);
+	for (i = 0; i < sdks->count; i++) {
+		fputs(i == 0 ? "{\"environment\":" : ",{\"environment\":",
+		    out);
+		report_write_json(out, sdks->list[i].environment);
+		fputs(",\"application\":", out);
+		report_write_json(out, sdks->list[i].application);
+		fputs(",\"sdk\":", out);
+		report_write_json(out, sdks->list[i].version);
+		fprintf(out, ",\"instances\":%zu,\"registered\":%" PRId64
+		    "}", sdks->list[i].instances, sdks->list[i].seen);
+	}
+	fputs("]}\n", out);
+}
+
+/* Edges */
+
+void
+report_write_edges_csv(FILE * out, const struct report_edges * edges)
+{
+	size_t i, j;
+
+	fputs("identifier,name,version,region,hosting,started,last_report\n",
+	    out);
+	for (i = 0; i < edges->count; i++) {
+		const struct report_edge * one = &edges->list[i];
+		const struct text fields[] = { one->identifier, one->name,
+		    one->version, one->region, one->hosting, one->started };
+
+		for (j = 0; j < sizeof(fields) / sizeof(fields[0]); j++) {
+			report_write_csv(out, fields[j]);
+			putc(',', out);
+		}
+		report_write_time(out, one->seen);
+		putc('\n', out);
+	}
+}
+
+/* The data is valid JSON and complete, so it is written as it is. */
+void
+report_write_edges_json(FILE * out, const struct report_edges * edges)
+{
+	size_t i;
+
+	fputs("{\"edges\":[", out);
+	for (i = 0; i < edges->count; i++) {
+		if (i > 0)
+			putc(',', out);
+		fwrite(edges->list[i].data.bytes, 1,
+		    edges->list[i].data.length, out);
 	}
 	fputs("]}\n", out);
 }

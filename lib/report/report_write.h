@@ -13,6 +13,7 @@
 /* What has been accepted and is not in Redis yet. */
 struct report_queued {
 	bool known;
+	bool failed;			/* The spool cannot be read. */
 	uint64_t bytes;
 	int64_t since;			/* In ms since 1970; 0: nothing. */
 };
@@ -25,11 +26,17 @@ struct report_scope {
 };
 
 /**
- * report_write_period(span, period, out):
- * Write the name of a period of the span as a string.  Return its length.
+ * report_write_csv(out, text):
+ * Write a field in quotes.  A text that a spreadsheet would take for a formula
+ * gets an apostrophe before it.
  */
-size_t report_write_period(const struct report_span * span, size_t period,
-    char out[DATE_TEXT_MAX]);
+void report_write_csv(FILE * out, struct text text);
+
+/**
+ * report_write_json(out, text):
+ * Write a string in quotes, in ASCII.
+ */
+void report_write_json(FILE * out, struct text text);
 
 /**
  * report_write_time(out, instant):
@@ -41,8 +48,7 @@ void report_write_time(FILE * out, int64_t instant);
  * report_write_applications_csv(out, applications):
  * report_write_features_csv(out, scope, features):
  * Write a report as CSV with a header: a row for each application, or for each
- * counter and period that is not 0.  A name that a spreadsheet would take for a
- * formula has an apostrophe before it.
+ * counter and period that is not 0.
  */
 void report_write_applications_csv(FILE * out,
     const struct report_applications * applications);
@@ -58,7 +64,7 @@ void report_write_applications_json(FILE * out,
     const struct report_scope * scope,
     const struct report_applications * applications);
 void report_write_features_json(FILE * out, const struct report_scope * scope,
-    const struct report_features * features, const struct report_sdk * sdks);
+    const struct report_features * features, const struct report_sdks * sdks);
 
 /**
  * report_write_stales_csv(out, stales):
@@ -67,5 +73,18 @@ void report_write_features_json(FILE * out, const struct report_scope * scope,
  */
 void report_write_stales_csv(FILE * out, const struct report_stales * stales);
 void report_write_stales_json(FILE * out, const struct report_stales * stales);
+
+/**
+ * report_write_sdks_csv(out, sdks):
+ * report_write_sdks_json(out, sdks):
+ * report_write_edges_csv(out, edges):
+ * report_write_edges_json(out, edges):
+ * Write SDKs, or instances of Edge, one in a row.  The JSON of an Edge has all
+ * that it reported.
+ */
+void report_write_sdks_csv(FILE * out, const struct report_sdks * sdks);
+void report_write_sdks_json(FILE * out, const struct report_sdks * sdks);
+void report_write_edges_csv(FILE * out, const struct report_edges * edges);
+void report_write_edges_json(FILE * out, const struct report_edges * edges);
 
 #endif

@@ -340,6 +340,13 @@ stats_redis(struct stats * stats, bool serves)
 	stats_set(stats, STATS_REDIS_DOWN, !serves);
 }
 
+const char *
+stats_drop_name(enum tally_drop drop)
+{
+
+	return (drops[drop]);
+}
+
 uint64_t
 stats_get(const struct stats * stats, enum stats_counter counter)
 {

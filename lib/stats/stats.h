@@ -139,6 +139,12 @@ uint64_t stats_get(const struct stats * stats, enum stats_counter counter);
 uint64_t stats_get_gauge(const struct stats * stats, enum stats_gauge gauge);
 
 /**
+ * stats_drop_name(drop):
+ * Return the name of a reason why counters are dropped.
+ */
+const char * stats_drop_name(enum tally_drop drop);
+
+/**
  * stats_write(stats, text):
  * Append all numbers in Prometheus's text format, version 0.0.4.
  */

@@ -26,3 +26,25 @@ def day(days=0):
 
 def hour(hours=0):
     return (NOW - datetime.timedelta(hours=hours)).strftime("%Y-%m-%dT%H")
+
+
+def histogram(labels, counts, total):
+    """A sample of which ``counts`` has the observations of each bound."""
+    seen, buckets = 0, []
+    for bound, count in counts.items():
+        seen += count
+        buckets.append({"le": bound, "count": seen})
+    return {"labels": labels, "count": seen, "sum": total, "buckets": buckets}
+
+
+# 100 observations: half of them below 0.1, 45 below 1, four below 10.
+SECONDS = {"name": "request_seconds", "help": "Time of a request",
+           "type": "histogram", "samples": [histogram(
+               {"route": 'a"b\\'}, {0.1: 50, 1: 45, 10: 4, "+Inf": 1}, 42.5)]}
+BOUGHT = {"name": "bought_total", "help": "Purchases", "type": "counter",
+          "samples": [{"labels": {"plan": "pro"}, "value": 7}]}
+LOAD = {"name": "load", "help": "Load", "type": "gauge",
+        "samples": [{"labels": {}, "value": 0.25}]}
+EDGE = {"identifier": "01EDGE", "appName": "eu-edge", "region": None,
+        "edgeVersion": "20.1.0", "hosting": "self-hosted",
+        "started": "2026-11-26T18:55:38.136Z", "traffic": {"get": {}}}

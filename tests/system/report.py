@@ -12,10 +12,12 @@ from urllib.parse import quote
 
 from tests.harness import fcgi
 from tests.harness.proxy import Proxy
-from tests.harness.reports import day, hour, metric, registration
+from tests.harness.reports import BOUGHT, EDGE, LOAD, SECONDS, day, hour, \
+    metric, registration
 from tests.harness.servers import NO_SPOOL, PROGRAM, Flagtally, Place, Redis, \
     environment
 from tests.harness.tap import check, equal, note, run
+from tests.harness.wait import until
 
 SEED = int(os.environ.get("FLAGTALLY_SEED") or random.randrange(1 << 32))
 ODD = 'a/b:c%7D "x"\u202e\x1b[31m=1\\'
@@ -30,9 +32,10 @@ class Story:
         self.settings = settings
         self.program = Flagtally(place, self.redis, **settings)
 
-    def post(self, metrics, applications=()):
+    def post(self, metrics=(), applications=(), impact=()):
         answer = fcgi.post(self.program.address, json.dumps(
-            {"applications": list(applications), "metrics": metrics}).encode())
+            {"applications": list(applications), "metrics": list(metrics),
+             "impactMetrics": list(impact)}).encode())
         equal(answer.status, 202, "counts are accepted")
 
     def report(self, *words, redis=None, **variables):
@@ -48,6 +51,10 @@ class Story:
         equal((done.returncode, done.stderr), (0, ""),
               f"--report {' '.join(words)} succeeds")
         return json.loads(done.stdout)
+
+    def rows(self, *words):
+        return list(csv.DictReader(io.StringIO(
+            self.report(*words, "--format", "csv").stdout)))
 
 
 def applications():
@@ -214,7 +221,13 @@ def wrong():
                              "is after --until"),
                             (["--since", "9000d"], "is too long before"),
                             (["a/b/c/d"], "more than ENV/APP/FEATURE"),
-                            (["a/%4"], "two hexadecimal digits")):
+                            (["a/%4"], "two hexadecimal digits"),
+                            (["--show", "all"], "--show all is not counts"),
+                            (["--show", "edges", "a"], "more than no name"),
+                            (["--show", "sdks", "a/b/c"], "more than ENV/NAME"),
+                            (["--stale", "1d", "--show", "sdks"],
+                             "does not go with"),
+                            (["--top", "0"], "--top 0 is no number above 0")):
             done = story.report(*words)
             check(done.returncode == 64 and part in done.stderr and
                   done.stdout == "", f"--report {' '.join(words)} is an error",
@@ -277,11 +290,17 @@ def cost():
         equal(sum(sum(one["no"]) for one in found["features"]), 90000,
               "every count once")
         trips = proxy.trips - before
-        check(trips <= 4, "three round trips, and one to select the database",
+        check(trips <= 3, "two round trips, and one to select the database",
               trips)
         note(f"90 days, 1,000 features: {took:.2f} s, {trips} round trips")
         equal(story.redis.calls("hgetall"), 91,
               "one command for each day, and one for the instances")
+        for number in range(250):
+            story.redis("ZADD", "flagtally:apps", 1, f"e:a{number}")
+        before = proxy.trips
+        story.report("--since", "6d", redis=proxy)
+        equal(proxy.trips - before, 2 + (251 * 7 + 99) // 100,
+              "a hundred commands in each, also of many applications")
         words = []
         for feature in range(10000):
             words += [f"f{feature}:yes", 1, f"f{feature}:variant:v", 1]
@@ -290,6 +309,258 @@ def cost():
         done = story.report("production/shop", "--since", "3600d")
         check(done.returncode == 1 and "too large" in done.stderr and
               done.stdout == "", "more than 64 MB is an error", done.stderr)
+
+
+NODE, JAVA = "unleash-client-node", "unleash-client-java"
+
+
+def sdks():
+    """Who still runs an SDK below a version?"""
+    with Place() as place:
+        story = Story(place)
+        versions = ["6.10.0", "6.9.0", "6.10.0-beta.2", "6.10.0-beta.10",
+                    "5.4.1", "5.4.1"]
+        story.post([metric("f")], [
+            *(registration(f"i{i}", f"{NODE}:{version}")
+              for i, version in enumerate(versions)),
+            registration("j", JAVA + ":9.2.0"), registration("none")])
+        story.post([metric("f", app="till", env="dev")], [
+            registration("k", NODE + ":5.4.1", app="till", env="dev")])
+        found = story.json("--show", "sdks")["sdks"]
+        equal([(one["sdk"], one["environment"], one["instances"])
+               for one in found],
+              [("", "production", 1), (JAVA + ":9.2.0", "production", 1),
+               (NODE + ":5.4.1", "dev", 1), (NODE + ":5.4.1", "production", 2),
+               (NODE + ":6.9.0", "production", 1),
+               (NODE + ":6.10.0-beta.2", "production", 1),
+               (NODE + ":6.10.0-beta.10", "production", 1),
+               (NODE + ":6.10.0", "production", 1)],
+              "instances by SDK; numbers and pre-releases are in order")
+        check(all(abs(one["registered"] - time.time()) < 60 for one in found),
+              "and when one registered last", found)
+
+        def below(version, *target):
+            return [(one["application"], one["sdk"], one["instances"])
+                    for one in story.json("--below", version, *target)["sdks"]]
+
+        equal(below(NODE + ":6.9.0"), [("till", NODE + ":5.4.1", 1),
+                                       ("shop", NODE + ":5.4.1", 2)],
+              "those below a version of one SDK")
+        equal(below(NODE + ":6.10.0", "production/shop"),
+              [("shop", NODE + ":" + version, count) for version, count in
+               (("5.4.1", 2), ("6.9.0", 1), ("6.10.0-beta.2", 1),
+                ("6.10.0-beta.10", 1))], "of one application")
+        equal(len(below("10")), 7, "of any SDK; an unknown version is none")
+        equal(below("5.4.1"), [], "the version itself is not below it")
+        rows = story.rows("--below", "6", "dev")
+        equal([(row["environment"], row["sdk"], row["instances"])
+               for row in rows], [("dev", NODE + ":5.4.1", "1")], "as CSV")
+        table = story.report("--show", "sdks").stdout.splitlines()
+        equal((len(table), table[1].split()[0], len({line.index("2026")
+              if "2026" in line else 0 for line in table[1:]})), (9, "-", 1),
+              "as an aligned table")
+
+
+def impact():
+    """Counters, gauges, and percentiles of a histogram."""
+    with Place() as place:
+        story = Story(place)
+        story.post(impact=[SECONDS, BOUGHT, LOAD])
+        found = {one["metric"]: one for one in
+                 story.json("--show", "impact")["impact"]}
+        equal(sorted(found), ["bought_total", "load", "request_seconds"],
+              "all metrics")
+        equal((found["bought_total"]["type"],
+               found["bought_total"]["series"],
+               found["load"]["series"]),
+              ("counter", [{"labels": {"plan": "pro"}, "value": 7}],
+               [{"labels": {}, "value": 0.25}]), "values with their labels")
+        series = found["request_seconds"]["series"][0]
+        equal((series["labels"], series["count"], series["sum"],
+               [(one["le"], one["count"]) for one in series["buckets"]]),
+              ({"route": 'a"b\\'}, 100, 42.5, [("0.1", 50), ("1", 95),
+                                               ("10", 99), ("+Inf", 100)]),
+              "a histogram with its buckets")
+        # As histogram_quantile: at rank 50, 95 and 99 of 100.
+        equal([round(series[name], 9) for name in ("p50", "p95", "p99")],
+              [0.1, 1, 10], "and percentiles")
+        story.post(impact=[{**SECONDS, "samples": [{
+            **SECONDS["samples"][0], "labels": {}, "count": 10, "sum": 30,
+            "buckets": [{"le": 1, "count": 5}, {"le": 5, "count": 6},
+                        {"le": "+Inf", "count": 10}]}]}])
+        row = story.rows("--show", "impact", "default/request_seconds")[0]
+        equal((row["labels"], row["count"], row["sum"], row["p50"],
+               row["p95"]), ("", "10", "30", "1", "5"),
+              "beyond the last bound it is that bound")
+        equal(len(story.rows("--show", "impact", "default")), 4,
+              "of an environment")
+        equal(story.rows("--show", "impact", "nowhere"), [], "of no other")
+        table = story.report("--show", "impact").stdout.splitlines()
+        equal([line.split()[0] for line in table[1:]],
+              ["bought_total", "load", "request_seconds", "request_seconds"],
+              "as a table")
+        equal(table[4].split()[-4:], ["100", "0.1", "1", "10"],
+              "with count and percentiles")
+
+
+def edges():
+    with Place() as place:
+        story = Story(place)
+        for number in range(2):
+            answer = fcgi.post(story.program.address, json.dumps(
+                {**EDGE, "identifier": f"01:EDGE/{number}"}).encode(),
+                REQUEST_URI="/api/client/metrics/edge")
+            equal(answer.status, 202, "data of an Edge is accepted")
+        until(lambda: len(story.json("--show", "edges")["edges"]) == 2,
+              "both to be in Redis")
+        found = story.json("--show", "edges")["edges"]
+        check(all(one["edgeVersion"] == "20.1.0" and one["received"] > 0 and
+                  one["traffic"] == {"get": {}} for one in found),
+              "JSON has all that they report", found)
+        equal([(row["identifier"], row["name"], row["version"], row["region"])
+               for row in story.rows("--show", "edges")],
+              [(f"01:EDGE/{number}", "eu-edge", "20.1.0", "")
+               for number in range(2)], "CSV has a row for each")
+        equal(story.report("--show", "edges").stdout.splitlines()[2].split()
+              [:3], ["01:EDGE/1", "eu-edge", "20.1.0"], "as a table")
+        story.redis("HSET", "flagtally:edges", "x", "[1]", "y", "no JSON")
+        equal(len(story.json("--show", "edges")["edges"]), 2,
+              "what is no object is left out")
+
+
+def queued():
+    """What waits in the spool is seen with every format."""
+    with Place() as place:
+        story = Story(place, spool=place.file("spool.db"), ack="spool",
+                      flush_interval="1h")
+        story.post([metric("f", yes=3)])
+        story.redis("ZADD", "flagtally:apps", int(time.time()),
+                    "production:shop")
+        found = json.loads(story.report("production/shop", "--format", "json")
+                           .stdout)["queued"]
+        check(found["bytes"] > 0 and abs(found["since"] - time.time()) < 60,
+              "JSON says how much and since when", found)
+        line = "Not complete: counts accepted since "
+        for words in ([], ["production/shop"], ["--stale", "1d"],
+                      ["--show", "sdks"], ["--show", "impact"]):
+            check(line in story.report(*words).stdout,
+                  f"the table of {words} says so")
+        done = story.report("--format", "csv")
+        check(line in done.stderr and line not in done.stdout,
+              "CSV stays CSV, and standard error says so", done)
+        health = story.json("--show", "health")
+        equal((health["redis"]["reading"], health["redis"]["counting"],
+               health["spool"]["state"], health["spool"]["queued"]),
+              ("ok", "up", "ok", 1), "so does the health")
+        equal(set(health["dropped"].values()), {0}, "nothing was dropped")
+        check(["spool", "queued", "1"] in [list(row.values()) for row in
+                                           story.rows("--show", "health")],
+              "as CSV")
+        check("queued_since" in story.report("--show", "health").stdout,
+              "as a table")
+        def files():
+            return {name: os.stat(place.file(name)).st_ino
+                    for name in os.listdir(place.path)}
+
+        before = files()
+        story.report()
+        equal(files(), before, "a report creates and replaces nothing")
+        story.redis.kill()
+        done = story.report("--show", "health")
+        check(done.returncode == 0 and "connecting" in done.stdout,
+              "health without Redis says so", done)
+        elsewhere = story.report("--show", "health", FLAGTALLY_SPOOL=
+                                 place.file("none.db"))
+        check("unknown" in elsewhere.stdout and
+              not os.path.exists(place.file("none.db")),
+              "where no spool is none is made", elsewhere.stdout)
+
+
+def top():
+    with Place() as place:
+        story = Story(place)
+        story.post([metric(f"f{number:02}", days=number % 7, yes=number + 1)
+                    for number in range(30)])
+        found = story.json("production/shop", "--top", "10")["features"]
+        equal([(one["feature"], sum(one["yes"])) for one in found],
+              [(f"f{number:02}", number + 1) for number in
+               range(29, 19, -1)], "the ten with most evaluations, by day")
+        equal(len(story.report("production/shop", "--top", "10").stdout
+                  .splitlines()), 11, "as a table")
+
+
+def progress():
+    """A terminal shows how far a long report is, and nothing remains of it."""
+    with Place() as place:
+        story = Story(place)
+        proxy = Proxy(place, story.redis.path)
+        story.post([metric("f", app=f"a{number}") for number in range(4)])
+        for number in range(400):
+            story.redis("ZADD", "flagtally:apps", 1, f"e:a{number}")
+        proxy.delay(0.005)
+        master, slave = pty.openpty()
+        done = subprocess.run(
+            [os.path.abspath(PROGRAM), "--report", "--format", "csv",
+             "--since", "0d"], stdout=subprocess.PIPE, stderr=slave,
+            env=environment(redis=proxy.url(), spool=NO_SPOOL), timeout=60,
+            check=False)
+        os.close(slave)
+        text = os.read(master, 65536).decode()
+        os.close(master)
+        check("\rreading: " in text and " of 40" in text and
+              text.rsplit("\r", 2)[-2].strip() == "" and text.endswith("\r"),
+              "progress is shown and removed", text)
+        equal(len(done.stdout.splitlines()), 405, "the report is whole")
+        equal(story.report("--format", "csv", "--since", "0d", redis=proxy)
+              .stderr, "", "in a pipe there is none")
+
+
+def killed():
+    """Redis is killed in the middle of a report: a message alone."""
+    with Place() as place:
+        story = Story(place)
+        proxy = Proxy(place, story.redis.path)
+        story.post([metric("f", app=f"a{number}") for number in range(4)])
+        for number in range(900):
+            story.redis("ZADD", "flagtally:apps", 1, f"e:a{number}")
+        proxy.delay(0.005)
+        report = subprocess.Popen(
+            [os.path.abspath(PROGRAM), "--report", "--since", "0d"],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            env=environment(redis=proxy.url(), spool=NO_SPOOL))
+        until(lambda: story.redis.calls("hgetall") > 99,
+              "the report to be on its way")
+        story.redis.kill()
+        out, err = report.communicate(timeout=60)
+        check(report.returncode == 75 and out == "" and
+              err.startswith("flagtally: "), "there is a message alone",
+              report.returncode, out[:200], err)
+
+
+def rights():
+    """The user for readers that is shipped is enough for every report."""
+    shipped = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..",
+                           "..", "deploy", "redis", "users.acl")
+    with open(shipped, encoding="ascii") as file:
+        rules = {line.split()[1]: line.split()[2:] for line in file}
+    with Place() as place:
+        story = Story(place)
+        story.post([metric("f"), metric("old", days=40)],
+                   [registration("i", "a:1")], [SECONDS])
+        story.redis("ACL", "SETUSER", "reader", *rules["flagtally-reader"],
+                    ">secret")
+        url = f"unix://reader:secret@{story.redis.path}?db=0"
+        for words in ([], ["production/shop"], ["production/shop/f"],
+                      ["--stale", "30d"], ["--show", "sdks"],
+                      ["--show", "impact"], ["--show", "edges"],
+                      ["--show", "health"]):
+            done = story.report(*words, FLAGTALLY_REDIS=url)
+            equal((done.returncode, done.stderr), (0, ""),
+                  f"--report {' '.join(words)} needs no more rights")
+            equal(done.stdout, story.report(*words).stdout,
+                  "and says the same") if words != ["--show", "health"] \
+                else check("reading               ok" in done.stdout,
+                           "and Redis can be read", done.stdout)
 
 
 def against_model():
@@ -322,4 +593,5 @@ def against_model():
 
 
 run([applications, features, hours, spreadsheet, stale, terminal, wrong, cut,
-     cost, against_model])
+     sdks, impact, edges, queued, top, progress, killed, rights, cost,
+     against_model])
