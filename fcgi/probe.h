@@ -18,8 +18,8 @@ struct probe {
 
 /**
  * probe_init(probe, spool, stats):
- * Initialize ${probe}, which owns ${spool} and ${stats} from now on; each can be
- * NULL.
+ * Initialize ${probe}, which owns ${spool} and ${stats} from now on; each can
+ * be NULL.
  */
 void probe_init(struct probe * probe, struct spool * spool,
     struct stats * stats);

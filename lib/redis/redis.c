@@ -686,7 +686,9 @@ request_greeting(struct redis * redis, struct greeting * greeting)
 	buffer_text(requests, "CLIENT");
 	buffer_text(requests, "SETNAME");
 	buffer_text(requests, redis->name);
-	if (redis->config->kind != REDIS_ONE_SENTINEL) {
+	/* Only scripts need it, and readers may lack the right. */
+	if (redis->config->kind != REDIS_ONE_SENTINEL &&
+	    redis->script_count > 0) {
 		greeting->time = count++;
 		buffer_array(requests, 1);
 		buffer_text(requests, "TIME");
