@@ -6,18 +6,22 @@ import html.parser
 import io
 import json
 import re
+import subprocess
 import time
 from urllib.parse import quote, urlencode
 
 from tests.harness import fcgi
 from tests.harness.proxy import Proxy
-from tests.harness.reports import NOW, day, metric, registration
-from tests.harness.servers import Flagtally, Place, Redis
+from tests.harness.reports import BOUGHT, EDGE, LOAD, NOW, SECONDS, day, \
+    metric, registration
+from tests.harness.servers import Flagtally, Place, Redis, find
 from tests.harness.tap import check, equal, note, run
+from tests.harness.wait import until
 
 HOSTILE = ["<script>alert(1)</script>", '"><img src=x onerror=alert(1)>',
            "'onmouseover='x", "\u202eRTL", "", "x" * 300, "a b&c=d+e%20",
-           "\u0001\u001b[31m", "&lt;", "</title>"]
+           "\u0001\u001b[31m", "&lt;", "</title>", "two\nlines\ttab", "\\",
+           "\U0001f680\ufffe", "\u05e9\u05dc\u05d5\u05dd"]
 
 
 class Story:
@@ -26,10 +30,10 @@ class Story:
         self.redis = Redis(place)
         self.program = Flagtally(place, self.redis, **settings)
 
-    def post(self, metrics, applications=()):
+    def post(self, metrics=(), applications=(), impact=()):
         answer = fcgi.post(self.program.address, json.dumps(
-            {"applications": list(applications),
-             "metrics": metrics}).encode())
+            {"applications": list(applications), "metrics": list(metrics),
+             "impactMetrics": list(impact)}).encode())
         equal(answer.status, 202, "counts are accepted")
 
     def get(self, method="GET", path="/flagtally", **query):
@@ -104,6 +108,88 @@ def views():
               "an unknown environment says so")
 
 
+def more_views():
+    """SDKs, stale features, impact metrics, Edge and health."""
+    with Place() as place:
+        story = Story(place, spool=place.file("spool.db"))
+        story.post([metric("used"), metric("old", days=40)],
+                   [registration("i1", "unleash-client-node:6.9.0"),
+                    registration("i2", "unleash-client-node:6.10.0")],
+                   [SECONDS, BOUGHT, LOAD])
+        fcgi.post(story.program.address, json.dumps(EDGE).encode(),
+                  REQUEST_URI="/api/client/metrics/edge")
+        found = page_of(story.get(show="stale"))
+        check("old" in found.texts and "used" not in found.texts,
+              "stale features", found.texts)
+        found = page_of(story.get(show="stale", days=50))
+        check("old" not in found.texts, "of an age")
+        found = page_of(story.get(show="sdks"))
+        check({"unleash-client-node:6.9.0", "unleash-client-node:6.10.0",
+               "shop"} <= set(found.texts), "SDKs of all applications")
+        found = page_of(story.get(show="sdks",
+                                  below="unleash-client-node:6.10.0"))
+        check("unleash-client-node:6.9.0" in found.texts and
+              "unleash-client-node:6.10.0" not in found.texts,
+              "and those below a version")
+        found = page_of(story.get(show="impact"))
+        check({"request_seconds", "bought_total", "load", "0.25",
+               'plan="pro"'} <= set(found.texts), "impact metrics",
+              found.texts)
+        at = found.texts.index("p99")
+        equal([text for text in found.texts[at:at + 12] if text.strip()]
+              [1:7], ['route="a\\"b\\\\"', "100", "0.425", "0.1", "1", "10"],
+              "a histogram has its mean and percentiles")
+        at = found.texts.index("Distribution")
+        equal([text for text in found.texts[at + 1:at + 40]
+               if text.strip()][:8],
+              ["0.1", "50", "1", "45", "10", "4", "+Inf", "1"],
+              "and what each bucket has alone")
+        found = page_of(story.get(show="impact", metric="load"))
+        check("load" in found.texts and "bought_total" not in found.texts,
+              "one metric alone")
+        until(lambda: "01EDGE" in page_of(story.get(show="edges")).texts,
+              "the Edge to be listed")
+        found = page_of(story.get(show="health"))
+        check({"Redis", "Spool", "Dropped counts by reason", "queued",
+               "labels"} <= set(found.texts), "health", found.texts)
+        for show, columns in (("stale", "environment"), ("sdks", "sdk"),
+                              ("impact", "p95"), ("edges", "identifier"),
+                              ("health", "part")):
+            answer = story.get(show=show, format="csv")
+            check(columns in answer.body.decode().split("\n")[0].split(","),
+                  f"{show} as CSV", answer.body)
+            json.loads(story.get(show=show, format="json").body)
+        equal(story.get(show="sdks", format="json", below="6.10").body,
+              story.get(show="sdks", format="json",
+                        below="unleash-client-node:6.10").body,
+              "JSON takes the same query")
+
+
+def queued():
+    """A number that is behind is seen to be."""
+    with Place() as place:
+        story = Story(place, spool=place.file("spool.db"), ack="spool",
+                      flush_interval="1h")
+        answer = story.get()
+        check("Not complete" not in answer.body.decode(),
+              "nothing waits at first")
+        equal(answer.headers["flagtally-queued"], "bytes=0, since=0",
+              "and a header says so")
+        story.post([metric("f")])
+        for query in ({}, {"env": "production", "app": "shop"},
+                      {"show": "stale"}, {"show": "impact"},
+                      {"show": "health"}):
+            check("Not complete: counts accepted since" in
+                  story.get(**query).body.decode(),
+                  f"{query} says that counts wait in the spool")
+        answer = story.get(format="csv")
+        check(re.fullmatch(r"bytes=[1-9]\d*, since=[1-9]\d*",
+                           answer.headers["flagtally-queued"]),
+              "CSV has a header that says so", answer.headers)
+        check(json.loads(story.get(format="json").body)["queued"]["bytes"] > 0,
+              "and JSON a member")
+
+
 def formats():
     with Place() as place:
         story = Story(place)
@@ -133,11 +219,14 @@ def hostile():
                  "header", "nav", "a", "main", "h1", "h2", "p", "div", "table",
                  "caption", "thead", "tbody", "tr", "th", "td", "svg",
                  "polyline", "rect", "bdi", "i", "footer", "span", "g", "ul",
-                 "ol", "li"}
+                 "ol", "li", "form", "label", "input", "button"}
         for name in HOSTILE:
             where = {"env": name or "e", "app": name, "feature": name}
-            for count in range(4):
-                query = dict(list(where.items())[:count])
+            for query in (*(dict(list(where.items())[:count])
+                            for count in range(4)),
+                          {"show": "sdks", "below": name},
+                          {"show": "stale", "env": where["env"]},
+                          {"show": "impact", "metric": name}):
                 found = page_of(story.get(**query))
                 strange = set(found.tags) - plain
                 check(not strange and not any(
@@ -199,6 +288,11 @@ def wrong():
                             ({"periods": "0"}, "periods must be"),
                             ({"periods": "99999"}, "periods must be"),
                             ({"periods": "-1"}, "periods must be"),
+                            ({"periods": "1x"}, "periods must be"),
+                            ({"show": "all"}, "show must be"),
+                            ({"days": ""}, "days must be"),
+                            ({"from": "0"}, "from must be"),
+                            ({"top": "9" * 30}, "top must be"),
                             ({"app": "x"}, "app needs env"),
                             ({"env": "e", "feature": "x"}, "feature needs")):
             answer = story.get(**query)
@@ -238,10 +332,24 @@ def trouble():
         equal(statuses, [503] * 6, "with a Redis that hangs all are told")
         check(took < 10, "and not held for long", took)
         proxy.release()
-        redis.kill()
+        proxy.delay(0.005)
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            before = redis.calls("hgetall")
+            waiting = pool.submit(story.get, env="production", app="shop",
+                                  periods=400)
+            until(lambda: redis.calls("hgetall") > before + 99,
+                  "the page to be on its way")
+            redis.kill()
+            answer = waiting.result()
+        check(answer.status == 503 and b"<table" not in answer.body and
+              b"cannot" in answer.body or b"connection" in answer.body,
+              "Redis killed in the middle of a page: a message alone",
+              answer.body)
         answer = story.get(env="production", app="shop")
         check(answer.status == 503 and b"<table" not in answer.body,
               "so it does without Redis", answer.body)
+        check(b"Redis cannot be read" in story.get(show="health").body,
+              "the health says so")
 
 
 SAMPLE = re.compile(r'^([a-zA-Z_:][\w:]*)(?:\{(.*)\})? (\S+)$')
@@ -322,6 +430,32 @@ def usage():
         equal(story.get(path="/internal-backstage/usage",
                         REMOTE_ADDR="192.0.2.1").status, 404,
               "by default for this host alone")
+        for name in HOSTILE:
+            story.post([metric(name, app=name, env=name or "e",
+                               variants={name: 1})], impact=[
+                impact("odd_" + re.sub("[^a-z]", "_", name[:9]), "gauge", [
+                    {"labels": {"a": name}, "value": -0.5}])])
+        # In each environment by itself both are allowed.
+        story.post(impact=[impact("seconds_count", "counter", [
+            {"labels": {"environment": "third"}, "value": 5}])])
+        story.redis("SADD", "flagtally:{third}:impact", "seconds_count")
+        story.redis("HSET", "flagtally:{third}:impact:seconds_count",
+                    "#type", "counter", "#help", "h", "", "5")
+        story.redis("ZADD", "flagtally:environments", 1, "third")
+        text = story.get(path="/internal-backstage/usage").body
+        found = samples_of(text.decode())
+        equal(len({at for at in found if at[0] == total}), 2 + 1 +
+              len(HOSTILE), "names of every kind are exposed")
+        check(("seconds_count", (("environment", "third"),)) not in found,
+              "but none that is part of another environment's histogram")
+        done = subprocess.run([find("promtool"), "check", "metrics"],
+                              input=text, capture_output=True, timeout=60,
+                              check=False)
+        said = [line for line in (done.stdout + done.stderr).decode()
+                .splitlines() if "no help text" not in line and
+                "should" not in line and "must" not in line]
+        check(done.returncode in (0, 3) and not said,
+              "promtool reads what they come to", done, text)
         small = Flagtally(place, story.redis, name="small", limit_scrape=3)
         story.program = small
         found = samples_of(story.get(
@@ -357,6 +491,50 @@ def large():
         note(f"1,000 features, 90 days: {min(took) * 1000:.0f} ms, "
              f"{len(answer.body)} bytes")
         check(min(took) < 2, "in a short time", took)
+        proxy = Proxy(place, story.redis.path)
+        story.program = Flagtally(place, proxy, name="far")
+        before = proxy.trips
+        story.get(env="production", app="shop")
+        equal(proxy.trips - before, 4, "three round trips for 90 days, 48 "
+              "hours and the instances, and one to select the database")
 
 
-run([views, formats, hostile, caching, access, wrong, trouble, usage, large])
+def ten_thousand():
+    """10,000 features, many with odd names: a page stays a page."""
+    with Place() as place:
+        story = Story(place)
+        names = [f"{HOSTILE[number % len(HOSTILE)]}{number}"
+                 for number in range(10000)]
+        for number in range(30):
+            words = []
+            for name in names:
+                words += [quote(name, safe="") + ":yes", number + 1]
+            story.redis("HSET", "flagtally:{production:shop}:" + day(number),
+                        *words)
+        began = time.monotonic()
+        answer = story.get(env="production", app="shop")
+        took = time.monotonic() - began
+        found = page_of(answer)
+        check(len(answer.body) < 1000000, "of a size that a telephone takes",
+              len(answer.body))
+        check("?env=production&app=shop&from=501" in found.links,
+              "with a link to the next 500", found.links[:40])
+        seen = set()
+        for first in range(1, 10001, 500):
+            seen |= {link for link in page_of(story.get(
+                env="production", app="shop", **{"from": first})).links
+                if "feature=" in link}
+        equal(len(seen), 10000, "all are reached")
+        grown = story.program.resident()
+        note(f"10,000 features, 30 days: {took:.2f} s, "
+             f"{len(answer.body)} bytes, {grown >> 20} MB resident")
+        check(grown < 200 << 20, "memory is bounded", grown)
+        equal(len(json.loads(story.get(env="production", app="shop",
+                                       format="json").body)["features"]),
+              10000, "JSON has all")
+        equal(len(page_of(story.get(env="production", app="shop", top=10))
+                  .links) < 40, True, "and top=10 ten")
+
+
+run([views, more_views, queued, formats, hostile, caching, access, wrong,
+     trouble, usage, large, ten_thousand])
