@@ -501,7 +501,7 @@ receive_with(struct redis * const * list, size_t count,
 			    has_pending(list[i]))
 				advance(list[i]);
 			else if (ready <= 0 && !here)
-				give_up_waiting(list[i], ready == 0);
+				give_up_waiting(list[i], ready != 0);
 		}
 	}
 }
