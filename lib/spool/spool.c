@@ -10,7 +10,7 @@
 #include "lib/spool/spool_parts.h"
 #include "lib/tally/tally_codec.h"
 
-/* A group of some size; see spool_test. */
+/* The size of the group that spool_test tries. */
 #define TEST_BYTES 32768
 
 /* The journal */
@@ -208,7 +208,7 @@ spool_open(const char * path, uint64_t limit, bool looks)
 	spool->arena = arena_create(TALLY_CODEC_BYTES_MAX);
 	spool->lease = -1;
 	spool->piece = 4;
-	/* What is wrong is logged now, not when the spool is needed. */
+	/* Log errors now, and not only when the spool is needed. */
 	spool_depth(spool, depth);
 	return (spool);
 }

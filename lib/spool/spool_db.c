@@ -19,53 +19,54 @@
  * which a process holds while it opens, creates or renames the database, or
  * waits for its turn to write.
  *
- * A use is a step that can be repeated.  When our spool turns out to be
- * damaged it is renamed, and the step is done on a new one.  Of several
- * processes that find the same damage the first renames; the others see, under
- * the lock, that another file is at PATH than the one they have open (and
- * still have, or its inode number could have been given away).
+ * Damage.  A use runs a step that can be repeated.  If the spool turns out to
+ * be damaged it is renamed, and the step is run on a new one.  If several
+ * processes find the same damage, the first one renames; the others see, under
+ * the lock, that PATH is not the file any more that they have open.  They keep
+ * it open until then, so that its inode number is not used again.
  *
- * A step is done once.  Each opener has a row in `mark`, into which each of
- * its transactions writes its number.  When COMMIT fails SQLite does not know
- * whether the transaction is on disk.  So the file is opened anew and the step
- * repeated under the same number: if the row has it, it was stored.  If not,
- * the repetition takes the place of what the failed COMMIT may have left in
- * the log.  Only if that cannot be done is the result SPOOL_UNKNOWN.
+ * Once or not at all.  Each opener has a row in `mark`, into which each of its
+ * transactions writes its number.  When COMMIT fails SQLite does not know
+ * whether the transaction is on disk.  So the file is opened again, and the
+ * step repeated under the same number: if the row has the number, the
+ * transaction was stored.  If not, the repetition replaces what the failed
+ * COMMIT may have left in the log.  Only if the step cannot be repeated, the
+ * result is SPOOL_UNKNOWN.
  *
- * Identity.  What we have open has to be what is at PATH, PATH-wal and
- * PATH-shm: it is checked before each use and, as commits go to the log, after
- * each commit, too.  If PATH-wal was deleted its content is in our hands
- * alone: a checkpoint moves it to the database.  If the database was deleted,
- * what we have open is copied to a new file at PATH.
+ * Identity.  The open files have to be those at PATH, PATH-wal and PATH-shm.
+ * This is checked before each use and, as commits are written to the log, after
+ * each commit, too.  If PATH-wal was deleted, only this process has its
+ * content, and moves it to the database with a checkpoint.  If the database was
+ * deleted, the open one is copied to a new file at PATH.
  *
- * SQLite's locks are POSIX locks, which a process loses when it closes any
- * descriptor of the file.  So only SQLite opens the database, save to create
- * it, when no process can have it open.  And one that is not at PATH any more
- * is closed without a checkpoint, as that would remove PATH-wal: by its name,
- * and so perhaps the new database's.
+ * Locks.  SQLite's locks are POSIX locks, which a process loses when it closes
+ * any descriptor of the file.  So only SQLite opens the database, except to
+ * create it, when no process can have it open.  A database that is not at PATH
+ * any more is closed without a checkpoint: a checkpoint would remove PATH-wal
+ * by its name, which may be the new database's.
  *
- * Of the limit an eighth, four megabytes at most, is left for the log.
- * Appending ends before another eighth, or RESERVE bytes if that is more, even
- * beyond the limit.  Half of this is for fold, as cells are longer than what
- * they are made from, and all of it for replay, which adds calls when it
- * removes cells.  So a full spool drains.
+ * Space.  An eighth of the limit, at most WAL_MAX, is left for the log.
+ * Appends leave another eighth free, or RESERVE bytes if that is more, even
+ * beyond the limit.  Half of this reserve is for fold, as cells are longer than
+ * the records that they are made from, and all of it for replay, which adds
+ * calls when it removes cells.  So a full spool can be drained.
  */
 #define LIMIT_MIN ((uint64_t)256 * 1024)
 #define RESERVE ((uint64_t)512 * 1024)
 
-/* Milliseconds that a use waits for others, and until the next opening. */
+/* Milliseconds that a use waits for other processes, and until a file that
+ * could not be opened is tried again. */
 #define USE_TIME_MAX 500
 #define RETRY_INTERVAL 1000
 
-/* A mark is needed while its COMMIT may be repeated. */
+/* Milliseconds to keep a mark: its COMMIT may be repeated for USE_TIME_MAX. */
 #define MARK_LIFETIME 600000
 
 /* Pages in the log at which SQLite moves them to the database. */
 #define CHECKPOINT_PAGES 512
 #define WAL_MAX ((uint64_t)4 * 1024 * 1024)
 
-/* Seconds between two lines about the same trouble. */
-
+/* What a file is: see SPOOL_SQL_WHICH. */
 enum which {
 	WHICH_OURS = 1,
 	WHICH_EMPTY = 0,
@@ -79,27 +80,27 @@ struct spool_db {
 	bool looks;
 	sqlite3 * db;			/* NULL: it is not open. */
 	sqlite3_stmt * statements[STATEMENT_COUNT];
-	struct stat file;		/* The one that was opened, */
-	struct stat wal, shm;		/* with these beside it, if any. */
+	struct stat file;		/* The files that are open. */
+	struct stat wal, shm;
 	bool has_wal, has_shm;
 	bool known;			/* It is, or was, our spool. */
-	uint64_t pages;			/* What it may have; 0: unset. */
+	uint64_t pages;			/* The limit in force; 0: unset. */
 	bool lazy;
 	int64_t writer;			/* Our row in mark, */
-	int64_t number;			/* and the latest transaction's. */
-	bool doubt;			/* A COMMIT of the use has failed. */
+	int64_t number;			/* and the latest transaction. */
+	bool doubt;			/* A COMMIT of this use has failed. */
 	bool marked;			/* Old marks have been removed. */
-	int64_t deadline;		/* Of the use at hand. */
-	int64_t next_try;		/* To open it, */
-	int last;			/* after this. */
-	char why[400];			/* The use at hand fails, or "". */
-	char reason[400];		/* Why one failed last. */
+	int64_t deadline;		/* Of this use. */
+	int64_t next_try;		/* When to open it again, */
+	int last;			/* after this result code. */
+	char why[400];			/* Why this use fails, or "". */
+	char reason[400];		/* Why the last failure failed. */
 	struct log_limit failed, full;
 };
 
 /* Helpers */
 
-/* SQLite asks it whether to try again. */
+/* SQLite's busy handler: wait a moment, and return whether to try again. */
 static int
 wait_for_others(void * context, int count)
 {
@@ -113,7 +114,7 @@ wait_for_others(void * context, int count)
 	return (1);
 }
 
-/* The result code for a call of the system that failed. */
+/* Return the result code for a system call that failed. */
 static int
 fail_system(struct spool_db * db, const char * suffix)
 {
@@ -142,7 +143,7 @@ execute(struct spool_db * db, const char * text)
 	return (sqlite3_exec(db->db, text, NULL, NULL, NULL));
 }
 
-/* The one integer that a query gives. */
+/* Run a query that returns one integer. */
 static int
 query_integer(struct spool_db * db, const char * text, int64_t * value)
 {
@@ -208,7 +209,7 @@ close_database(struct spool_db * db)
 	db->has_wal = db->has_shm = false;
 }
 
-/* Copy all of it to a new file at PATH, which is not there. */
+/* Copy the open database to PATH, where there is no file. */
 static int
 copy_database(struct spool_db * db)
 {
@@ -222,8 +223,8 @@ copy_database(struct spool_db * db)
 }
 
 /*
- * A part of what we have open is not at its path any more.  The first that
- * holds the lock rescues what is in it; the others find what it has created.
+ * An open file is not at its path any more.  The first process that gets the
+ * lock rescues its content; the others find the file that this one created.
  */
 static void
 rescue(struct spool_db * db)
@@ -241,19 +242,20 @@ rescue(struct spool_db * db)
 		code = sqlite3_wal_checkpoint_v2(db->db, NULL,
 		    SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
 	if (code == SQLITE_OK)
-		log_error("%s%s was deleted while in use; what it held is "
+		log_error("%s%s was deleted while in use; its content is "
 		    "saved", db->path, deleted ? "" : "-wal");
 	else
-		log_error("%s%s was deleted while in use, and what it held is "
+		log_error("%s%s was deleted while in use; its content is "
 		    "lost: %s", db->path, deleted ? "" : "-wal",
 		    sqlite3_errmsg(db->db));
 }
 
 /* Opening */
 
-/* What the file says that it is.  Its header is read the way SQLite does. */
+/* Tell from the header what the file is.  Read it through SQLite's own
+ * descriptor: closing another one would release its locks. */
 static int
-identify(struct spool_db * db, enum which * which)
+identify_file(struct spool_db * db, enum which * which)
 {
 	static const char magic[] = "SQLite format 3";
 	unsigned char header[100] = { 0 };
@@ -325,7 +327,7 @@ set_modes(struct spool_db * db, bool wal)
 	code = create_schema(db);
 	if (code == SQLITE_OK)
 		code = execute(db, SPOOL_SQL_SETTINGS);
-	/* What only looks leaves the mode alone. */
+	/* A process that only looks leaves the mode alone. */
 	if (code == SQLITE_OK && !db->looks)
 		code = execute(db, wal ? SPOOL_SQL_WAL : SPOOL_SQL_JOURNAL);
 	snprintf(text, sizeof(text), SPOOL_SQL_CHECKPOINT,
@@ -347,7 +349,7 @@ open_with(struct spool_db * db, bool wal)
 	sqlite3_busy_handler(db->db, wait_for_others, db);
 	if (sqlite3_db_readonly(db->db, "main") == 1)
 		return (SQLITE_READONLY);
-	code = identify(db, &which);
+	code = identify_file(db, &which);
 	if (code != SQLITE_OK)
 		return (code);
 	if (which == WHICH_OLD || (which == WHICH_OTHER && !db->known) ||
@@ -370,7 +372,7 @@ open_database(struct spool_db * db)
 	int code = open_with(db, wal);
 	size_t i;
 
-	/* Where memory cannot be shared, or its file not be created. */
+	/* Memory cannot be shared, or PATH-shm cannot be created. */
 	if (wal && ((code & 0xff) == SQLITE_CANTOPEN ||
 	    (code & 0xff) == SQLITE_IOERR || code == SQLITE_FULL ||
 	    code == SQLITE_PROTOCOL)) {
@@ -397,7 +399,7 @@ find_file(struct spool_db * db)
 	return (fail_system(db, ""));
 }
 
-/* Open what is at PATH, after what we have open is closed or rescued. */
+/* Close or rescue the open files, and open those at PATH. */
 static int
 reopen(struct spool_db * db)
 {
@@ -423,7 +425,7 @@ rename_damaged(struct spool_db * db)
 	int code = lock_turn(db, &turn);
 
 	if (code == SQLITE_OK && has_files(db))
-		spool_file_put_aside(db->path, db->why);
+		spool_file_rename_damaged(db->path, db->why);
 	close_database(db);
 	if (code == SQLITE_OK)
 		close(turn);
@@ -439,7 +441,7 @@ is_damage(const struct spool_db * db, int code)
 	    code == SQLITE_NOTADB || code == SQLITE_IOERR_SHORT_READ));
 }
 
-/* Keep why a step failed, undo what it did, and detect a full disk. */
+/* Keep the reason of a failure, roll back, and recognize a full disk. */
 static int
 end_step(struct spool_db * db, int code)
 {
@@ -449,7 +451,7 @@ end_step(struct spool_db * db, int code)
 
 	if (code == SQLITE_OK || db->db == NULL)
 		return (code);
-	/* SQLite does not always keep it. */
+	/* SQLite does not always keep errno. */
 	if (sqlite3_system_errno(db->db) != 0)
 		error = sqlite3_system_errno(db->db);
 	if (!of_system)
@@ -467,9 +469,9 @@ end_step(struct spool_db * db, int code)
 	return (code);
 }
 
-/* Have the files at PATH open. */
+/* Make sure that the files at PATH are open. */
 static int
-get_ready(struct spool_db * db)
+open_current(struct spool_db * db)
 {
 	int code;
 
@@ -486,8 +488,9 @@ get_ready(struct spool_db * db)
 	return (code);
 }
 
+/* Turn a result code into a result; log, and close after a failure. */
 static enum spool_result
-conclude(struct spool_db * db, int code)
+use_result(struct spool_db * db, int code)
 {
 	bool full = (code & 0xff) == SQLITE_FULL;
 	uint64_t more;
@@ -502,7 +505,7 @@ conclude(struct spool_db * db, int code)
 		log_warning("the spool is full: %s", db->why);
 	if (full && db->db != NULL)
 		return (db->doubt ? SPOOL_UNKNOWN : SPOOL_FULL);
-	/* Without a reason it was not tried. */
+	/* Without a reason, nothing was tried before next_try. */
 	if ((code & 0xff) != SQLITE_BUSY && db->why[0] != '\0') {
 		close_database(db);
 		db->next_try = clock_monotonic() + RETRY_INTERVAL;
@@ -537,7 +540,7 @@ set_limit(struct spool_db * db, enum spool_db_mode mode)
 	return (code);
 }
 
-/* In WAL mode a crash can then lose the latest transactions, in order. */
+/* Lazy, in WAL mode: a crash can lose the latest transactions, in order. */
 static int
 set_lazy(struct spool_db * db, bool lazy)
 {
@@ -552,9 +555,10 @@ set_lazy(struct spool_db * db, bool lazy)
 }
 
 /*
- * SQLite gives the database to the process that asks first, and that is the
- * one that has just had it.  So a process that waits for it holds the lock,
- * and is the next.  Under the lock the files cannot be rescued.
+ * SQLite gives the database to the process that asks first, which usually is
+ * the one that has just had it.  So a process that waits for it holds
+ * PATH.lock, and gets it next.  Files are rescued under the lock, too, so they
+ * cannot change here.
  */
 static int
 begin(struct spool_db * db, enum spool_db_mode mode)
@@ -577,7 +581,7 @@ begin(struct spool_db * db, enum spool_db_mode mode)
 	return (code);
 }
 
-/* Write our mark; ${done} if the transaction is there already. */
+/* Write our mark; set ${done} if the transaction was stored before. */
 static int
 put_mark(struct spool_db * db, bool * done)
 {
@@ -654,7 +658,7 @@ spool_db_use(struct spool_db * db, enum spool_db_mode mode,
 
 		db->why[0] = '\0';
 		errno = 0;
-		code = get_ready(db);
+		code = open_current(db);
 		if (code == SQLITE_OK)
 			code = end_step(db, mode == SPOOL_DB_READ ?
 			    step(db, context) :
@@ -672,7 +676,7 @@ spool_db_use(struct spool_db * db, enum spool_db_mode mode,
 	} while (--attempts > 0);
 	if (code == SQLITE_OK)
 		db->doubt = false;
-	return (conclude(db, code));
+	return (use_result(db, code));
 }
 
 /* For steps */

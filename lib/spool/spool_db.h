@@ -9,25 +9,25 @@
 #include "lib/spool/spool_sql.h"
 
 /*
- * The spool's database as a file that several processes use, that may be
- * damaged, replaced or deleted under them, and whose disk may fail.
+ * The spool's database, as a file that several processes use, that can be
+ * damaged, replaced or deleted while it is open, and whose disk can fail.
  */
 struct spool_db;
 
-/* What a step may not return otherwise: see spool_db_use. */
+/* A step returns this for SPOOL_CHANGED; SQLite itself never does. */
 #define SPOOL_DB_GONE SQLITE_NOTFOUND
 
 enum spool_db_mode {
 	SPOOL_DB_READ,
-	SPOOL_DB_APPEND,	/* Ends before the reserve. */
-	SPOOL_DB_FOLD,		/* Ends before half of it; lazy. */
-	SPOOL_DB_DRAIN,		/* May use the reserve. */
-	SPOOL_DB_DRAIN_LAZY,	/* The same, and may be lost in a crash. */
+	SPOOL_DB_APPEND,	/* Leaves the reserve free. */
+	SPOOL_DB_FOLD,		/* Leaves half of it free; lazy. */
+	SPOOL_DB_DRAIN,		/* Can use the reserve. */
+	SPOOL_DB_DRAIN_LAZY,	/* The same, but can be lost in a crash. */
 };
 
 /**
  * spool_db_open(path, limit, looks):
- * Return the database; see spool_open.  It is opened by its first use.
+ * Return the database; see spool_open.  The first use opens it.
  */
 struct spool_db * spool_db_open(const char * path, uint64_t limit, bool looks);
 
@@ -36,8 +36,8 @@ typedef int spool_db_step(struct spool_db * db, void * context);
 
 /**
  * spool_db_use(db, mode, step, context):
- * Run ${step}; unless it only reads, in a transaction.  It may be run again
- * from its start, on another file.  SPOOL_CHANGED if it returned
+ * Run ${step}, in a transaction unless it only reads.  It can be run again from
+ * its start, on another file.  Return SPOOL_CHANGED if it returns
  * SPOOL_DB_GONE.
  */
 enum spool_result spool_db_use(struct spool_db * db, enum spool_db_mode mode,
@@ -45,7 +45,7 @@ enum spool_result spool_db_use(struct spool_db * db, enum spool_db_mode mode,
 
 /**
  * spool_db_statement(db, which):
- * Return a statement, reset, to be bound and run by a step.
+ * Return a statement for a step, reset.
  */
 sqlite3_stmt * spool_db_statement(struct spool_db * db, enum statement which);
 
@@ -58,7 +58,7 @@ int spool_db_run(sqlite3_stmt * statement);
 /**
  * spool_db_meta(db, generation, last, done):
  * spool_db_set_meta(db, last, done):
- * For steps: read the generation of the cells and how far fold has come, or
+ * For steps: read the generation of the cells and the progress of fold, or
  * begin the next generation.  Return a result code.
  */
 int spool_db_meta(struct spool_db * db, int64_t * generation, int64_t * last,
@@ -67,27 +67,27 @@ int spool_db_set_meta(struct spool_db * db, int64_t last, int64_t done);
 
 /**
  * spool_db_changes(db):
- * Return how many rows the last statement has changed.
+ * Return the number of rows that the last statement changed.
  */
 int spool_db_changes(struct spool_db * db);
 
 /**
  * spool_db_path(db):
  * spool_db_why(db):
- * Return the path, and why a use failed last, or "".
+ * Return the path, and the reason of the last failure, or "".
  */
 const char * spool_db_path(const struct spool_db * db);
 const char * spool_db_why(const struct spool_db * db);
 
 /**
  * spool_db_room(db):
- * Return the bytes that the database may have for SPOOL_DB_APPEND.
+ * Return how many bytes the database can have for SPOOL_DB_APPEND.
  */
 uint64_t spool_db_room(const struct spool_db * db);
 
 /**
  * spool_db_free(db):
- * Close and free it.
+ * Close and free the database.
  */
 void spool_db_free(struct spool_db * db);
 

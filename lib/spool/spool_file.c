@@ -13,7 +13,7 @@
 #include "lib/spool/spool_file.h"
 
 static char *
-join(char out[PATH_MAX], const char * path, const char * suffix)
+join_path(char out[PATH_MAX], const char * path, const char * suffix)
 {
 
 	if (snprintf(out, PATH_MAX, "%s%s", path, suffix) >= PATH_MAX)
@@ -21,21 +21,21 @@ join(char out[PATH_MAX], const char * path, const char * suffix)
 	return (out);
 }
 
-/* Make a file, and its directory if need be; the umask does not matter. */
+/* Create a file, and its directory if necessary, whatever the umask. */
 static int
-make_file(const char * path)
+create_file(const char * path)
 {
 	const int flags = O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC;
 	int descriptor = open(path, flags, 0600);
 	char parent[PATH_MAX];
-	char * slash = strrchr(join(parent, path, ""), '/');
+	char * slash = strrchr(join_path(parent, path, ""), '/');
 
 	if (descriptor == -1 && errno == ENOENT && slash != NULL) {
 		*slash = '\0';
 		if (mkdir(parent, 0700) == 0)
 			chmod(parent, 0700);
 		descriptor = open(path, flags, 0600);
-		/* SQLite sees to the file's directory, but not beyond. */
+		/* SQLite syncs the file's directory, but not the parent. */
 		if (descriptor != -1)
 			syncfs(descriptor);
 	}
@@ -55,7 +55,7 @@ spool_file_find(const char * path, struct stat * file)
 			    "host", path);
 		return (0);
 	}
-	if (errno != ENOENT || (descriptor = make_file(path)) == -1)
+	if (errno != ENOENT || (descriptor = create_file(path)) == -1)
 		return (-1);
 	close(descriptor);
 	return (stat(path, file));
@@ -76,11 +76,11 @@ spool_file_size(const char * path, const char * suffix)
 	char name[PATH_MAX];
 	struct stat file;
 
-	return (stat(join(name, path, suffix), &file) == 0 ?
+	return (stat(join_path(name, path, suffix), &file) == 0 ?
 	    (uint64_t)file.st_size : 0);
 }
 
-/* Try to lock a file that nobody has deleted meanwhile. */
+/* Try to lock a file, and check that it was not deleted meanwhile. */
 static int
 try_lock(const char * path)
 {
@@ -89,7 +89,7 @@ try_lock(const char * path)
 	int error = EWOULDBLOCK;
 
 	if (descriptor == -1 && errno == ENOENT)
-		descriptor = make_file(path);
+		descriptor = create_file(path);
 	if (descriptor == -1) {
 		if (errno == EEXIST)
 			errno = EWOULDBLOCK;
@@ -111,7 +111,7 @@ spool_file_lock(const char * path, const char * suffix, int64_t deadline)
 	char name[PATH_MAX];
 	int descriptor;
 
-	join(name, path, suffix);
+	join_path(name, path, suffix);
 	while ((descriptor = try_lock(name)) == -1 && errno == EWOULDBLOCK &&
 	    clock_remaining(deadline) > 0)
 		nanosleep(&moment, NULL);
@@ -119,7 +119,7 @@ spool_file_lock(const char * path, const char * suffix, int64_t deadline)
 }
 
 void
-spool_file_put_aside(const char * path, const char * why)
+spool_file_rename_damaged(const char * path, const char * why)
 {
 	static const char * const parts[] = { "", "-wal", "-shm", "-journal" };
 	int64_t now = clock_now_ms();
@@ -130,12 +130,12 @@ spool_file_put_aside(const char * path, const char * why)
 	do {
 		snprintf(suffix, sizeof(suffix), ".damaged-%lld",
 		    (long long)now++);
-		join(aside, path, suffix);
+		join_path(aside, path, suffix);
 	} while (lstat(aside, &file) == 0 ||
-	    lstat(join(to, aside, parts[1]), &file) == 0);
+	    lstat(join_path(to, aside, parts[1]), &file) == 0);
 	for (i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
-		join(from, path, parts[i]);
-		join(to, aside, parts[i]);
+		join_path(from, path, parts[i]);
+		join_path(to, aside, parts[i]);
 		if (rename(from, to) == 0)
 			log_error_limited("%s is renamed to %s, and nothing "
 			    "in it is sent: %s", from, to, why);

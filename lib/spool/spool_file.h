@@ -6,51 +6,52 @@
 #include <sys/stat.h>
 
 /*
- * A database that several processes share, as a file: PATH, what SQLite keeps
+ * The files of a database that several processes share: PATH, SQLite's files
  * beside it (PATH-wal, PATH-shm, PATH-journal), and files to lock (PATH.lock,
- * say).  What is made is for its owner alone, whatever the umask.
+ * PATH.lease).  They are created for their owner alone, whatever the umask.
  */
 
 /**
  * spool_file_find(path, file):
- * Fill ${file} with what is at ${path}; if there is nothing, make an empty
- * file.  Return 0, or -1 with errno.  The caller holds a lock that all have
- * to hold who call this: whoever has a database open in the process that makes
- * it would lose its locks.
+ * Fill in ${file} for ${path}; if there is no file, create an empty one.
+ * Return 0, or -1 with errno.  The caller holds PATH.lock, so that no other
+ * thread has the new file open: it would lose its locks when this one closes
+ * the file.
  */
 int spool_file_find(const char * path, struct stat * file);
 
 /**
  * spool_file_has(path, file):
- * Return whether ${file} is still what is at ${path}.
+ * Return whether ${path} is still the same file as ${file}.
  */
 bool spool_file_has(const char * path, const struct stat * file);
 
 /**
  * spool_file_size(path, suffix):
- * Return the size of the file ${path}${suffix}, 0 if there is none.
+ * Return the size of the file ${path}${suffix}, or 0 if it does not exist.
  */
 uint64_t spool_file_size(const char * path, const char * suffix);
 
 /**
  * spool_file_lock(path, suffix, deadline):
- * Make the file ${path}${suffix}, and its directory, if need be, and lock it,
- * until ${deadline} if another has it.  Return a descriptor, whose end is the
- * end of the lock, or -1 with errno; EWOULDBLOCK means that another has it.
+ * Lock the file ${path}${suffix}; create it, and its directory, if necessary.
+ * If another process has the lock, wait until ${deadline}.  Return a
+ * descriptor, which holds the lock until it is closed, or -1 with errno;
+ * EWOULDBLOCK means that another process has the lock.
  */
 int spool_file_lock(const char * path, const char * suffix, int64_t deadline);
 
 /**
- * spool_file_put_aside(path, why):
- * Rename the database and what is beside it to ${path}.damaged-TIME..., and
- * say so and ${why} in the log.  The caller holds the lock.
+ * spool_file_rename_damaged(path, why):
+ * Rename the database and SQLite's files to ${path}.damaged-TIME..., and log
+ * that with ${why}.  The caller holds PATH.lock.
  */
-void spool_file_put_aside(const char * path, const char * why);
+void spool_file_rename_damaged(const char * path, const char * why);
 
 /**
  * spool_file_is_remote(path):
- * Return whether other hosts, or the far side of FUSE, may use the file, so
- * that memory cannot be shared through it.
+ * Return whether the file is on a network file system or FUSE, where processes
+ * cannot share memory through it.
  */
 bool spool_file_is_remote(const char * path);
 

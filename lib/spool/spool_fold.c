@@ -6,15 +6,15 @@
 
 /*
  * Fold.  The oldest records of the journal are added up in memory, as many as
- * fit, and their sum goes to the cells a piece at a time, so that no append
- * waits long for its turn.  `meta` says how far that has come: up to which
- * record the sum reaches, and how many of its nodes have been written.  The
- * order of the nodes depends on the records alone, so another process can go
- * on there.  With the last piece the records are removed.
+ * fit, and their sum is written to the cells a piece at a time, so that no
+ * append waits long for its turn.  `meta` holds the progress: the last record
+ * in the sum, and how many of its nodes have been written.  The order of the
+ * nodes depends on the records alone, so another process can continue from
+ * there.  The transaction of the last piece removes the records.
  *
- * Each transaction that changes cells counts up the generation.  A process
- * that has read cells, or is folding, and finds another generation starts
- * again from what is there.
+ * Each transaction that changes cells increments the generation.  A process
+ * that has read cells, or is folding, and finds another generation, starts
+ * again.
  */
 #define FOLD_NODES_MAX 40000
 #define FOLD_RECORDS_MAX 4096
@@ -25,8 +25,8 @@
 /* The journal */
 
 /*
- * Add a record to the sum.  Return false when it is to end before it.  A
- * damaged one ends it; if it is the first it is the only one.
+ * Add a record to the sum.  Return false if the sum ends before or with it.  A
+ * damaged record ends the sum; if it is the first, it is the only one.
  */
 static bool
 add_record(struct spool * spool, sqlite3_stmt * statement, bool fixed)
@@ -95,7 +95,7 @@ load_step(struct spool_db * db, void * context)
 
 /* Cells */
 
-/* The hash tag of an application, of an environment's metrics, or tokens. */
+/* Find or add the tag of an application, an environment, or all tokens. */
 static int
 find_tag(struct spool * spool, struct spool_db * db,
     const struct tally_node * node)
@@ -159,7 +159,8 @@ bind_text(sqlite3_stmt * statement, const struct tally_node * node)
 	    node->text, node->text_length, SQLITE_STATIC);
 }
 
-/* The names under which a node's cell is; the leaf may be NULL. */
+/* Bind the part, the name and the leaf of a cell; all but the name may be
+ * NULL. */
 static void
 bind_path(sqlite3_stmt * statement, const struct tally_node * part,
     const struct tally_node * name, const struct tally_node * leaf)
@@ -173,7 +174,7 @@ bind_path(sqlite3_stmt * statement, const struct tally_node * part,
 	bind_name(statement, 5, leaf);
 }
 
-/* A series has its metric's help with it, so that it can be taken alone. */
+/* A series includes its metric's help, so that it can be taken alone. */
 static void
 bind_cell(sqlite3_stmt * statement, const struct tally_node * node)
 {
@@ -219,7 +220,7 @@ takes_latest(const struct tally_node * node)
 	    tally_metric_type(node->parent) == TALLY_GAUGE));
 }
 
-/* The node whose tag holds the cell; NULL: the node has none. */
+/* Return the node of the tag for a node's cell; NULL: the node has no cell. */
 static const struct tally_node *
 tag_node(const struct tally_node * node)
 {
@@ -236,7 +237,7 @@ tag_node(const struct tally_node * node)
 	case TALLY_INSTANCE:
 		return (node->parent);
 	case TALLY_APPLICATION:
-		/* One that counts nothing has been seen all the same. */
+		/* One without counts was still seen. */
 		return (node->first == NULL ? node : NULL);
 	case TALLY_TOKEN:
 		return (node);
@@ -245,7 +246,7 @@ tag_node(const struct tally_node * node)
 	}
 }
 
-/* All tokens are under one tag, whose kind is theirs and which has no name. */
+/* All tokens have one tag, which has their kind and no name. */
 static int
 write_cell(struct spool * spool, struct spool_db * db,
     const struct tally_node * node)
@@ -285,7 +286,7 @@ remove_records(struct spool * spool, struct spool_db * db)
 	return (spool_db_run(statement));
 }
 
-/* One piece; where it ends counts only when it is committed. */
+/* Write one piece.  spool->end and count are used once it is committed. */
 static int
 fold_step(struct spool_db * db, void * context)
 {
@@ -321,7 +322,7 @@ fold_step(struct spool_db * db, void * context)
 	return (code);
 }
 
-/* Damaged records can only be kept for somebody to look at. */
+/* Quarantine damaged records, for the operator to look at. */
 static int
 discard_step(struct spool_db * db, void * context)
 {
@@ -377,7 +378,7 @@ spool_fold(struct spool * spool, bool begin, bool * more)
 	result = spool_db_use(spool->db, SPOOL_DB_FOLD, fold_step, spool);
 	CRASH_POINT("fold-stored");
 	*more = true;
-	/* Less may fit. */
+	/* A smaller piece may fit. */
 	if (result == SPOOL_FULL && spool->piece > FOLD_PIECE_MIN) {
 		spool->piece /= 4;
 		return (SPOOL_CHANGED);

@@ -9,27 +9,28 @@
 #include "lib/spool/spool.h"
 #include "lib/spool/spool_db.h"
 
-/* A spool, for the files that implement it. */
+/* A spool, for spool.c, spool_fold.c and spool_take.c. */
 struct spool {
 	struct spool_db * db;
 	struct buffer bytes;
-	int lease;			/* -1: it is not held. */
+	int lease;			/* Its descriptor, or -1. */
 	struct log_limit failed;
 
-	/* What is being folded; tally is NULL if nothing is. */
+	/* The records that are being folded; tally is NULL if none are. */
 	struct arena * arena;
 	struct tally * tally;
 	const struct tally_node * next;
 	int64_t generation, first, last, done, since;
-	int64_t horizon;		/* No later record is folded; 0: any. */
-	const char * damage;		/* Of the record last, alone. */
+	int64_t horizon;		/* Fold no later record; 0: any. */
+	const char * damage;		/* Why record last is invalid; then it
+					 * is the only one. */
 
-	/* Of the piece at hand. */
-	int64_t piece;			/* Nodes in it at most. */
-	const struct tally_node * end;	/* Where it has ended, */
-	int64_t count;			/* after so many. */
-	const struct tally_node * tagged;	/* The node whose tag is */
-	int64_t tag;			/* this. */
+	/* The current piece. */
+	int64_t piece;			/* At most so many nodes. */
+	const struct tally_node * end;	/* The node after it, */
+	int64_t count;			/* and how many there were. */
+	const struct tally_node * tagged;	/* The node whose tag has */
+	int64_t tag;			/* this id. */
 };
 
 #endif

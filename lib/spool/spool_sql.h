@@ -1,7 +1,7 @@
 #ifndef FLAGTALLY_SPOOL_SQL_H
 #define FLAGTALLY_SPOOL_SQL_H
 
-/* Part of spool.c and spool_db.c: the SQL of the spool. */
+/* The SQL of the spool: included by spool_db.h. */
 
 #define SPOOL_SQL_PAGE 4096
 
@@ -18,7 +18,7 @@
 #define SPOOL_SQL_WAL \
 	"PRAGMA journal_mode=WAL; SELECT 1 FROM sqlite_master"
 
-/* Without EXCLUSIVE a file in WAL mode would need memory that is shared. */
+/* Without EXCLUSIVE, a file in WAL mode would need shared memory. */
 #define SPOOL_SQL_EXCLUSIVE "PRAGMA locking_mode=EXCLUSIVE"
 #define SPOOL_SQL_JOURNAL \
 	"PRAGMA journal_mode=DELETE; PRAGMA locking_mode=NORMAL;" \
@@ -28,7 +28,7 @@
 #define SPOOL_SQL_LAZY "PRAGMA synchronous=NORMAL"
 #define SPOOL_SQL_CHECKPOINT "PRAGMA wal_autocheckpoint=%d"
 
-/* 1: it is ours; 0: it is empty; -1: another version; -2: another's. */
+/* The values of enum which in spool_db.c. */
 #define SPOOL_SQL_WHICH \
 	"SELECT CASE WHEN application_id = 0x666c6167 THEN " \
 	"iif(user_version = 2, 1, -1) WHEN application_id = 0 AND " \
@@ -36,12 +36,13 @@
 	"THEN 0 ELSE -2 END FROM pragma_application_id, pragma_user_version"
 
 /*
- * What is in the header is written before WAL mode, so that it can be read
- * there.  A cell's part is the period of a bucket, or the name of a metric
- * with its type; its name that of a feature, an instance, a token, or a
- * series' labels; its leaf that of a variant or a bound.  A sum that would
- * exceed 2^63-1 goes on in the next lap.  With the ids before the first, and a
- * generation that no other file has had.
+ * The header is written before WAL mode begins, so that identify_file can read
+ * it from the file.  A cell's part is the period of a bucket, or the name of a
+ * metric with its type; its name is that of a feature, an instance, a token, or
+ * a series' labels; its leaf is that of a variant or a bound.  A sum that would
+ * exceed 2^63-1 continues in the next lap.  The arguments are the ids before
+ * the first call and quarantined call, and a random generation, so that ids and
+ * generations of an earlier file are not used again.
  */
 #define SPOOL_SQL_SCHEMA \
 	"PRAGMA page_size=4096; PRAGMA auto_vacuum=INCREMENTAL;" \
@@ -70,16 +71,16 @@
 	"INSERT INTO meta VALUES (1, %lld, 0, 0);" \
 	"PRAGMA application_id=0x666c6167; PRAGMA user_version=2; COMMIT"
 
-/* With the number of pages that the file may have. */
+/* The argument is the number of pages that the file can have. */
 #define SPOOL_SQL_LIMIT "PRAGMA max_page_count=%llu"
 
-/* Free pages are used again; they are given back when they are most. */
+/* Free pages are used again.  If most pages are free, shrink the file. */
 #define SPOOL_SQL_MAY_SHRINK \
 	"SELECT freelist_count > 256 AND freelist_count * 2 > page_count " \
 	"FROM pragma_freelist_count, pragma_page_count"
 #define SPOOL_SQL_SHRINK "PRAGMA incremental_vacuum(128)"
 
-/* What is prepared once for each opening. */
+/* Statements that are prepared when the file is opened. */
 enum statement {
 	STATEMENT_BEGIN,
 	STATEMENT_COMMIT,
@@ -115,7 +116,7 @@ enum statement {
 static const char * const statement_texts[STATEMENT_COUNT] = {
 	[STATEMENT_BEGIN] = "BEGIN IMMEDIATE",
 	[STATEMENT_COMMIT] = "COMMIT",
-	/* Changes nothing if the transaction with the number is there. */
+	/* Changes nothing if the transaction of this number was stored. */
 	[STATEMENT_MARK] = "INSERT INTO mark VALUES (?1, ?2, ?3) "
 	    "ON CONFLICT (writer) DO UPDATE SET number = excluded.number, "
 	    "since = excluded.since WHERE number < excluded.number",

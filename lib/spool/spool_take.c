@@ -4,7 +4,8 @@
 #include "lib/base/alloc.h"
 #include "lib/spool/spool_parts.h"
 
-/* What spool_take reads at most, so that a transaction stays short. */
+/* The most that spool_take reads, so that the transactions that follow stay
+ * short.  A call has at most TAKE_CALL_CELLS cells. */
 #define TAKE_CALLS_MAX 128
 #define TAKE_CELLS_MAX 4000
 #define TAKE_BYTES_MAX ((size_t)256 * 1024)
@@ -12,7 +13,7 @@
 
 /* Taking cells */
 
-/* What of a cell has been read, as much as fits into a batch. */
+/* The state of a spool_take. */
 struct taking {
 	struct spool * spool;
 	int64_t after;
@@ -20,10 +21,10 @@ struct taking {
 	struct tally * tally;
 	struct spool_batch * batch;
 	size_t calls, cells, bytes;
-	size_t part_cells;		/* Of the bucket or metric at hand. */
+	size_t part_cells;		/* Of the current bucket or metric. */
 };
 
-/* The key of a cell, to be bound again. */
+/* The key of a cell: lap, part, name, leaf and kind. */
 struct cell_key {
 	sqlite3_value * values[5];
 };
@@ -48,7 +49,7 @@ put_under(struct taking * taking, struct tally_node * parent,
 	    node.length));
 }
 
-/* Of a node that is put: the values of the row. */
+/* Read the text of a row, and its time, into a node. */
 static void
 row_text(sqlite3_stmt * statement, struct tally_node * node)
 {
@@ -67,7 +68,7 @@ row_count(sqlite3_stmt * statement, int column)
 	return (count < 0 ? 0 : (uint64_t)count);
 }
 
-/* Put a metric's row: its series with the help that it carries. */
+/* Put a series into the tally, and its metric with the help in the row. */
 static void
 put_series(struct taking * taking, struct tally_node * environment,
     sqlite3_stmt * statement, struct tally_node * node)
@@ -121,7 +122,7 @@ put_row(struct taking * taking, struct tally_node * parent,
 		put_series(taking, parent, statement, &node);
 		return;
 	case TALLY_APPLICATION:
-		/* It is the parent. */
+		/* It is the parent, which exists. */
 		return;
 	default:
 		break;
@@ -129,7 +130,7 @@ put_row(struct taking * taking, struct tally_node * parent,
 	tally_put(tally, parent, &node);
 }
 
-/* Whether two rows agree in the columns of their key up to ${column}. */
+/* Return whether a row has the key's values in the columns up to ${column}. */
 static bool
 agrees(const struct cell_key * key, sqlite3_stmt * statement, int column)
 {
@@ -180,8 +181,8 @@ remember_key(struct cell_key * key, sqlite3_stmt * statement)
 }
 
 /*
- * Whether a row fits into the batch.  A histogram's series stays whole, and
- * one lap at a time is taken, as its fields may be in the next lap, too.
+ * Return whether a row fits into the batch.  Never divide a histogram's series,
+ * and take one lap at a time, as the next lap may have the same fields.
  */
 static bool
 fits(struct taking * taking, const struct cell_key * key,
@@ -209,7 +210,7 @@ fits(struct taking * taking, const struct cell_key * key,
 	    taking->bytes <= TAKE_BYTES_MAX));
 }
 
-/* Read the cells of a tag.  Set more if there was no room for all. */
+/* Read the cells of a tag; set batch->more if there is no room for all. */
 static int
 take_tag(struct taking * taking, struct spool_db * db, int64_t tag,
     struct tally_node * parent)
@@ -263,7 +264,7 @@ take_step(struct spool_db * db, void * context)
 	int64_t last, done;
 	int code = spool_db_meta(db, &batch->generation, &last, &done);
 
-	/* It cannot begin again with half of another file. */
+	/* The step is run again, and the tally has cells of another file. */
 	if (!tally_empty(taking->tally))
 		return (SPOOL_DB_GONE);
 	sqlite3_bind_int64(statement, 1, taking->after);
@@ -318,7 +319,7 @@ remove_tag(struct spool_db * db, int64_t tag)
 	return (spool_db_run(statement));
 }
 
-/* A tag stays as long as it has calls, as their slots are in use. */
+/* Remove a call, and its tag if nothing is left of it. */
 static int
 remove_call(struct spool_db * db, int64_t id)
 {

@@ -81,7 +81,7 @@ def deleted():
                 os.unlink(place.file("spool.db" + name))
             equal({post(flagtally, metric()) for _ in range(50)}, {202},
                   f"{names} deleted: accepted")
-            check("was deleted while in use; what it held is saved" in
+            check("was deleted while in use; its content is saved" in
                   place.read(flagtally.log), "and the log says so",
                   place.read(flagtally.log))
             flagtally.kill()

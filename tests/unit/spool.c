@@ -496,7 +496,7 @@ test_deleted(const char * suffix)
 	    suffix);
 	spool_free(one);
 	temporary_errors(errors, sizeof(errors));
-	ok(strstr(errors, "was deleted while in use; what it held is saved") !=
+	ok(strstr(errors, "was deleted while in use; its content is saved") !=
 	    NULL, "the log says so");
 }
 
