@@ -220,7 +220,7 @@ conclude_ticket(struct committer * committer, struct commit_ticket * ticket,
 {
 
 	if (result == STORE_DURABLE || (result == STORE_MIXED &&
-	    store_stands(&committer->store, ticket->tally)))
+	    store_is_durable(&committer->store, ticket->tally)))
 		ticket->result = COMMIT_DURABLE;
 	else
 		fail_ticket(ticket, store_why(&committer->store));

@@ -10,7 +10,7 @@
 #include "lib/redis/edges.lua.h"
 #include "lib/redis/session.h"
 
-/* Milliseconds between two tries to have the connection. */
+/* Milliseconds between two attempts to lock the connection. */
 #define LOCK_INTERVAL 2
 
 struct edges {
@@ -19,7 +19,7 @@ struct edges {
 	struct session session;
 	size_t script;
 	struct buffer text;
-	bool kept;			/* Redis has said so. */
+	bool kept;			/* Redis has stored the data. */
 };
 
 struct edges *
@@ -82,14 +82,14 @@ edges_put(struct edges * edges, const struct text * identifier,
 	bool kept;
 	int tries;
 
-	/* Few Edges report in the same moment. */
+	/* Rarely contended: each Edge reports once a minute. */
 	while (pthread_mutex_trylock(&edges->lock) != 0) {
 		if (clock_remaining(deadline) == 0)
 			return (false);
 		poll(NULL, 0, LOCK_INTERVAL);
 	}
 	edges->kept = false;
-	/* The next data is a minute away: nothing is worth a long wait. */
+	/* Not worth a long wait: new data arrives in a minute. */
 	session_hasten(&edges->session, true);
 	/* Again if the connection was closed, or the script forgotten. */
 	for (tries = 0; tries < 2 && !edges->kept &&

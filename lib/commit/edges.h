@@ -10,31 +10,30 @@
 
 /*
  * The latest instance data of each Edge, in Redis.  An Edge posts it each
- * minute, and only the latest is of interest, so it is written to Redis or
- * refused: it neither takes a place in the spool nor needs to be counted
- * exactly once.
+ * minute, and only the latest counts, so it is written to Redis or refused: it
+ * is never spooled, and need not be applied exactly once.
  */
 struct edges;
 
 /* How many Edges are kept; a new one replaces the one silent for longest. */
 #define EDGES_MAX 256
 
-/* Seconds until all are forgotten if none reports. */
+/* Seconds until all of them expire if none reports. */
 #define EDGES_LIFETIME (INT64_C(30) * 24 * 3600)
 
 /**
  * edges_create(prefix, redis, stats):
- * Return a writer over ${redis}, which it takes over and connects when data
- * arrives.  ${prefix} is that of the keys, and must outlive it.
+ * Return a writer over ${redis}, which it owns from now on, and connects when
+ * data arrives.  ${prefix} is the prefix of the keys, and must outlive it.
  */
 struct edges * edges_create(const char * prefix, struct redis * redis,
     struct stats * stats);
 
 /**
  * edges_put(edges, identifier, members, deadline):
- * Keep ${members}, a JSON object without its first brace, as the data of the
- * Edge that has this ${identifier}.  Return true if Redis has it; false if that
- * could not be done by ${deadline}, or another thread is at it until then.  Any
+ * Store ${members}, a JSON object without its first brace, as the data of the
+ * Edge with this ${identifier}.  Return true if Redis has stored it; false if
+ * not by ${deadline}, or if another thread has the connection until then.  Any
  * thread may call this.
  */
 bool edges_put(struct edges * edges, const struct text * identifier,

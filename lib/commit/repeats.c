@@ -14,53 +14,53 @@
 #include "lib/commit/repeats.h"
 
 /*
- * A sender that has no answer repeats the body, byte by byte: Edge up to five
- * times, after 5 seconds each.  The committer claims a body here before it
- * makes the body's group durable, and settles it before it answers.  A repeat
+ * A sender that gets no response repeats the body, byte by byte: Edge up to
+ * five times, after 5 seconds each.  The committer claims a body here before it
+ * makes the body's group durable, and settles it before the response.  A repeat
  * that arrives in between waits in the committer's queue, until the body is
- * settled or its own time is over (503).
+ * settled or the repeat's own time is over (503).
  *
  * A process that is killed
  *  - before the claim has counted nothing;
- *  - between claim and commit leaves a claim without an owner, and the repeat
- *    takes it over: counted once;
+ *  - between claim and commit leaves a claim without an owner, which the repeat
+ *    takes over: counted once;
  *  - between commit and settling leaves the same, although the body is
  *    counted: the repeat counts it a second time.  No order avoids this
  *    moment, as table and Redis do not change in one step; settling first
  *    would lose the body instead;
- *  - between settling and the answer has counted it, and the repeat gets 202:
+ *  - between settling and the response has counted it, and the repeat gets 202:
  *    counted once.
- * So nothing is ever lost.  Neither is it by a crash of the host, which kills
- * Redis' connection and all claims' owners, and may take the table's last
- * changes back: a repeat is counted once more.
+ * So no counts are ever lost.  Nor does a crash of the host lose any: it ends
+ * all claims, and may undo the latest changes of the table, so that a repeat is
+ * counted again.
  *
  * An owner is a number, and a lock on the byte of the file at that place, far
  * beyond the file's end (an open file description lock, as fcntl(2) has it).
  * The kernel drops the lock when the process ends, however it ends.  So a
  * claim needs no deadline: a process that was stopped for an hour still owns
- * what it is about to count.  The first byte's lock guards the table; that one
- * dies with its holder as well, and its holder never waits for anything.  A
- * process that was killed in the middle of a change leaves a mark with parts
- * of two digests at worst, which match no body.
+ * the bodies that it is about to count.  The first byte's lock guards the
+ * table; it also ends with its holder, which never blocks.  A process that was
+ * killed in the middle of a change leaves at worst a mark with parts of two
+ * digests, which match no body.
  *
- * A table of sets of eight marks; a digest chooses its set.  A body that finds
- * no room in its set pushes out the oldest one, preferably one that is not
- * being counted.  What was pushed out, or is older than REPEATS_LIFETIME, is
- * counted again when it is repeated.
+ * The table is an eight-way cache: a digest selects its set of eight marks.  A
+ * body that finds no room in its set evicts the oldest one, preferably one that
+ * is not being counted.  A body that was evicted, or is older than
+ * REPEATS_LIFETIME, is counted again when it is repeated.
  */
 #define WAYS 8
 
-/* Milliseconds that a lock is waited for, and between two tries. */
+/* Attempts to lock, and milliseconds between them. */
 #define LOCK_TRIES 100
 #define LOCK_INTERVAL 1
 
-/* Names the file: change it with struct table. */
+/* A part of the file's name: change it with struct table. */
 #define LAYOUT 1
 
 struct mark {
 	uint64_t digest[2];
 	int64_t when;		/* Claimed or settled, ms since 1970; 0: none */
-	int64_t owner;		/* Who is counting it; 0: it is counted. */
+	int64_t owner;		/* Of the claim; 0: it is counted. */
 };
 
 struct table {
@@ -132,7 +132,7 @@ is_zero(const unsigned char * bytes, size_t length)
 	return (digest_equal(bytes, zeros, length));
 }
 
-/* Become an owner, and see that the table has a key. */
+/* Get an owner's number, and make sure that the table has a key. */
 static bool
 enter_table(struct repeats * repeats)
 {
@@ -140,7 +140,7 @@ enter_table(struct repeats * repeats)
 	uint32_t number;
 	int i;
 
-	/* Another process may have the same number. */
+	/* Another process may have this number. */
 	for (i = 0; repeats->owner == 0 && i < LOCK_TRIES; i++) {
 		digest_random(&number, sizeof(number));
 		number = number >> 1 | 1;
@@ -199,7 +199,7 @@ repeats_begin(const struct repeats * repeats, struct digest_mac * mac)
 	digest_mac_begin(mac, repeats->table->key);
 }
 
-/* Return whether whoever claimed this body still lives. */
+/* Return whether the process that claimed this body still runs. */
 static bool
 has_owner(const struct repeats * repeats, const struct mark * mark)
 {
@@ -238,8 +238,8 @@ find_mark(struct repeats * repeats, const uint64_t digest[2])
 }
 
 /*
- * Return the mark that goes first: one that is free, else the oldest body that
- * is counted, else the oldest claim.
+ * Return the mark to evict: a free one, else the oldest counted body, else the
+ * oldest claim.
  */
 static struct mark *
 oldest_mark(struct repeats * repeats, const uint64_t digest[2])
@@ -258,7 +258,7 @@ oldest_mark(struct repeats * repeats, const uint64_t digest[2])
 	return (oldest);
 }
 
-/* A clock that was set back makes a mark younger than it is, or unborn. */
+/* If the clock was set back, the mark's time may be in the future. */
 static bool
 is_recent(const struct mark * mark, int64_t now)
 {
@@ -287,7 +287,7 @@ repeats_claim(struct repeats * repeats,
 	}
 	if (mark == NULL)
 		mark = oldest_mark(repeats, words);
-	/* In an order in which no part of it says that it is counted. */
+	/* Owner first: a process killed here must not leave a counted body. */
 	mark->owner = repeats->owner;
 	memcpy(mark->digest, words, sizeof(words));
 	mark->when = now;
@@ -305,7 +305,7 @@ repeats_settle(struct repeats * repeats,
 		return;
 	memcpy(words, digest, sizeof(words));
 	mark = find_mark(repeats, words);
-	/* It may have been pushed out, and claimed by another process. */
+	/* It may have been evicted, and claimed by another process. */
 	if (mark == NULL || mark->owner != repeats->owner)
 		return;
 	mark->when = counted ? clock_now_ms() : 0;

@@ -6,30 +6,29 @@
 #include "lib/base/digest.h"
 
 /*
- * Bodies of the last minutes, so that one that its sender repeats is counted
- * once.  A body is known by a digest of its bytes, its sender's connection id
- * and its token.  All processes of a host share one table.
+ * The bodies of the last minutes, so that a body that its sender repeats is
+ * counted once.  A body is identified by a digest of its bytes, its sender's
+ * connection id and its token.  All processes of a host share one table.
  */
 struct repeats;
 
-/* Milliseconds for which a body is remembered, if it is not pushed out. */
+/* Milliseconds for which a body is kept, unless it is evicted. */
 #define REPEATS_LIFETIME ((int64_t)10 * 60 * 1000)
 
-/* How many bodies are remembered; later ones push out the oldest. */
+/* At most so many bodies are kept; later ones evict the oldest. */
 #define REPEATS_SIZE ((size_t)65536)
 
 enum repeats_state {
-	REPEATS_NEW,		/* The caller is to count it. */
+	REPEATS_NEW,		/* The caller has to count it. */
 	REPEATS_BUSY,		/* It is being counted. */
 	REPEATS_COUNTED,
 };
 
 /**
  * repeats_open(path):
- * Return the table in the file that is named after ${path} (shmfile.h), which
- * all processes share that give the same path.  If the file cannot be used the
- * log says why, and the table is that of this process alone; so it is without
- * a word if ${path} is NULL.  The caller closes it.
+ * Return the table in the file of ${path} (shmfile.h), which all processes with
+ * the same path share.  If the file cannot be used, log why, and return a table
+ * of this process alone, as with a ${path} of NULL.  The caller closes it.
  */
 struct repeats * repeats_open(const char * path);
 
@@ -44,32 +43,31 @@ void repeats_begin(const struct repeats * repeats, struct digest_mac * mac);
  * repeats_lock(repeats):
  * repeats_unlock(repeats):
  * Lock the table, for repeats_claim and repeats_settle, against all threads
- * and processes.  ${repeats} may be NULL.  If the lock cannot be had within
- * 100 milliseconds the table stays unlocked: all bodies are new then, and
- * nothing is remembered.
+ * and processes.  ${repeats} may be NULL.  If the table cannot be locked within
+ * 100 milliseconds, all bodies are new, and none is stored.
  */
 void repeats_lock(struct repeats * repeats);
 void repeats_unlock(struct repeats * repeats);
 
 /**
  * repeats_claim(repeats, digest):
- * Return the state of a body; REPEATS_NEW means that the caller has claimed
- * it, and is to settle it.  The claim ends with this process.
+ * Return the state of a body.  REPEATS_NEW means that the caller has claimed
+ * it, and has to settle it.  The claim ends with this process.
  */
 enum repeats_state repeats_claim(struct repeats * repeats,
     const unsigned char digest[DIGEST_MAC_SIZE]);
 
 /**
  * repeats_settle(repeats, digest, counted):
- * The caller has claimed this body, and has counted it, or has not: whoever
- * repeats it is to count it.
+ * End the caller's claim on a body, which was ${counted} or not; if not, a
+ * repeat of it will be counted.
  */
 void repeats_settle(struct repeats * repeats,
     const unsigned char digest[DIGEST_MAC_SIZE], bool counted);
 
 /**
  * repeats_close(repeats):
- * Free the table, which may be NULL; a file stays.
+ * Free the table, which may be NULL.  Its file stays.
  */
 void repeats_close(struct repeats * repeats);
 

@@ -15,69 +15,70 @@
 
 /*
  * Exactly once, from the spool.  Counts in the journal and in cells were never
- * sent.  Cells become calls in one transaction, which removes the cells and
- * adds the calls with their identity, before the first byte of them is sent
- * (take_cells).  Calls are sent as they are, again and again, until Redis has
+ * sent.  One transaction turns cells into calls: it removes the cells and adds
+ * the calls with their identity, before the first byte of them is sent
+ * (take_cells).  Calls are sent unchanged, again and again, until Redis has
  * answered them, and each is removed by its own answer (send_calls).  A process
- * that is killed on the way leaves calls that the next one sends again: Redis
- * knows them by their identity (see sink.c), and applies none twice.
+ * that is killed meanwhile leaves calls that the next one sends again: Redis
+ * recognizes them by their identity (see sink.c), and applies none twice.
  *
- * A tag whose calls are not all settled gets no new ones, so that the slots of
- * this writer are free when they are given out.  By this a call that Redis will
- * not take for now holds up its own tag and no other.
+ * A tag with unsettled calls gets no new ones, so that the slots of this writer
+ * are free when they are given out.  So a call that Redis does not take for now
+ * holds up its own tag and no other.
  *
  * Redis forgets a writer after COMMANDS_WRITER_LIFETIME.  Calls that are nearly
  * as old by its clock are quarantined: whether they were applied cannot be
  * known any more.
  *
- * One process at a time folds and replays, under a lease that dies with it.
- * Correctness does not need it (two that send the same calls do no harm, and a
- * transaction finds that cells have changed), but it keeps them out of each
- * other's way.
+ * One process at a time folds and replays, under a lease that ends with it.
+ * This is for economy, not for correctness: if two processes send the same
+ * calls, Redis applies them once, and a transaction fails if another process
+ * has changed its cells.
  *
  * Steps are small, so that requests do not wait for them: one transaction of
- * the spool changes some hundred cells, or takes out as many calls as Redis
- * does in some milliseconds; and while requests are being committed, replay
- * pauses after each sending for as long as that took.
+ * the spool changes some hundred cells, or adds as many calls as Redis applies
+ * in some milliseconds.  While requests are being committed, replay pauses
+ * after each sending for as long as that took.
  */
 
-/* Calls that are loaded at once; so many bytes end it sooner. */
+/* Load at most so many calls at once, and not many more bytes. */
 #define CALLS_MAX 128
 #define CALLS_BYTES ((size_t)1024 * 1024)
 
-/* Counters that are taken out at once, about; fewer if the spool has no room
- * for so many calls. */
+/* Take about so many counters at once; fewer if the spool has no room. */
 #define TAKE_COUNTERS 2000
 #define TAKE_COUNTERS_MIN 50
 
-/* Calls of the first sending, before it is known how fast Redis answers. */
+/* Calls in the first sending, before the speed of Redis is known. */
 #define WINDOW_FIRST 16
 
-/* Steps of fold and of replay that take turns. */
+/* So many steps of fold and of replay alternate. */
 #define FOLD_STEPS 100
 #define REPLAY_STEPS 32
 
-/* Milliseconds between two looks at a Redis that is away. */
+/* The intervals below are in milliseconds. */
+
+/* Between two probes of a Redis that is away. */
 #define PROBE_INTERVAL 200
 
-/* Between two times that the journal is folded. */
+/* Between two folds of the journal. */
 #define FOLD_INTERVAL 1000
 
-/* Until calls that Redis does not take are sent again, and at most. */
+/* Until calls that Redis does not take are sent again; doubles each time. */
 #define STUCK_INTERVAL 1000
 #define STUCK_INTERVAL_MAX 60000
 
-/* How long one sending may take, and what is good to do after it. */
+/* The limit for a sending, and for SETTLED commands after it. */
 #define SEND_TIME_MAX 4000
 #define SETTLE_TIME_MAX 500
 
-/* How long requests count as being committed after one was. */
+/* Yield to requests until so long after the last commit. */
 #define LIVE_TIME 1000
 #define PAUSE_MAX 250
 
 #define KEEP_BYTES ((size_t)256 * 1024)
 
-/* A call that is loaded: what the spool knows of it. */
+/* A call of the spool that is loaded into the sink. */
 struct loaded {
 	int64_t id;
 	int64_t tag;
@@ -85,24 +86,24 @@ struct loaded {
 	uint64_t counters;
 };
 
-/* What a replay works with; replay_all has one without a thread. */
+/* The state of a replay, with or without a thread (replay_all). */
 struct worker {
 	struct sink * sink;
 	struct spool * spool;
 	struct stats * stats;
-	struct arena * arena;		/* For what is taken out. */
+	struct arena * arena;		/* For the tally of taken cells. */
 	struct loaded loaded[CALLS_MAX];	/* As in the sink. */
 	size_t count;
 	size_t bytes;
 	bool more;			/* Not all calls were loaded. */
 	struct spool_call unusable;	/* A call that cannot be sent. */
-	int64_t sent;			/* No later call was sent. */
+	int64_t sent;			/* The latest call that was sent. */
 	size_t window;			/* Calls in a sending. */
 	int64_t took;			/* Milliseconds of the last one. */
-	int64_t stuck;			/* These and earlier ones wait */
-	int64_t stuck_until;		/* for this time, */
-	int64_t stuck_interval;		/* which grows. */
-	int64_t tag;			/* The last that was taken. */
+	int64_t stuck;			/* Calls up to this one wait */
+	int64_t stuck_until;		/* until this time, */
+	int64_t stuck_interval;		/* longer each time. */
+	int64_t tag;			/* The tag that was taken last. */
 	size_t take;			/* Counters to take. */
 	uint64_t replayed;		/* Calls. */
 	int64_t next_fold;
@@ -121,14 +122,14 @@ struct replay {
 
 /* Calls */
 
-/* Load a call into the sink, or keep why it cannot be sent. */
+/* Load a call into the sink; if it cannot be sent, keep it with the reason. */
 static bool
 load_call(void * context, const struct spool_call * call)
 {
 	struct worker * worker = context;
 	const char * why;
 
-	/* The reading may begin again. */
+	/* The spool may have started again, with another file. */
 	if (worker->count > 0 &&
 	    call->id <= worker->loaded[worker->count - 1].id)
 		return (true);
@@ -139,7 +140,7 @@ load_call(void * context, const struct spool_call * call)
 	why = sink_load(worker->sink, call->bytes, call->length,
 	    call->id > worker->sent, call->stored);
 	if (why != NULL) {
-		/* It comes alone, before those after it. */
+		/* Quarantine it before the calls after it are loaded. */
 		worker->unusable = *call;
 		worker->unusable.reason = why;
 		worker->unusable.bytes = alloc_copy(call->bytes, call->length);
@@ -171,8 +172,8 @@ quarantine_unusable(struct worker * worker)
 }
 
 /*
- * Send the calls, some at a time: fewer if Redis did not answer them in time,
- * more if it did.
+ * Send the calls, a window at a time.  The window grows if Redis answers in
+ * time, and shrinks if it does not.
  */
 static enum sink_result
 send_loaded(struct worker * worker)
@@ -195,7 +196,7 @@ send_loaded(struct worker * worker)
 	return (result);
 }
 
-/* What became of the calls, each by itself. */
+/* The change that settles the calls. */
 struct settling {
 	int64_t ids[CALLS_MAX];
 	struct spool_call refused[CALLS_MAX];
@@ -229,7 +230,7 @@ settle_call(struct worker * worker, struct settling * settling, size_t i,
 		settling->counters += loaded->counters;
 }
 
-/* Remove what is settled.  Return how much, or -1 if the spool fails. */
+/* Remove the settled calls; return their number, or -1 if the spool fails. */
 static int64_t
 settle_loaded(struct worker * worker)
 {
@@ -268,7 +269,7 @@ settle_loaded(struct worker * worker)
 	return (count);
 }
 
-/* Redis answers, but does not take these calls: others go on without them. */
+/* If Redis answers, but does not take these calls, go on with others. */
 static enum replay_result
 leave_stuck(struct worker * worker)
 {
@@ -291,8 +292,8 @@ leave_stuck(struct worker * worker)
 }
 
 /*
- * Send calls of the spool.  Return REPLAY_DONE if there are none but those that
- * are stuck.
+ * Send calls of the spool.  Return REPLAY_DONE if there are none but stuck
+ * ones.
  */
 static enum replay_result
 send_calls(struct worker * worker)
@@ -339,7 +340,7 @@ tag_of(const struct spool_batch * batch, const struct call * call)
 	return (0);
 }
 
-/* Put the calls that are ready into the spool, in the place of their cells. */
+/* Replace the cells in the spool by the sink's calls. */
 static enum replay_result
 store_calls(struct worker * worker, const struct tally * tally,
     const struct spool_batch * batch)
@@ -376,8 +377,8 @@ store_calls(struct worker * worker, const struct tally * tally,
 }
 
 /*
- * Give some cells an identity: from now on they are calls.  Return REPLAY_DONE
- * if there are none.
+ * Turn some cells into calls with an identity.  Return REPLAY_DONE if there are
+ * no cells.
  */
 static enum replay_result
 take_cells(struct worker * worker)
@@ -406,7 +407,8 @@ take_cells(struct worker * worker)
 	return (result);
 }
 
-/* Replay a little.  Return REPLAY_BUSY when there may be more. */
+/* Send some calls, or take some cells.  Return REPLAY_BUSY if there may be
+ * more. */
 static enum replay_result
 replay_step(struct worker * worker)
 {
@@ -445,7 +447,7 @@ init_worker(struct worker * worker, struct sink * sink, struct spool * spool,
 	worker->take = TAKE_COUNTERS;
 }
 
-/* Wait until this time, or until the thread is to stop. */
+/* Wait until this time, or until replay_stop. */
 static void
 pause_replay(struct replay * replay, int64_t until)
 {
@@ -470,7 +472,7 @@ look_for_redis(struct replay * replay)
 	}
 }
 
-/* While requests are being committed half of the time is theirs. */
+/* While requests are being committed, leave half of the time to them. */
 static void
 yield_to_requests(struct replay * replay)
 {
@@ -499,7 +501,7 @@ replay_steps(struct replay * replay)
 	return (replay->lost ? REPLAY_NO_REDIS : result);
 }
 
-/* Fold and replay what is there now. */
+/* Fold and replay what has gathered. */
 static void
 replay_pass(struct replay * replay)
 {
@@ -529,8 +531,8 @@ replay_thread(void * context)
 	struct replay * replay = context;
 	int64_t began;
 
-	/* The next pass comes after the interval even if there is more to do:
-	 * meanwhile more gathers that can be added up. */
+	/* Wait for the interval even if there is more to do: more counters
+	 * gather meanwhile, and equal ones add up. */
 	do {
 		began = clock_monotonic();
 		look_for_redis(replay);
@@ -611,10 +613,10 @@ replay_stop(struct replay * replay, int64_t deadline)
 	return (true);
 }
 
-/* At the shell */
+/* Without a thread */
 
 static void
-show_progress(struct worker * worker, replay_progress * progress,
+report_progress(struct worker * worker, replay_progress * progress,
     void * context)
 {
 	struct spool_depth depth[SPOOL_STATE_COUNT];
@@ -648,7 +650,7 @@ replay_all(struct sink * sink, struct spool * spool, struct stats * stats,
 			result = REPLAY_BUSY;
 		for (i = 0; i < REPLAY_STEPS && result == REPLAY_BUSY; i++)
 			result = replay_step(&worker);
-		show_progress(&worker, progress, context);
+		report_progress(&worker, progress, context);
 	}
 	if (result == REPLAY_DONE && worker.stuck != 0)
 		result = REPLAY_NO_REDIS;

@@ -8,26 +8,26 @@
 #include "lib/commit/store.h"
 
 /*
- * The decision is Redis in the time that is usual for it, else the spool: a
- * sender that waits for an answer loses what it cannot send meanwhile.  Once
- * Redis has failed, nothing waits for it any more until replay finds that it is
- * back.  A large
- * tally goes to the spool at once, so that small ones do not wait behind it in
- * Redis: it is durable there, and replay brings it to Redis call by call.
+ * A group goes to Redis, or else to the spool:
+ *  - to Redis, if that takes it in about its usual time (sink_hasten).  A
+ *    sender that waits longer for its response loses later counts;
+ *  - to the spool at once, after Redis has failed, until replay finds that it
+ *    is back;
+ *  - to the spool at once, if the group is large, so that small ones do not
+ *    wait behind it in Redis.  Replay brings it to Redis call by call;
+ *  - to Redis as a last resort, if the spool is full or fails.
  */
-#define LARGE_COUNTERS 10000		/* Unless this is a CGI program. */
+#define LARGE_COUNTERS 10000		/* Not in a CGI program. */
 #define LARGE_NODES 40000
 
-/* Without a spool it goes to Redis all the same, up to so many. */
+/* If the spool fails, a large group of up to so many goes to Redis. */
 #define ALONE_COUNTERS_MAX 200000
 
-/* The part of a request's time that is left for the spool, and attempts. */
+/* Milliseconds of a request's time to leave for the spool, and attempts. */
 #define SPOOL_TIME_MAX 700
 #define SPOOL_TRIES 3
 
-/* Seconds between two lines about answers of 503. */
-
-/* A disk that stalls under another process may get over it. */
+/* Try again: a disk that stalls under another process may recover. */
 static bool
 may_try_again(const struct store * store, int * tries)
 {
@@ -53,7 +53,7 @@ spool_tally(struct store * store, const struct tally * tally)
 	return (true);
 }
 
-/* Calls that Redis may have applied, and those that it has refused. */
+/* Store calls that Redis may have applied, and calls that it refused. */
 static bool
 spool_calls(struct store * store, struct spool_change * change)
 {
@@ -92,9 +92,8 @@ set_fate(struct store * store, const struct call * call, bool stored)
 }
 
 /*
- * What Redis has not applied of the group goes to the spool: open calls with
- * their identity, and this writer ends with them.  Return whether all is
- * durable.
+ * Store the calls that Redis has not applied in the spool: open ones with their
+ * identity, with which this writer ends.  Return whether all is durable.
  */
 static bool
 store_rest(struct store * store)
@@ -170,7 +169,7 @@ store_in_redis(struct store * store, struct tally * tally, int64_t deadline)
 	bool was_there = replay_redis_serves(store->replay);
 	enum sink_result result;
 
-	/* A spool that has failed is no other place. */
+	/* If the spool fails, waiting for Redis is the only chance. */
 	sink_hasten(store->sink, was_there && store->usable);
 	result = sink_commit(store->sink, tally, deadline - SPOOL_TIME_MAX);
 	if (result == SINK_APPLIED) {
@@ -209,21 +208,20 @@ store_make(struct store * store, struct tally * tally, int64_t deadline)
 	    !replay_redis_serves(store->replay)) {
 		if (spool_tally(store, tally))
 			return (STORE_DURABLE);
-		/* It may be in the spool, so it must not go to Redis, too. */
+		/* If it may be in the spool, it must not go to Redis, too. */
 		if (store->spooled == SPOOL_UNKNOWN ||
 		    tally->counters > ALONE_COUNTERS_MAX) {
 			log_failure(store);
 			return (STORE_FAILED);
 		}
 	}
-	/* If the spool is full or broken Redis is the last resort. */
 	result = store_in_redis(store, tally, deadline);
 	if (result != STORE_DURABLE)
 		log_failure(store);
 	return (result);
 }
 
-/* What became of the parts of one tally. */
+/* How many parts of a tally have each fate. */
 struct parts {
 	size_t durable;
 	size_t refused;
@@ -246,12 +244,12 @@ count_part(struct parts * parts, const struct tally_node * node)
 }
 
 /*
- * A tally has failed if a part of it may be nowhere, or if all of it was
- * refused.  If Redis has refused one part for good and another one was applied,
- * trying again would count that one twice, and not help the other.
+ * A tally has failed if a part of it was stored nowhere, or if all of it was
+ * refused.  If Redis refused one part for good and applied another, sending the
+ * body again would count the second part twice, and not help the first.
  */
 bool
-store_stands(const struct store * store, const struct tally * tally)
+store_is_durable(const struct store * store, const struct tally * tally)
 {
 	const struct tally_node * environment, * node;
 	struct parts parts = { 0, 0, 0 };

@@ -10,57 +10,59 @@
 #include "lib/stats/stats.h"
 #include "lib/tally/tally.h"
 
-/* Where a tally goes so that it is durable: into Redis, or into the spool. */
+/* Makes a tally durable: in Redis, or else in the spool. */
 struct store {
 	bool spool_first;
 	struct sink * sink;
 	struct spool * spool;
 	struct replay * replay;		/* NULL: this process has none. */
 	struct stats * stats;
-	int64_t deadline;		/* Of the tally at hand. */
-	enum spool_result spooled;	/* What the spool said last. */
-	bool usable;			/* The spool was, when last used. */
-	bool plain_failed;		/* A plain command is nowhere. */
+	int64_t deadline;		/* Of the current tally. */
+	enum spool_result spooled;	/* The spool's latest result. */
+	bool usable;			/* That was success. */
+	bool plain_failed;		/* A plain command was not stored. */
 };
 
 enum store_result {
 	STORE_DURABLE,
-	STORE_MIXED,		/* Some is: see the nodes' fates. */
-	STORE_FAILED,		/* Nothing is, as far as is known. */
+	STORE_MIXED,		/* A part is: see the nodes' fates. */
+	STORE_FAILED,		/* No part is known to be durable. */
 };
 
 /**
  * store_init(store, spool_first, sink, spool, replay, stats):
- * Take over ${sink} and ${spool}; ${replay} is NULL in a process that does not
- * replay.  With ${spool_first} nothing waits for Redis.
+ * Initialize ${store}, which owns ${sink} and ${spool} from now on; ${replay}
+ * is NULL in a process that does not replay.  With ${spool_first}, all tallies
+ * go to the spool.
  */
 void store_init(struct store * store, bool spool_first, struct sink * sink,
     struct spool * spool, struct replay * replay, struct stats * stats);
 
 /**
  * store_make(store, tally, deadline):
- * Make a tally durable by ${deadline}, and set the fates of its nodes.  Return
- * what became of it; unless that is STORE_DURABLE, log why.
+ * Make a tally durable by ${deadline}, and set the fates of its nodes.  Unless
+ * the result is STORE_DURABLE, log why.
  */
 enum store_result store_make(struct store * store, struct tally * tally,
     int64_t deadline);
 
 /**
- * store_stands(store, tally):
- * After STORE_MIXED: return whether ${tally}, which was made durable alone or
- * merged into a group, counts as durable.  If not, its sender has to try again.
+ * store_is_durable(store, tally):
+ * After STORE_MIXED: return whether ${tally}, which was stored alone or merged
+ * into a group, counts as durable.  If not, its sender has to send it again.
  */
-bool store_stands(const struct store * store, const struct tally * tally);
+bool store_is_durable(const struct store * store, const struct tally * tally);
 
 /**
  * store_why(store):
- * Return a static text that says, for a sender, why a tally is not durable.
+ * Return a static text, for the sender, with the reason why a tally is not
+ * durable.
  */
 const char * store_why(const struct store * store);
 
 /**
  * store_free(store):
- * Free what it has taken over.
+ * Free the sink and the spool.
  */
 void store_free(struct store * store);
 

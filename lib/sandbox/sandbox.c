@@ -25,29 +25,28 @@
 #include "lib/sandbox/sandbox.h"
 
 /*
- * The filter is a list of what is allowed; all else fails with ENOSYS, as in a
- * kernel that does not have it.  Nothing is killed, for three reasons.  A C
- * library tries new system calls first and falls back on old ones at ENOSYS,
- * and at nothing else, so one that is newer than the list goes on working.  A
- * call that was forgotten fails where it is made, and what that means for a
- * request has been thought of there: 503, or the spool.  And a process that is
- * killed, started again and killed takes nothing from anybody, while one that
- * cannot do what its intruder wants is as good.
+ * The filter is a list of allowed system calls; all others fail with ENOSYS, as
+ * on a kernel without them.  They do not kill the process, for two reasons.  A
+ * C library tries new system calls first, and falls back on old ones at ENOSYS
+ * and at nothing else, so a library that is newer than the list still works.
+ * And a call that is missing in the list fails where it is made, where the code
+ * handles errors anyway: the request gets 503, or its counts go to the spool.
  *
- * What is not in the list, above all: to execute a program, to make a process,
- * to look into another one or send it a signal, to gain a right, to make a
- * socket of any other kind than those below, to listen, and to have new memory
- * that can be executed.  Whatever can be mapped could have been written before:
- * a file of the spool's directory, or a memfd that is mapped a second time.  So
- * modules of NSS, which glibc loads when a name is resolved, are loaded first.
- * Files it may open as its user may: a name server's configuration,
- * certificates and whatever a module of NSS wants are not known beforehand.
+ * Above all, the list does not allow: executing a program, creating a process,
+ * reading another one's memory or signalling it, gaining privileges, creating
+ * sockets of other kinds than those below, listening, and new executable
+ * memory. The last matters because any file that can be mapped could have been
+ * written before: in the spool's directory, say, or as a memfd.  So the modules
+ * of NSS, which glibc loads to resolve a name, are loaded in advance.  Opening
+ * files is allowed, as the user's permissions are: which files a resolver, a
+ * module of NSS, or TLS needs is not known in advance.
  *
- * Names are resolved when the program starts, and one that the machine has not
- * is passed over; so the list serves for glibc and musl on all machines.
+ * Names of system calls are resolved at run time, and names that the machine
+ * does not have are skipped, so the list works for glibc and musl on all
+ * machines.
  */
 
-/* A sanitizer looks into its own process with a process of its own. */
+/* A sanitizer inspects its own process from a child. */
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define SANITIZED 1
 #elif defined(__has_feature)
@@ -65,7 +64,7 @@ sandbox_memory(void)
 #endif
 }
 
-/* Without close_range(2): all that /proc shows. */
+/* Without close_range(2): close all descriptors in /proc. */
 static void
 close_shown(unsigned int first)
 {
@@ -111,10 +110,10 @@ static const char * const allowed[] = {
 	"mkdirat", "rmdir", "fchmod", "fchown", "fchown32", "umask", "getcwd",
 	"getdents", "getdents64", "dup", "dup2", "dup3", "pipe2",
 	"memfd_create",
-	/* Memory, but for what makes it executable. */
+	/* Memory; see below for calls that make it executable. */
 	"brk", "munmap", "mremap", "madvise", "msync", "mlock", "mlock2",
 	"munlock", "mincore",
-	/* Sockets, but for socket itself, and waiting. */
+	/* Sockets, and waiting; see below for socket itself. */
 	"socketcall", "connect", "bind", "accept", "accept4", "recv",
 	"recvfrom", "recvmsg", "recvmmsg", "recvmmsg_time64", "send",
 	"sendto", "sendmsg", "sendmmsg", "shutdown", "getsockname",
@@ -122,7 +121,7 @@ static const char * const allowed[] = {
 	"ppoll_time64", "select", "_newselect", "pselect6",
 	"pselect6_time64", "epoll_create1", "epoll_ctl", "epoll_wait",
 	"epoll_pwait", "epoll_pwait2", "eventfd2",
-	/* Threads, but for clone itself, and signals. */
+	/* Threads and signals; see below for clone. */
 	"futex", "futex_time64", "futex_waitv", "set_robust_list",
 	"get_robust_list", "rseq", "membarrier", "set_tid_address",
 	"sched_yield", "sched_getaffinity", "sched_getparam",
@@ -130,7 +129,7 @@ static const char * const allowed[] = {
 	"restart_syscall", "rt_sigaction", "rt_sigprocmask", "rt_sigreturn",
 	"rt_sigtimedwait", "rt_sigtimedwait_time64", "rt_sigpending",
 	"sigreturn", "sigaltstack",
-	/* What there is to know. */
+	/* Information. */
 	"getpid", "getppid", "getuid", "getuid32", "geteuid", "geteuid32",
 	"getgid", "getgid32", "getegid", "getegid32", "getrandom",
 	"getrusage", "getrlimit", "ugetrlimit", "getcpu", "uname", "sysinfo",
@@ -139,7 +138,7 @@ static const char * const allowed[] = {
 	"clock_nanosleep_time64", "nanosleep",
 };
 
-/* What is allowed if one argument, under a mask, has a certain value. */
+/* Allowed if an argument, under a mask, has a certain value. */
 struct condition {
 	const char * name;
 	unsigned int argument;
@@ -152,14 +151,14 @@ static const struct condition conditions[] = {
 	{ "socket", 0, UINT32_MAX, AF_INET },
 	{ "socket", 0, UINT32_MAX, AF_INET6 },
 	{ "socket", 0, UINT32_MAX, AF_NETLINK },
-	/* Threads, and no processes.  Flags of clone3(2) cannot be seen, and
-	 * without it C libraries take this. */
+	/* Threads, but no processes.  A filter cannot see the flags of
+	 * clone3(2); without it C libraries use this. */
 	{ "clone", 0, CLONE_THREAD, CLONE_THREAD },
-	/* The code that there is must do. */
+	/* No new executable memory. */
 	{ "mmap", 2, PROT_EXEC, 0 },
 	{ "mmap2", 2, PROT_EXEC, 0 },
 	{ "mprotect", 2, PROT_EXEC, 0 },
-	/* Limits are asked for, not set. */
+	/* Limits can be read, not set. */
 	{ "prlimit64", 2, UINT64_MAX, 0 },
 	{ "prctl", 0, UINT32_MAX, PR_SET_NAME },
 	/* isatty(3), libfcgi, and addresses with a scope. */
@@ -172,7 +171,7 @@ static const struct condition conditions[] = {
 
 #define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
 
-/* Allow a system call, if there is one of this name on this machine. */
+/* Allow a system call, if this machine has it. */
 static int
 allow(scmp_filter_ctx filter, const char * name)
 {
@@ -200,7 +199,7 @@ allow_if(scmp_filter_ctx filter, const struct condition * condition)
 	    &comparison));
 }
 
-/* abort(3) and its like: a signal to ourselves. */
+/* Allow signals to this process itself, as abort(3) sends. */
 static int
 allow_signals(scmp_filter_ctx filter)
 {
@@ -231,7 +230,7 @@ load_modules(void)
 			continue;
 		while ((word = strtok_r(NULL, " \t\n", &rest)) != NULL) {
 			snprintf(name, sizeof(name), "libnss_%s.so.2", word);
-			/* What is no module is not found. */
+			/* Not every word is a module; ignore errors. */
 			if (strchr(word, '/') == NULL)
 				(void)dlopen(name, RTLD_LAZY);
 		}
@@ -241,9 +240,9 @@ load_modules(void)
 #endif
 }
 
-/* Return 0 or an error. */
+/* Add all rules; return 0 or an errno. */
 static int
-fill(scmp_filter_ctx filter)
+fill_filter(scmp_filter_ctx filter)
 {
 	int error = allow_signals(filter);
 	size_t i;
@@ -264,8 +263,8 @@ sandbox_enter(bool names)
 	if (names)
 		load_modules();
 	if (filter != NULL)
-		error = fill(filter);
-	/* It also sets no_new_privs, without which it takes privileges. */
+		error = fill_filter(filter);
+	/* This also sets no_new_privs; without it, it would need privileges. */
 	if (error == 0)
 		error = -seccomp_load(filter);
 	if (filter != NULL)
@@ -273,7 +272,7 @@ sandbox_enter(bool names)
 	if (error == 0)
 		return (SANDBOX_ON);
 	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-	log_info("goes on without a filter of system calls: %s",
+	log_info("running without a filter of system calls: %s",
 	    strerror(error));
 	return (SANDBOX_UNAVAILABLE);
 }
@@ -286,8 +285,8 @@ sandbox_enter(bool names)
 
 	(void)names;
 	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-	log_info("goes on without a filter of system calls, as this program "
-	    "was built without");
+	log_info("running without a filter of system calls: built without "
+	    "libseccomp");
 	return (SANDBOX_UNAVAILABLE);
 }
 

@@ -4,35 +4,34 @@
 #include <stdbool.h>
 
 /*
- * What the process gives up, so that whoever should get into it gets no
- * further.  None of it takes a privilege.
+ * Restricts this process, so that an intruder gains little from it.  None of
+ * these functions needs a privilege.
  */
 
 enum sandbox_state {
 	SANDBOX_ON,
-	SANDBOX_UNAVAILABLE,	/* The build or the kernel has none. */
+	SANDBOX_UNAVAILABLE,	/* Not in this build or kernel. */
 };
 
 /**
  * sandbox_descriptors(keep):
- * Close all descriptors that were inherited, but for the standard ones and the
- * ${keep} that come after them.
+ * Close all inherited descriptors except the standard ones and the ${keep} that
+ * follow them.
  */
 void sandbox_descriptors(unsigned int keep);
 
 /**
  * sandbox_memory():
- * Have no core dump written, and nobody but root look into this process.
+ * Disable core dumps, and access to this process's memory by all but root.
  */
 void sandbox_memory(void);
 
 /**
  * sandbox_enter(names):
  * Give up, in this thread and all that it will start, every system call that
- * the program does not need, and for good all privileges that a program which
- * is executed could bring.  No code can be loaded from then on; with ${names},
- * what it takes to resolve the names of hosts is loaded before.  If the filter
- * cannot be installed the log says why.
+ * the program does not need, and the right to gain privileges by executing a
+ * program.  No code can be loaded afterwards; with ${names}, load the modules
+ * that resolve host names before.  If the filter cannot be installed, log why.
  */
 enum sandbox_state sandbox_enter(bool names);
 

@@ -16,7 +16,7 @@
 #define BOUNDS_MAX 16
 #define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
 
-/* Else an addition would take a lock, which would not die with its holder. */
+/* Otherwise a process that is killed in an addition would leave a lock held. */
 _Static_assert(ATOMIC_LLONG_LOCK_FREE == 2, "64-bit atomics need a lock");
 
 struct histogram {
@@ -32,18 +32,18 @@ struct page {
 
 struct stats {
 	struct page * page;
-	bool shared;			/* Else it is from malloc. */
+	bool shared;			/* Mapped from a file, not malloc'd. */
 };
 
 /* The metrics */
 
-/* Counters with one name, next to each other and told apart by a label. */
+/* Consecutive counters of one name, distinguished by a label. */
 struct family {
 	const char * name;
 	const char * help;
 	enum stats_counter first;
 	size_t count;
-	const char * label;		/* NULL: there is but one. */
+	const char * label;		/* NULL: there is only one. */
 	const char * const * values;
 };
 
@@ -159,7 +159,7 @@ static const struct {
 } gauges[STATS_GAUGE_COUNT] = {
 	[STATS_REDIS_DOWN] = { "flagtally_redis_up",
 	    "1 unless Redis failed when it was last used.", 0, true },
-	[STATS_REDIS_LAST_SUCCESS] = { 
+	[STATS_REDIS_LAST_SUCCESS] = {
 	    "flagtally_redis_last_success_timestamp_seconds",
 	    "When Redis last did what it was asked to, 0 if never.", 3, false },
 };
@@ -184,9 +184,9 @@ static const struct {
 };
 
 /*
- * What the file's layout is known by: a digest of all names in their order, so
- * that no change of the lists above can be forgotten.  A counter that starts
- * again from 0 is nothing unusual to Prometheus.
+ * The layout is a digest of all names in their order, so it changes with the
+ * lists above by itself.  Then all counters start again from 0, which
+ * Prometheus expects of a counter.
  */
 static uint64_t
 layout_of(void)
@@ -215,7 +215,7 @@ stats_open(const char * path)
 		if (!stats->shared)
 			log_warning("the statistics are of this process "
 			    "alone, as %s cannot be used: %s", path,
-			    errno == EEXIST ? "it is something else" :
+			    errno == EEXIST ? "it is of another kind" :
 			    strerror(errno));
 	}
 	if (!stats->shared)
@@ -239,14 +239,14 @@ stats_free(struct stats * stats)
 /* The numbers */
 
 static void
-add(_Atomic uint64_t * number, uint64_t count)
+add_to(_Atomic uint64_t * number, uint64_t count)
 {
 
 	atomic_fetch_add_explicit(number, count, memory_order_relaxed);
 }
 
 static uint64_t
-get(const _Atomic uint64_t * number)
+value_of(const _Atomic uint64_t * number)
 {
 
 	return (atomic_load_explicit(number, memory_order_relaxed));
@@ -257,7 +257,7 @@ stats_add(struct stats * stats, enum stats_counter counter, uint64_t count)
 {
 
 	if (stats != NULL)
-		add(&stats->page->counters[counter], count);
+		add_to(&stats->page->counters[counter], count);
 }
 
 void
@@ -269,7 +269,7 @@ stats_answered(struct stats * stats, int status)
 		return;
 	for (i = 0; i < COUNT_OF(codes); i++)
 		if (strtol(codes[i], NULL, 10) == status)
-			add(&stats->page->counters[STATS_REQUESTS_200 + i], 1);
+			add_to(&stats->page->counters[STATS_REQUESTS_200 + i], 1);
 }
 
 void
@@ -290,7 +290,7 @@ stats_dropped(struct stats * stats, const uint64_t dropped[DROP_COUNT])
 		return;
 	for (i = 0; i < DROP_COUNT; i++)
 		if (dropped[i] > 0)
-			add(&stats->page->counters[STATS_DROPPED + i],
+			add_to(&stats->page->counters[STATS_DROPPED + i],
 			    dropped[i]);
 }
 
@@ -317,8 +317,8 @@ stats_observe(struct stats * stats, enum stats_histogram histogram,
 	numbers = &stats->page->histograms[histogram];
 	while (i < count && value > histograms[histogram].bounds[i])
 		i++;
-	add(&numbers->buckets[i], 1);
-	add(&numbers->sum, value);
+	add_to(&numbers->buckets[i], 1);
+	add_to(&numbers->sum, value);
 }
 
 void
@@ -351,20 +351,20 @@ uint64_t
 stats_get(const struct stats * stats, enum stats_counter counter)
 {
 
-	return (stats == NULL ? 0 : get(&stats->page->counters[counter]));
+	return (stats == NULL ? 0 : value_of(&stats->page->counters[counter]));
 }
 
 uint64_t
 stats_get_gauge(const struct stats * stats, enum stats_gauge gauge)
 {
 
-	return (stats == NULL ? 0 : get(&stats->page->gauges[gauge]));
+	return (stats == NULL ? 0 : value_of(&stats->page->gauges[gauge]));
 }
 
 /* The text */
 
 static void
-append_text(struct buffer * text, const char * string)
+write_string(struct buffer * text, const char * string)
 {
 
 	buffer_append(text, string, strlen(string));
@@ -375,15 +375,15 @@ stats_write_metric(struct buffer * text, const char * name,
     const char * type, const char * help)
 {
 
-	append_text(text, "# HELP ");
-	append_text(text, name);
-	append_text(text, " ");
-	append_text(text, help);
-	append_text(text, "\n# TYPE ");
-	append_text(text, name);
-	append_text(text, " ");
-	append_text(text, type);
-	append_text(text, "\n");
+	write_string(text, "# HELP ");
+	write_string(text, name);
+	write_string(text, " ");
+	write_string(text, help);
+	write_string(text, "\n# TYPE ");
+	write_string(text, name);
+	write_string(text, " ");
+	write_string(text, type);
+	write_string(text, "\n");
 }
 
 static void
@@ -392,10 +392,10 @@ append_value(struct buffer * text, const char * value)
 
 	for (; *value != '\0'; value++)
 		if (*value == '\n')
-			append_text(text, "\\n");
+			write_string(text, "\\n");
 		else {
 			if (*value == '\\' || *value == '"')
-				append_text(text, "\\");
+				write_string(text, "\\");
 			buffer_append(text, value, 1);
 		}
 }
@@ -432,21 +432,21 @@ stats_write_sample(struct buffer * text, const char * name,
 {
 	char digits[NUMBER_SIZE];
 
-	append_text(text, name);
+	write_string(text, name);
 	if (label != NULL && value != NULL) {
-		append_text(text, "{");
-		append_text(text, label);
-		append_text(text, "=\"");
+		write_string(text, "{");
+		write_string(text, label);
+		write_string(text, "=\"");
 		append_value(text, value);
-		append_text(text, "\"}");
+		write_string(text, "\"}");
 	}
-	append_text(text, " ");
-	append_text(text, format_number(digits, number, decimals));
-	append_text(text, "\n");
+	write_string(text, " ");
+	write_string(text, format_number(digits, number, decimals));
+	write_string(text, "\n");
 }
 
 static void
-write_family(const struct family * family, const struct page * page,
+write_counters(const struct family * family, const struct page * page,
     struct buffer * text)
 {
 	size_t i;
@@ -455,10 +455,10 @@ write_family(const struct family * family, const struct page * page,
 	for (i = 0; i < family->count; i++)
 		stats_write_sample(text, family->name, family->label,
 		    family->label == NULL ? NULL : family->values[i],
-		    get(&page->counters[family->first + i]), 0);
+		    value_of(&page->counters[family->first + i]), 0);
 }
 
-/* Part of a histogram is told under the histogram's name and an ending. */
+/* Write a sample of a histogram, under its name and an ending. */
 static void
 write_part(struct buffer * text, const char * name, const char * ending,
     const char * bound, uint64_t number, unsigned int decimals)
@@ -485,14 +485,14 @@ write_histogram(enum stats_histogram histogram, const struct page * page,
 	stats_write_metric(text, name, "histogram",
 	    histograms[histogram].help);
 	for (i = 0; i < count; i++) {
-		total += get(&numbers->buckets[i]);
+		total += value_of(&numbers->buckets[i]);
 		write_part(text, name, "_bucket", format_number(bound,
 		    histograms[histogram].bounds[i], decimals), total, 0);
 	}
-	/* One number for both, or they would differ while others add. */
-	total += get(&numbers->buckets[count]);
+	/* The same number for both: other threads may add meanwhile. */
+	total += value_of(&numbers->buckets[count]);
 	write_part(text, name, "_bucket", "+Inf", total, 0);
-	write_part(text, name, "_sum", NULL, get(&numbers->sum), decimals);
+	write_part(text, name, "_sum", NULL, value_of(&numbers->sum), decimals);
 	write_part(text, name, "_count", NULL, total, 0);
 }
 
@@ -505,11 +505,11 @@ stats_write(const struct stats * stats, struct buffer * text)
 	if (stats == NULL)
 		return;
 	for (i = 0; i < COUNT_OF(families); i++)
-		write_family(&families[i], stats->page, text);
+		write_counters(&families[i], stats->page, text);
 	for (i = 0; i < STATS_GAUGE_COUNT; i++) {
 		stats_write_metric(text, gauges[i].name, "gauge",
 		    gauges[i].help);
-		value = get(&stats->page->gauges[i]);
+		value = value_of(&stats->page->gauges[i]);
 		stats_write_sample(text, gauges[i].name, NULL, NULL,
 		    gauges[i].negated ? value == 0 : value,
 		    gauges[i].decimals);
