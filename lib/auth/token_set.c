@@ -121,7 +121,8 @@ struct replies {
 };
 
 static void
-take_answer(void * context, size_t number, const struct redis_reply * reply)
+take_token_replies(void * context, size_t number,
+    const struct redis_reply * reply)
 {
 	struct replies * replies = context;
 	struct lookup * lookup = replies->lookups;
@@ -181,7 +182,7 @@ exchange_lookups(struct token_set * set, struct replies * replies,
 		if (!session_reach(session, deadline))
 			return (false);
 		request_lookups(set, replies->lookups);
-		if (session_exchange(session, 2, deadline, take_answer,
+		if (session_exchange(session, 2, deadline, take_token_replies,
 		    replies))
 			return (true);
 	} while (session->lost && --tries > 0);

@@ -122,7 +122,7 @@ read_date(const char * text, struct civil * date)
 
 /* Read a time of day; seconds may be 60. */
 static const char *
-read_time(const char * text, int * seconds)
+read_time_of_day(const char * text, int * seconds)
 {
 	int hour = two_digits(text);
 	int minute = two_digits(text + 3);
@@ -217,7 +217,7 @@ date_parse(const char * text, size_t length, int64_t * instant,
 	*why = "there is no T between date and time";
 	if (text[DATE_LENGTH] != 'T' && text[DATE_LENGTH] != 't')
 		return (-1);
-	if ((*why = read_time(text + DATE_LENGTH + 1, &seconds)) != NULL)
+	if ((*why = read_time_of_day(text + DATE_LENGTH + 1, &seconds)) != NULL)
 		return (-1);
 	text += TIME_LENGTH;
 	length -= TIME_LENGTH;

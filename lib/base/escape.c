@@ -130,6 +130,31 @@ escape_print(FILE * file, const char * text)
 	}
 }
 
+static bool
+is_label_special(char c)
+{
+
+	return (c == '\\' || c == '"' || c == '\n');
+}
+
+size_t
+escape_label(char * out, const char * text, size_t length)
+{
+	size_t used = 0;
+	size_t i;
+
+	/* Copy the part before the first special byte at once: usually all. */
+	while (used < length && !is_label_special(text[used]))
+		used++;
+	memcpy(out, text, used);
+	for (i = used; i < length; i++) {
+		if (is_label_special(text[i]))
+			out[used++] = '\\';
+		out[used++] = text[i] == '\n' ? 'n' : text[i];
+	}
+	return (used);
+}
+
 /* Return true if RFC 3986 calls the character unreserved. */
 static bool
 is_unreserved(unsigned char c)

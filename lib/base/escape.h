@@ -39,6 +39,17 @@ size_t escape_byte(char out[ESCAPE_BYTE_MAX], char byte);
  */
 void escape_print(FILE * file, const char * text);
 
+/* Room that escape_label needs for ${length} bytes. */
+#define ESCAPE_LABEL_ROOM(length) ((length) * 2)
+
+/**
+ * escape_label(out, text, length):
+ * Write ${text} to ${out} as the value of a label in Prometheus's text format,
+ * with backslash, quote and newline escaped, not NUL-terminated.  Return its
+ * length.
+ */
+size_t escape_label(char * out, const char * text, size_t length);
+
 /* Room that escape_percent needs for ${length} bytes. */
 #define ESCAPE_PERCENT_ROOM(length) ((length) * 3)
 

@@ -57,7 +57,7 @@ too_large(struct body * body, enum fault_limit limit, uint64_t offset,
 
 /* How many of ${length} more bytes are within a limit. */
 static size_t
-within(uint64_t size, size_t length, uint64_t limit)
+bytes_within(uint64_t size, size_t length, uint64_t limit)
 {
 
 	if (limit == 0 || size + length <= limit)
@@ -101,7 +101,7 @@ take_json(void * context, const void * bytes, size_t length)
 {
 	struct body * body = context;
 	uint64_t limit = body->settings->limit_inflated;
-	size_t wanted = within(body->inflated, length, limit);
+	size_t wanted = bytes_within(body->inflated, length, limit);
 
 	body->inflated += wanted;
 	if (!feed_batch(body, bytes, wanted))
@@ -134,7 +134,7 @@ bool
 body_feed(struct body * body, const void * bytes, size_t length)
 {
 	uint64_t limit = body->settings->limit_body;
-	size_t wanted = within(body->received, length, limit);
+	size_t wanted = bytes_within(body->received, length, limit);
 
 	body->received += wanted;
 	if (body->settings->mac != NULL)

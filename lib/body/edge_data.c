@@ -58,7 +58,7 @@ take_boolean(void * context, bool value)
 }
 
 static bool
-take_number(void * context, const char * text, size_t length)
+copy_number(void * context, const char * text, size_t length)
 {
 
 	(void)text;
@@ -133,7 +133,7 @@ edge_data_read(struct arena * arena, const struct text * body, size_t depth,
 {
 	static const struct json_handler handler = {
 		.null = take_null, .boolean = take_boolean,
-		.number = take_number, .string = take_string,
+		.number = copy_number, .string = take_string,
 		.key = take_key, .object_start = begin_object,
 		.object_end = end_nested, .array_start = begin_array,
 		.array_end = end_nested,

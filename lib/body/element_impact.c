@@ -330,7 +330,7 @@ sample_environment(const struct element * element,
 }
 
 static bool
-add_count(uint64_t * counter, uint64_t count,
+add_to_count(uint64_t * counter, uint64_t count,
     struct element_problem * problem)
 {
 
@@ -343,7 +343,7 @@ add_count(uint64_t * counter, uint64_t count,
 
 /* Add to a sum that must stay finite. */
 static bool
-add_double(double * sum, double number, struct element_problem * problem)
+add_to_sum(double * sum, double number, struct element_problem * problem)
 {
 
 	if (!isfinite(*sum + number))
@@ -418,8 +418,8 @@ add_histogram(struct element * element, struct tally_node * series,
     const struct element_sample * sample, struct element_problem * problem)
 {
 
-	if (!add_double(&series->value, sample->sum, problem) ||
-	    !add_count(&series->count, sample->count, problem))
+	if (!add_to_sum(&series->value, sample->sum, problem) ||
+	    !add_to_count(&series->count, sample->count, problem))
 		return (false);
 	add_buckets(element, series, sample);
 	return (true);
@@ -450,7 +450,7 @@ count_sample(struct element * element, struct tally_node * metric,
 	if (element->type == TALLY_GAUGE)
 		tally_set_gauge(element->tally, series, sample->value);
 	else if (element->type == TALLY_COUNTER) {
-		if (!add_double(&series->value, sample->value, problem))
+		if (!add_to_sum(&series->value, sample->value, problem))
 			return (false);
 	} else if (!add_histogram(element, series, sample, problem))
 		return (false);

@@ -1,6 +1,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/base/escape.h"
 #include "lib/body/prometheus.h"
 
 static bool
@@ -109,33 +110,6 @@ merge_sort(struct prometheus_label * labels, struct prometheus_label * spare,
 	}
 }
 
-static bool
-is_escaped(char c)
-{
-
-	return (c == '\\' || c == '"' || c == '\n');
-}
-
-/* Copy a value with backslash, quote and newline escaped. */
-static size_t
-append_value(char * out, const char * value, size_t length)
-{
-	size_t plain = 0;
-	size_t used, i;
-
-	while (plain < length && !is_escaped(value[plain]))
-		plain++;
-	memcpy(out, value, plain);
-	used = plain;
-	for (i = plain; i < length; i++) {
-		char c = value[i];
-
-		if (is_escaped(c))
-			out[used++] = '\\';
-		out[used++] = c == '\n' ? 'n' : c;
-	}
-	return (used);
-}
 
 /* Make names of those of labels; return how much room they need at most. */
 static size_t
@@ -154,7 +128,8 @@ name_labels(struct arena * arena, struct prometheus_label * labels,
 			    label->name, label->name_length);
 			label->name = name;
 		}
-		room += label->name_length + label->value_length * 2 + 4;
+		room += label->name_length +
+		    ESCAPE_LABEL_ROOM(label->value_length) + 4;
 	}
 	return (room);
 }
@@ -198,7 +173,7 @@ prometheus_labels(struct arena * arena, struct prometheus_label * labels,
 		used += labels[i].name_length;
 		out[used++] = '=';
 		out[used++] = '"';
-		used += append_value(out + used, labels[i].value,
+		used += escape_label(out + used, labels[i].value,
 		    labels[i].value_length);
 		out[used++] = '"';
 	}

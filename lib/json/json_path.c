@@ -43,7 +43,7 @@ json_path_keep(struct json_path * path)
  * is no room, or if a NUL would end the pointer, which is a C string.
  */
 static bool
-append_escaped(char * out, size_t size, size_t * used, const char * text,
+append_token(char * out, size_t size, size_t * used, const char * text,
     size_t length)
 {
 	size_t i;
@@ -81,7 +81,7 @@ json_path_write(const struct json_path * path, char * out, size_t size)
 		    2 > size)
 			break;
 		end = used + 1;
-		if (!append_escaped(out, size, &end, text, length))
+		if (!append_token(out, size, &end, text, length))
 			break;
 		out[used] = '/';
 		used = end;

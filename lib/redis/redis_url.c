@@ -155,7 +155,7 @@ read_master(const char * rest, const char * end, struct redis_address * redis)
 
 /* Read `name=value&name=value...`. */
 static const char *
-read_query(const char * rest, const struct scheme * scheme,
+read_url_query(const char * rest, const struct scheme * scheme,
     struct redis_address * redis)
 {
 	const char * why = NULL;
@@ -206,7 +206,7 @@ parse_tcp(const char * rest, const struct scheme * scheme,
 		why = read_database(end, query, redis);
 	if (why == NULL && *query == '?')
 		why = scheme->kind == REDIS_SERVER ? "a query" :
-		    read_query(query + 1, scheme, redis);
+		    read_url_query(query + 1, scheme, redis);
 	if (why == NULL && scheme->kind == REDIS_SENTINEL &&
 	    redis->master == NULL)
 		why = "no master=NAME after a question mark";

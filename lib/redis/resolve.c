@@ -56,7 +56,7 @@ resolve_create(const char * host)
 }
 
 static void
-leave(struct job * job)
+leave_job(struct job * job)
 {
 	bool last;
 
@@ -86,7 +86,7 @@ note(struct job * job, const struct addrinfo * address, int family)
 }
 
 static void
-look_up(struct job * job, int flags)
+resolve_host(struct job * job, int flags)
 {
 	const struct addrinfo hints = { .ai_family = AF_UNSPEC,
 	    .ai_socktype = SOCK_STREAM, .ai_flags = flags };
@@ -102,16 +102,16 @@ look_up(struct job * job, int flags)
 }
 
 static void *
-run(void * context)
+resolve_thread(void * context)
 {
 	struct job * job = context;
 
-	look_up(job, 0);
+	resolve_host(job, 0);
 	pthread_mutex_lock(&job->lock);
 	job->done = true;
 	pthread_cond_signal(&job->ended);
 	pthread_mutex_unlock(&job->lock);
-	leave(job);
+	leave_job(job);
 	return (NULL);
 }
 
@@ -125,17 +125,17 @@ start_thread(struct job * job)
 	pthread_attr_setstacksize(&attributes, STACK_SIZE);
 	pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
 	job->users = 2;
-	if (pthread_create(&thread, &attributes, run, job) != 0) {
-		/* No thread is to be had: then it takes what it takes. */
+	if (pthread_create(&thread, &attributes, resolve_thread, job) != 0) {
+		/* Without a thread, wait for it, however long it takes. */
 		job->users = 1;
-		look_up(job, 0);
+		resolve_host(job, 0);
 		job->done = true;
 	}
 	pthread_attr_destroy(&attributes);
 }
 
 static struct job *
-start(const char * host)
+start_job(const char * host)
 {
 	size_t size = strlen(host) + 1;
 	struct job * job = alloc_zeroed(1, sizeof(*job) + size);
@@ -145,7 +145,7 @@ start(const char * host)
 	thread_init_condition(&job->ended);
 	job->users = 1;
 	/* An address needs no thread. */
-	look_up(job, AI_NUMERICHOST);
+	resolve_host(job, AI_NUMERICHOST);
 	job->done = job->error == 0;
 	if (!job->done)
 		start_thread(job);
@@ -153,7 +153,7 @@ start(const char * host)
 }
 
 static bool
-wait_for(struct job * job, int64_t deadline)
+wait_for_job(struct job * job, int64_t deadline)
 {
 	bool done;
 
@@ -173,9 +173,9 @@ resolve_addresses(struct resolve * resolve, int64_t deadline,
 	size_t count;
 
 	if (job == NULL)
-		job = resolve->job = start(resolve->host);
+		job = resolve->job = start_job(resolve->host);
 	*why = "its address is not found in time";
-	if (!wait_for(job, deadline))
+	if (!wait_for_job(job, deadline))
 		return (0);
 	if (job->error == EAI_SYSTEM)
 		*why = strerror(job->number);
@@ -184,7 +184,7 @@ resolve_addresses(struct resolve * resolve, int64_t deadline,
 		    "it has no address";
 	count = job->count;
 	memcpy(found, job->found, sizeof(job->found));
-	leave(job);
+	leave_job(job);
 	resolve->job = NULL;
 	return (count);
 }
@@ -196,6 +196,6 @@ resolve_free(struct resolve * resolve)
 	if (resolve == NULL)
 		return;
 	if (resolve->job != NULL)
-		leave(resolve->job);
+		leave_job(resolve->job);
 	free(resolve);
 }

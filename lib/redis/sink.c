@@ -174,7 +174,7 @@ sink_command(struct sink * sink, const char * const * words, int64_t deadline)
 }
 
 static void
-take_nothing(void * context, size_t number, const struct redis_reply * reply)
+ignore_reply(void * context, size_t number, const struct redis_reply * reply)
 {
 
 	(void)context;
@@ -214,7 +214,7 @@ end_writers(struct sink * sink, int64_t seconds, int64_t deadline)
 		count++;
 	}
 	if (count > 0)
-		session_exchange(&sink->session, count, deadline, take_nothing,
+		session_exchange(&sink->session, count, deadline, ignore_reply,
 		    sink);
 }
 

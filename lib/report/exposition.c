@@ -5,6 +5,7 @@
 #include "lib/base/arena.h"
 #include "lib/base/clock.h"
 #include "lib/base/date.h"
+#include "lib/base/escape.h"
 #include "lib/base/utf8.h"
 #include "lib/report/applications.h"
 #include "lib/report/exposition.h"
@@ -42,22 +43,20 @@ static void
 write_label(FILE * out, const char * before, const char * name,
     struct text value)
 {
+	char escaped[ESCAPE_LABEL_ROOM(4)];
 	size_t i, size;
 	uint32_t code;
 
 	fprintf(out, "%s%s=\"", before, name);
 	for (i = 0; i < value.length; i += size) {
 		size = utf8_decode(value.bytes + i, value.length - i, &code);
-		if (size == 0) {
+		if (size > 0)
+			fwrite(escaped, 1, escape_label(escaped, value.bytes +
+			    i, size), out);
+		else {
 			/* A text in this format is valid UTF-8. */
 			fputs("\xef\xbf\xbd", out);
 			size = 1;
-		} else if (code == '\n')
-			fputs("\\n", out);
-		else {
-			if (code == '\\' || code == '"')
-				putc('\\', out);
-			fwrite(value.bytes + i, 1, size, out);
 		}
 	}
 	putc('"', out);

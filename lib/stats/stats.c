@@ -8,6 +8,7 @@
 #include "lib/base/alloc.h"
 #include "lib/base/clock.h"
 #include "lib/base/digest.h"
+#include "lib/base/escape.h"
 #include "lib/base/log.h"
 #include "lib/base/shmfile.h"
 #include "lib/spool/spool.h"
@@ -239,14 +240,14 @@ stats_free(struct stats * stats)
 /* The numbers */
 
 static void
-add_to(_Atomic uint64_t * number, uint64_t count)
+atomic_add(_Atomic uint64_t * number, uint64_t count)
 {
 
 	atomic_fetch_add_explicit(number, count, memory_order_relaxed);
 }
 
 static uint64_t
-value_of(const _Atomic uint64_t * number)
+atomic_value(const _Atomic uint64_t * number)
 {
 
 	return (atomic_load_explicit(number, memory_order_relaxed));
@@ -257,7 +258,7 @@ stats_add(struct stats * stats, enum stats_counter counter, uint64_t count)
 {
 
 	if (stats != NULL)
-		add_to(&stats->page->counters[counter], count);
+		atomic_add(&stats->page->counters[counter], count);
 }
 
 void
@@ -269,7 +270,8 @@ stats_answered(struct stats * stats, int status)
 		return;
 	for (i = 0; i < COUNT_OF(codes); i++)
 		if (strtol(codes[i], NULL, 10) == status)
-			add_to(&stats->page->counters[STATS_REQUESTS_200 + i], 1);
+			stats_add(stats, (enum stats_counter)
+			    (STATS_REQUESTS_200 + i), 1);
 }
 
 void
@@ -290,7 +292,7 @@ stats_dropped(struct stats * stats, const uint64_t dropped[DROP_COUNT])
 		return;
 	for (i = 0; i < DROP_COUNT; i++)
 		if (dropped[i] > 0)
-			add_to(&stats->page->counters[STATS_DROPPED + i],
+			atomic_add(&stats->page->counters[STATS_DROPPED + i],
 			    dropped[i]);
 }
 
@@ -317,8 +319,8 @@ stats_observe(struct stats * stats, enum stats_histogram histogram,
 	numbers = &stats->page->histograms[histogram];
 	while (i < count && value > histograms[histogram].bounds[i])
 		i++;
-	add_to(&numbers->buckets[i], 1);
-	add_to(&numbers->sum, value);
+	atomic_add(&numbers->buckets[i], 1);
+	atomic_add(&numbers->sum, value);
 }
 
 void
@@ -351,14 +353,15 @@ uint64_t
 stats_get(const struct stats * stats, enum stats_counter counter)
 {
 
-	return (stats == NULL ? 0 : value_of(&stats->page->counters[counter]));
+	return (stats == NULL ? 0 :
+	    atomic_value(&stats->page->counters[counter]));
 }
 
 uint64_t
 stats_get_gauge(const struct stats * stats, enum stats_gauge gauge)
 {
 
-	return (stats == NULL ? 0 : value_of(&stats->page->gauges[gauge]));
+	return (stats == NULL ? 0 : atomic_value(&stats->page->gauges[gauge]));
 }
 
 /* The text */
@@ -386,19 +389,6 @@ stats_write_metric(struct buffer * text, const char * name,
 	write_string(text, "\n");
 }
 
-static void
-append_value(struct buffer * text, const char * value)
-{
-
-	for (; *value != '\0'; value++)
-		if (*value == '\n')
-			write_string(text, "\\n");
-		else {
-			if (*value == '\\' || *value == '"')
-				write_string(text, "\\");
-			buffer_append(text, value, 1);
-		}
-}
 
 /* The longest number is one of 64 bits with a point in it. */
 #define NUMBER_SIZE 32
@@ -431,13 +421,16 @@ stats_write_sample(struct buffer * text, const char * name,
     unsigned int decimals)
 {
 	char digits[NUMBER_SIZE];
+	size_t length;
 
 	write_string(text, name);
 	if (label != NULL && value != NULL) {
 		write_string(text, "{");
 		write_string(text, label);
 		write_string(text, "=\"");
-		append_value(text, value);
+		length = strlen(value);
+		text->length += escape_label(buffer_room(text,
+		    ESCAPE_LABEL_ROOM(length)), value, length);
 		write_string(text, "\"}");
 	}
 	write_string(text, " ");
@@ -455,7 +448,7 @@ write_counters(const struct family * family, const struct page * page,
 	for (i = 0; i < family->count; i++)
 		stats_write_sample(text, family->name, family->label,
 		    family->label == NULL ? NULL : family->values[i],
-		    value_of(&page->counters[family->first + i]), 0);
+		    atomic_value(&page->counters[family->first + i]), 0);
 }
 
 /* Write a sample of a histogram, under its name and an ending. */
@@ -485,14 +478,15 @@ write_histogram(enum stats_histogram histogram, const struct page * page,
 	stats_write_metric(text, name, "histogram",
 	    histograms[histogram].help);
 	for (i = 0; i < count; i++) {
-		total += value_of(&numbers->buckets[i]);
+		total += atomic_value(&numbers->buckets[i]);
 		write_part(text, name, "_bucket", format_number(bound,
 		    histograms[histogram].bounds[i], decimals), total, 0);
 	}
 	/* The same number for both: other threads may add meanwhile. */
-	total += value_of(&numbers->buckets[count]);
+	total += atomic_value(&numbers->buckets[count]);
 	write_part(text, name, "_bucket", "+Inf", total, 0);
-	write_part(text, name, "_sum", NULL, value_of(&numbers->sum), decimals);
+	write_part(text, name, "_sum", NULL, atomic_value(&numbers->sum),
+	    decimals);
 	write_part(text, name, "_count", NULL, total, 0);
 }
 
@@ -509,7 +503,7 @@ stats_write(const struct stats * stats, struct buffer * text)
 	for (i = 0; i < STATS_GAUGE_COUNT; i++) {
 		stats_write_metric(text, gauges[i].name, "gauge",
 		    gauges[i].help);
-		value = value_of(&stats->page->gauges[i]);
+		value = atomic_value(&stats->page->gauges[i]);
 		stats_write_sample(text, gauges[i].name, NULL, NULL,
 		    gauges[i].negated ? value == 0 : value,
 		    gauges[i].decimals);

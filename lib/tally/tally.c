@@ -466,7 +466,7 @@ take_later(struct tally * tally, struct tally_node * into,
 
 /* Redis counts up to 2^63-1. */
 static void
-add_count(struct tally * tally, uint64_t * into, uint64_t count)
+merge_count(struct tally * tally, uint64_t * into, uint64_t count)
 {
 
 	*into = count > (uint64_t)INT64_MAX - *into ? INT64_MAX :
@@ -497,8 +497,8 @@ merge_values(struct tally * tally, struct tally_node * into,
 	case TALLY_FEATURE:
 		tally->counters += (size_t)(into->yes == 0 && from->yes > 0) +
 		    (size_t)(into->no == 0 && from->no > 0);
-		add_count(tally, &into->yes, from->yes);
-		add_count(tally, &into->no, from->no);
+		merge_count(tally, &into->yes, from->yes);
+		merge_count(tally, &into->no, from->no);
 		break;
 	case TALLY_INSTANCE:
 	case TALLY_METRIC:
@@ -513,11 +513,11 @@ merge_values(struct tally * tally, struct tally_node * into,
 			into->value += from->value;
 		else
 			drop_sum(tally, into->parent);
-		add_count(tally, &into->count, from->count);
+		merge_count(tally, &into->count, from->count);
 		break;
 	case TALLY_VARIANT:
 	case TALLY_BOUND:
-		add_count(tally, &into->count, from->count);
+		merge_count(tally, &into->count, from->count);
 		break;
 	case TALLY_ROOT:
 	case TALLY_ENVIRONMENT:
