@@ -46,7 +46,8 @@ tests_fuzz_redis_SOURCES = tests/fuzz/redis.c tests/fuzz/server.h \
 	tests/fuzz/quiet.h $(FUZZ_COMMON)
 tests_fuzz_request_SOURCES = tests/fuzz/request.c tests/fuzz/memory.h \
 	fcgi/response.c fcgi/backstage.c fcgi/auth.c fcgi/cgi.c \
-	fcgi/cors.c fcgi/html.c fcgi/page.c \
+	fcgi/cors.c fcgi/health.c fcgi/html.c fcgi/page.c fcgi/page_frame.c \
+	fcgi/page_impact.c fcgi/page_query.c fcgi/page_view.c \
 	fcgi/params.c fcgi/job.c fcgi/request.c fcgi/route.c $(FUZZ_COMMON)
 tests_fuzz_shared_SOURCES = tests/fuzz/shared.c $(FUZZ_COMMON)
 tests_fuzz_spool_SOURCES = tests/fuzz/spool.c tests/fuzz/server.h \
