@@ -6,32 +6,32 @@
 #include "lib/body/element.h"
 
 bool
-element_problem(struct element_problem * problem, enum fault_code code,
+element_problem(struct element * element, enum fault_code code,
     const char * what, const char * why)
 {
 
-	problem->code = code;
-	problem->limit = FAULT_LIMIT_NONE;
-	problem->what = what;
-	problem->why = why;
+	element->problem.code = code;
+	element->problem.limit = FAULT_LIMIT_NONE;
+	element->problem.what = what;
+	element->problem.why = why;
 	return (false);
 }
 
 bool
-element_beyond(struct element_problem * problem, enum fault_code code,
+element_beyond(struct element * element, enum fault_code code,
     enum fault_limit limit, const char * what)
 {
 
-	element_problem(problem, code, what, NULL);
-	problem->limit = limit;
+	element_problem(element, code, what, NULL);
+	element->problem.limit = limit;
 	return (false);
 }
 
 static bool
-invalid(struct element_problem * problem, const char * what)
+invalid(struct element * element, const char * what)
 {
 
-	return (element_problem(problem, FAULT_INVALID, what, NULL));
+	return (element_problem(element, FAULT_INVALID, what, NULL));
 }
 
 struct element *
@@ -158,29 +158,27 @@ element_append(struct element * element, struct element_list * list)
 }
 
 bool
-element_within_limits(const struct element * element,
-    struct element_problem * problem)
+element_within_limits(struct element * element)
 {
 	size_t limit = element->settings->limit_counters;
 
 	if (limit > 0 && (element->entries > limit ||
 	    element->tally->counters > limit))
-		return (element_beyond(problem, FAULT_TOO_LARGE,
+		return (element_beyond(element, FAULT_TOO_LARGE,
 		    FAULT_LIMIT_COUNTERS,
 		    "is beyond the limit of distinct counters"));
-	return (element_has_room(element, 0, problem));
+	return (element_has_room(element, 0));
 }
 
 bool
-element_has_room(const struct element * element, size_t size,
-    struct element_problem * problem)
+element_has_room(struct element * element, size_t size)
 {
 	size_t limit = element->settings->limit_memory;
 
 	if (limit == 0 || arena_held(element->tally->arena) +
 	    arena_held(element->scratch) + size <= limit)
 		return (true);
-	return (element_beyond(problem, FAULT_TOO_LARGE, FAULT_LIMIT_MEMORY,
+	return (element_beyond(element, FAULT_TOO_LARGE, FAULT_LIMIT_MEMORY,
 	    "takes more memory than a body may (limit_memory)"));
 }
 
@@ -255,38 +253,37 @@ element_share(struct element * element, struct text * kept,
 }
 
 static bool
-may_be_name(const struct element * element, size_t length,
-    struct element_problem * problem)
+may_be_name(struct element * element, size_t length)
 {
 
 	return (length <= element->settings->limit_name ||
-	    element_beyond(problem, FAULT_INVALID, FAULT_LIMIT_NAME,
+	    element_beyond(element, FAULT_INVALID, FAULT_LIMIT_NAME,
 	    "is longer than names may be (limit_name)"));
 }
 
 /* Keep a name, or what may be as long as one. */
 static bool
 keep(struct element * element, struct text * kept, const char * text,
-    size_t length, struct element_problem * problem)
+    size_t length)
 {
 
-	if (!may_be_name(element, length, problem))
+	if (!may_be_name(element, length))
 		return (false);
 	keep_any(element, kept, text, length);
 	return (true);
 }
 
 bool
-element_key(struct element * element, const struct json_rule * rule,
-    const char * text, size_t length, struct element_problem * problem)
+element_take_name(void * context, const struct json_rule * rule,
+    const char * text, size_t length)
 {
+	struct element * element = context;
 
 	if (!rule->element)
-		return (keep(element, &element->key, text, length, problem));
+		return (keep(element, &element->key, text, length));
 	/* An element begins with its name. */
 	begin_element(element, SLOT_METRIC_COUNT, LIST_METRIC_COUNT);
-	return (keep(element, &element->text[SLOT_FEATURE_NAME], text, length,
-	    problem));
+	return (keep(element, &element->text[SLOT_FEATURE_NAME], text, length));
 }
 
 static bool
@@ -300,84 +297,79 @@ is_digits(const char * text, size_t length)
 }
 
 static bool
-take_count(struct element * element, const struct json_rule * rule,
-    unsigned int type, const char * text, size_t length,
-    struct element_problem * problem)
+take_count(void * context, const struct json_rule * rule, unsigned int type,
+    const char * text, size_t length)
 {
+	struct element * element = context;
 	const char * what;
 
 	if (type == JSON_STRING && !is_digits(text, length))
-		return (invalid(problem, "is not a number"));
+		return (invalid(element, "is not a number"));
 	what = number_count(text, length, &element->count[rule->slot]);
-	return (what == NULL || invalid(problem, what));
+	return (what == NULL || invalid(element, what));
 }
 
 static bool
 take_date(struct element * element, const char * text, size_t length,
-    int64_t * instant, struct element_problem * problem)
+    int64_t * instant)
 {
 	const char * why;
 
 	if (date_parse_next(&element->date, text, length, instant, &why) == 0)
 		return (true);
-	return (element_problem(problem, FAULT_INVALID,
+	return (element_problem(element, FAULT_INVALID,
 	    "is not a date-time of RFC 3339", why));
 }
 
 static bool
-take_nothing(struct element * element, const struct json_rule * rule,
-    unsigned int type, const char * text, size_t length,
-    struct element_problem * problem)
+take_nothing(void * context, const struct json_rule * rule, unsigned int type,
+    const char * text, size_t length)
 {
 
-	(void)element;
+	(void)context;
 	(void)rule;
 	(void)type;
 	(void)text;
 	(void)length;
-	(void)problem;
 	return (true);
 }
 
 static bool
-take_text(struct element * element, const struct json_rule * rule,
-    unsigned int type, const char * text, size_t length,
-    struct element_problem * problem)
+take_text(void * context, const struct json_rule * rule, unsigned int type,
+    const char * text, size_t length)
 {
+	struct element * element = context;
 
 	(void)type;
-	return (keep(element, &element->text[rule->slot], text, length,
-	    problem));
+	return (keep(element, &element->text[rule->slot], text, length));
 }
 
 static bool
-take_timestamp(struct element * element, const struct json_rule * rule,
-    unsigned int type, const char * text, size_t length,
-    struct element_problem * problem)
+take_timestamp(void * context, const struct json_rule * rule, unsigned int type,
+    const char * text, size_t length)
 {
+	struct element * element = context;
 
 	(void)rule;
 	(void)type;
-	return (take_date(element, text, length, &element->timestamp,
-	    problem));
+	return (take_date(element, text, length, &element->timestamp));
 }
 
 static bool
-take_sdk_type(const char * text, size_t length,
-    struct element_problem * problem)
+take_sdk_type(struct element * element, const char * text, size_t length)
 {
 	struct text type = { text, length };
 
 	if (text_is(&type, "frontend") || text_is(&type, "backend"))
 		return (true);
-	return (invalid(problem, "must be \"frontend\" or \"backend\""));
+	return (invalid(element, "must be \"frontend\" or \"backend\""));
 }
 
 static bool
-take_variant(struct element * element, const struct json_rule * rule,
-    unsigned int type, const char * text, size_t length,
-    struct element_problem * problem)
+take_variant(void * context, const struct json_rule * rule, unsigned int type,
+    const char * text, size_t length)
 {
+	struct element * element = context;
 	struct element_item * item;
 	const char * what;
 	uint64_t count;
@@ -385,33 +377,33 @@ take_variant(struct element * element, const struct json_rule * rule,
 	(void)rule;
 	(void)type;
 	if ((what = number_count(text, length, &count)) != NULL)
-		return (invalid(problem, what));
+		return (invalid(element, what));
 	if (count == 0)
 		return (true);
 	item = element_append(element, &element->list[LIST_VARIANTS]);
 	element_share(element, &item->name, &element->key);
 	item->count = count;
-	return (element_within_limits(element, problem));
+	return (element_within_limits(element));
 }
 
 bool
 element_take_number_text(struct element * element, struct text * kept,
-    const char * text, size_t length, struct element_problem * problem)
+    const char * text, size_t length)
 {
 	char number[NUMBER_TEXT_MAX];
 
 	kept->length = number_canonical(number, text, length);
 	if (kept->length == 0)
-		return (invalid(problem, "is too large for a double"));
+		return (invalid(element, "is too large for a double"));
 	kept->bytes = arena_copy(element->scratch, number, kept->length);
 	return (true);
 }
 
 static bool
-take_label(struct element * element, const struct json_rule * rule,
-    unsigned int type, const char * text, size_t length,
-    struct element_problem * problem)
+take_label(void * context, const struct json_rule * rule, unsigned int type,
+    const char * text, size_t length)
 {
+	struct element * element = context;
 	size_t limit = element->settings->limit_labels;
 	struct element_item * item;
 
@@ -420,23 +412,23 @@ take_label(struct element * element, const struct json_rule * rule,
 		/* What it is of then is another sample. */
 		element->sample->crowded = true;
 		return ((type == JSON_NUMBER ||
-		    may_be_name(element, length, problem)) &&
-		    element_within_limits(element, problem));
+		    may_be_name(element, length)) &&
+		    element_within_limits(element));
 	}
 	item = element_append(element, &element->labels);
 	element_share(element, &item->name, &element->key);
 	if (type == JSON_NUMBER ?
-	    !element_take_number_text(element, &item->value, text, length,
-	    problem) : !keep(element, &item->value, text, length, problem))
+	    !element_take_number_text(element, &item->value, text, length) :
+	    !keep(element, &item->value, text, length))
 		return (false);
-	return (element_within_limits(element, problem));
+	return (element_within_limits(element));
 }
 
 static bool
-take_number(struct element * element, const struct json_rule * rule,
-    unsigned int type, const char * text, size_t length,
-    struct element_problem * problem)
+take_number(void * context, const struct json_rule * rule, unsigned int type,
+    const char * text, size_t length)
 {
+	struct element * element = context;
 	struct element_sample * sample = element->sample;
 	double * number = rule->alternative == NUMERIC ?
 	    &sample->value : &sample->sum;
@@ -447,14 +439,14 @@ take_number(struct element * element, const struct json_rule * rule,
 	}
 	if (number_double(text, length, number))
 		return (true);
-	return (invalid(problem, "is too large for a double"));
+	return (invalid(element, "is too large for a double"));
 }
 
 static bool
-take_token(struct element * element, const struct json_rule * rule,
-    unsigned int type, const char * text, size_t length,
-    struct element_problem * problem)
+take_token(void * context, const struct json_rule * rule, unsigned int type,
+    const char * text, size_t length)
 {
+	struct element * element = context;
 	struct text environment = element->settings->any_environment ?
 	    text_of("*") : element->settings->environment;
 	size_t size = DIGEST_SIZE + environment.length;
@@ -470,26 +462,26 @@ take_token(struct element * element, const struct json_rule * rule,
 	memcpy(name + DIGEST_SIZE, environment.bytes, environment.length);
 	tally_token(element->tally, name, size);
 	element->entries = 0;
-	return (element_within_limits(element, problem));
+	return (element_within_limits(element));
 }
 
 /* What is kept as its text, and is more than a text. */
 static bool
-take_checked(struct element * element, const struct json_rule * rule,
-    unsigned int type, const char * text, size_t length,
-    struct element_problem * problem)
+take_checked(void * context, const struct json_rule * rule, unsigned int type,
+    const char * text, size_t length)
 {
+	struct element * element = context;
 	int64_t instant;
 
 	(void)type;
 	if (rule->use == USE_SDK_TYPE &&
-	    !take_sdk_type(text, length, problem))
+	    !take_sdk_type(element, text, length))
 		return (false);
 	if (rule->use == USE_DATE_TEXT &&
-	    !take_date(element, text, length, &instant, problem))
+	    !take_date(element, text, length, &instant))
 		return (false);
 	if (rule->use == USE_INTEGER && !number_is_integer(text, length))
-		return (invalid(problem, "is not an integer"));
+		return (invalid(element, "is not an integer"));
 	/* A metric's sdkType is checked but not kept. */
 	if (rule->slot != SLOT_COUNT)
 		keep_any(element, &element->text[rule->slot], text, length);
@@ -511,31 +503,24 @@ list_takes(struct element * element, enum schema_list list)
 }
 
 static bool
-take_item(struct element * element, const struct json_rule * rule,
-    unsigned int type, const char * text, size_t length,
-    struct element_problem * problem)
+take_item(void * context, const struct json_rule * rule, unsigned int type,
+    const char * text, size_t length)
 {
+	struct element * element = context;
 	enum schema_list list = (enum schema_list)rule->slot;
 
 	(void)type;
-	if (!may_be_name(element, length, problem))
+	if (!may_be_name(element, length))
 		return (false);
 	if (!list_takes(element, list))
 		return (true);
 	keep_any(element, &element_append(element, &element->list[list])->name,
 	    text, length);
-	return (element_within_limits(element, problem));
+	return (element_within_limits(element));
 }
 
-/*
- * What is done with a value, for each use of it.  All take the same arguments,
- * so that the compiler need only jump from one to the next.
- */
-typedef bool take(struct element * element, const struct json_rule * rule,
-    unsigned int type, const char * text, size_t length,
-    struct element_problem * problem);
-
-static take * const takes[] = {
+/* What is done with a value, for each use of it. */
+json_take * const element_takes[] = {
 	[USE_NOTHING] = take_nothing,
 	[USE_TEXT] = take_text,
 	[USE_COUNT] = take_count,
@@ -554,15 +539,6 @@ static take * const takes[] = {
 	[USE_START] = element_take_start,
 };
 
-bool
-element_take(struct element * element, const struct json_rule * rule,
-    unsigned int type, const char * text, size_t length,
-    struct element_problem * problem)
-{
-
-	return (takes[rule->use](element, rule, type, text, length, problem));
-}
-
 static void
 end_via(struct element * element)
 {
@@ -577,30 +553,29 @@ end_via(struct element * element)
 }
 
 bool
-element_end(struct element * element, enum schema_meaning meaning,
-    struct element_problem * problem)
+element_end(struct element * element, enum schema_meaning meaning)
 {
 
 	switch (meaning) {
 	case MEANS_METRIC:
-		return (element_metric_count(element, problem));
+		return (element_metric_count(element));
 	case MEANS_APPLICATION:
-		return (element_application_count(element, problem));
+		return (element_application_count(element));
 	case MEANS_IMPACT:
-		return (element_impact_count(element, problem));
+		return (element_impact_count(element));
 	case MEANS_TOGGLE:
-		return (element_toggle_count(element, problem));
+		return (element_toggle_count(element));
 	case MEANS_REPORT:
-		return (element_report_count(element, problem));
+		return (element_report_count(element));
 	case MEANS_SAMPLE:
 		element_impact_sample_end(element);
-		return (element_within_limits(element, problem));
+		return (element_within_limits(element));
 	case MEANS_BUCKET:
 		element_impact_bucket_end(element);
-		return (element_within_limits(element, problem));
+		return (element_within_limits(element));
 	case MEANS_VIA:
 		end_via(element);
-		return (element_within_limits(element, problem));
+		return (element_within_limits(element));
 	case MEANS_STRATEGIES:
 	case MEANS_PROJECTS:
 	case MEANS_CONNECT_VIA:

@@ -68,6 +68,14 @@ struct element_sample {
 	size_t left_out;		/* Labels that cannot be named. */
 };
 
+/* Why a value is not taken; both texts are static. */
+struct element_problem {
+	enum fault_code code;
+	enum fault_limit limit;		/* If it is beyond one. */
+	const char * what;		/* Follows its name: "must be ...". */
+	const char * why;		/* More, or NULL. */
+};
+
 /* So many texts of a piece of the body are not copied while it is there. */
 #define ELEMENT_BORROWED_MAX 64
 
@@ -106,15 +114,8 @@ struct element {
 	size_t piece_length;
 	struct text * borrowed[ELEMENT_BORROWED_MAX];	/* and what we have */
 	size_t borrowed_count;				/* of it. */
+	struct element_problem problem;	/* Of what was not taken. */
 	struct date_memo date;
-};
-
-/* Why a value is not taken; both texts are static. */
-struct element_problem {
-	enum fault_code code;
-	enum fault_limit limit;		/* If it is beyond one. */
-	const char * what;		/* Follows its name: "must be ...". */
-	const char * why;		/* More, or NULL. */
 };
 
 /**
@@ -142,45 +143,37 @@ void element_piece_done(struct element * element);
 void element_begin(struct element * element, enum schema_meaning meaning);
 
 /**
- * element_key(element, rule, text, length, problem):
- * The name of the next value in a map, which is of ${rule}.  Return false, with
- * the problem, if it is not acceptable.
+ * element_take_name(context, rule, text, length):
+ * Take the name of the next value in a map, which is of ${rule}; ${context} is
+ * an element.  Return false, with the problem in it, if it is not acceptable.
  */
-bool element_key(struct element * element, const struct json_rule * rule,
-    const char * text, size_t length, struct element_problem * problem);
+json_take_name element_take_name;
+
+/* What takes a value, by its rule's use: functions whose context is an element,
+ * and which return false, with the problem in it, if it is not acceptable. */
+extern json_take * const element_takes[];
 
 /**
- * element_take(element, rule, type, text, length, problem):
- * Take a value of one of the types that ${rule} accepts; ${text} is that of a
- * string or number.  Return false, with the problem, if it is not acceptable.
- */
-bool element_take(struct element * element, const struct json_rule * rule,
-    unsigned int type, const char * text, size_t length,
-    struct element_problem * problem);
-
-/**
- * element_end(element, meaning, problem):
+ * element_end(element, meaning):
  * The object ends and has all its members: count it.  Return false, with the
- * problem, if it cannot be counted.
+ * problem in ${element}, if it cannot be counted.
  */
-bool element_end(struct element * element, enum schema_meaning meaning,
-    struct element_problem * problem);
+bool element_end(struct element * element, enum schema_meaning meaning);
 
 /* For the files that do the work of one kind of element each. */
 
 /**
- * element_problem(problem, code, what, why):
- * Fill in ${problem} and return false.
+ * element_problem(element, code, what, why):
+ * Record the problem in ${element} and return false.
  */
-bool element_problem(struct element_problem * problem, enum fault_code code,
+bool element_problem(struct element * element, enum fault_code code,
     const char * what, const char * why);
 
 /**
- * element_beyond(problem, code, limit, what):
- * Fill in ${problem}, which is that something is beyond a limit, and return
- * false.
+ * element_beyond(element, code, limit, what):
+ * Record in ${element} that something is beyond a limit, and return false.
  */
-bool element_beyond(struct element_problem * problem, enum fault_code code,
+bool element_beyond(struct element * element, enum fault_code code,
     enum fault_limit limit, const char * what);
 
 /**
@@ -198,21 +191,19 @@ void element_share(struct element * element, struct text * kept,
     const struct text * from);
 
 /**
- * element_within_limits(element, problem):
+ * element_within_limits(element):
  * Return whether neither the tally's counters nor the entries of the element
- * exceed their limit, nor the memory that both take; otherwise fill in the
+ * exceed their limit, nor the memory that both take; otherwise record the
  * problem.
  */
-bool element_within_limits(const struct element * element,
-    struct element_problem * problem);
+bool element_within_limits(struct element * element);
 
 /**
- * element_has_room(element, size, problem):
- * Return whether the element may take ${size} bytes of memory; otherwise fill
- * in the problem.
+ * element_has_room(element, size):
+ * Return whether the element may take ${size} bytes of memory; otherwise record
+ * the problem.
  */
-bool element_has_room(const struct element * element, size_t size,
-    struct element_problem * problem);
+bool element_has_room(struct element * element, size_t size);
 
 /**
  * element_may_report(element, environment):
@@ -229,27 +220,21 @@ bool element_may_report(struct element * element,
 void element_clear(struct element * element);
 
 /**
- * element_take_report(element, rule, type, text, length, problem):
- * element_take_start(element, rule, type, text, length, problem):
+ * element_take_report(context, rule, type, text, length):
+ * element_take_start(context, rule, type, text, length):
  * Take a member of an SDK's metrics, or the start of their bucket; see
- * element_take.
+ * element_takes.
  */
-bool element_take_report(struct element * element,
-    const struct json_rule * rule, unsigned int type, const char * text,
-    size_t length, struct element_problem * problem);
-bool element_take_start(struct element * element,
-    const struct json_rule * rule, unsigned int type, const char * text,
-    size_t length, struct element_problem * problem);
+json_take element_take_report;
+json_take element_take_start;
 
 /**
- * element_toggle_count(element, problem):
- * element_report_count(element, problem):
+ * element_toggle_count(element):
+ * element_report_count(element):
  * Count a toggle of an SDK's metrics, and all of them when the body has ended.
  */
-bool element_toggle_count(struct element * element,
-    struct element_problem * problem);
-bool element_report_count(struct element * element,
-    struct element_problem * problem);
+bool element_toggle_count(struct element * element);
+bool element_report_count(struct element * element);
 
 /**
  * element_has_counts(element):
@@ -264,54 +249,44 @@ bool element_has_counts(const struct element * element);
 int64_t element_period(const struct element * element, int64_t instant);
 
 /**
- * element_feature_count(element, feature, problem):
+ * element_feature_count(element, feature):
  * Add yes, no and variants of the element to a feature.
  */
 bool element_feature_count(struct element * element,
-    struct tally_node * feature, struct element_problem * problem);
+    struct tally_node * feature);
 
 /**
- * element_metric_count(element, problem):
+ * element_metric_count(element):
  * Count a metric.
  */
-bool element_metric_count(struct element * element,
-    struct element_problem * problem);
+bool element_metric_count(struct element * element);
 
 /**
- * element_application_count(element, problem):
+ * element_application_count(element):
  * Count an application: its registration as JSON.
  */
-bool element_application_count(struct element * element,
-    struct element_problem * problem);
+bool element_application_count(struct element * element);
 
 /**
- * element_take_number_text(element, kept, text, length, problem):
+ * element_take_number_text(element, kept, text, length):
  * Keep the canonical text of a number.
  */
 bool element_take_number_text(struct element * element, struct text * kept,
-    const char * text, size_t length, struct element_problem * problem);
+    const char * text, size_t length);
 
 /**
- * element_impact_take_bound(element, rule, type, text, length, problem):
- * Take a bucket's bound; see element_take.
+ * element_impact_take_bound(context, rule, type, text, length):
+ * element_impact_take_type(context, rule, type, text, length):
+ * Take a bucket's bound, or the type of an impact metric; see element_takes.
  */
-bool element_impact_take_bound(struct element * element,
-    const struct json_rule * rule, unsigned int type, const char * text,
-    size_t length, struct element_problem * problem);
+json_take element_impact_take_bound;
+json_take element_impact_take_type;
 
 /**
  * element_impact_begin(element):
  * Begin an impact metric.
  */
 void element_impact_begin(struct element * element);
-
-/**
- * element_impact_take_type(element, rule, type, text, length, problem):
- * Take the type of an impact metric; see element_take.
- */
-bool element_impact_take_type(struct element * element,
-    const struct json_rule * rule, unsigned int type, const char * text,
-    size_t length, struct element_problem * problem);
 
 /**
  * element_impact_sample_begin(element):
@@ -324,10 +299,9 @@ void element_impact_sample_end(struct element * element);
 void element_impact_bucket_end(struct element * element);
 
 /**
- * element_impact_count(element, problem):
+ * element_impact_count(element):
  * Count an impact metric with all its samples.
  */
-bool element_impact_count(struct element * element,
-    struct element_problem * problem);
+bool element_impact_count(struct element * element);
 
 #endif

@@ -161,8 +161,7 @@ registration_json(struct element * element, size_t room)
 }
 
 bool
-element_application_count(struct element * element,
-    struct element_problem * problem)
+element_application_count(struct element * element)
 {
 	const struct element_settings * settings = element->settings;
 	struct text * environment = &element->text[SLOT_ENVIRONMENT];
@@ -182,7 +181,7 @@ element_application_count(struct element * element,
 	if (instance->length == 0)
 		*instance = text_of("default");
 	room = room_for(element);
-	if (!element_has_room(element, room, problem))
+	if (!element_has_room(element, room))
 		return (false);
 	json = registration_json(element, room);
 	if (settings->limit_registration > 0 &&
@@ -192,5 +191,5 @@ element_application_count(struct element * element,
 	}
 	tally_set_instance(element->tally, tally_application(element->tally,
 	    environment, &element->text[SLOT_APP_NAME]), instance, &json);
-	return (element_within_limits(element, problem));
+	return (element_within_limits(element));
 }

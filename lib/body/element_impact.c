@@ -63,11 +63,10 @@ element_impact_begin(struct element * element)
 }
 
 bool
-element_impact_take_type(struct element * element,
-    const struct json_rule * rule, unsigned int type, const char * text,
-    size_t length,
-    struct element_problem * problem)
+element_impact_take_type(void * context, const struct json_rule * rule,
+    unsigned int type, const char * text, size_t length)
 {
+	struct element * element = context;
 	struct text name = { text, length };
 
 	(void)rule;
@@ -81,7 +80,7 @@ element_impact_take_type(struct element * element,
 		element->type = TALLY_HISTOGRAM;
 		element->alternative = HISTOGRAM;
 	} else
-		return (element_problem(problem, FAULT_INVALID, "must be "
+		return (element_problem(element, FAULT_INVALID, "must be "
 		    "\"counter\", \"gauge\" or \"histogram\"", NULL));
 	return (true);
 }
@@ -102,27 +101,25 @@ element_impact_sample_begin(struct element * element)
 }
 
 static bool
-read_bound(struct element * element, const char * text, size_t length,
-    struct element_problem * problem)
+read_bound(struct element * element, const char * text, size_t length)
 {
 
 	return (number_double(text, length, &element->le) ?
-	    element_take_number_text(element, &element->bound, text, length,
-	    problem) : element_problem(problem, FAULT_INVALID,
+	    element_take_number_text(element, &element->bound, text, length) :
+	    element_problem(element, FAULT_INVALID,
 	    "is too large for a double", NULL));
 }
 
 /* Take a bound that is a number, which is mostly that of the bucket with the
  * same place in the sample before. */
 static bool
-take_finite(struct element * element, const char * text, size_t length,
-    struct element_problem * problem)
+take_finite(struct element * element, const char * text, size_t length)
 {
 	size_t place = element->sample->bounds.count;
 	struct memo_bound * memo = &element->memo->bounds[place];
 
 	if (place >= MEMO_BOUNDS || length > MEMO_RAW)
-		return (read_bound(element, text, length, problem));
+		return (read_bound(element, text, length));
 	if (memo->raw_length == length &&
 	    text_same(memo->raw, text, length)) {
 		element->bound = memo->text;
@@ -130,7 +127,7 @@ take_finite(struct element * element, const char * text, size_t length,
 		memo->metric = element->memo->metric;
 		return (true);
 	}
-	if (!read_bound(element, text, length, problem))
+	if (!read_bound(element, text, length))
 		return (false);
 	if (memo->metric == element->memo->metric)
 		return (true);
@@ -144,19 +141,19 @@ take_finite(struct element * element, const char * text, size_t length,
 }
 
 bool
-element_impact_take_bound(struct element * element,
-    const struct json_rule * rule, unsigned int type, const char * text,
-    size_t length, struct element_problem * problem)
+element_impact_take_bound(void * context, const struct json_rule * rule,
+    unsigned int type, const char * text, size_t length)
 {
+	struct element * element = context;
 	struct text bound = { text, length };
 
 	(void)rule;
 	if (type == JSON_NUMBER)
-		return (take_finite(element, text, length, problem));
+		return (take_finite(element, text, length));
 	if (type == JSON_NULL)
 		element->sample->null[HISTOGRAM] = true;
 	else if (!text_is(&bound, "+Inf"))
-		return (element_problem(problem, FAULT_INVALID,
+		return (element_problem(element, FAULT_INVALID,
 		    "must be a number or \"+Inf\"", NULL));
 	element->bound = text_of("+Inf");
 	element->le = INFINITY;
@@ -330,12 +327,11 @@ sample_environment(const struct element * element,
 }
 
 static bool
-add_to_count(uint64_t * counter, uint64_t count,
-    struct element_problem * problem)
+add_to_count(struct element * element, uint64_t * counter, uint64_t count)
 {
 
 	if (count > NUMBER_COUNT_MAX - *counter)
-		return (element_problem(problem, FAULT_OVERFLOW, "makes a sum "
+		return (element_problem(element, FAULT_OVERFLOW, "makes a sum "
 		    "of counts exceed 9007199254740991", NULL));
 	*counter += count;
 	return (true);
@@ -343,11 +339,11 @@ add_to_count(uint64_t * counter, uint64_t count,
 
 /* Add to a sum that must stay finite. */
 static bool
-add_to_sum(double * sum, double number, struct element_problem * problem)
+add_to_sum(struct element * element, double * sum, double number)
 {
 
 	if (!isfinite(*sum + number))
-		return (element_problem(problem, FAULT_OVERFLOW,
+		return (element_problem(element, FAULT_OVERFLOW,
 		    "makes a sum too large for a double", NULL));
 	*sum += number;
 	return (true);
@@ -415,11 +411,11 @@ add_buckets(struct element * element, struct tally_node * series,
 
 static bool
 add_histogram(struct element * element, struct tally_node * series,
-    const struct element_sample * sample, struct element_problem * problem)
+    const struct element_sample * sample)
 {
 
-	if (!add_to_sum(&series->value, sample->sum, problem) ||
-	    !add_to_count(&series->count, sample->count, problem))
+	if (!add_to_sum(element, &series->value, sample->sum) ||
+	    !add_to_count(element, &series->count, sample->count))
 		return (false);
 	add_buckets(element, series, sample);
 	return (true);
@@ -442,7 +438,7 @@ sample_metric(struct element * element, const struct text * name,
 
 static bool
 count_sample(struct element * element, struct tally_node * metric,
-    const struct element_sample * sample, struct element_problem * problem)
+    const struct element_sample * sample)
 {
 	struct tally_node * series = tally_series(element->tally, metric,
 	    &sample->labels);
@@ -450,11 +446,11 @@ count_sample(struct element * element, struct tally_node * metric,
 	if (element->type == TALLY_GAUGE)
 		tally_set_gauge(element->tally, series, sample->value);
 	else if (element->type == TALLY_COUNTER) {
-		if (!add_to_sum(&series->value, sample->value, problem))
+		if (!add_to_sum(element, &series->value, sample->value))
 			return (false);
-	} else if (!add_histogram(element, series, sample, problem))
+	} else if (!add_histogram(element, series, sample))
 		return (false);
-	return (element_within_limits(element, problem));
+	return (element_within_limits(element));
 }
 
 /* Record that a part of a metric is dropped. */
@@ -533,7 +529,7 @@ is_idle(const struct element * element, const struct element_sample * sample)
 }
 
 bool
-element_impact_count(struct element * element, struct element_problem * problem)
+element_impact_count(struct element * element)
 {
 	const struct text * text = &element->text[SLOT_NAME];
 	const struct element_sample * sample;
@@ -555,7 +551,7 @@ element_impact_count(struct element * element, struct element_problem * problem)
 		    !sample_counts(element, &name, sample))
 			continue;
 		metric = sample_metric(element, &name, sample, metric);
-		if (!count_sample(element, metric, sample, problem))
+		if (!count_sample(element, metric, sample))
 			return (false);
 	}
 	return (true);

@@ -19,16 +19,15 @@ element_period(const struct element * element, int64_t instant)
 
 /* Part of the element may have been counted, so the body is lost. */
 static bool
-overflow(struct element_problem * problem)
+overflow(struct element * element)
 {
 
-	return (element_problem(problem, FAULT_OVERFLOW,
+	return (element_problem(element, FAULT_OVERFLOW,
 	    "makes a sum of counts exceed 9007199254740991", NULL));
 }
 
 static bool
-count_variants(struct element * element, struct tally_node * feature,
-    struct element_problem * problem)
+count_variants(struct element * element, struct tally_node * feature)
 {
 	const struct element_item * item = element->list[LIST_VARIANTS].first;
 
@@ -38,27 +37,26 @@ count_variants(struct element * element, struct tally_node * feature,
 		    item->name.length);
 
 		if (!tally_add(element->tally, &variant->count, item->count))
-			return (overflow(problem));
+			return (overflow(element));
 	}
 	return (true);
 }
 
 bool
-element_feature_count(struct element * element, struct tally_node * feature,
-    struct element_problem * problem)
+element_feature_count(struct element * element, struct tally_node * feature)
 {
 
 	if (!tally_add(element->tally, &feature->yes,
 	    element->count[COUNT_YES]) ||
 	    !tally_add(element->tally, &feature->no,
 	    element->count[COUNT_NO]))
-		return (overflow(problem));
-	return (count_variants(element, feature, problem) &&
-	    element_within_limits(element, problem));
+		return (overflow(element));
+	return (count_variants(element, feature) &&
+	    element_within_limits(element));
 }
 
 bool
-element_metric_count(struct element * element, struct element_problem * problem)
+element_metric_count(struct element * element)
 {
 	const struct text * text = element->text;
 	struct tally_node * feature;
@@ -71,5 +69,5 @@ element_metric_count(struct element * element, struct element_problem * problem)
 	period = element_period(element, element->timestamp);
 	feature = tally_feature(element->tally, &text[SLOT_ENVIRONMENT],
 	    &text[SLOT_APP_NAME], period, &text[SLOT_FEATURE_NAME]);
-	return (element_feature_count(element, feature, problem));
+	return (element_feature_count(element, feature));
 }

@@ -20,15 +20,15 @@
 #define SECONDS_MAX 253402300799.0
 
 bool
-element_take_report(struct element * element, const struct json_rule * rule,
-    unsigned int type, const char * text, size_t length,
-    struct element_problem * problem)
+element_take_report(void * context, const struct json_rule * rule,
+    unsigned int type, const char * text, size_t length)
 {
+	struct element * element = context;
 	struct text * kept = &element->report[rule->slot];
 
 	(void)type;
 	if (length > element->settings->limit_name)
-		return (element_beyond(problem, FAULT_INVALID,
+		return (element_beyond(element, FAULT_INVALID,
 		    FAULT_LIMIT_NAME,
 		    "is longer than names may be (limit_name)"));
 	kept->bytes = arena_copy(element->tally->arena, text, length);
@@ -66,10 +66,10 @@ start_without_zone(const char * text, size_t length, int64_t * instant)
 }
 
 bool
-element_take_start(struct element * element, const struct json_rule * rule,
-    unsigned int type, const char * text, size_t length,
-    struct element_problem * problem)
+element_take_start(void * context, const struct json_rule * rule,
+    unsigned int type, const char * text, size_t length)
 {
+	struct element * element = context;
 	const char * why = NULL;
 
 	(void)rule;
@@ -77,12 +77,12 @@ element_take_start(struct element * element, const struct json_rule * rule,
 	    start_of_number(text, length, &element->start) :
 	    date_parse(text, length, &element->start, &why) == 0 ||
 	    start_without_zone(text, length, &element->start);
-	return (element->started || element_problem(problem, FAULT_INVALID,
+	return (element->started || element_problem(element, FAULT_INVALID,
 	    "is not a date-time of RFC 3339", why));
 }
 
 bool
-element_toggle_count(struct element * element, struct element_problem * problem)
+element_toggle_count(struct element * element)
 {
 	const struct text * name = &element->text[SLOT_FEATURE_NAME];
 
@@ -91,8 +91,7 @@ element_toggle_count(struct element * element, struct element_problem * problem)
 	if (element->bucket == NULL)
 		element->bucket = tally_bucket_open(element->tally);
 	return (element_feature_count(element, tally_child(element->tally,
-	    element->bucket, TALLY_FEATURE, name->bytes, name->length),
-	    problem));
+	    element->bucket, TALLY_FEATURE, name->bytes, name->length)));
 }
 
 /*
@@ -100,7 +99,7 @@ element_toggle_count(struct element * element, struct element_problem * problem)
  * the headers beside them say of it.
  */
 static bool
-count_instance(struct element * element, struct element_problem * problem)
+count_instance(struct element * element)
 {
 	const struct text * sender = element->settings->sender;
 
@@ -110,11 +109,11 @@ count_instance(struct element * element, struct element_problem * problem)
 		return (true);
 	element_clear(element);
 	memcpy(element->text, element->report, sizeof(element->report));
-	return (element_application_count(element, problem));
+	return (element_application_count(element));
 }
 
 bool
-element_report_count(struct element * element, struct element_problem * problem)
+element_report_count(struct element * element)
 {
 	const struct text * name = &element->report[SLOT_APP_NAME];
 	struct tally_node * application;
@@ -127,5 +126,5 @@ element_report_count(struct element * element, struct element_problem * problem)
 	if (element->bucket != NULL && element->started)
 		tally_bucket_place(element->tally, element->bucket,
 		    application, element_period(element, element->start));
-	return (count_instance(element, problem));
+	return (count_instance(element));
 }

@@ -15,19 +15,26 @@
 #define OBJECT(meaning_, rules_, required_) {				\
 	.kind = SHAPE_OBJECT, .meaning = (meaning_), .rules = (rules_),	\
 	.count = sizeof(rules_) / sizeof((rules_)[0]) - 1,		\
+	.items = &schema_ignored, .expected = (rules_),			\
 	.required = (required_) }
 /* Ends the rules of an object's members. */
 #define END { .name = { NULL, SIZE_MAX } }
 #define ARRAY_OF(rule, meaning_) {					\
-	.kind = SHAPE_ARRAY, .meaning = (meaning_), .items = &(rule) }
-#define MAP_OF(rule) { .kind = SHAPE_MAP, .items = &(rule) }
+	.kind = SHAPE_ARRAY, .meaning = (meaning_), .items = &(rule),	\
+	.expected = &json_rule_none }
+#define MAP_OF(rule) {							\
+	.kind = SHAPE_MAP, .items = &(rule), .expected = &json_rule_none }
 
 /* What may also be null, and then is as if it were absent. */
 #define OR_NULL(types) .accepts = (types) | JSON_NULL, .quiet = JSON_NULL
 
+/* What goes to the element directly. */
+#define DIRECT(types) .accepts = (types), .direct = (types)
+#define DIRECT_OR_NULL(types) OR_NULL(types), .direct = (types)
+
 /* A string that may be null; kept with KEPT, only checked with UNKEPT. */
 #define KEPT(name_, slot_) { .name = NAME(name_),			\
-	OR_NULL(JSON_STRING), .use = USE_TEXT, .slot = (slot_) }
+	DIRECT_OR_NULL(JSON_STRING), .use = USE_TEXT, .slot = (slot_) }
 #define UNKEPT(name_) { .name = NAME(name_),				\
 	.accepts = JSON_STRING | JSON_NULL,				\
 	.quiet = JSON_STRING | JSON_NULL }
@@ -35,16 +42,17 @@
 #define SCALARS (JSON_NULL | JSON_BOOLEAN | JSON_NUMBER | JSON_STRING)
 
 const struct json_shape schema_any = {
-	.kind = SHAPE_ANY, .rules = &json_rule_none, .items = &schema_ignored };
+	.kind = SHAPE_ANY, .rules = &json_rule_none, .items = &schema_ignored,
+	.expected = &json_rule_none };
 const struct json_rule schema_ignored = { .quiet = SCALARS,
 	.accepts = SCALARS | JSON_OBJECT | JSON_ARRAY, .shape = &schema_any };
 
 /* connectVia */
 
 static const struct json_rule via_members[] = {
-	{ .name = NAME("appName"), .accepts = JSON_STRING, .use = USE_TEXT,
+	{ .name = NAME("appName"), DIRECT(JSON_STRING), .use = USE_TEXT,
 	  .slot = SLOT_VIA_APP_NAME },
-	{ .name = NAME("instanceId"), .accepts = JSON_STRING,
+	{ .name = NAME("instanceId"), DIRECT(JSON_STRING),
 	  .use = USE_TEXT, .slot = SLOT_VIA_INSTANCE_ID },
 	END,
 };
@@ -58,11 +66,11 @@ static const struct json_shape via_array = ARRAY_OF(via_item,
 /* applications */
 
 static const struct json_rule strategy_item = {
-	.accepts = JSON_STRING, .use = USE_LIST_ITEM, .slot = LIST_STRATEGIES };
+	DIRECT(JSON_STRING), .use = USE_LIST_ITEM, .slot = LIST_STRATEGIES };
 static const struct json_shape strategy_array = ARRAY_OF(strategy_item,
     MEANS_STRATEGIES);
 static const struct json_rule project_item = {
-	.accepts = JSON_STRING, .use = USE_LIST_ITEM, .slot = LIST_PROJECTS };
+	DIRECT(JSON_STRING), .use = USE_LIST_ITEM, .slot = LIST_PROJECTS };
 static const struct json_shape project_array = ARRAY_OF(project_item,
     MEANS_PROJECTS);
 
@@ -79,7 +87,7 @@ enum {
 
 static const struct json_rule application_members[] = {
 	[APPLICATION_APP_NAME] = { .name = NAME("appName"),
-	  .accepts = JSON_STRING, .use = USE_TEXT, .slot = SLOT_APP_NAME },
+	  DIRECT(JSON_STRING), .use = USE_TEXT, .slot = SLOT_APP_NAME },
 	[APPLICATION_CONNECT_VIA] = { .name = NAME("connectVia"),
 	  OR_NULL(JSON_ARRAY), .shape = &via_array },
 	[APPLICATION_ENVIRONMENT] = KEPT("environment", SLOT_ENVIRONMENT),
@@ -89,15 +97,15 @@ static const struct json_rule application_members[] = {
 	[APPLICATION_CONNECTION_ID] = KEPT("connectionId",
 	    SLOT_CONNECTION_ID),
 	[APPLICATION_INTERVAL] = { .name = NAME("interval"),
-	  .accepts = JSON_NUMBER, .use = USE_INTEGER, .slot = SLOT_INTERVAL },
+	  DIRECT(JSON_NUMBER), .use = USE_INTEGER, .slot = SLOT_INTERVAL },
 	[APPLICATION_STARTED] = { .name = NAME("started"),
-	  .accepts = JSON_STRING, .use = USE_DATE_TEXT,
+	  DIRECT(JSON_STRING), .use = USE_DATE_TEXT,
 	  .slot = SLOT_STARTED },
 	[APPLICATION_STRATEGIES] = { .name = NAME("strategies"),
 	  .accepts = JSON_ARRAY, .shape = &strategy_array },
 	[APPLICATION_SDK_VERSION] = KEPT("sdkVersion", SLOT_SDK_VERSION),
 	[APPLICATION_SDK_TYPE] = { .name = NAME("sdkType"),
-	  OR_NULL(JSON_STRING), .use = USE_SDK_TYPE,
+	  DIRECT_OR_NULL(JSON_STRING), .use = USE_SDK_TYPE,
 	  .slot = SLOT_SDK_TYPE },
 	[APPLICATION_YGGDRASIL_VERSION] = KEPT("yggdrasilVersion",
 	    SLOT_YGGDRASIL_VERSION),
@@ -124,7 +132,7 @@ static const struct json_shape application_array =
 /* metrics */
 
 static const struct json_rule variant_item = {
-	.accepts = JSON_NUMBER, .use = USE_VARIANT };
+	DIRECT(JSON_NUMBER), .named = true, .use = USE_VARIANT };
 static const struct json_shape variant_map = MAP_OF(variant_item);
 
 enum {
@@ -137,24 +145,24 @@ enum {
 
 static const struct json_rule metric_members[] = {
 	[METRIC_FEATURE_NAME] = { .name = NAME("featureName"),
-	  .accepts = JSON_STRING, .use = USE_TEXT,
+	  DIRECT(JSON_STRING), .use = USE_TEXT,
 	  .slot = SLOT_FEATURE_NAME },
 	[METRIC_APP_NAME] = { .name = NAME("appName"),
-	  .accepts = JSON_STRING, .use = USE_TEXT, .slot = SLOT_APP_NAME },
+	  DIRECT(JSON_STRING), .use = USE_TEXT, .slot = SLOT_APP_NAME },
 	[METRIC_ENVIRONMENT] = { .name = NAME("environment"),
-	  .accepts = JSON_STRING, .use = USE_TEXT,
+	  DIRECT(JSON_STRING), .use = USE_TEXT,
 	  .slot = SLOT_ENVIRONMENT },
 	[METRIC_TIMESTAMP] = { .name = NAME("timestamp"),
-	  .accepts = JSON_STRING, .use = USE_TIMESTAMP },
+	  DIRECT(JSON_STRING), .use = USE_TIMESTAMP },
 	[METRIC_YES] = { .name = NAME("yes"),
-	  .accepts = JSON_NUMBER, .use = USE_COUNT, .slot = COUNT_YES },
+	  DIRECT(JSON_NUMBER), .use = USE_COUNT, .slot = COUNT_YES },
 	[METRIC_NO] = { .name = NAME("no"),
-	  .accepts = JSON_NUMBER, .use = USE_COUNT, .slot = COUNT_NO },
+	  DIRECT(JSON_NUMBER), .use = USE_COUNT, .slot = COUNT_NO },
 	[METRIC_VARIANTS] = { .name = NAME("variants"),
 	  OR_NULL(JSON_OBJECT), .shape = &variant_map },
 	[METRIC_SDK_VERSION] = UNKEPT("sdkVersion"),
 	[METRIC_SDK_TYPE] = { .name = NAME("sdkType"),
-	  OR_NULL(JSON_STRING), .use = USE_SDK_TYPE,
+	  DIRECT_OR_NULL(JSON_STRING), .use = USE_SDK_TYPE,
 	  .slot = SLOT_COUNT },
 	[METRIC_YGGDRASIL_VERSION] = UNKEPT("yggdrasilVersion"),
 	[METRIC_PLATFORM_NAME] = UNKEPT("platformName"),
@@ -179,10 +187,10 @@ enum { BUCKET_LE, BUCKET_COUNT };
 
 static const struct json_rule bucket_members[] = {
 	[BUCKET_LE] = { .name = NAME("le"),
-	  .accepts = JSON_NUMBER | JSON_STRING | JSON_NULL,
+	  DIRECT(JSON_NUMBER | JSON_STRING | JSON_NULL),
 	  .use = USE_BOUND },
 	[BUCKET_COUNT] = { .name = NAME("count"),
-	  .accepts = JSON_NUMBER, .use = USE_COUNT, .slot = COUNT_BUCKET },
+	  DIRECT(JSON_NUMBER), .use = USE_COUNT, .slot = COUNT_BUCKET },
 	END,
 };
 static const struct json_shape bucket_shape =
@@ -194,17 +202,17 @@ static const struct json_shape bucket_array = ARRAY_OF(bucket_item,
     MEANS_NOTHING);
 
 static const struct json_rule label_item = {
-	.accepts = JSON_STRING | JSON_NUMBER, .use = USE_LABEL };
+	DIRECT(JSON_STRING | JSON_NUMBER), .named = true, .use = USE_LABEL };
 static const struct json_shape label_map = MAP_OF(label_item);
 
 #define LABELS { .name = NAME("labels"), OR_NULL(JSON_OBJECT),		\
 	.shape = &label_map }
 #define VALUE { .name = NAME("value"), .alternative = NUMERIC,		\
-	.accepts = JSON_NUMBER | JSON_NULL, .use = USE_NUMBER }
+	DIRECT(JSON_NUMBER | JSON_NULL), .use = USE_NUMBER }
 #define COUNT { .name = NAME("count"), .alternative = HISTOGRAM,	\
-	.accepts = JSON_NUMBER, .use = USE_COUNT, .slot = COUNT_SAMPLE }
+	DIRECT(JSON_NUMBER), .use = USE_COUNT, .slot = COUNT_SAMPLE }
 #define SUM { .name = NAME("sum"), .alternative = HISTOGRAM,		\
-	.accepts = JSON_NUMBER | JSON_NULL, .use = USE_NUMBER }
+	DIRECT(JSON_NUMBER | JSON_NULL), .use = USE_NUMBER }
 #define BUCKETS { .name = NAME("buckets"), .alternative = HISTOGRAM,	\
 	.accepts = JSON_ARRAY, .shape = &bucket_array }
 
@@ -225,7 +233,11 @@ static const struct json_rule numeric_members[] = { LABELS, VALUE, END };
 static const struct json_rule histogram_members[] = {
 	LABELS, COUNT, SUM, BUCKETS, END };
 const struct json_shape schema_sample[ALTERNATIVE_COUNT] = {
-	[EITHER] = OBJECT(MEANS_SAMPLE, sample_members, 0),
+	/* What is right there depends on what has come; see validate.c. */
+	[EITHER] = { .kind = SHAPE_OBJECT, .meaning = MEANS_SAMPLE,
+	    .rules = sample_members,
+	    .count = sizeof(sample_members) / sizeof(sample_members[0]) - 1,
+	    .items = &schema_ignored, .expected = &json_rule_none },
 	[NUMERIC] = OBJECT(MEANS_SAMPLE, numeric_members, BIT(1)),
 	[HISTOGRAM] = OBJECT(MEANS_SAMPLE, histogram_members,
 	    BIT(1) | BIT(2) | BIT(3)),
@@ -241,9 +253,9 @@ static const struct json_rule impact_members[] = {
 	[IMPACT_TYPE] = { .name = NAME("type"),
 	  .accepts = JSON_STRING, .use = USE_IMPACT_TYPE },
 	[IMPACT_NAME] = { .name = NAME("name"),
-	  .accepts = JSON_STRING, .use = USE_TEXT, .slot = SLOT_NAME },
+	  DIRECT(JSON_STRING), .use = USE_TEXT, .slot = SLOT_NAME },
 	[IMPACT_HELP] = { .name = NAME("help"),
-	  .accepts = JSON_STRING, .use = USE_TEXT, .slot = SLOT_HELP },
+	  DIRECT(JSON_STRING), .use = USE_TEXT, .slot = SLOT_HELP },
 	[IMPACT_SAMPLES] = { .name = NAME("samples"),
 	  .accepts = JSON_ARRAY, .shape = &sample_array },
 	END,
@@ -260,7 +272,7 @@ static const struct json_shape impact_array = ARRAY_OF(impact_item,
 /* seenTokens, and the body */
 
 static const struct json_rule token_item = {
-	.accepts = JSON_STRING, .use = USE_TOKEN, .element = true };
+	DIRECT(JSON_STRING), .use = USE_TOKEN, .element = true };
 static const struct json_shape token_array = ARRAY_OF(token_item,
     MEANS_NOTHING);
 
@@ -283,7 +295,8 @@ const struct json_rule schema_bulk = {
 /* An SDK's metrics.  Its numbers may also be strings, as in Unleash. */
 
 #define TOGGLE_COUNT(name_, slot_) { .name = NAME(name_),		\
-	OR_NULL(JSON_NUMBER | JSON_STRING), .use = USE_COUNT, .slot = (slot_) }
+	DIRECT_OR_NULL(JSON_NUMBER | JSON_STRING), .use = USE_COUNT,	\
+	.slot = (slot_) }
 
 static const struct json_rule toggle_members[] = {
 	TOGGLE_COUNT("yes", COUNT_YES),
@@ -295,12 +308,13 @@ static const struct json_rule toggle_members[] = {
 static const struct json_shape toggle_shape =
     OBJECT(MEANS_TOGGLE, toggle_members, 0);
 static const struct json_rule toggle_item = {
-	.accepts = JSON_OBJECT, .element = true, .shape = &toggle_shape };
+	.accepts = JSON_OBJECT, .element = true, .named = true,
+	.shape = &toggle_shape };
 static const struct json_shape toggle_map = MAP_OF(toggle_item);
 
 /* The bucket's stop is ignored: its hour is that of its start. */
 static const struct json_rule interval_members[] = {
-	{ .name = NAME("start"), .accepts = JSON_STRING | JSON_NUMBER,
+	{ .name = NAME("start"), DIRECT(JSON_STRING | JSON_NUMBER),
 	  .use = USE_START },
 	{ .name = NAME("toggles"), .accepts = JSON_OBJECT,
 	  .shape = &toggle_map },
@@ -310,11 +324,11 @@ static const struct json_shape interval_shape =
     OBJECT(MEANS_NOTHING, interval_members, BIT(0) | BIT(1));
 
 static const struct json_rule report_members[] = {
-	{ .name = NAME("appName"), .accepts = JSON_STRING | JSON_NUMBER,
+	{ .name = NAME("appName"), DIRECT(JSON_STRING | JSON_NUMBER),
 	  .use = USE_REPORT, .slot = SLOT_APP_NAME },
-	{ .name = NAME("instanceId"), OR_NULL(JSON_STRING),
+	{ .name = NAME("instanceId"), DIRECT_OR_NULL(JSON_STRING),
 	  .use = USE_REPORT, .slot = SLOT_INSTANCE_ID },
-	{ .name = NAME("connectionId"), OR_NULL(JSON_STRING),
+	{ .name = NAME("connectionId"), DIRECT_OR_NULL(JSON_STRING),
 	  .use = USE_REPORT, .slot = SLOT_CONNECTION_ID },
 	{ .name = NAME("bucket"), OR_NULL(JSON_OBJECT),
 	  .shape = &interval_shape },
@@ -330,22 +344,22 @@ const struct json_rule schema_report = {
 /* An SDK's registration.  Environment and projects are the token's. */
 
 static const struct json_rule register_members[] = {
-	{ .name = NAME("appName"), .accepts = JSON_STRING | JSON_NUMBER,
+	{ .name = NAME("appName"), DIRECT(JSON_STRING | JSON_NUMBER),
 	  .use = USE_TEXT, .slot = SLOT_APP_NAME },
 	KEPT("instanceId", SLOT_INSTANCE_ID),
 	KEPT("connectionId", SLOT_CONNECTION_ID),
 	KEPT("sdkVersion", SLOT_SDK_VERSION),
 	{ .name = NAME("strategies"), OR_NULL(JSON_ARRAY),
 	  .shape = &strategy_array },
-	{ .name = NAME("started"), OR_NULL(JSON_STRING),
+	{ .name = NAME("started"), DIRECT_OR_NULL(JSON_STRING),
 	  .use = USE_DATE_TEXT, .slot = SLOT_STARTED },
-	{ .name = NAME("interval"), OR_NULL(JSON_NUMBER),
+	{ .name = NAME("interval"), DIRECT_OR_NULL(JSON_NUMBER),
 	  .use = USE_INTEGER, .slot = SLOT_INTERVAL },
 	KEPT("platformName", SLOT_PLATFORM_NAME),
 	KEPT("platformVersion", SLOT_PLATFORM_VERSION),
 	KEPT("yggdrasilVersion", SLOT_YGGDRASIL_VERSION),
 	KEPT("specVersion", SLOT_SPEC_VERSION),
-	{ .name = NAME("sdkType"), OR_NULL(JSON_STRING),
+	{ .name = NAME("sdkType"), DIRECT_OR_NULL(JSON_STRING),
 	  .use = USE_SDK_TYPE, .slot = SLOT_SDK_TYPE },
 	KEPT("sdkFlavor", SLOT_SDK_FLAVOR),
 	KEPT("sdkFlavorVersion", SLOT_SDK_FLAVOR_VERSION),

@@ -36,7 +36,6 @@ struct validate {
 
 	struct level * levels;
 	size_t depth;
-	struct element_problem problem;
 
 	size_t element_depth;		/* Level of the open element, or 0. */
 	bool element_bad;		/* It is being left out. */
@@ -49,23 +48,13 @@ struct validate {
 	struct fault kept[ALTERNATIVE_COUNT];
 };
 
-/* The rule of what comes in a shape before any name has come. */
-static const struct json_rule *
-next_rule(const struct json_shape * shape)
-{
-
-	return (shape->items != NULL ? shape->items : &schema_ignored);
-}
-
 /* The members of a shape come, or its items; in a map a name says which. */
 static void
 expect(struct json_cursor * cursor, const struct json_shape * shape)
 {
 
-	cursor->rule = next_rule(shape);
-	/* What is right there depends on what has come; see member_key. */
-	cursor->expected = shape == &schema_sample[EITHER] ||
-	    shape->kind != SHAPE_OBJECT ? &json_rule_none : shape->rules;
+	cursor->rule = shape->items;
+	cursor->expected = shape->expected;
 	cursor->bit = 1;
 	cursor->seen = 0;
 }
@@ -84,7 +73,7 @@ ignore_above(struct validate * validate, size_t depth)
 		expect(validate->cursor, &schema_any);
 	else
 		validate->cursor->rule =
-		    next_rule(validate->levels[depth - 1].shape);
+		    validate->levels[depth - 1].shape->items;
 }
 
 static void
@@ -175,10 +164,11 @@ subject(const struct json_rule * rule, char out[FAULT_QUOTE_MAX])
 	return (fault_quote(out, rule->name.bytes, rule->name.length));
 }
 
+/* The element has not taken a value. */
 static bool
-violates_with(struct validate * validate, const struct json_rule * rule,
-    const struct element_problem * problem)
+violates_with(struct validate * validate, const struct json_rule * rule)
 {
+	const struct element_problem * problem = &validate->element->problem;
 	char quoted[FAULT_QUOTE_MAX];
 
 	validate->beyond = problem->limit;
@@ -235,9 +225,9 @@ take(struct validate * validate, unsigned int type, const char * text,
 
 	if ((rule->accepts & type) == 0)
 		return (violates_type(validate, rule));
-	if (!element_take(validate->element, rule, type, text, length,
-	    &validate->problem))
-		return (violates_with(validate, rule, &validate->problem));
+	if (!element_takes[rule->use](validate->element, rule, type, text,
+	    length))
+		return (violates_with(validate, rule));
 	if (rule->use == USE_IMPACT_TYPE)
 		return (settle_alternative(validate));
 	return (true);
@@ -324,6 +314,18 @@ violates_name(struct validate * validate, enum fault_code code,
 }
 
 static bool
+on_refused(void * context, bool name)
+{
+	struct validate * validate = context;
+	const struct element_problem * problem = &validate->element->problem;
+
+	if (!name)
+		return (violates_with(validate, validate->cursor->rule));
+	validate->beyond = problem->limit;
+	return (violates_name(validate, problem->code, problem->what));
+}
+
+static bool
 on_garbled(void * context, bool key, const char * detail)
 {
 	struct validate * validate = context;
@@ -352,12 +354,8 @@ on_key(void * context, const char * text, size_t length)
 		return (member_key(validate, shape, text, length));
 	case SHAPE_MAP:
 		validate->cursor->rule = shape->items;
-		if (element_key(validate->element, shape->items, text, length,
-		    &validate->problem))
-			return (true);
-		validate->beyond = validate->problem.limit;
-		return (violates_name(validate, validate->problem.code,
-		    validate->problem.what));
+		return (element_take_name(validate->element, shape->items,
+		    text, length) || on_refused(validate, true));
 	case SHAPE_ARRAY:
 	case SHAPE_ANY:
 		break;
@@ -397,7 +395,8 @@ open_level(struct validate * validate, unsigned int type)
 	expect(validate->cursor, shape);
 	if (fits && rule->element)
 		open_element(validate);
-	element_begin(validate->element, shape->meaning);
+	if (shape->meaning != MEANS_NOTHING)
+		element_begin(validate->element, shape->meaning);
 	return (true);
 }
 
@@ -469,10 +468,9 @@ close_object(struct validate * validate, const struct json_shape * shape)
 	if (shape == &schema_sample[EITHER] && !check_sample(validate, shape))
 		return (false);
 	if (validate->element_bad || element_end(validate->element,
-	    shape->meaning,
-	    &validate->problem))
+	    shape->meaning))
 		return (true);
-	return (violates_with(validate, NULL, &validate->problem));
+	return (violates_with(validate, NULL));
 }
 
 static bool
@@ -514,7 +512,10 @@ on_array_end(void * context)
 	.object_start = on_object_start,				\
 	.object_end = on_object_end,					\
 	.array_start = on_array_start,					\
-	.array_end = on_array_end
+	.array_end = on_array_end,					\
+	.takes = element_takes,						\
+	.take_name = element_take_name,					\
+	.refused = on_refused
 
 static const struct json_handler strict_handler = { HANDLER };
 static const struct json_handler lenient_handler = { HANDLER,
@@ -538,6 +539,7 @@ validate_create(struct arena * arena, struct arena * scratch,
 	validate->json = json_create(arena,
 	    settings->invalid == VALIDATE_LENIENT ? &lenient_handler :
 	    &strict_handler, validate, settings->limit_depth, fault);
+	json_set_taker(validate->json, validate->element);
 	validate->cursor = json_cursor(validate->json);
 	validate->cursor->rule = settings->schema;
 	return (validate);

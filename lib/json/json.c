@@ -46,6 +46,7 @@ struct json {
 					 * is being read, or NULL. */
 	const struct json_handler * handler;
 	void * context;
+	void * taker;
 	struct fault * fault;
 	yajl_handle yajl;
 	yajl_alloc_funcs allocator;
@@ -277,6 +278,26 @@ json_ignores(const struct json * json, unsigned int type)
 	return ((json->cursor.rule->quiet & type) != 0);
 }
 
+static bool
+json_is_direct(const struct json * json, unsigned int type)
+{
+
+	return ((json->cursor.rule->direct & type) != 0);
+}
+
+/* Such a value is never the top-level one. */
+static int
+take_directly(struct json * json, unsigned int type, const char * text,
+    size_t length)
+{
+	const struct json_rule * rule = json->cursor.rule;
+
+	if (!json->handler->takes[rule->use](json->taker, rule, type, text,
+	    length) && !json->handler->refused(json->context, false))
+		return (0);
+	return (value_done(json));
+}
+
 static int
 yajl_on_null(void * context)
 {
@@ -308,6 +329,8 @@ yajl_on_number(void * context, const char * text, size_t length)
 
 	if (length > JSON_NUMBER_MAX)
 		return (reject_token(json, "a number is longer than 4 KiB"));
+	if (json_is_direct(json, JSON_NUMBER))
+		return (take_directly(json, JSON_NUMBER, text, length));
 	if (json_ignores(json, JSON_NUMBER))
 		return (value_done(json));
 	if (!json->handler->number(json->context, text, length))
@@ -322,6 +345,8 @@ yajl_on_string(void * context, const unsigned char * text, size_t length)
 	const char * string = (const char *)text;
 	const char * detail = string_fault(json, string, length);
 
+	if (detail == NULL && json_is_direct(json, JSON_STRING))
+		return (take_directly(json, JSON_STRING, string, length));
 	if (json_ignores(json, JSON_STRING) &&
 	    (detail == NULL || json->handler->garbled != NULL))
 		return (value_done(json));
@@ -347,6 +372,10 @@ other_key(struct json * json, const char * key, size_t length)
 	}
 	json_path_name(&json->path, key, length,
 	    json_in_piece(json, key, length));
+	if (json->cursor.rule->named)
+		return (json->handler->take_name(json->taker,
+		    json->cursor.rule, key, length) ||
+		    json->handler->refused(json->context, true));
 	return (json->handler->key(json->context, key, length));
 }
 
@@ -466,6 +495,13 @@ json_create(struct arena * arena, const struct json_handler * handler,
 	/* string_valid checks UTF-8, more strictly than yajl. */
 	yajl_config(json->yajl, yajl_dont_validate_strings, 1);
 	return (json);
+}
+
+void
+json_set_taker(struct json * json, void * taker)
+{
+
+	json->taker = taker;
 }
 
 struct json_cursor *

@@ -43,6 +43,12 @@ struct json_handler {
 	 * long; ${detail} is the static sentence that says so.  It comes in
 	 * the place of its event.  NULL: the text is rejected. */
 	bool (* garbled)(void * context, bool key, const char * detail);
+
+	/* What takes values directly, by rule->use, and the names of a map;
+	 * see json_set_taker.  It has refused one: */
+	json_take * const * takes;
+	json_take_name * take_name;
+	bool (* refused)(void * context, bool name);
 };
 
 /*
@@ -50,7 +56,8 @@ struct json_handler {
  * most values are ignored.  The handler publishes the ${expected} rule; when
  * the next key is its name and its bit is not set in ${seen}, the reader makes
  * it the current ${rule}, expects the rule after it, and skips the key
- * callback.  It also skips value callbacks for types in rule->quiet.
+ * callback.  It also skips value callbacks for types in rule->quiet, and passes
+ * those in rule->direct to a taker instead.
  * Initially no rule is expected and every event is passed on.
  */
 struct json_cursor {
@@ -68,6 +75,12 @@ struct json_cursor {
 struct json * json_create(struct arena * arena,
     const struct json_handler * handler, void * context, size_t depth,
     struct fault * fault);
+
+/**
+ * json_set_taker(json, taker):
+ * Pass ${taker} to the handler's takes and take_name.
+ */
+void json_set_taker(struct json * json, void * taker);
 
 /**
  * json_cursor(json):

@@ -22,11 +22,13 @@ struct json_shape;
 struct json_rule {
 	struct text name;		/* The member's; empty for items. */
 	unsigned int quiet;		/* Of accepts: make no callback. */
+	unsigned int direct;		/* Likewise: they go to the taker. */
 	unsigned int accepts;		/* Allowed types. */
 	unsigned int use;		/* These three belong to the tables; */
 	unsigned int slot;		/* see lib/body/schema.h. */
 	unsigned int alternative;
 	bool element;			/* Items are elements of the body. */
+	bool named;			/* In a map: so do the names. */
 	const struct json_shape * shape;	/* Of an object or array. */
 };
 
@@ -43,9 +45,21 @@ struct json_shape {
 	const struct json_rule * rules;	/* Of an object's members, then
 						 * json_rule_none. */
 	unsigned int count;
-	const struct json_rule * items;	/* Of an array or map. */
+	const struct json_rule * items;	/* Of an array or map, or of what is
+					 * no member. */
+	const struct json_rule * expected;	/* The first one. */
 	uint32_t required;			/* Members, as bits. */
 };
+
+/*
+ * Take a value of a type in rule->direct, or the name of a value whose rule is
+ * ${rule}; ${text} is that of a string or number.  Return false if it is not
+ * acceptable; the taker then remembers why.
+ */
+typedef bool json_take(void * taker, const struct json_rule * rule,
+    unsigned int type, const char * text, size_t length);
+typedef bool json_take_name(void * taker, const struct json_rule * rule,
+    const char * text, size_t length);
 
 /* Matches no name; ends a list of rules. */
 extern const struct json_rule json_rule_none;
