@@ -42,8 +42,8 @@
  * failed; a copy that comes late finds a greater number, if there is one by
  * then.
  *
- * "Done before" cannot be the answer to a call that was never sent.  If it is,
- * another process has our id: this host was copied, or restored from a
+ * "Done before" cannot be the answer to a call that no process has sent.  If it
+ * is, another process has our id: this host was copied, or restored from a
  * snapshot.  Such a call was not applied, and gets a new identity.
  */
 #define ID_BYTES (PIPELINE_WRITER_LENGTH / 2)

@@ -77,9 +77,9 @@ int64_t sink_time(const struct sink * sink);
 /**
  * sink_load(sink, bytes, length, fresh, stored):
  * Append a call, whose bytes these are, to those that are ready.  ${fresh} says
- * that it was never sent if it is one of this sink's writer, and ${stored} is
- * what sink_time was when it was put into the spool; 0: unknown.  Return NULL,
- * or a static text that says what is wrong with the bytes.
+ * that no process has sent it if it is one of this sink's writer, and ${stored}
+ * is what sink_time was when it was put into the spool; 0: unknown.  Return
+ * NULL, or a static text that says what is wrong with the bytes.
  */
 const char * sink_load(struct sink * sink, const void * bytes, size_t length,
     bool fresh, int64_t stored);

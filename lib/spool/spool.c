@@ -214,14 +214,20 @@ spool_open(const char * path, uint64_t limit, bool looks)
 }
 
 bool
+spool_is_locked(const struct spool * spool)
+{
+
+	return (spool_file_holds(spool_db_path(spool->db), ".lease",
+	    spool->lease));
+}
+
+bool
 spool_lock(struct spool * spool)
 {
 	const char * path = spool_db_path(spool->db);
-	struct stat file;
 	uint64_t more;
 
-	if (spool->lease != -1 && fstat(spool->lease, &file) == 0 &&
-	    file.st_nlink > 0)
+	if (spool_is_locked(spool))
 		return (true);
 	spool_unlock(spool);
 	spool->lease = spool_file_lock(path, ".lease", 0);

@@ -185,6 +185,12 @@ enum spool_result spool_test(struct spool * spool);
 bool spool_lock(struct spool * spool);
 
 /**
+ * spool_is_locked(spool):
+ * Return whether no other process has had the lease since this spool took it.
+ */
+bool spool_is_locked(const struct spool * spool);
+
+/**
  * spool_unlock(spool):
  * Release the lease, if this spool has it.
  */

@@ -104,6 +104,17 @@ try_lock(const char * path)
 	return (-1);
 }
 
+bool
+spool_file_holds(const char * path, const char * suffix, int lock)
+{
+	char name[PATH_MAX];
+	struct stat file;
+
+	join_path(name, path, suffix);
+	return (lock != -1 && fstat(lock, &file) == 0 &&
+	    spool_file_has(name, &file));
+}
+
 int
 spool_file_lock(const char * path, const char * suffix, int64_t deadline)
 {

@@ -33,6 +33,13 @@ bool spool_file_has(const char * path, const struct stat * file);
 uint64_t spool_file_size(const char * path, const char * suffix);
 
 /**
+ * spool_file_holds(path, suffix, lock):
+ * Return whether ${lock}, which spool_file_lock has returned for them, is still
+ * that of the file at ${path}${suffix}; false if it is -1.
+ */
+bool spool_file_holds(const char * path, const char * suffix, int lock);
+
+/**
  * spool_file_lock(path, suffix, deadline):
  * Lock the file ${path}${suffix}; create it, and its directory, if necessary.
  * If another process has the lock, wait until ${deadline}.  Return a

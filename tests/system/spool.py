@@ -10,6 +10,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 from tests.harness import fcgi
+from tests.harness.proxy import Proxy
 from tests.harness.servers import (NO_SPOOL, PROGRAM, Flagtally, Place, Redis,
                                    environment)
 from tests.harness.tap import check, equal, run
@@ -105,6 +106,50 @@ def copied():
         check("this host was copied or restored from a snapshot" in
               place.read(flagtally.log), "the log says so",
               place.read(flagtally.log))
+
+
+def handed_over():
+    """Calls that a process took and did not send are sent by another one."""
+    with Place() as place:
+        redis = Redis(place)
+        ways = [Proxy(place, redis.path, name) for name in ("one", "two")]
+        apps = [f"a{i}" for i in range(30)]
+
+        def process(i):
+            return start(place, ways[i].url(), f"f{i}", redis_timeout="3s",
+                         flush_interval="100ms")
+
+        def applied():
+            return sum(yes(redis, app=app) for app in apps)
+
+        first = process(0)
+        equal(post(first, metric(app="live")), 202, "Redis is there")
+        redis.kill()
+        equal(post(first, *[metric(app=app) for app in apps]), 202,
+              "accepted without Redis")
+        ways[0].delay(0.15)
+        redis.start()
+
+        # For a post Redis is too slow, so replay ends after it has taken them.
+        def taken():
+            post(first, metric(app="live"))
+            return applied() or sum("in-doubt" in line
+                                    for line in listed(place, redis))
+        until(lambda: taken() > 1, "calls to be taken")
+        os.rename(ways[0].path, ways[0].path + ".away")
+        ways[0].drop()
+        check(applied() < len(apps), "they were not all sent", applied())
+        ways[1].delay(0.1)
+        second = process(1)
+        until(lambda: applied() == len(apps), "the second one sends them")
+        second.kill()
+        check(listed(place, redis), "and does not know of all")
+        ways[0].delay(0)
+        os.rename(ways[0].path + ".away", ways[0].path)
+        until(lambda: not listed(place, redis), "the first one to go on")
+        equal([yes(redis, app=app) for app in apps], [1] * len(apps),
+              "each counts once")
+        check("copied" not in place.read(first.log), "this is no copied host")
 
 
 def own_calls():
@@ -299,5 +344,5 @@ def stuck():
         until(lambda: yes(redis, app="b") == 11, "and counts in the end", 60)
 
 
-run([deleted, copied, own_calls, reasons, full_and_ready, full_disk, shell,
-     cgi, stuck])
+run([deleted, copied, handed_over, own_calls, reasons, full_and_ready,
+     full_disk, shell, cgi, stuck])
