@@ -1,17 +1,15 @@
 # packages.sh: read by deploy/quickstart and tests/run, to have what they need.
 
-# To build flagtally, to run it as deploy/quickstart does, and to test it.
-packages_build="autoconf automake gcc make pkg-config libc6-dev libfcgi-dev
-    libyajl-dev libhiredis-dev zlib1g-dev libsodium-dev libunistring-dev
-    libinih-dev libsqlite3-dev libseccomp-dev"
+# To build flagtally, and to run it as deploy/quickstart does.
+packages_build="autoconf automake gcc make pkgconf libc6-dev libfcgi-dev
+    libyajl-dev libhiredis-dev libssl-dev zlib1g-dev libsodium-dev
+    libunistring-dev libinih-dev libsqlite3-dev libseccomp-dev"
 packages_run="redis-server redis-tools lighttpd curl ca-certificates"
-# The sanitizers of clang, whose version is the distribution's.
-clang_version=14
-! grep -q '^VERSION_ID="13"' /etc/os-release 2>/dev/null || clang_version=19
-packages_test="clang libclang-rt-$clang_version-dev clang-tidy cppcheck python3 binutils
-    procps spin mandoc nginx caddy haproxy apache2 libapache2-mod-fcgid wrk
-    systemd spawn-fcgi build-essential debhelper lintian rpm rpmlint iproute2
-    systemd-container prometheus"
+# To test it; the stages of tests/run that take the rest name it.
+packages_test="python3 binutils procps openssl spin mandoc nginx caddy haproxy
+    apache2 libapache2-mod-fcgid wrk systemd spawn-fcgi build-essential
+    debhelper lintian rpm rpmlint iproute2 systemd-container prometheus"
+packages_clang="clang libclang-rt-dev clang-tidy cppcheck"
 packages_sdks="python3-venv chromium"
 
 # missing_packages NAME...: print those that are not installed.

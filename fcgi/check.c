@@ -206,7 +206,10 @@ advice_on(const char * error)
 		  "set: see redis_password_file" },
 		{ "NOPERM", "the user lacks a right: users.acl among the "
 		  "examples has all of them" },
+		/* In a script, of Redis up to 7.2, and of later ones. */
 		{ "user executing the script", "the user lacks a right: "
+		  "users.acl among the examples has all of them" },
+		{ "ACL failure in script", "the user lacks a right: "
 		  "users.acl among the examples has all of them" },
 		{ "READONLY", "this is a replica: flagtally needs the "
 		  "primary" },

@@ -1,6 +1,11 @@
 """A client of Redis (RESP version 2), with nothing but what the tests need."""
 
+import re
 import socket
+
+# A user lacks a right: an error of a command, of one in a script up to Redis 7.2,
+# and of one in a script since then and of Valkey.
+NO_RIGHT = re.compile("NOPERM|user executing the script|ACL failure in script")
 
 
 class RedisError(Exception):

@@ -5,7 +5,7 @@ import os
 import random
 
 from tests.harness import fcgi
-from tests.harness.resp import Client
+from tests.harness.resp import NO_RIGHT, Client
 from tests.harness.servers import Flagtally, Place, Redis
 from tests.harness.tap import check, equal, note, run
 from tests.harness.wait import until
@@ -185,8 +185,7 @@ def failures():
             redis("ACL", "SETUSER", "default", right)
             before = held(redis), service.entries()
             service.post(metric(featureName=right))
-            until(lambda: "NOPERM" in place.read(service.program.log) or
-                  "user executing" in place.read(service.program.log),
+            until(lambda: NO_RIGHT.search(place.read(service.program.log)),
                   "the reason in the log")
             equal((held(redis), service.entries()), before,
                   f"{right}: nothing is counted")

@@ -354,18 +354,21 @@ def idle_memory():
     with Place() as place:
         redis = Redis(place)
         flagtally = Flagtally(place, redis)
+        # OpenSSL's libraries take 2 MB, which other processes share.
+        with open(f"/proc/{flagtally.pid}/maps", encoding="ascii") as maps:
+            most = 10 if "libcrypto" in maps.read() else 8
         # The committer and the main thread come on top.
         threads = len(os.listdir(f"/proc/{flagtally.pid}/task"))
         check(threads >= 33, "all 32 request threads are started", threads)
         size = flagtally.resident()
-        check(size < 8 * MEGABYTE * FACTOR, "memory after the start", size)
+        check(size < most * MEGABYTE * FACTOR, "memory after the start", size)
         note(f"resident after the start: {size // 1024} KiB")
         load = Load([Sender(flagtally.address, i % 2) for i in range(32)])
         load.more(1000)
         load.end()
         load.check(redis, "32 clients")
         size = flagtally.resident()
-        check(size < 8 * MEGABYTE * FACTOR, "memory after requests", size)
+        check(size < most * MEGABYTE * FACTOR, "memory after requests", size)
         note(f"resident after requests: {size // 1024} KiB")
 
 
