@@ -1,4 +1,4 @@
-"""What real SDKs post gets the right answer behind every web server, and counts.
+"""What Edge and real SDKs post gets the right answer behind every web server, and counts.
 
 The bodies and headers are those of tests/captured.  Names of classes of
 tests/harness/front.py on the command line run those alone.
@@ -24,7 +24,8 @@ TOKENS = "".join(f"{BACKEND.format(name)}\n{FRONTEND.format(name)} "
                  for name in ("production", "development", "*"))
 ORIGIN = "https://app.example.org"
 ASKED = "authorization,content-type,unleash-appname,unleash-sdk"
-HOUR = "2026-11-26T19"
+# Of the start of their buckets.
+HOURS = "2026-11-26T18", "2026-11-26T19"
 
 
 class Post:
@@ -39,6 +40,9 @@ class Post:
         self.method, self.path, _ = first.split(" ")
         self.headers = [tuple(line.split(": ", 1)) for line in lines if line]
         self.browser = "/frontend/" in self.path
+        self.bulk = self.path.endswith("/bulk")
+        self.instance = self.path.endswith("/edge")
+        self.registers = self.path.endswith("/register")
 
     @property
     def environment(self):
@@ -71,31 +75,77 @@ def ask(server, post, **changes):
         return connection.reply(changes.get("method") or post.method)
 
 
+def tag(environment, app):
+    return f"{encode(environment)}:{encode(app)}"
+
+
+def evaluations(post):
+    """(application, feature, hour, counts) of all that a body counts."""
+    body = json.loads(post.body)
+    for metric in body["metrics"] if post.bulk else []:
+        yield (metric["appName"], metric["featureName"],
+               metric["timestamp"][:13], metric)
+    bucket = body.get("bucket") or {}
+    for feature, stats in (bucket.get("toggles") or {}).items():
+        yield body["appName"], feature, bucket["start"][:13], stats
+
+
 def expected(all_posts):
     """{key: {field: number}} of what the bodies count, by their own text."""
     found = {}
     for post in all_posts:
-        body = json.loads(post.body)
-        for feature, stats in ((body.get("bucket") or {}).get("toggles")
-                               or {}).items():
-            key = (f"flagtally:{{{encode(post.environment)}:"
-                   f"{encode(body['appName'])}}}:{HOUR}")
+        for app, feature, hour, stats in evaluations(post):
             counts = {"yes": stats["yes"], "no": stats["no"], **{
                 "variant:" + encode(name): count for name, count in
                 (stats.get("variants") or {}).items()}}
             for name, count in counts.items():
                 field = encode(feature) + ":" + name
                 if count:
-                    fields = found.setdefault(key, {})
+                    fields = found.setdefault(
+                        f"flagtally:{{{tag(post.environment, app)}}}:{hour}",
+                        {})
                     fields[field] = fields.get(field, 0) + count
     return found
 
 
-def hashes(redis, ending):
+def hashes(redis):
     return {key.decode(): {field.decode(): int(value)
                            for field, value in fields.items()}
             for key, fields in redis.client.everything().items()
-            if key.decode().endswith(ending)}
+            if key.decode().endswith(HOURS)}
+
+
+def registered(post):
+    """{(tag, instance): data} of what is kept of a body."""
+    body = json.loads(post.body)
+    found = []
+    if post.bulk:
+        # Of every environment, whatever the token's.
+        found = body["applications"]
+    elif post.registers:
+        found = [{"sdkType": "backend", **body, "projects": None,
+                  "environment": post.environment}]
+    elif post.browser:
+        found = [{"appName": "web-app", "environment": "production",
+                  "instanceId": "browser", "sdkType": "frontend",
+                  "connectionId": dict(post.headers)[
+                      "unleash-connection-id"],
+                  "sdkVersion": "unleash-js-sdk:3.8.2"}]
+    return {(tag(kept["environment"], kept["appName"]),
+             encode(kept["instanceId"])):
+            {name: value for name, value in kept.items() if value is not None}
+            for kept in found}
+
+
+def applications(post):
+    """The tags of all applications that a body names."""
+    if post.instance:
+        return set()
+    named = {app for app, _, _, _ in evaluations(post)}
+    if not post.bulk:
+        named.add(json.loads(post.body)["appName"])
+    return {tag(post.environment, app) for app in named} | {
+        place for place, _ in registered(post)}
 
 
 def registrations(redis):
@@ -119,7 +169,8 @@ def check_answers(server, everything):
         title = f"{server.title}: {post.name}"
         reply = ask(server, post)
         equal((reply.status, reply.body, right_headers(reply, post)),
-              (200, b"OK", True) if post.browser else (202, b"", True),
+              (200, b"OK", True) if post.browser else
+              (202, b"{}" if post.bulk or post.instance else b"", True),
               f"{title}: taken")
         reply = ask(server, post, token=BACKEND if post.browser else FRONTEND)
         equal((reply.status, right_headers(reply, post)), (403, True),
@@ -149,39 +200,48 @@ def check_preflight(server, post):
 
 
 def check_counts(server, redis, everything):
-    equal(hashes(redis, HOUR), expected(everything),
+    equal(hashes(redis), expected(everything),
           f"{server.title}: all counts are in Redis, once")
     apps = {member.decode() for member in redis("ZRANGE", "flagtally:apps",
                                                 "0", "-1")}
-    equal(apps, {f"{post.environment}:"
-                 f"{encode(json.loads(post.body)['appName'])}"
-                 for post in everything}, f"{server.title}: applications")
-    found = registrations(redis)
+    equal(apps, set().union(*map(applications, everything)),
+          f"{server.title}: applications")
+    wanted = {}
     for post in everything:
-        if not post.browser and not post.name.endswith("-register"):
-            continue
-        body = json.loads(post.body)
-        kept = found.pop((f"{post.environment}:{encode(body['appName'])}",
-                          encode(body["instanceId"])), None)
-        if post.browser:
-            equal(kept, {"appName": "web-app", "environment": "production",
-                         "instanceId": "browser", "sdkType": "frontend",
-                         "connectionId": dict(post.headers)[
-                             "unleash-connection-id"],
-                         "sdkVersion": "unleash-js-sdk:3.8.2"},
-                  f"{server.title}: the browser's instance")
-        else:
-            body = {name: value for name, value in body.items()
-                    if value is not None}
-            equal(kept, {"sdkType": "backend", **body,
-                         "environment": post.environment},
-                  f"{server.title}: {post.name} is kept whole")
-    equal(found, {}, f"{server.title}: no other instance")
-    impact = {field: float(value) for field, value in redis.client.everything(
-        )[b"flagtally:{production}:impact:purchases"].items()
-        if not field.startswith(b"#")}
-    equal(impact, {b'{appName="java-imp",environment="development"}': 5},
-          f"{server.title}: impact metrics are in the token's environment")
+        wanted.update(registered(post))
+    equal(registrations(redis), wanted, f"{server.title}: instances")
+    check_impact(server, redis)
+    edges = {name: json.loads(data) for name, data in redis.client.everything(
+        )[b"flagtally:edges"].items()}
+    for post in everything:
+        if post.instance:
+            data = json.loads(post.body)
+            kept = edges.pop(data["identifier"].encode(), {})
+            equal({**kept, "received": None}, {**data, "received": None},
+                  f"{server.title}: the data of an Edge")
+
+
+def check_impact(server, redis):
+    """Purchases are the token's environment's, whatever their labels say."""
+    for environment, wanted in (
+            ("production", {'{appName="java-imp",environment="development"}':
+                            5}),
+            ("development", {
+                '{always_on="enabled",appName="node-dev-d1",environment='
+                '"development",two_variants="blue"}': 2,
+                '{appName="node-dev-d1",environment="development"}': 12,
+                '{appName="py-dev-d1",environment="development"}': 12,
+                '{always_on="enabled",appName="node-dev-e1",environment='
+                '"development",origin="edge",two_variants="blue"}': 6,
+                '{appName="node-dev-e1",environment="development",'
+                'origin="edge"}': 36,
+                '{appName="py-dev-e1",environment="development",'
+                'origin="edge"}': 12})):
+        found = redis.client.everything()[
+            f"flagtally:{{{environment}}}:impact:purchases".encode()]
+        equal({field.decode(): float(value) for field, value in found.items()
+               if not field.startswith(b"#")}, wanted,
+              f"{server.title}: impact metrics of {environment}")
 
 
 def replay(kind):
@@ -192,7 +252,7 @@ def replay(kind):
                       tokens=place.file("tokens", TOKENS),
                       cors_origins=f"https://x.example {ORIGIN}")
         everything = posts()
-        check(len(everything) == 13, "all that was captured is there")
+        check(len(everything) == 17, "all that was captured is there")
         check_answers(server, everything)
         for post in everything:
             if post.browser:
