@@ -59,7 +59,6 @@ EXCEPTIONS = {
         "fputs": "as with fprintf",
         "fwrite": "as with fprintf",
         "putc": "as with fprintf",
-        "putchar": "as with fprintf",
         "setvbuf": "it could only be slower",
         "signal": "SIGPIPE can be ignored",
         "snprintf": "messages may be cut off, and what may not is given as "
