@@ -14,6 +14,7 @@ DEPLOY_TESTS += tests/deploy/redis_users.py tests/deploy/first_hour.py \
 DEPLOY_TESTS += tests/deploy/install.py tests/deploy/debian_package.py \
 	tests/deploy/rpm_package.py tests/deploy/alpine_package.py
 DEPLOY_TESTS += tests/deploy/mirror.py tests/deploy/hosts.py \
+	tests/deploy/page.py \
 	tests/deploy/booted.py
 EXTRA_DIST += $(DEPLOY_TESTS) tests/tools/confined.py
 
@@ -93,16 +94,19 @@ DEPLOY_EXAMPLES += deploy/caddy/alone.Caddyfile \
 	deploy/haproxy/alone.cfg deploy/haproxy/beside-unleash.cfg \
 	deploy/lighttpd/alone.conf deploy/lighttpd/beside-unleash.conf \
 	deploy/lighttpd/remote.conf deploy/lighttpd/spawned.conf \
+	deploy/lighttpd/page.conf \
 	deploy/nginx/alone.conf deploy/nginx/beside-unleash.conf \
-	deploy/nginx/mirror.conf
+	deploy/nginx/mirror.conf deploy/nginx/page.conf
 DEPLOY_EXAMPLES += deploy/shared-hosting/.htaccess \
 	deploy/shared-hosting/README.md deploy/shared-hosting/crontab \
 	deploy/shared-hosting/flagtally.cgi \
 	deploy/shared-hosting/flagtally.fcgi \
-	deploy/shared-hosting/flagtally.ini
+	deploy/shared-hosting/flagtally.ini \
+	deploy/shared-hosting/page.htaccess
 DEPLOY_EXAMPLES += deploy/apache/cgi-alone.htaccess \
 	deploy/apache/cgi-beside-unleash.htaccess \
 	deploy/apache/fcgid-alone.conf deploy/apache/fcgid-beside-unleash.conf \
+	deploy/apache/page.conf \
 	deploy/apache/proxy-fcgi-alone.conf \
 	deploy/apache/proxy-fcgi-beside-unleash.conf
 EXTRA_DIST += tests/harness/front.py tests/harness/web.py \

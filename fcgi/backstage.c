@@ -51,12 +51,34 @@ is_local(const struct cgi * cgi)
 	    strncmp(address, "unix:", strlen("unix:")) == 0));
 }
 
+/*
+ * No client can set these variables, as all that it sends begins with HTTP_.
+ * Apache renames the variable when it redirects a request to a CGI program.
+ */
+static bool
+is_user(const struct cgi * cgi)
+{
+	static const char * const names[] = {
+		"REMOTE_USER", "REDIRECT_REMOTE_USER",
+	};
+	size_t i;
+
+	for (i = 0; i < COUNT_OF(names); i++) {
+		const char * user = cgi_parameter(cgi, names[i]);
+
+		if (user != NULL && user[0] != '\0')
+			return (true);
+	}
+	return (false);
+}
+
 bool
 backstage_admits(enum backstage_access access, const struct cgi * cgi)
 {
 
 	return (access == BACKSTAGE_ALL ||
-	    (access == BACKSTAGE_LOCAL && is_local(cgi)));
+	    (access == BACKSTAGE_LOCAL && is_local(cgi)) ||
+	    (access == BACKSTAGE_USER && is_user(cgi)));
 }
 
 /* Readiness */

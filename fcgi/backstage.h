@@ -18,6 +18,7 @@ enum backstage_access {
 	BACKSTAGE_LOCAL,	/* Those on this host, without a proxy. */
 	BACKSTAGE_ALL,
 	BACKSTAGE_OFF,
+	BACKSTAGE_USER,		/* Clients that the web server authenticated. */
 };
 
 enum backstage_spool {

@@ -27,6 +27,7 @@ enum config_backstage {
 	CONFIG_BACKSTAGE_LOCAL,
 	CONFIG_BACKSTAGE_ALL,
 	CONFIG_BACKSTAGE_OFF,
+	CONFIG_BACKSTAGE_USER,
 };
 
 enum config_invalid {

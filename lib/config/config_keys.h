@@ -30,7 +30,7 @@ static const char * const auth_choices[] = { "tokens", "none", NULL };
 static const char * const invalid_choices[] = { "reject", "skip", NULL };
 static const char * const ack_choices[] = { "redis", "spool", NULL };
 static const char * const backstage_choices[] = {
-	"local", "all", "off", NULL,
+	"local", "all", "off", "user", NULL,
 };
 static const char * const publish_choices[] = { "no", "yes", NULL };
 static const char * const switch_choices[] = { "off", "on", NULL };

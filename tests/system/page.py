@@ -273,6 +273,17 @@ def access():
                    story.get(HTTP_X_FORWARDED_FOR="127.0.0.1").status),
                   (local, remote, remote), f"page = {word}")
     with Place() as place:
+        story = Story(place, page="user", backstage="user")
+        equal([story.get(**words).status for words in (
+            {}, {"REMOTE_USER": ""}, {"HTTP_REMOTE_USER": "x"},
+            {"HTTP_AUTHORIZATION": "Basic eDp5"}, {"REMOTE_USER": "x"},
+            {"REDIRECT_REMOTE_USER": "x", "REMOTE_ADDR": "192.0.2.1"})],
+            [404] * 4 + [200] * 2, "page = user admits whom the web server "
+            "has authenticated")
+        equal([story.get(path="/internal-backstage/usage", **words).status
+               for words in ({}, {"REMOTE_USER": "x"})], [404, 200],
+              "so does backstage = user")
+    with Place() as place:
         story = Story(place, path_prefix="/flags")
         equal(story.get(path="/flags/flagtally/").status, 200,
               "path_prefix stands before it")
