@@ -18,7 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from tests.harness import fcgi
 from tests.harness.proxy import Proxy
-from tests.harness.resp import Client, RedisError
+from tests.harness.resp import Client, RedisError, pairs
 from tests.harness.servers import PROGRAM, Flagtally, Place, Redis, \
     connects, environment
 from tests.harness.tap import check, note, run
@@ -286,7 +286,7 @@ class Round:
     def differences_of_feed(self):
         read = self.follower.end()
         held = {(app, field): int(count) for app in "ab" for field, count in
-                self.redis.client.value(DAY % app).items()}
+                pairs(self.redis("HGETALL", DAY % app)).items()}
         return self.follower.twice + [
             f"{key}: the feed has {read.get(key)}, the day {held.get(key)}"
             for key in sorted(set(read) | set(held))
