@@ -429,6 +429,8 @@ check_redis(struct loading * loading)
 		fail(loading, "redis is not a URL of a Redis server: %s", why);
 	read_redis_password(loading);
 	read_sentinel(loading);
+	config->redis.confirm.replicas = config->redis_replicas;
+	config->redis.confirm.aof = config->redis_aof != 0;
 	config->redis_url = secret_mask(url);
 	secret_wipe(url);
 	check_tls(loading);

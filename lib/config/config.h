@@ -44,6 +44,8 @@ struct config {
 	char * redis_password_file;
 	char * redis_sentinel_user;
 	char * redis_sentinel_password_file;
+	uint64_t redis_replicas;
+	uint64_t redis_aof;		/* 0 or 1 */
 	char * redis_tls_ca;
 	char * redis_tls_cert;
 	char * redis_tls_key;

@@ -32,7 +32,7 @@ static const char * const ack_choices[] = { "redis", "spool", NULL };
 static const char * const backstage_choices[] = {
 	"local", "all", "off", "user", NULL,
 };
-static const char * const publish_choices[] = { "no", "yes", NULL };
+static const char * const yes_choices[] = { "no", "yes", NULL };
 static const char * const switch_choices[] = { "off", "on", NULL };
 static const char * const log_choices[] = {
 	"error", "warning", "info", "debug", NULL,
@@ -58,6 +58,8 @@ static const struct key keys[] = {
 	TEXT(redis_password_file, ""),
 	TEXT(redis_sentinel_user, ""),
 	TEXT(redis_sentinel_password_file, ""),
+	NUMBER(redis_replicas, UNITS_COUNT, "0", 0, 100),
+	CHOICE(redis_aof, "no", yes_choices),
 	TEXT(redis_tls_ca, ""),
 	TEXT(redis_tls_cert, ""),
 	TEXT(redis_tls_key, ""),
@@ -79,7 +81,7 @@ static const struct key keys[] = {
 	NUMBER(retention_hourly, UNITS_DURATION, "48h", 0, 36500 * DAY_MS),
 	NUMBER(retention_daily, UNITS_DURATION, "90d", 0, 36500 * DAY_MS),
 	NUMBER(feed, UNITS_COUNT, "0", 0, MOST),
-	CHOICE(publish, "no", publish_choices),
+	CHOICE(publish, "no", yes_choices),
 	NUMBER(receive_timeout, UNITS_DURATION, "30s", 1000, 3600000),
 	NUMBER(limit_cgi_params, UNITS_SIZE, "128K", 1 << 12, 1 << 24),
 	NUMBER(limit_body, UNITS_SIZE, "4M", 0, MOST),

@@ -185,6 +185,8 @@ local before, old_instances, instance_count
 local function look()
 	before = read('string', 'GET', writer)
 	if before and tonumber(before) >= tonumber(sequence) then
+		-- A write, so that WAIT behind it waits for those of the first time, too.
+		read('string', 'EXPIRE', writer, lifetime)
 		return true
 	end
 	read_buckets()

@@ -86,6 +86,11 @@ if refusal then
 end
 local before = redis.call('GET', writer)
 if before and tonumber(before) >= tonumber(sequence) then
+	-- See apply.lua.
+	local reply = redis.pcall('EXPIRE', writer, lifetime)
+	if type(reply) == 'table' and reply.err then
+		return redis.error_reply(reply.err)
+	end
 	return { 1, 0, 0, 0, 0, 0, 0 }
 end
 refusal = wrong_type(names, 'set')

@@ -58,6 +58,10 @@ struct redis {
 	struct script scripts[SCRIPTS_MAX];
 	size_t script_count;
 	struct buffer requests;		/* Of the log-in. */
+	struct confirm confirm;
+	int64_t confirm_limit;		/* Of the next exchange; 0: it need
+					 * not be confirmed. */
+	bool unconfirmed;		/* The one at hand has to be. */
 	/* Of the exchange under way. */
 	size_t replies, expected;
 	bool written;			/* All of its requests are. */
@@ -95,6 +99,7 @@ redis_create(const struct redis_address * config, int64_t timeout,
 	redis->config = config;
 	redis->timeout = timeout;
 	redis->name = name;
+	redis->confirm = config->confirm;
 	if (config->kind == REDIS_SENTINEL)
 		redis->sentinel = sentinel_create(config, timeout, name);
 	if (config->host != NULL)
@@ -382,6 +387,32 @@ reading_failed(struct redis * redis)
 	return (context_failed(redis, "reading a reply"));
 }
 
+/* The replies that were taken are not to be relied on. */
+static void
+retract_replies(struct redis * redis, const char * why)
+{
+	struct redis_reply * reply = &redis->reply;
+	size_t i;
+
+	redis->unconfirmed = false;
+	reply->type = REDIS_UNCONFIRMED;
+	reply->text = why;
+	reply->length = strlen(why);
+	for (i = 0; i < redis->replies; i++)
+		redis->take(redis->context_of_take, i, reply);
+}
+
+static void
+take_confirmation(struct redis * redis)
+{
+	char why[CONFIRM_WHY_MAX];
+
+	redis->unconfirmed = !confirm_take(&redis->confirm, &redis->reply,
+	    why);
+	if (redis->unconfirmed)
+		retract_replies(redis, why);
+}
+
 /* Hand on the replies that are here already. */
 static int
 take_replies(struct redis * redis)
@@ -396,8 +427,13 @@ take_replies(struct redis * redis)
 		if (reply == NULL)
 			return (0);
 		convert(redis, reply);
-		redis->take(redis->context_of_take, redis->replies++,
-		    &redis->reply);
+		if (redis->unconfirmed &&
+		    redis->replies == redis->expected - 1) {
+			take_confirmation(redis);
+			redis->replies++;
+		} else
+			redis->take(redis->context_of_take, redis->replies++,
+			    &redis->reply);
 		freeReplyObject(reply);
 	}
 	/* The rest would be taken for the reply to what is asked next. */
@@ -417,6 +453,21 @@ write_requests(struct redis * redis)
 	return (0);
 }
 
+static int
+ask_confirmation(struct redis * redis)
+{
+	struct buffer * requests = &redis->requests;
+
+	buffer_clear(requests);
+	confirm_request(&redis->confirm, redis->confirm_limit, requests);
+	if (redisAppendFormattedCommand(redis->context, requests->bytes,
+	    requests->length) != REDIS_OK)
+		return (context_failed(redis, "preparing requests"));
+	redis->expected++;
+	redis->confirm_limit = 0;
+	return (0);
+}
+
 int
 redis_send(struct redis * redis, const struct buffer * requests, size_t count,
     redis_take * take, void * context)
@@ -426,9 +477,12 @@ redis_send(struct redis * redis, const struct buffer * requests, size_t count,
 	redis->expected = count;
 	redis->take = take;
 	redis->context_of_take = context;
+	redis->unconfirmed = redis->confirm_limit > 0;
 	if (redisAppendFormattedCommand(redis->context, requests->bytes,
 	    requests->length) != REDIS_OK)
 		return (context_failed(redis, "preparing requests"));
+	if (redis->unconfirmed && ask_confirmation(redis) != 0)
+		return (-1);
 	return (write_requests(redis));
 }
 
@@ -474,11 +528,14 @@ describe_waits(struct redis * const * list, size_t count,
 }
 
 static void
-give_up_waiting(struct redis * redis, bool in_time)
+give_up_waiting(struct redis * redis, bool poll_failed)
 {
 
-	failed(redis, in_time ? "poll failed" : "no answer in time");
-	redis->timed_out = !in_time;
+	failed(redis, poll_failed ? "poll failed" : redis->unconfirmed &&
+	    redis->replies == redis->expected - 1 ?
+	    "replicas do not confirm the counts in time" :
+	    "no answer in time");
+	redis->timed_out = !poll_failed;
 }
 
 static void
@@ -501,7 +558,7 @@ receive_with(struct redis * const * list, size_t count,
 			    has_pending(list[i]))
 				advance(list[i]);
 			else if (ready <= 0 && !here)
-				give_up_waiting(list[i], ready != 0);
+				give_up_waiting(list[i], ready == -1);
 		}
 	}
 }
@@ -512,9 +569,14 @@ redis_receive(struct redis * const * list, size_t count, int64_t deadline)
 	struct pollfd one;
 	struct pollfd * descriptors = &one;
 
+	size_t i;
+
 	if (count > 1)
 		descriptors = alloc_zeroed(count, sizeof(*descriptors));
 	receive_with(list, count, descriptors, deadline);
+	for (i = 0; i < count; i++)
+		if (list[i]->unconfirmed)
+			retract_replies(list[i], list[i]->error);
 	if (count > 1)
 		free(descriptors);
 }
@@ -537,6 +599,17 @@ within(const struct redis * redis, int64_t deadline)
 	int64_t timeout = clock_monotonic() + redis->timeout;
 
 	return (timeout < deadline ? timeout : deadline);
+}
+
+void
+redis_confirm(struct redis * redis, int64_t deadline)
+{
+
+	if (redis->confirm.replicas == 0 && !redis->confirm.aof)
+		return;
+	/* The server's answer has to arrive before we give up. */
+	redis->confirm_limit = clock_remaining(within(redis, deadline)) * 3 /
+	    4 + 1;
 }
 
 int

@@ -7,6 +7,7 @@
 
 #include "lib/base/buffer.h"
 #include "lib/base/text.h"
+#include "lib/redis/confirm.h"
 #include "lib/redis/tls.h"
 
 /*
@@ -44,6 +45,7 @@ struct redis_address {
 	char * sentinel_user;		/* Of the sentinels, likewise. */
 	char * sentinel_password;
 	struct tls_settings tls_settings; /* If tls. */
+	struct confirm confirm;		/* Of exchanges that need it. */
 };
 
 enum redis_type {
@@ -57,6 +59,7 @@ enum redis_type {
 	REDIS_MIXED,			/* Another array that begins with a
 					 * string, its text. */
 	REDIS_ERROR,
+	REDIS_UNCONFIRMED,		/* See redis_confirm. */
 };
 
 #define REDIS_INTEGERS_MAX 1024
@@ -204,6 +207,17 @@ typedef void redis_take(void * context, size_t number,
  */
 int redis_exchange(struct redis * redis, const struct buffer * requests,
     size_t count, int64_t deadline, redis_take * take, void * context);
+
+/**
+ * redis_confirm(redis, deadline):
+ * If the address asks for replicas that confirm what is written: the next
+ * exchange, which ends by ${deadline}, is to be confirmed by them.  If too few
+ * do in time, each request that was replied to gets a second reply, of type
+ * REDIS_UNCONFIRMED with the reason as its text: the server has done it, but a
+ * failover may undo it.  It is the same if the connection fails first.  Without
+ * a reason the same requests are to be sent again at once.
+ */
+void redis_confirm(struct redis * redis, int64_t deadline);
 
 /**
  * redis_send(redis, requests, count, take, context):

@@ -132,6 +132,7 @@ session_begin(struct session * session)
 {
 
 	session->forgotten = session->put_off = false;
+	session->confirm = session->unconfirmed = false;
 	session->trouble[0] = '\0';
 	buffer_clear(&session->requests);
 }
@@ -158,15 +159,20 @@ session_exchange(struct session * session, size_t count, int64_t deadline,
 
 	int64_t pieces = 1 + (int64_t)(session->requests.length / PIECE_BYTES);
 	int64_t began = clock_microseconds();
+	int64_t limit = patience(session, session->usual_answer * pieces,
+	    deadline);
 
-	if (redis_exchange(session->redis, &session->requests, count,
-	    patience(session, session->usual_answer * pieces, deadline), take,
-	    context) != 0) {
+	if (session->confirm)
+		redis_confirm(session->redis, limit);
+	if (redis_exchange(session->redis, &session->requests, count, limit,
+	    take, context) != 0) {
 		note_silence(session, &session->usual_answer);
 		note_loss(session);
 		return (false);
 	}
-	learn(&session->usual_answer, (clock_microseconds() - began) / pieces);
+	if (!session->unconfirmed)
+		learn(&session->usual_answer,
+		    (clock_microseconds() - began) / pieces);
 	session->lost = false;
 	if (session->forgotten) {
 		stats_add(session->stats, STATS_REDIS_SCRIPT, 1);
@@ -182,7 +188,7 @@ session_exchange(struct session * session, size_t count, int64_t deadline,
 	}
 	redis_serves(session->redis);
 	stats_redis(session->stats, true);
-	return (true);
+	return (!session->unconfirmed);
 }
 
 static bool
@@ -259,6 +265,12 @@ session_note(struct session * session, const struct redis_reply * reply)
 
 	if (begins_with(reply, "NOSCRIPT")) {
 		session->forgotten = true;
+		return;
+	}
+	if (reply->type == REDIS_UNCONFIRMED) {
+		session->unconfirmed = true;
+		memcpy(session->trouble, reply->text, length);
+		session->trouble[length] = '\0';
 		return;
 	}
 	explain(reply);

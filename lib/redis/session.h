@@ -28,6 +28,8 @@ struct session {
 	bool broken;			/* The connection has failed once, */
 	bool lost;			/* and nothing was answered since. */
 	bool put_off;			/* A call of the last exchange was. */
+	bool confirm;			/* Replicas are to confirm it. */
+	bool unconfirmed;		/* They have not. */
 	char why[SESSION_REASON_MAX];	/* The latest error that did. */
 	bool hasty;			/* Wait no longer than is usual. */
 	bool silent;			/* It was, since session_hasten. */
@@ -82,7 +84,7 @@ bool session_exchange(struct session * session, size_t count, int64_t deadline,
 
 /**
  * session_note(session, reply):
- * Note an error that may pass.
+ * Note an error that may pass, or that replicas have not confirmed the request.
  */
 void session_note(struct session * session, const struct redis_reply * reply);
 

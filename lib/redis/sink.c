@@ -115,7 +115,7 @@ take_probe(void * context, size_t number, const struct redis_reply * reply)
 	struct sink * sink = context;
 
 	(void)number;
-	if (reply->type == REDIS_ERROR) {
+	if (reply->type == REDIS_ERROR || reply->type == REDIS_UNCONFIRMED) {
 		if (!session_refuses(reply))
 			session_note(&sink->session, reply);
 	} else if (reply->type != REDIS_INTEGER)
@@ -123,7 +123,8 @@ take_probe(void * context, size_t number, const struct redis_reply * reply)
 }
 
 /* A command that changes nothing, but that only a server which may write
- * takes: an update of a member that is not there. */
+ * takes: an update of a member that is not there.  So few replicas that no call
+ * would be confirmed are a failure, too. */
 bool
 sink_probe(struct sink * sink, int64_t deadline)
 {
@@ -132,6 +133,7 @@ sink_probe(struct sink * sink, int64_t deadline)
 	if (!session_reach(&sink->session, deadline))
 		return (false);
 	session_begin(&sink->session);
+	sink->session.confirm = true;
 	buffer_array(requests, 6);
 	buffer_text(requests, "ZADD");
 	apps_key(sink);
@@ -344,6 +346,13 @@ take_call(void * context, size_t number, const struct redis_reply * reply)
 	struct sink * sink = context;
 	struct call * call = &sink->pipeline.list[sink->pending[number]];
 
+	/* A failover may undo it: it is in doubt again. */
+	if (reply->type == REDIS_UNCONFIRMED) {
+		if (call->outcome == CALL_APPLIED)
+			call->outcome = CALL_OPEN;
+		session_note(&sink->session, reply);
+		return;
+	}
 	sink->answers++;
 	if (reply->type != REDIS_ERROR) {
 		if (!says_applied(call->script, reply)) {
@@ -373,6 +382,7 @@ request_open(struct sink * sink, size_t most)
 	}
 	sink->pending_count = sink->answers = 0;
 	session_begin(&sink->session);
+	sink->session.confirm = true;
 	for (i = 0; i < pipeline->count && sink->pending_count < most; i++) {
 		struct call * call = &pipeline->list[i];
 

@@ -43,7 +43,8 @@ class Server(Redis):
             "unixsocket": place.file(name + ".sock"),
             "appendfilename": f'"{name}.aof"', "appenddirname": name + ".d",
             "dbfilename": name + ".rdb", "repl-diskless-sync-delay": "0",
-            "repl-backlog-size": "64mb", "repl-timeout": "5", **options,
+            "repl-backlog-size": "64mb", "repl-timeout": "5",
+            "repl-ping-replica-period": "1", **options,
         }
         if master:
             config["replicaof"] = f"127.0.0.1 {master}"
@@ -69,10 +70,20 @@ class Server(Redis):
     def role(self):
         return self("ROLE")[0].decode()
 
-    def in_step(self):
-        """The replicas that have a connection and are up to date."""
+    def end(self):
+        """Without the time that replicas get to catch up."""
+        self.kill()
+
+    def is_linked(self):
+        """Whether this replica has all and follows its master."""
         reply = self("ROLE")
-        return len(reply[2]) if reply[0] == b"master" else 0
+        return reply[0] == b"slave" and reply[3] == b"connected"
+
+    def replicas(self):
+        """How many replicas have acknowledged what they were sent."""
+        reply = self("ROLE")
+        return (len([row for row in reply[2] if int(row[2]) > 0])
+                if reply[0] == b"master" else 0)
 
 
 class Sentinel(Process):
@@ -135,7 +146,7 @@ class Watched:
         for i in range(1, replicas + 1):
             self.servers.append(on_a_port(lambda port, i=i: Server(
                 place, f"server{i}", port, first.port, **options)))
-        until(lambda: first.in_step() == replicas, "the replicas")
+        until(lambda: first.replicas() == replicas, "the replicas")
         self.sentinels = [on_a_port(lambda port, i=i: Sentinel(
             place, f"sentinel{i}", port, first.port))
             for i in range(sentinels)]
@@ -162,7 +173,9 @@ class Watched:
 
         def is_settled():
             master = self.master()
-            return master and master.in_step() == others and all(
+            return master and master.replicas() == others and all(
+                server.is_linked() for server in self.servers
+                if server != master) and all(
                 sentinel.known() == (others, len(self.sentinels) - 1)
                 for sentinel in self.sentinels) and master
         return until(is_settled, "servers and sentinels", limit)

@@ -1,0 +1,41 @@
+#ifndef FLAGTALLY_CONFIRM_H
+#define FLAGTALLY_CONFIRM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "lib/base/buffer.h"
+
+struct redis_reply;
+
+/*
+ * Whether enough replicas have what a connection has written: WAIT, or WAITAOF
+ * if they must have it in their append-only files, too.
+ */
+struct confirm {
+	uint64_t replicas;		/* So many. */
+	bool aof;			/* In their files, and the master's. */
+	bool unknown;			/* The server has no WAITAOF. */
+};
+
+#define CONFIRM_WHY_MAX 200
+
+/**
+ * confirm_request(confirm, limit, requests):
+ * Append the command to ${requests}: the server is to reply in ${limit}
+ * milliseconds, which is not 0.
+ */
+void confirm_request(const struct confirm * confirm, int64_t limit,
+    struct buffer * requests);
+
+/**
+ * confirm_take(confirm, reply, why):
+ * Take the reply to that command.  Return true if enough replicas have it all.
+ * Return false with the reason in ${why} if not; it is empty if the server does
+ * not know the command, which is noted: the next one is another.
+ */
+bool confirm_take(struct confirm * confirm, const struct redis_reply * reply,
+    char why[CONFIRM_WHY_MAX]);
+
+#endif
