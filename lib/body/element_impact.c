@@ -116,10 +116,11 @@ static bool
 take_finite(struct element * element, const char * text, size_t length)
 {
 	size_t place = element->sample->bounds.count;
-	struct memo_bound * memo = &element->memo->bounds[place];
+	struct memo_bound * memo;
 
 	if (place >= MEMO_BOUNDS || length > MEMO_RAW)
 		return (read_bound(element, text, length));
+	memo = &element->memo->bounds[place];
 	if (memo->raw_length == length &&
 	    text_same(memo->raw, text, length)) {
 		element->bound = memo->text;
