@@ -55,7 +55,7 @@ too_large(struct body * body, enum fault_limit limit, uint64_t offset,
 	return (reject(body, FAULT_TOO_LARGE, offset, detail));
 }
 
-/* How many of ${length} more bytes are within a limit. */
+/* Return how many of ${length} more bytes are within a limit. */
 static size_t
 bytes_within(uint64_t size, size_t length, uint64_t limit)
 {
@@ -65,7 +65,7 @@ bytes_within(uint64_t size, size_t length, uint64_t limit)
 	return ((size_t)(limit - size));
 }
 
-/* How many bytes may have come of those that were received. */
+/* Return how many decompressed bytes the received ones may yield. */
 static uint64_t
 ratio_limit(const struct body * body)
 {
@@ -77,7 +77,7 @@ ratio_limit(const struct body * body)
 	    body->received * ratio : BODY_RATIO_FLOOR);
 }
 
-/* Memory is looked at with each element, too; a reader takes some as well. */
+/* Each element checks its memory, too; this one includes the JSON reader. */
 static bool
 feed_batch(struct body * body, const void * bytes, size_t length)
 {
@@ -93,8 +93,8 @@ feed_batch(struct body * body, const void * bytes, size_t length)
 }
 
 /*
- * What is within a limit is read before what is beyond is rejected, so that
- * the first fault is the same however the body is cut into pieces.
+ * Read the bytes within a limit before the rest is rejected, so that the first
+ * fault is the same however the body is divided into pieces.
  */
 static bool
 take_json(void * context, const void * bytes, size_t length)

@@ -32,15 +32,15 @@ struct body_settings {
 					 * none is. */
 };
 
-/* So many bytes may come of a packed body whatever their ratio. */
+/* The ratio does not matter up to so many decompressed bytes. */
 #define BODY_RATIO_FLOOR ((uint64_t)1024 * 1024)
 
 /**
  * body_create(arena, scratch, settings, encoding, tally, fault):
  * Return the stream of a new body.  Its memory is taken from ${arena} and
- * goes with it; ${scratch} is used for single elements.  What the body counts
- * is added to the empty ${tally}, which means nothing before body_finish has
- * returned true.  All but the body stay the caller's.
+ * is freed with it; ${scratch} is used for single elements.  The body's counts
+ * are added to the empty ${tally}, which is valid only after body_finish has
+ * returned true.  The caller keeps everything but the body.
  */
 struct body * body_create(struct arena * arena, struct arena * scratch,
     const struct body_settings * settings, enum body_encoding encoding,
@@ -55,9 +55,9 @@ bool body_feed(struct body * body, const void * bytes, size_t length);
 
 /**
  * body_finish(body, announced):
- * The body has ended.  ${announced} is its length as the sender gave it, or
- * -1 if it gave none.  Return true if the body was whole and valid; otherwise
- * false, with the fault recorded.
+ * End the body.  ${announced} is its Content-Length, or -1 if there was none.
+ * Return true if the body was complete and valid; otherwise return false, with
+ * the fault recorded.
  */
 bool body_finish(struct body * body, int64_t announced);
 

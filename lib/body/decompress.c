@@ -15,7 +15,7 @@
 struct decompress {
 	z_stream zlib;
 	enum decompress_format format;
-	unsigned char first[2];		/* They tell the format. */
+	unsigned char first[2];		/* To detect the format. */
 	size_t seen;			/* Bytes so far, up to 2. */
 	bool ended;			/* A stream or member ended. */
 	bool stopped;			/* take returned false. */
@@ -34,7 +34,7 @@ static void
 zlib_give_back(voidpf arena, voidpf piece)
 {
 
-	/* The arena takes everything back when it is reset. */
+	/* The arena frees everything when it is reset. */
 	(void)arena;
 	(void)piece;
 }

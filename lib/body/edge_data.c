@@ -5,8 +5,9 @@
 #include "lib/json/json.h"
 
 /*
- * Edge adds members from version to version, and readers get them all, so the
- * body is kept as it is.  It is read only to know that it is JSON, and whose.
+ * Edge adds members from version to version, and readers get all of them, so
+ * the body is stored as it is.  It is parsed only to check that it is JSON, and
+ * to find the identifier.
  */
 struct reader {
 	struct json * json;
@@ -30,7 +31,7 @@ reject_data(struct reader * reader, const char * format, ...)
 	return (false);
 }
 
-/* A value that is no string begins. */
+/* A value that is not a string begins. */
 static bool
 begin_value(struct reader * reader)
 {

@@ -182,7 +182,7 @@ element_has_room(struct element * element, size_t size)
 	    "takes more memory than a body may (limit_memory)"));
 }
 
-/* Return whether there is room for one more; otherwise it is left out. */
+/* Return whether a list has room for one more item; otherwise drop it. */
 static bool
 is_within(struct element * element, size_t count, size_t limit,
     enum tally_drop drop)
@@ -216,7 +216,8 @@ in_piece(const struct element * element, const char * text)
 	    element->piece_length);
 }
 
-/* A kept text lies in the piece; copy it, at once or when the piece goes. */
+/* Borrow a text from the piece, and copy it when the piece is done; copy it now
+ * if too many are borrowed. */
 static void
 borrow(struct element * element, struct text * kept)
 {
@@ -261,7 +262,7 @@ may_be_name(struct element * element, size_t length)
 	    "is longer than names may be (limit_name)"));
 }
 
-/* Keep a name, or what may be as long as one. */
+/* Keep a name, or another text with the same limit. */
 static bool
 keep(struct element * element, struct text * kept, const char * text,
     size_t length)
@@ -409,7 +410,7 @@ take_label(void * context, const struct json_rule * rule, unsigned int type,
 
 	(void)rule;
 	if (limit > 0 && element->labels.count >= limit) {
-		/* What it is of then is another sample. */
+		/* Without the label it would merge into another series. */
 		element->sample->crowded = true;
 		return ((type == JSON_NUMBER ||
 		    may_be_name(element, length)) &&
@@ -465,7 +466,7 @@ take_token(void * context, const struct json_rule * rule, unsigned int type,
 	return (element_within_limits(element));
 }
 
-/* What is kept as its text, and is more than a text. */
+/* Take a value that is kept as its text, after a check. */
 static bool
 take_checked(void * context, const struct json_rule * rule, unsigned int type,
     const char * text, size_t length)
@@ -519,7 +520,7 @@ take_item(void * context, const struct json_rule * rule, unsigned int type,
 	return (element_within_limits(element));
 }
 
-/* What is done with a value, for each use of it. */
+/* How to take a value, by enum schema_use. */
 json_take * const element_takes[] = {
 	[USE_NOTHING] = take_nothing,
 	[USE_TEXT] = take_text,

@@ -20,20 +20,20 @@
 
 /* How the elements of a body are counted. */
 struct element_settings {
-	size_t limit_name;		/* Bytes of a text that is kept. */
+	size_t limit_name;		/* Bytes of a text to keep. */
 	size_t limit_counters;		/* Distinct ones; 0: no limit, as for
 					 * all that follow. */
-	size_t limit_memory;		/* Bytes that a body may take. */
+	size_t limit_memory;		/* Bytes for a body. */
 	size_t limit_labels;		/* Of a sample. */
 	size_t limit_list[LIST_COUNT];	/* Of a registration. */
-	size_t limit_tokens;		/* That have been seen. */
+	size_t limit_tokens;		/* Of seenTokens. */
 	size_t limit_registration;	/* Bytes of one as JSON. */
 	struct text environment;	/* That the token may report, or under
 					 * which what names none counts. */
 	bool any_environment;		/* It may report all. */
 	bool by_hour;			/* Buckets are hours, else days. */
 	bool skip_zeros;		/* Of impact metrics: an SDK is idle. */
-	/* What the request says of an SDK beside its body, by slot. */
+	/* Values of an SDK's headers, by slot. */
 	struct text sender[SLOT_COUNT];
 };
 
@@ -50,7 +50,7 @@ struct element_list {
 	struct element_item * first;
 	struct element_item ** end;	/* Where the next one is linked. */
 	size_t count;
-	bool present;			/* It stands in the body, if empty. */
+	bool present;			/* The body has it, perhaps empty. */
 };
 
 /* A sample of an impact metric. */
@@ -68,15 +68,16 @@ struct element_sample {
 	size_t left_out;		/* Labels that cannot be named. */
 };
 
-/* Why a value is not taken; both texts are static. */
+/* Why a value is not accepted; both texts are static. */
 struct element_problem {
 	enum fault_code code;
-	enum fault_limit limit;		/* If it is beyond one. */
+	enum fault_limit limit;		/* The limit that it exceeds, if any. */
 	const char * what;		/* Follows its name: "must be ...". */
 	const char * why;		/* More, or NULL. */
 };
 
-/* So many texts of a piece of the body are not copied while it is there. */
+/* At most so many texts are borrowed from the current piece of the body instead
+ * of being copied. */
 #define ELEMENT_BORROWED_MAX 64
 
 struct element {
@@ -90,8 +91,8 @@ struct element {
 	struct text key;		/* The latest name in a map. */
 	int64_t timestamp;
 
-	/* Of an SDK's metrics: what comes anywhere in the body, and counts
-	 * when it has ended. */
+	/* An SDK's metrics: members that can be anywhere in the body, and
+	 * count when it has ended. */
 	struct text report[SLOT_COUNT];
 	struct tally_node * bucket;	/* Without a place; NULL: no counts. */
 	int64_t start;
@@ -110,9 +111,9 @@ struct element {
 	double le;			/* and its number. */
 	struct element_memo * memo;	/* Of impact metrics, or NULL. */
 
-	const char * piece;		/* What is being read, or NULL, */
+	const char * piece;		/* Of the body, or NULL, */
 	size_t piece_length;
-	struct text * borrowed[ELEMENT_BORROWED_MAX];	/* and what we have */
+	struct text * borrowed[ELEMENT_BORROWED_MAX];	/* the texts that we */
 	size_t borrowed_count;				/* of it. */
 	struct element_problem problem;	/* Of what was not taken. */
 	struct date_memo date;
@@ -121,7 +122,7 @@ struct element {
 /**
  * element_create(arena, scratch, settings, tally):
  * Return an element reader in ${arena} that counts in ${tally}.  It resets
- * ${scratch} with each element.  All but the reader stay the caller's.
+ * ${scratch} with each element.  The caller keeps everything but the reader.
  */
 struct element * element_create(struct arena * arena, struct arena * scratch,
     const struct element_settings * settings, struct tally * tally);
@@ -129,8 +130,8 @@ struct element * element_create(struct arena * arena, struct arena * scratch,
 /**
  * element_piece(element, text, length):
  * element_piece_done(element):
- * The next ${length} bytes of the body are read: texts that lie among them
- * stay where they are until the piece is done.
+ * Begin and end a piece of the body, the next ${length} bytes: texts in it stay
+ * where they are until the piece is done.
  */
 void element_piece(struct element * element, const char * text,
     size_t length);
@@ -138,29 +139,31 @@ void element_piece_done(struct element * element);
 
 /**
  * element_begin(element, meaning):
- * An object that means ${meaning} begins.
+ * Begin an object that means ${meaning}.
  */
 void element_begin(struct element * element, enum schema_meaning meaning);
 
 /**
  * element_take_name(context, rule, text, length):
- * Take the name of the next value in a map, which is of ${rule}; ${context} is
- * an element.  Return false, with the problem in it, if it is not acceptable.
+ * Take the name of the next value in a map, which has ${rule}; ${context} is an
+ * element.  Return false, with the problem in it, if the name is not
+ * acceptable.
  */
 json_take_name element_take_name;
 
-/* What takes a value, by its rule's use: functions whose context is an element,
- * and which return false, with the problem in it, if it is not acceptable. */
+/* The functions that take a value, by its rule's use.  Their context is an
+ * element; they return false, with the problem in it, if the value is not
+ * acceptable. */
 extern json_take * const element_takes[];
 
 /**
  * element_end(element, meaning):
- * The object ends and has all its members: count it.  Return false, with the
+ * End an object that has all its members, and count it.  Return false, with the
  * problem in ${element}, if it cannot be counted.
  */
 bool element_end(struct element * element, enum schema_meaning meaning);
 
-/* For the files that do the work of one kind of element each. */
+/* For element_*.c, each of which counts one kind of element. */
 
 /**
  * element_problem(element, code, what, why):
@@ -171,7 +174,7 @@ bool element_problem(struct element * element, enum fault_code code,
 
 /**
  * element_beyond(element, code, limit, what):
- * Record in ${element} that something is beyond a limit, and return false.
+ * Record in ${element} that ${what} exceeds a limit, and return false.
  */
 bool element_beyond(struct element * element, enum fault_code code,
     enum fault_limit limit, const char * what);
@@ -185,7 +188,7 @@ struct element_item * element_append(struct element * element,
 
 /**
  * element_share(element, kept, from):
- * Keep a text that the element keeps already in a second place.
+ * Keep a text of the element in a second place, too.
  */
 void element_share(struct element * element, struct text * kept,
     const struct text * from);
@@ -200,8 +203,8 @@ bool element_within_limits(struct element * element);
 
 /**
  * element_has_room(element, size):
- * Return whether the element may take ${size} bytes of memory; otherwise record
- * the problem.
+ * Return whether the element can take ${size} more bytes of memory; otherwise
+ * record the problem.
  */
 bool element_has_room(struct element * element, size_t size);
 
@@ -215,7 +218,7 @@ bool element_may_report(struct element * element,
 
 /**
  * element_clear(element):
- * Forget the texts and lists of the element before.
+ * Clear the texts and lists of the previous element.
  */
 void element_clear(struct element * element);
 
@@ -244,7 +247,7 @@ bool element_has_counts(const struct element * element);
 
 /**
  * element_period(element, instant):
- * Return the period of buckets in which an instant is.
+ * Return the period of the bucket that an instant belongs to.
  */
 int64_t element_period(const struct element * element, int64_t instant);
 

@@ -4,8 +4,9 @@
 #include "lib/body/element.h"
 
 /*
- * The registration of an instance as JSON, complete enough to be sent on to
- * another server: members in a fixed order, what is absent or null left out.
+ * The registration of an instance as JSON, complete enough to be forwarded to
+ * another server: members in a fixed order, without those that are absent or
+ * null.
  */
 struct writer {
 	char * out;
@@ -170,7 +171,7 @@ element_application_count(struct element * element)
 	struct text json;
 	size_t i;
 
-	/* One at fault has been left out. */
+	/* An invalid date was left out. */
 	if (element->text[SLOT_APP_NAME].bytes == NULL)
 		return (true);
 	for (i = 0; i < SLOT_COUNT; i++)

@@ -10,9 +10,9 @@
 
 /*
  * Samples of one application have the same labels in one metric after another,
- * and histograms the same bounds.  So a body remembers some label sets as they
- * came, with the text that they make, and the bounds of one histogram.  A place
- * whose text a sample of the current metric uses is not taken by another one.
+ * and histograms the same bounds.  So a body caches some label sets as they
+ * arrived, with the resulting text, and the bounds of one histogram.  A place
+ * is not reused while a sample of the current metric uses its text.
  */
 #define MEMO_LABELS 32
 #define MEMO_BYTES 384
@@ -263,7 +263,7 @@ remember(const struct element * element, struct memo_labels * memo)
 	memo->left_out = sample->left_out;
 	memo->has_le = sample->has_le;
 	memo->count = element->labels.count;
-	/* Nothing of the current metric uses it yet. */
+	/* No sample of the current metric uses it yet. */
 	memo->metric = element->memo->metric - 1;
 }
 
@@ -358,8 +358,8 @@ order_buckets(const void * a, const void * b)
 	return (((*x)->le > (*y)->le) - ((*x)->le < (*y)->le));
 }
 
-/* Return the sample's buckets by their bounds, without that of +Inf: it would
- * hold all observations, and these are counted already. */
+/* Return the sample's buckets sorted by their bounds, without +Inf, which counts
+ * all observations. */
 static const struct element_item **
 sort_buckets(struct element * element, const struct element_sample * sample,
     size_t * count)
@@ -382,11 +382,11 @@ sort_buckets(struct element * element, const struct element_sample * sample,
 }
 
 /*
- * Count for each bound the observations that are beyond the sample's next lower
- * one: these may be added up whatever bounds other samples have.  A sample may
- * be at odds with itself, as when it was taken while its sender counted.  So a
- * bucket holds at least as many as any lower one, and at most as many as there
- * are observations.
+ * Count for each bound the observations above the sample's next lower bound:
+ * these can be added up whatever bounds other samples have.  A sample can
+ * contradict itself, if its sender counted while it took the sample.  So a
+ * bucket is taken to hold at least as many as any lower one, and at most as
+ * many as there are observations.
  */
 static void
 add_buckets(struct element * element, struct tally_node * series,
@@ -512,10 +512,10 @@ reverse_samples(struct element * element)
 }
 
 /*
- * An SDK sends a zero without labels for each metric of which nothing has
- * happened since its last post.  It adds nothing to a counter or histogram that
- * exists, and must not create a series that does not.  What it measures has at
- * least the label appName, so a gauge without labels is no measurement.
+ * An SDK sends a zero without labels for each metric without events since its
+ * last post.  That adds nothing to an existing counter or histogram, and must
+ * not create a series.  A real measurement has at least the label appName, so a
+ * gauge without labels is none.
  */
 static bool
 is_idle(const struct element * element, const struct element_sample * sample)

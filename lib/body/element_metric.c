@@ -17,7 +17,7 @@ element_period(const struct element * element, int64_t instant)
 	    date_day(instant));
 }
 
-/* Part of the element may have been counted, so the body is lost. */
+/* A part of the element may be counted already: reject the whole body. */
 static bool
 overflow(struct element * element)
 {

@@ -5,12 +5,11 @@
 #include "lib/body/element.h"
 
 /*
- * An SDK's metrics: one application and one bucket, whose members come in any
- * order.  The JavaScript SDK names the application last, and nothing but the
- * order of most SDKs says that the start precedes the toggles.  So toggles are
- * counted in a bucket without a place in the tally, which gets its place when
- * the body has ended: a body takes no more memory than its counters, whatever
- * comes first.
+ * An SDK's metrics: one application and one bucket, whose members can be in any
+ * order.  The JavaScript SDK names the application last, and only the habit of
+ * most SDKs puts the start before the toggles.  So toggles are counted in a
+ * bucket without a place in the tally, which gets its place when the body has
+ * ended: a body takes no more memory than its counters, whatever its order.
  */
 
 /* From here on a number is in milliseconds, and a date of 1973 in those. */
@@ -95,8 +94,8 @@ element_toggle_count(struct element * element)
 }
 
 /*
- * An SDK in a browser does not register.  Its instance is what its metrics and
- * the headers beside them say of it.
+ * An SDK in a browser does not register.  Its instance is taken from its
+ * metrics and the headers beside them.
  */
 static bool
 count_instance(struct element * element)
@@ -118,7 +117,7 @@ element_report_count(struct element * element)
 	const struct text * name = &element->report[SLOT_APP_NAME];
 	struct tally_node * application;
 
-	/* One at fault has been left out. */
+	/* An invalid one was left out. */
 	if (name->bytes == NULL)
 		return (true);
 	application = tally_application(element->tally,

@@ -19,7 +19,7 @@ is_name(char c)
 	return (letter < 26 || is_digit(c) || c == '_');
 }
 
-/* Return whether a text is a name as it stands, as those of senders are. */
+/* Return whether a text already is a valid name, as most senders' are. */
 static bool
 is_whole_name(const char * text, size_t length)
 {
@@ -40,7 +40,7 @@ prometheus_name(char * out, const char * text, size_t length)
 	for (i = 0; i < length; i++) {
 		unsigned char c = (unsigned char)text[i];
 
-		/* The bytes after a character's first stand for nothing. */
+		/* Only a character's first byte counts. */
 		if ((c & 0xc0) == 0x80)
 			continue;
 		out[used++] = is_name(text[i]) ? text[i] : '_';
@@ -68,7 +68,7 @@ by_name(const void * a, const void * b)
 	return (0);
 }
 
-/* So few are sorted by insertion. */
+/* Sort up to so many by insertion. */
 #define FEW 8
 
 static void
@@ -111,7 +111,7 @@ merge_sort(struct prometheus_label * labels, struct prometheus_label * spare,
 }
 
 
-/* Make names of those of labels; return how much room they need at most. */
+/* Turn the labels' names into Prometheus names; return the room for all. */
 static size_t
 name_labels(struct arena * arena, struct prometheus_label * labels,
     size_t count)

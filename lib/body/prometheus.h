@@ -11,7 +11,7 @@
  * "Exposition formats", text-based format 0.0.4).
  */
 
-/* A label before its name has been made one of Prometheus's. */
+/* A label, whose name prometheus_labels turns into one of Prometheus's. */
 struct prometheus_label {
 	const char * name;
 	size_t name_length;
@@ -24,19 +24,19 @@ struct prometheus_label {
  * Write to ${out}, which has room for ${length} bytes, the name that Unleash
  * makes of the UTF-8 ${text}: each of its UTF-16 code units that is not a
  * letter or digit of ASCII or an underscore becomes an underscore.  Return
- * the name's length, or 0 if it would be empty or begin with a digit and so
- * is no name.
+ * the name's length, or 0 if it would be empty or begin with a digit, which is
+ * not a name.
  */
 size_t prometheus_name(char * out, const char * text, size_t length);
 
 /**
  * prometheus_labels(arena, labels, count, length, left_out):
- * Make the names of the ${count} ${labels} Prometheus names (in place), sort
- * them, and return `a="b",c="d"`, taken from ${arena}, its length in
- * ${length}.  Of labels with one name the last counts, and one whose value is
- * empty is the same as none.  Labels that have no name or one that begins with
- * `__`, as Prometheus reserves them, are left out; their number goes to
- * ${left_out}.
+ * Turn the names of the ${count} ${labels} into Prometheus names, in place,
+ * sort them, and return `a="b",c="d"`, taken from ${arena}, with its length in
+ * ${length}.  Among labels of one name the last one counts, and an empty value
+ * is the same as no label.  Leave out labels that have no name, or one that
+ * begins with `__`, which Prometheus reserves, and set ${left_out} to their
+ * number.
  */
 char * prometheus_labels(struct arena * arena,
     struct prometheus_label * labels, size_t count, size_t * length,

@@ -7,8 +7,8 @@
  * null, labels that are numbers, and an le of "+Inf".
  *
  * The tables for SDKs have the members in the order of most SDKs, and only
- * those that have a use.  They require little: what an SDK leaves out, sends as
- * null, or sends in an older form must not cost its counts.
+ * those that have a use.  They require little: an SDK must not lose counts
+ * because it leaves a member out, sends it as null, or in an older form.
  */
 #define NAME(string) { string, sizeof(string) - 1 }
 #define BIT(index) ((uint32_t)1 << (index))
@@ -25,14 +25,14 @@
 #define MAP_OF(rule) {							\
 	.kind = SHAPE_MAP, .items = &(rule), .expected = &json_rule_none }
 
-/* What may also be null, and then is as if it were absent. */
+/* A value that is null counts as absent. */
 #define OR_NULL(types) .accepts = (types) | JSON_NULL, .quiet = JSON_NULL
 
-/* What goes to the element directly. */
+/* A value that the element takes by its own function. */
 #define DIRECT(types) .accepts = (types), .direct = (types)
 #define DIRECT_OR_NULL(types) OR_NULL(types), .direct = (types)
 
-/* A string that may be null; kept with KEPT, only checked with UNKEPT. */
+/* A string or null: KEPT in a slot, or UNKEPT and only checked. */
 #define KEPT(name_, slot_) { .name = NAME(name_),			\
 	DIRECT_OR_NULL(JSON_STRING), .use = USE_TEXT, .slot = (slot_) }
 #define UNKEPT(name_) { .name = NAME(name_),				\
@@ -233,7 +233,7 @@ static const struct json_rule numeric_members[] = { LABELS, VALUE, END };
 static const struct json_rule histogram_members[] = {
 	LABELS, COUNT, SUM, BUCKETS, END };
 const struct json_shape schema_sample[ALTERNATIVE_COUNT] = {
-	/* What is right there depends on what has come; see validate.c. */
+	/* Which of these are valid depends on the metric's type. */
 	[EITHER] = { .kind = SHAPE_OBJECT, .meaning = MEANS_SAMPLE,
 	    .rules = sample_members,
 	    .count = sizeof(sample_members) / sizeof(sample_members[0]) - 1,
@@ -292,7 +292,7 @@ static const struct json_shape bulk_shape =
 const struct json_rule schema_bulk = {
 	.accepts = JSON_OBJECT, .shape = &bulk_shape };
 
-/* An SDK's metrics.  Its numbers may also be strings, as in Unleash. */
+/* An SDK's metrics.  As in Unleash, numbers can also be strings. */
 
 #define TOGGLE_COUNT(name_, slot_) { .name = NAME(name_),		\
 	DIRECT_OR_NULL(JSON_NUMBER | JSON_STRING), .use = USE_COUNT,	\

@@ -8,11 +8,11 @@
 #include "lib/json/json_rule.h"
 
 /*
- * The schemas of bodies as data: which values are allowed where.  What a value
- * means, once it is of the right type, is element.c's.
+ * The schemas of bodies as data: which values are allowed where.  element.c
+ * interprets values, once they have the right type.
  */
 
-/* What element.c does with a value; the number is that of its table. */
+/* How element.c takes a value: the index into element_takes. */
 enum schema_use {
 	USE_NOTHING,		/* It only has to be of the right type. */
 	USE_TEXT,		/* Keep it in the rule's slot. */
@@ -25,8 +25,8 @@ enum schema_use {
 	USE_VARIANT,		/* The count of the variant named by the key. */
 	USE_LABEL,		/* The value of the label named by the key. */
 	USE_LIST_ITEM,		/* A string in the slot's list. */
-	USE_NUMBER,		/* A sample's value or sum; may be null. */
-	USE_BOUND,		/* A bucket's le; may be null. */
+	USE_NUMBER,		/* A sample's value or sum, or null. */
+	USE_BOUND,		/* A bucket's le, or null. */
 	USE_TOKEN,		/* A token that was seen. */
 	USE_REPORT,		/* Keep it in the slot until the body ends. */
 	USE_START,		/* When an SDK's bucket began. */
@@ -80,7 +80,7 @@ enum schema_count {
 
 /*
  * A sample is either of a counter or gauge, or of a histogram; until its
- * metric's type is known it may still be both.
+ * metric's type is known it can be both.
  */
 enum schema_alternative {
 	EITHER,
@@ -89,7 +89,7 @@ enum schema_alternative {
 	ALTERNATIVE_COUNT,
 };
 
-/* What element.c does at an object's or array's beginning and end. */
+/* The meaning of an object or array, for element_begin and element_end. */
 enum schema_meaning {
 	MEANS_NOTHING,
 	MEANS_APPLICATION,
@@ -106,22 +106,22 @@ enum schema_meaning {
 };
 
 /*
- * The rules of whole bodies: what Edge posts to client/metrics/bulk
- * (BatchMetricsRequestBody), what SDKs post to client/metrics and
+ * The rules of whole bodies: of Edge to client/metrics/bulk
+ * (BatchMetricsRequestBody), and of SDKs to client/metrics and
  * frontend/client/metrics, and to client/register and frontend/client/register.
  */
 extern const struct json_rule schema_bulk;
 extern const struct json_rule schema_report;
 extern const struct json_rule schema_register;
 
-/* The rule of what is ignored. */
+/* The rule of an ignored value. */
 extern const struct json_rule schema_ignored;
 extern const struct json_shape schema_any;
 
 /*
- * The shapes of a sample.  Where the type of its metric has yet to come
- * (EITHER) it may have the members of both alternatives, and what it requires
- * is settled later (schema_sample_required).
+ * The shapes of a sample.  Before the type of its metric is known (EITHER) it
+ * can have the members of both alternatives, and required ones are checked
+ * later (schema_sample_required).
  */
 extern const struct json_shape schema_sample[ALTERNATIVE_COUNT];
 

@@ -6,12 +6,12 @@
 
 /*
  * The open objects and arrays of the text are levels, each with the shape
- * that the schema gives it.  What the schema does not know, and what is not
- * looked at any more because it is at fault, has the shape schema_any.
+ * that the schema gives it.  Unknown members, and the rest of an element that
+ * is at fault, have the shape schema_any.
  *
  * A violation ends in one of three ways (violation()):
- * - In a sample of an impact metric whose type has not come yet, it may turn
- *   out not to matter: it is kept until the type is known.
+ * - In a sample of an impact metric whose type is not known yet, it may turn
+ *   out not to matter: it is kept until then.
  * - With VALIDATE_SKIP, inside an element of the body's arrays, the element is
  *   left out.
  * - With VALIDATE_LENIENT, outside of these, the value is left out, as if it
@@ -19,7 +19,7 @@
  * - Otherwise it is the body's fault, and the reader is stopped.
  */
 
-/* The log has a line on bodies with parts left out once in so many seconds. */
+/* Log bodies with parts left out at most once in so many seconds. */
 
 struct level {
 	const struct json_shape * shape;
@@ -40,7 +40,7 @@ struct validate {
 	size_t element_depth;		/* Level of the open element, or 0. */
 	bool element_bad;		/* It is being left out. */
 	struct fault left_out;		/* Of the first part left out. */
-	enum fault_limit beyond;	/* Of the violation at hand. */
+	enum fault_limit beyond;	/* Of the current violation. */
 
 	/* A member that counts for one alternative only, with type unknown. */
 	enum schema_alternative trial;
@@ -48,7 +48,7 @@ struct validate {
 	struct fault kept[ALTERNATIVE_COUNT];
 };
 
-/* The members of a shape come, or its items; in a map a name says which. */
+/* Open a level: the members of ${shape} follow, or its items. */
 static void
 expect(struct json_cursor * cursor, const struct json_shape * shape)
 {
@@ -59,7 +59,7 @@ expect(struct json_cursor * cursor, const struct json_shape * shape)
 	cursor->seen = 0;
 }
 
-/* Look no more at anything that is open above the first ${depth} levels. */
+/* Ignore the rest of all levels above the first ${depth}. */
 static void
 ignore_above(struct validate * validate, size_t depth)
 {
@@ -84,7 +84,7 @@ leave_out(struct validate * validate, const struct fault * fault)
 		validate->left_out = *fault;
 }
 
-/* A body may have many parts at fault, and such a body may come often. */
+/* Log the first part left out of a body; many bodies can have many. */
 static void
 log_left_out(const struct validate * validate)
 {
@@ -102,7 +102,7 @@ log_left_out(const struct validate * validate)
 		    (unsigned long long)suppressed);
 }
 
-/* Return whether what is at fault is left out instead of the body. */
+/* Return whether a part at fault is left out, instead of the whole body. */
 static bool
 may_be_left_out(const struct validate * validate, enum fault_code code)
 {
@@ -154,7 +154,7 @@ violates(struct validate * validate, enum fault_code code, const char * format,
 	return (violation(validate, &fault));
 }
 
-/* What a rule is about, for a message: the member's name, or an item. */
+/* Name the value of a rule, for a message: the member's name, or an item. */
 static const char *
 subject(const struct json_rule * rule, char out[FAULT_QUOTE_MAX])
 {
@@ -164,7 +164,7 @@ subject(const struct json_rule * rule, char out[FAULT_QUOTE_MAX])
 	return (fault_quote(out, rule->name.bytes, rule->name.length));
 }
 
-/* The element has not taken a value. */
+/* The element did not accept a value. */
 static bool
 violates_with(struct validate * validate, const struct json_rule * rule)
 {
@@ -179,8 +179,8 @@ violates_with(struct validate * validate, const struct json_rule * rule)
 }
 
 /*
- * An element that is no object has no level of its own; it is open for just
- * as long as it takes to find it at fault.
+ * An element that is not an object has no level of its own; it is open only
+ * while its fault is reported.
  */
 static bool
 violates_type(struct validate * validate, const struct json_rule * rule)
@@ -202,8 +202,8 @@ violates_type(struct validate * validate, const struct json_rule * rule)
 }
 
 /*
- * The type of an impact metric has come, or its end: what was wrong with
- * samples for an alternative matters if it is this one.
+ * The type of an impact metric is known, or the metric ends: report the fault
+ * of its samples for this alternative, if there was one.
  */
 static bool
 settle_alternative(struct validate * validate)
@@ -272,7 +272,7 @@ violates_once(struct validate * validate, const struct json_rule * rule)
 	    subject(rule, quoted)));
 }
 
-/* A member that is known, but did not come where it was expected. */
+/* Find a known member that is not the expected next one. */
 static bool
 member_key(struct validate * validate, const struct json_shape * shape,
     const char * text, size_t length)
@@ -302,7 +302,7 @@ member_key(struct validate * validate, const struct json_shape * shape,
 	return (true);
 }
 
-/* A name in a map is at fault: if it is left out, so is its value. */
+/* A name in a map is at fault; if it is left out, skip its value, too. */
 static bool
 violates_name(struct validate * validate, enum fault_code code,
     const char * what)
@@ -337,7 +337,7 @@ on_garbled(void * context, bool key, const char * detail)
 		    subject(rule, quoted), detail));
 	if (validate->levels[validate->depth - 1].shape->kind == SHAPE_MAP)
 		return (violates_name(validate, FAULT_INVALID, detail));
-	/* No member that is known has such a name. */
+	/* No known member has such a name. */
 	return (member_key(validate, validate->levels[validate->depth - 1].
 	    shape, "", 0));
 }
@@ -438,7 +438,7 @@ violates_missing(struct validate * validate, const struct json_shape * shape,
 	    subject(rule, quoted)));
 }
 
-/* What a sample lacks depends on its metric's type, which has yet to come. */
+/* Which members a sample lacks depends on its metric's type, if known. */
 static bool
 check_sample(struct validate * validate, const struct json_shape * shape)
 {
@@ -458,7 +458,7 @@ check_sample(struct validate * validate, const struct json_shape * shape)
 	return (true);
 }
 
-/* The object has ended with the shape it began with: is it complete? */
+/* An object has ended: check that it has all required members. */
 static bool
 close_object(struct validate * validate, const struct json_shape * shape)
 {

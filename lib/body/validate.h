@@ -11,18 +11,18 @@
 #include "lib/tally/tally.h"
 
 /*
- * A batch is the JSON text of a body: it takes the reader's events, holds
- * them against the schema, and hands what is right to the elements.
+ * Checks the events of the JSON reader against the schema, and passes valid
+ * values to the element.
  */
 struct validate;
 
-/* What becomes of an element that violates the schema. */
+/* The consequence of an element that violates the schema. */
 enum validate_invalid {
 	VALIDATE_REJECT,		/* The body is rejected. */
 	VALIDATE_SKIP,		/* The element is left out; the rest counts. */
 	VALIDATE_LENIENT,	/* So is a value outside of elements, and a
 				 * string that is not text: a body of JSON is
-				 * at fault only if it is beyond a limit. */
+				 * at fault only if it exceeds a limit. */
 };
 
 struct validate_settings {
@@ -34,9 +34,9 @@ struct validate_settings {
 
 /**
  * validate_create(arena, scratch, settings, tally, fault):
- * Return a batch in ${arena} that counts in ${tally} and records in ${fault}
- * what is wrong.  ${scratch} is reset with each element.  All stay the
- * caller's and must outlive the batch.
+ * Return a validator in ${arena} that counts in ${tally} and records the first
+ * fault in ${fault}.  It resets ${scratch} with each element.  The caller keeps
+ * all of these, and they must outlive the validator.
  */
 struct validate * validate_create(struct arena * arena, struct arena * scratch,
     const struct validate_settings * settings, struct tally * tally,
@@ -45,15 +45,15 @@ struct validate * validate_create(struct arena * arena, struct arena * scratch,
 /**
  * validate_feed(validate, text, length):
  * Read the next ${length} bytes of the body.  Return false, with the fault
- * recorded, if it is at fault; the batch must not be fed again then.
+ * recorded, if the body is at fault; do not call this again then.
  */
 bool validate_feed(struct validate * validate, const void * text,
     size_t length);
 
 /**
  * validate_finish(validate):
- * The body has ended.  Return true if it was whole and valid, so that the
- * tally is now complete; otherwise false, with the fault recorded.
+ * End the body.  Return true if it was complete and valid, so that the tally is
+ * complete; otherwise return false, with the fault recorded.
  */
 bool validate_finish(struct validate * validate);
 

@@ -233,8 +233,8 @@ count_part(struct parts * parts, const struct tally_node * node)
 {
 
 	/* A node that was merged has its fate in the group's tally. */
-	if (node->group != NULL)
-		node = node->group;
+	if (node->merged_into != NULL)
+		node = node->merged_into;
 	if (node->fate == FATE_FAILED)
 		parts->failed++;
 	if (node->fate == FATE_REFUSED || node->fate == FATE_MIXED)

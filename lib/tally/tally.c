@@ -8,14 +8,14 @@
 #include "lib/tally/tally_drop.h"
 
 /*
- * The children of a node are looked through one by one while they are a few,
- * which is the case with environments, applications, periods, variants and a
- * histogram's bounds, mostly.  More are in an index that serves the whole tree:
- * a hash table whose key is (parent, kind, name).  The hash of a name is keyed
- * with a secret of the process, so that no sender can choose names that
- * collide.  It is computed once, when it is first needed, and is the same in
- * every tally, so merging does not compute it again; only the place in the
- * index depends on the parent.
+ * A node's children are searched one by one while there are a few of them, as
+ * there usually are of environments, applications, periods, variants and a
+ * histogram's bounds.  More of them are in an index of the whole tree: a hash
+ * table whose key is (parent, kind, name).  The hash of a name is keyed with a
+ * secret of the process, so that no sender can choose names that collide.  It
+ * is computed once, when it is first needed, and is the same in every tally, so
+ * merging does not compute it again; only the place in the index depends on the
+ * parent.
  */
 #define FEW 8
 #define SLOTS_MIN 64
@@ -180,7 +180,7 @@ append_child(struct tally * tally, struct tally_node * parent,
 	tally->node_count++;
 	if (++parent->children <= FEW)
 		return;
-	/* With the first that is too many the others go there. */
+	/* With the first child too many, index all of them. */
 	if (parent->children == FEW + 1)
 		for (node = parent->first; node->next != NULL;
 		    node = node->next)
@@ -189,8 +189,8 @@ append_child(struct tally * tally, struct tally_node * parent,
 }
 
 /*
- * Add a child; the hash is 0 if it is not known.  Its name is copied behind it,
- * or else is the caller's and must stay.
+ * Add a child; a hash of 0 is unknown.  Copy its name behind it, or let the
+ * caller keep the name for as long as the tally.
  */
 static struct tally_node *
 add(struct tally * tally, struct tally_node * parent, enum tally_kind kind,
@@ -258,8 +258,8 @@ is_named(const struct tally_node * node, const struct text * name)
 
 /*
  * A body has metrics of a few buckets, in any order.  A bucket that was used
- * lately is found without hashing its three names; two that share a place only
- * cost time.
+ * lately is found without hashing its three names; if two share a place, that
+ * only costs time.
  */
 static struct tally_node **
 recent_slot(struct tally * tally, const struct text * application,
@@ -384,7 +384,7 @@ tally_metric_name(const struct tally_node * metric)
 	return (name);
 }
 
-/* A child that is a distinct counter by being there. */
+/* Return a child that is one distinct counter; count it if it is new. */
 static struct tally_node *
 counter_child(struct tally * tally, struct tally_node * parent,
     enum tally_kind kind, const struct text * name)
@@ -439,7 +439,7 @@ tally_empty(const struct tally * tally)
 	return (tally->root->first == NULL);
 }
 
-/* A name or text of another tally, or a copy of it. */
+/* Return a name or text of another tally, or a copy of it. */
 static const char *
 keep_text(struct tally * into, const char * text, size_t length, bool copy)
 {
@@ -484,7 +484,7 @@ drop_sum(struct tally * tally, const struct tally_node * metric)
 	tally_drop_log(DROP_OVERFLOW, name.bytes, name.length, 1);
 }
 
-/* Add one node's values to those of the node it goes into. */
+/* Add a node's values to those of another. */
 static void
 merge_values(struct tally * tally, struct tally_node * into,
     const struct tally_node * from, bool copy)
@@ -536,7 +536,7 @@ tally_is_counter(enum tally_kind kind)
 	    kind == TALLY_TOKEN);
 }
 
-/* Find the node that ${from} goes into, under ${parent}, or add it. */
+/* Find the node under ${parent} to merge ${from} into, or add it. */
 static struct tally_node *
 merge_node(struct tally * into, struct tally_node * parent,
     const struct tally_node * from, uint64_t hash, bool copy)
@@ -563,10 +563,10 @@ merge_children(struct tally * into, struct tally_node * parent,
 	struct tally_node * child;
 
 	for (child = from->first; child != NULL; child = child->next) {
-		child->group = merge_node(into, parent, child,
+		child->merged_into = merge_node(into, parent, child,
 		    parent->children <= FEW ? child->hash : node_hash(child),
 		    false);
-		merge_children(into, child->group, child);
+		merge_children(into, child->merged_into, child);
 	}
 }
 

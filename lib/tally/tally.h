@@ -9,8 +9,8 @@
 #include "lib/base/text.h"
 
 /*
- * A tally is what a body, or a group of bodies, comes to: a tree whose leaves
- * are counters.
+ * A tally holds the counts of a body, or of a group of bodies: a tree whose
+ * leaves are counters.
  *
  *	root
  *	  environment
@@ -25,7 +25,7 @@
  *					up to it and beyond the next lower
  *					bound of the same sample
  *	  token				SHA-256 of a token that was seen, and
- *					the environment of whoever has seen it
+ *					the environment of the sender
  *
  * A node exists only because something under it counts, or it is an
  * application that has been seen.  Children are in their order of arrival.
@@ -50,21 +50,21 @@ enum tally_type {
 	TALLY_HISTOGRAM = 'h',
 };
 
-/* What became of an application, or of an environment's impact metrics. */
+/* The outcome of an application, or of an environment's impact metrics. */
 enum tally_fate {
-	FATE_OPEN,		/* Nothing yet. */
+	FATE_OPEN,		/* Not decided yet. */
 	FATE_DURABLE,		/* In Redis or in the spool. */
 	FATE_REFUSED,		/* Redis will never take it, nor the spool. */
 	FATE_MIXED,		/* Of several calls, some either way. */
-	FATE_FAILED,		/* A call at least may be nowhere. */
-	FATE_DROPPED,		/* It is beyond a cap. */
+	FATE_FAILED,		/* At least one call is stored nowhere. */
+	FATE_DROPPED,		/* It exceeds a cap. */
 };
 
 struct tally_node {
 	struct tally_node * parent;
 	struct tally_node * next;		/* Its next sibling. */
 	struct tally_node * first, * last;	/* Its children. */
-	struct tally_node * group;	/* Where tally_merge has put it. */
+	struct tally_node * merged_into;	/* By tally_merge. */
 	uint64_t hash;			/* Of its name; 0: not computed yet. */
 	const char * name;		/* Not NUL-terminated; see below. */
 	size_t length;
@@ -90,7 +90,7 @@ struct tally_node {
 	};
 };
 
-/* What was left out, and why. */
+/* Why a part of a body was left out. */
 enum tally_drop {
 	DROP_ENVIRONMENT,	/* An environment that is not the token's. */
 	DROP_NAME,		/* No Prometheus name can be made of it, or
@@ -100,7 +100,7 @@ enum tally_drop {
 				 * counter's sample below 0. */
 	DROP_TYPE,		/* A sample whose metric clashes with another
 				 * in type or name. */
-	DROP_OVERFLOW,		/* A sum that is no finite number. */
+	DROP_OVERFLOW,		/* A sum that is not finite. */
 	DROP_LABELS,		/* A sample with too many labels. */
 	DROP_STRATEGIES,	/* Too many of a registration. */
 	DROP_PROJECTS,
@@ -139,14 +139,14 @@ struct tally {
 
 /**
  * tally_create(arena):
- * Return an empty tally that lives in ${arena} and goes with it.
+ * Return an empty tally in ${arena}, which is freed with it.
  */
 struct tally * tally_create(struct arena * arena);
 
 /**
  * tally_child(tally, parent, kind, name, length):
- * Return the child of ${parent} with this kind and name, which is made, with
- * a copy of the name, if it is not there.  Its values are 0 then.
+ * Return the child of ${parent} with this kind and name.  If it does not exist,
+ * add it, with values of 0; the name is copied.
  */
 struct tally_node * tally_child(struct tally * tally,
     struct tally_node * parent, enum tally_kind kind, const void * name,
@@ -155,7 +155,7 @@ struct tally_node * tally_child(struct tally * tally,
 /**
  * tally_application(tally, environment, application):
  * tally_bucket(tally, application, period):
- * Return the node of an application or of one of its buckets, made as by
+ * Return the node of an application or of one of its buckets, added as by
  * tally_child.
  */
 struct tally_node * tally_application(struct tally * tally,
@@ -173,8 +173,8 @@ struct tally_node * tally_feature(struct tally * tally,
 
 /**
  * tally_bucket_open(tally):
- * Return a bucket that has no place in the tree yet, for features that come
- * before it is known which application and period they are of.
+ * Return a bucket that has no place in the tree yet, for features whose
+ * application and period are not known yet.
  */
 struct tally_node * tally_bucket_open(struct tally * tally);
 
@@ -250,8 +250,8 @@ void tally_token(struct tally * tally, const void * name, size_t length);
 
 /**
  * tally_is_counter(kind):
- * Return whether a node of this kind is a distinct counter by being there; a
- * feature may be two, or none.
+ * Return whether each node of this kind is one distinct counter; a feature can
+ * be two, or none.
  */
 bool tally_is_counter(enum tally_kind kind);
 
@@ -263,20 +263,20 @@ bool tally_empty(const struct tally * tally);
 
 /**
  * tally_merge(into, from):
- * Add all of ${from} to ${into}: counters add, up to 2^63-1, which is as far as
- * Redis counts, and of two values where the latest counts the one reported
- * later stays, or that of ${from} if they were reported at once.  Names are not
- * copied, so ${from} must outlive ${into}; each node of ${from} points to the
- * one it went into (group).
+ * Add all of ${from} to ${into}.  Counters add up, to 2^63-1, the largest
+ * number of Redis.  Of two latest values, keep the one reported later, or that
+ * of ${from} if they were reported at the same time.  Names are not copied, so
+ * ${from} must outlive ${into}; each node of ${from} points to the one that it
+ * was merged into.
  */
 void tally_merge(struct tally * into, struct tally * from);
 
 /**
  * tally_put(tally, parent, from):
  * Add the values of ${from}, which need not be in a tree, to the child of
- * ${parent} with its kind and name, and return that child.  It is made if it
- * is not there.  Counts and latest values merge as in tally_merge, but a sum
- * ends at 2^63-1.  Name and text are copied; children of ${from} do not count.
+ * ${parent} with its kind and name, and return that child, which is added if it
+ * does not exist.  Counts and latest values merge as in tally_merge, but a sum
+ * ends at 2^63-1.  Name and text are copied; children of ${from} are ignored.
  */
 struct tally_node * tally_put(struct tally * tally,
     struct tally_node * parent, const struct tally_node * from);

@@ -14,7 +14,7 @@
 /* Any date's hour, and far from where its seconds would overflow. */
 #define PERIOD_MAX INT32_MAX
 
-/* A checksum against damage; it keeps nobody from making another. */
+/* A checksum against damage, not against forgery. */
 static const unsigned char checksum_key[DIGEST_KEY_SIZE];
 
 /* Little-endian (the order of LEB128 as well). */
@@ -142,7 +142,7 @@ tally_codec_encode(struct buffer * bytes, const struct tally * tally,
 	return (node);
 }
 
-/* Reading.  The first thing that is wrong sets failed. */
+/* Reading.  The first error sets failed. */
 
 struct reader {
 	const unsigned char * next, * end;
@@ -164,7 +164,7 @@ get_bytes(struct reader * reader, size_t count)
 	return (number);
 }
 
-/* In as few bytes as it can be: what is read is packed as it was. */
+/* Accept only the shortest form, so that encoding gives the same bytes. */
 static uint64_t
 get_number(struct reader * reader)
 {
@@ -192,7 +192,7 @@ get_signed(struct reader * reader)
 	return ((int64_t)((number & 1) != 0 ? ~(number >> 1) : number >> 1));
 }
 
-/* A count of what Redis counts, which has no sign. */
+/* A count, at most the largest number of Redis. */
 static uint64_t
 get_count(struct reader * reader)
 {
@@ -222,7 +222,7 @@ get_text(struct reader * reader, size_t * length)
 	return (text);
 }
 
-/* How deep each kind is, and so what it is under. */
+/* The depth of each kind. */
 static const struct {
 	unsigned int depth;
 	enum tally_kind parent;
@@ -252,7 +252,7 @@ name_fits(const struct tally_node * node)
 	return (node->kind != TALLY_BUCKET || node->length == sizeof(int64_t));
 }
 
-/* Its name is its period too, and another would hide it from tally_bucket. */
+/* A bucket's name is its period: tally_bucket relies on that. */
 static void
 get_period(struct reader * reader, struct tally_node * node)
 {

@@ -8,13 +8,13 @@
 #include "lib/tally/tally.h"
 
 /*
- * A tally as bytes, to be kept on disk: a byte for the version, the nodes in
+ * A tally as bytes, for the disk: a byte for the version, the nodes in
  * preorder with numbers as LEB128 (DWARF 5, section 7.6), and a checksum.  A
  * node's kind says how deep it is, so that no counts of children are needed.
  *
  * A large tally becomes several records.  Each can be read by itself: it
  * begins with the ancestors of its first node, whose counts are in the record
- * before.  So whoever reads a record needs little memory.
+ * before.  So reading a record takes little memory.
  */
 #define TALLY_CODEC_NODES_MAX ((size_t)20000)
 #define TALLY_CODEC_BYTES_MAX ((size_t)1024 * 1024)
@@ -32,9 +32,8 @@ const struct tally_node * tally_codec_encode(struct buffer * bytes,
 
 /**
  * tally_codec_decode(tally, bytes, length):
- * Add the nodes of a record to ${tally}; names are copied.  Return NULL, or a
- * static text that says what is wrong with the bytes; nothing has been added
- * then.  Any bytes are safe to read.
+ * Add the nodes of a record to ${tally}; names are copied.  Return NULL, or an
+ * error as a static text, with nothing added.  Any bytes are safe to read.
  */
 const char * tally_codec_decode(struct tally * tally, const void * bytes,
     size_t length);

@@ -1,7 +1,7 @@
 #include "lib/base/log.h"
 #include "lib/tally/tally_drop.h"
 
-/* So much of a name is logged. */
+/* Log at most so many bytes of a name. */
 #define LOG_NAME_MAX 512
 
 static const char * const reasons[DROP_COUNT] = {

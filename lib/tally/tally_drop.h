@@ -8,10 +8,9 @@
 
 /**
  * tally_drop_log(drop, name, length, count):
- * Log why ${count} counters, or whatever ${drop} is about, were dropped;
- * ${name} is the first one.  There is at most one line a minute for each
- * reason, with the number of drops since the line before.  Reasons that have
- * no line are ignored.
+ * Log why ${count} counters, or other parts of a body, were dropped; ${name} is
+ * the first one.  There is at most one line a minute for each reason, with the
+ * number of drops since the previous line.  Reasons without a line are ignored.
  */
 void tally_drop_log(enum tally_drop drop, const char * name, size_t length,
     uint64_t count);

@@ -488,11 +488,11 @@ groups_are_right(const struct tally_node * parent,
 	const struct tally_node * node;
 
 	for (node = parent->first; node != NULL; node = node->next)
-		if (node->group == NULL || node->group->parent != group ||
-		    node->group->kind != node->kind ||
-		    node->group->length != node->length ||
-		    memcmp(node->group->name, node->name, node->length) != 0 ||
-		    !groups_are_right(node, node->group))
+		if (node->merged_into == NULL || node->merged_into->parent != group ||
+		    node->merged_into->kind != node->kind ||
+		    node->merged_into->length != node->length ||
+		    memcmp(node->merged_into->name, node->name, node->length) != 0 ||
+		    !groups_are_right(node, node->merged_into))
 			return (false);
 	return (true);
 }
@@ -513,7 +513,7 @@ test_groups(struct arena * arena)
 	ok(groups_are_right(second->root, into->root),
 	    "and those of the second");
 	/* In the second it came after prod. */
-	ok(first->root->first->group == second->root->first->next->group,
+	ok(first->root->first->merged_into == second->root->first->next->merged_into,
 	    "both to the same environment");
 }
 
