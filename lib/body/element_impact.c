@@ -358,7 +358,7 @@ order_buckets(const void * a, const void * b)
 	return (((*x)->le > (*y)->le) - ((*x)->le < (*y)->le));
 }
 
-/* Return the sample's buckets sorted by their bounds, without +Inf, which counts
+/* Return the sample's buckets, sorted by bounds, without +Inf, which counts
  * all observations. */
 static const struct element_item **
 sort_buckets(struct element * element, const struct element_sample * sample,

@@ -11,14 +11,14 @@
 #include "lib/tally/tally_drop.h"
 
 /*
- * What was admitted is remembered, so that in the long run nobody asks at all:
- * a member's hash, in the one place where it can be.  Another hash may push it
- * out, and it is asked for again.  All is forgotten after an hour, and within
- * the retention, because a member that was not seen for that long may have made
- * room for another.
+ * A direct-mapped cache of the hashes of admitted members, so that in the long
+ * run Redis is not asked at all.  A collision evicts the older hash, and its
+ * member is asked about again.  The cache is cleared after an hour, and within
+ * the retention, because Redis may have replaced a member that was not seen for
+ * that long.
  *
- * The hash has a key of the process's own, so that no sender can choose names
- * that are taken for others.
+ * The hash is keyed with a secret of the process, so that no sender can choose
+ * names that collide.
  */
 #define KNOWN_COUNT ((size_t)1 << 15)
 #define KNOWN_TIME_MAX 3600
@@ -101,7 +101,7 @@ caps_free(struct caps * caps)
 	free(caps);
 }
 
-/* What is known */
+/* The cache */
 
 static void
 forget_old(struct caps * caps)
@@ -140,7 +140,7 @@ member_of(struct caps * caps, enum list list,
 
 /*
  * Leave in caps->text the environment whose share of the list a node takes: its
- * own, or that of the sender that has seen a token.  Environments are listed
+ * own, or that of the sender of a seen token.  Environments are listed
  * without one.
  */
 static void
@@ -183,8 +183,8 @@ place_of(const struct caps * caps, uint64_t hash)
 
 /* Asking */
 
-/* What is dropped is counted as it is for other caps: an application by its
- * buckets and instances, an environment by its series. */
+/* Count a dropped node as other caps do: an application by its buckets and
+ * instances, an environment by its series. */
 static void
 drop(struct caps * caps, struct tally_node * node)
 {
@@ -331,7 +331,7 @@ has_metrics(const struct tally_node * environment)
 	return (node != NULL);
 }
 
-/* Consider what a child of the tally's root has for the list at hand. */
+/* Ask about the members that a child of the tally's root has for this list. */
 static bool
 consider_root(struct caps * caps, struct tally_node * node)
 {

@@ -9,31 +9,32 @@
 #include "lib/tally/tally.h"
 
 /*
- * Of applications, of environments with impact metrics, and of tokens that
- * were seen, Redis has a list each, and each list has a cap.  What is new to
- * one is asked for before it counts.
+ * Redis has a list of applications, one of environments with impact metrics,
+ * and one of tokens that were seen, each with a cap.  Redis is asked about a
+ * new member of a list before that counts.
  */
 struct caps;
 
 /**
  * caps_create(settings, session):
- * Return an admission that asks over ${session}.  Both must outlive it.
+ * Return caps that ask Redis over ${session}.  ${settings} and ${session} must
+ * outlive them.
  */
 struct caps * caps_create(const struct sink_settings * settings,
     struct session * session);
 
 /**
  * caps_ask(caps, tally, deadline):
- * Find out what of ${tally} may be on the lists, and mark the rest as dropped
- * and count it in the tally's dropped.  Return false if Redis could not be
- * asked by ${deadline}.
+ * Find out which nodes of ${tally} are within the caps, mark the rest as
+ * dropped, and count it in the tally's dropped.  Return false if Redis did not
+ * answer by ${deadline}.
  */
 bool caps_ask(struct caps * caps, struct tally * tally,
     int64_t deadline);
 
 /**
  * caps_free(caps):
- * Free an admission.
+ * Free the caps.
  */
 void caps_free(struct caps * caps);
 

@@ -88,7 +88,7 @@ commands_tag(struct buffer * text, const struct sink_settings * settings,
 	append_text(text, "}");
 }
 
-/* What every script call begins with: who writes, and how often by now. */
+/* Add the beginning of every script call: the writer and its number. */
 static void
 add_identity(struct pipeline * pipeline, struct commands_writer * writer,
     const struct buffer * tag)
@@ -236,7 +236,7 @@ add_feature(struct pipeline * pipeline, struct cursor * cursor, size_t room)
 	return (count);
 }
 
-/* Whether apply.lua tells readers of changes.  If not, that costs nothing. */
+/* Return whether apply.lua is to notify readers of changes. */
 static bool
 is_announced(const struct sink_settings * settings)
 {

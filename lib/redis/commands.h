@@ -18,10 +18,10 @@
  */
 #define COMMANDS_INCREMENTS_MAX 1000
 
-/* Seconds that Redis remembers a writer which has not written since. */
+/* Seconds until Redis removes a writer that does not write any more. */
 #define COMMANDS_WRITER_LIFETIME ((int64_t)30 * 24 * 3600)
 
-/* Who writes, and with what. */
+/* The writer of calls, and the settings of the keys. */
 struct commands_writer {
 	const struct sink_settings * settings;
 	const char * id;
@@ -32,8 +32,8 @@ struct commands_writer {
 
 /**
  * commands_encode(pipeline, writer, tally):
- * Replace ${pipeline} by those for ${tally}, leaving out what is marked as
- * dropped.  The tally must stay as long as the calls are used.
+ * Replace the calls of ${pipeline} by those for ${tally}, without nodes marked
+ * as dropped.  The tally must outlive the use of the calls.
  */
 void commands_encode(struct pipeline * pipeline,
     struct commands_writer * writer,
@@ -52,8 +52,8 @@ void commands_tag(struct buffer * text, const struct sink_settings * settings,
  * commands_member(text, application):
  * commands_environment(text, environment):
  * commands_token(text, token):
- * Replace what is in the buffer by what stands for an application in P:apps,
- * `env:app`, for an environment in P:environments, or for a token in
+ * Replace the buffer's content by the name of an application in P:apps,
+ * `env:app`, of an environment in P:environments, or of a token in
  * P:tokens:seen.
  */
 void commands_member(struct buffer * text,

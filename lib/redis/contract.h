@@ -7,9 +7,9 @@
 
 struct stats;
 
-/* What is kept in Redis under which prefix, how long, and how much of it. */
+/* The keys of Redis: their prefix, retention, and caps. */
 struct sink_settings {
-	struct stats * stats;		/* NULL: nobody counts. */
+	struct stats * stats;		/* NULL: count nothing. */
 	const char * prefix;		/* Of every key. */
 	int64_t retention_hourly;	/* Seconds; 0: no such buckets. */
 	int64_t retention_daily;

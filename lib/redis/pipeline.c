@@ -9,7 +9,7 @@
 /* Of a SHA-1 in hexadecimal, which is how Redis names scripts. */
 #define DIGEST_LENGTH 40
 
-/* What stands in the place of the digest, and is as long. */
+/* The name of a script, in the place of its digest, and as long. */
 static const char script_names[SCRIPT_COUNT][DIGEST_LENGTH + 1] = {
 	[SCRIPT_APPLY] = "apply...................................",
 	[SCRIPT_IMPACT] = "impact..................................",
@@ -196,8 +196,8 @@ pipeline_request(const struct pipeline * pipeline, const struct call * call,
 }
 
 /*
- * Loading.  The bytes are RESP arrays of strings; only the places of what may
- * have to be changed are looked for.
+ * Loading.  The bytes are RESP arrays of strings; find only the places that may
+ * have to be changed.
  */
 
 struct reader {

@@ -155,8 +155,8 @@ struct text pipeline_writer_key(const struct pipeline * pipeline,
 
 /**
  * pipeline_load(pipeline, bytes, length):
- * Append the call whose bytes these are.  Return NULL, or a static text that
- * says what is wrong with the bytes; nothing is appended then.
+ * Append the call with these bytes.  Return NULL, or an error in the bytes as a
+ * static text, with nothing appended.
  */
 const char * pipeline_load(struct pipeline * pipeline, const void * bytes,
     size_t length);

@@ -25,7 +25,7 @@
 
 #define STACK_SIZE ((size_t)256 * 1024)
 
-/* What the thread works on; the last one to leave it frees it. */
+/* Shared by the thread and its caller; the last one to leave it frees it. */
 struct job {
 	pthread_mutex_t lock;
 	pthread_cond_t ended;

@@ -5,7 +5,7 @@
 #include <stdint.h>
 
 /*
- * The addresses of a host.  The system's look-up cannot be told a time; with a
+ * The addresses of a host.  The system's look-up has no time-out; with a
  * name server that is away it takes ten seconds and more.  So it is done by a
  * thread of its own, which is left behind when it is late, and asked again for
  * what it has found the next time.

@@ -6,12 +6,12 @@
 #include "lib/base/log.h"
 #include "lib/redis/session.h"
 
-/* What is unusual: this many times the usual time, and at least so many
+/* Give up, if hasty, after so many times the usual time, and at least so many
  * milliseconds. */
 #define PATIENCE 20
 #define PATIENCE_MIN 100
 
-/* Bytes of requests that take Redis about as long as an exchange as such. */
+/* So many bytes of requests take Redis about as long as an empty exchange. */
 #define PIECE_BYTES 4096
 
 /* The usual time is never more than this, in microseconds. */
@@ -65,7 +65,7 @@ learn(int64_t * usual, int64_t time)
 		*usual = 1;
 }
 
-/* By when something is to be done that usually takes so many microseconds. */
+/* Return the deadline for a step that usually takes so many microseconds. */
 static int64_t
 patience(const struct session * session, int64_t usual, int64_t deadline)
 {
@@ -79,8 +79,8 @@ patience(const struct session * session, int64_t usual, int64_t deadline)
 }
 
 /*
- * Redis was silent.  If it has become slow, and not gone, it is given more time
- * when it serves again.
+ * Redis was silent.  In case it has become slow, and is not gone, allow it more
+ * time when it serves again.
  */
 static void
 note_silence(struct session * session, int64_t * usual)
@@ -137,7 +137,7 @@ session_begin(struct session * session)
 	buffer_clear(&session->requests);
 }
 
-/* A connection that breaks again and again is not made again at once. */
+/* The connection broke.  If it does so again and again, back off. */
 static void
 note_loss(struct session * session)
 {

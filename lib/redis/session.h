@@ -10,13 +10,12 @@
 #include "lib/stats/stats.h"
 
 /*
- * The link between a sink and its Redis: one exchange after the other, and
- * what becomes of errors.  There are four kinds.  What Redis refuses for good
- * will be refused again whatever we do (session_refuses).  A script that Redis
- * has forgotten is loaded again at once.  LOADING, READONLY, OOM and the like
- * are the server's: it serves nobody, and is left alone for a while.  All other
- * errors are one call's: a missing right, a key that is in another node of a
- * cluster.  That call is put off, and the server serves all others.
+ * Exchanges with Redis, one after the other, and four kinds of errors.  A
+ * permanent error would come again (session_refuses).  A script that Redis has
+ * lost is loaded again at once.  LOADING, READONLY, OOM and the like are errors
+ * of the server: it takes no calls, and is left alone for a while.  All other
+ * errors are those of one call, such as a missing right, or a key that is on
+ * another node of a cluster: that call is put off, and all others go on.
  */
 #define SESSION_REASON_MAX 300
 
@@ -49,61 +48,61 @@ void session_init(struct session * session, struct redis * redis,
 
 /**
  * session_hasten(session, hasty):
- * There is another place for what Redis does not take at once, if ${hasty}.
- * From now on session_reach returns false as soon as an attempt to connect
- * fails, the next one is not due, or Redis has been silent; and connecting and
- * exchanges give up after 20 times the time that they usually take, but not
- * before 100 milliseconds.  What is usual is learned from all that succeeds;
- * before that, and without ${hasty}, only deadlines count.
+ * If ${hasty}, the caller has another place for counts that Redis does not take
+ * at once: from now on session_reach returns false as soon as an attempt to
+ * connect fails, the next one is not due, or Redis has been silent; and
+ * connecting and exchanges give up after 20 times the usual time, but not
+ * before 100 milliseconds.  The usual time is learned from successes; before
+ * the first one, and without ${hasty}, only deadlines count.
  */
 void session_hasten(struct session * session, bool hasty);
 
 /**
  * session_reach(session, deadline):
- * Make the connection if it does not stand: what is in the way passes, or the
- * deadline does.  Return whether it stands.
+ * Connect unless connected, with as many attempts as fit before ${deadline}.
+ * Return whether the session is connected.
  */
 bool session_reach(struct session * session, int64_t deadline);
 
 /**
  * session_begin(session):
- * Begin an exchange: the requests are to be appended to link->requests.
+ * Begin an exchange: append the requests to session->requests.
  */
 void session_begin(struct session * session);
 
 /**
  * session_exchange(session, count, deadline, take, context):
- * Send the ${count} requests and hand each reply to ${take}, which is to call
- * session_note for transient errors, and session_doubt for what is no
- * reply to the request.  Return true if the server serves: all calls were
- * answered, and session->put_off says whether one or more of them were put off.
- * Return false if the exchange has to be repeated.
+ * Send the ${count} requests and pass each reply to ${take}, which has to call
+ * session_note for transient errors, and session_doubt for a reply that does
+ * not fit the request.  Return true if the server serves: all calls were
+ * answered, and session->put_off is set if any of them was put off.  Return
+ * false if the exchange has to be repeated.
  */
 bool session_exchange(struct session * session, size_t count, int64_t deadline,
     redis_take * take, void * context);
 
 /**
  * session_note(session, reply):
- * Note an error that may pass, or that replicas have not confirmed the request.
+ * Note a transient error, or that replicas have not confirmed the request.
  */
 void session_note(struct session * session, const struct redis_reply * reply);
 
 /**
  * session_doubt(session):
- * Note a reply that Redis does not give to what was asked: this may be
- * another server, or its replies may be those to something else.
+ * Note a reply that does not fit the request: this is another server, or the
+ * reply is one to another request.
  */
 void session_doubt(struct session * session);
 
 /**
  * session_refuses(reply):
- * Return whether the error is one for good.
+ * Return whether the error is permanent.
  */
 bool session_refuses(const struct redis_reply * reply);
 
 /**
  * session_free(session):
- * Close the connection and free what the link holds.
+ * Close the connection and free what the session holds.
  */
 void session_free(struct session * session);
 

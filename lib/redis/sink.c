@@ -34,13 +34,12 @@
  * shared: with a later call applied under the same slot, one that has to be
  * repeated would look done.)
  *
- * Each call is settled by its own reply: applied, or refused with an error,
- * and then it has changed nothing; the scripts see to it.  What a group leaves
- * open goes to the spool with its identity, and the writer takes a new id: none
- * of its calls comes after those, and they are no less safe to repeat next
- * week.  If the spool does not take them their senders were told that they
- * failed; a copy that comes late finds a greater number, if there is one by
- * then.
+ * Each call is settled by its own reply: applied, or refused with an error, and
+ * then the script has changed nothing.  Open calls of a group go to the spool
+ * with their identity, and the writer takes a new id: no later call of the old
+ * one exists, so they can be repeated safely even next week.  If the spool does
+ * not take them, their senders get 503; a copy that arrives late finds a
+ * greater number, if there is one by then.
  *
  * "Done before" cannot be the answer to a call that no process has sent.  If it
  * is, another process has our id: this host was copied, or restored from a
@@ -68,7 +67,7 @@ struct sink {
 	struct buffer text;
 	struct tally * tally;		/* Of the calls; NULL: loaded. */
 
-	/* Of the exchange at hand: the calls that are sent, in order. */
+	/* The calls of the current exchange, in order. */
 	size_t * pending;
 	size_t pending_count, pending_size;
 	size_t answers;
@@ -185,8 +184,8 @@ ignore_reply(void * context, size_t number, const struct redis_reply * reply)
 }
 
 /*
- * Have Redis forget the writers of the calls, of which none is open, after so
- * many seconds, or at once.
+ * Let Redis remove the writers of the calls after so many seconds, or at once.
+ * None of the calls may be open.
  */
 static void
 end_writers(struct sink * sink, int64_t seconds, int64_t deadline)
@@ -295,7 +294,7 @@ refuse_old(struct sink * sink)
 	}
 }
 
-/* What a script has dropped: for the tally, or of loaded calls at once. */
+/* Count what a script dropped: in the tally, or for loaded calls in stats. */
 static void
 count_drops(struct sink * sink, const struct call * call,
     const struct redis_reply * reply)
@@ -368,7 +367,7 @@ take_call(void * context, size_t number, const struct redis_reply * reply)
 		session_note(&sink->session, reply);
 }
 
-/* Put the first ${most} open calls into the exchange at hand. */
+/* Add the first ${most} open calls to the current exchange. */
 static void
 request_open(struct sink * sink, size_t most)
 {

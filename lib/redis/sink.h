@@ -13,9 +13,8 @@
 #include "lib/tally/tally.h"
 
 /*
- * The sink puts tallies into Redis: it knows the keys (version 1 of the
- * contract with readers, see README.md), and how a tally gets there exactly
- * once.  It belongs to one thread.
+ * The sink applies tallies to Redis, exactly once, under the keys of
+ * flagtally(7). It belongs to one thread.
  */
 struct sink;
 
@@ -27,25 +26,24 @@ enum sink_result {
 
 /**
  * sink_create(settings, redis):
- * Return a sink that writes over ${redis}, which it takes over.  ${settings}
- * must outlive it.
+ * Return a sink that writes over ${redis}, which it owns from now on.
+ * ${settings} must outlive it.
  */
 struct sink * sink_create(const struct sink_settings * settings,
     struct redis * redis);
 
 /**
  * sink_hasten(sink, hasty):
- * The caller has another place for what Redis does not take in the time that is
- * usual for it: from now on give up as soon as it does not (session.h).
+ * If ${hasty}, give up from now on as soon as Redis takes much longer than
+ * usual (session.h), because the caller has another place for the counts.
  */
 void sink_hasten(struct sink * sink, bool hasty);
 
 /**
  * sink_commit(sink, tally, deadline):
- * Put ${tally} into Redis by ${deadline}.  Return SINK_APPLIED if no call is
- * left open: see sink_call for what became of each.  What was dropped on the
- * way is added to the tally's dropped.  ${tally} must stay as long as its calls
- * are used.
+ * Apply ${tally} to Redis by ${deadline}.  Return SINK_APPLIED if no call is
+ * left open; sink_call has the outcome of each.  Add what the caps dropped to
+ * the tally's dropped.  ${tally} must outlive the use of its calls.
  */
 enum sink_result sink_commit(struct sink * sink, struct tally * tally,
     int64_t deadline);
@@ -60,7 +58,7 @@ bool sink_prepare(struct sink * sink, struct tally * tally, int64_t deadline);
 
 /**
  * sink_clear(sink):
- * Forget all calls.
+ * Remove all calls.
  */
 void sink_clear(struct sink * sink);
 
@@ -76,26 +74,26 @@ int64_t sink_time(const struct sink * sink);
 
 /**
  * sink_load(sink, bytes, length, fresh, stored):
- * Append a call, whose bytes these are, to those that are ready.  ${fresh} says
- * that no process has sent it if it is one of this sink's writer, and ${stored}
- * is what sink_time was when it was put into the spool; 0: unknown.  Return
- * NULL, or a static text that says what is wrong with the bytes.
+ * Append the call with these bytes to the calls.  If ${fresh}, and it is a call
+ * of this sink's writer, no process has sent it.  ${stored} is sink_time at the
+ * time when it was stored in the spool; 0: unknown.  Return NULL, or an error
+ * in the bytes as a static text.
  */
 const char * sink_load(struct sink * sink, const void * bytes, size_t length,
     bool fresh, int64_t stored);
 
 /**
  * sink_send(sink, most, deadline):
- * Send the first ${most} calls that are open once, in one pipeline.  What may
- * have been sent before, so long ago that Redis forgets its writer, is refused
- * as SINK_TOO_OLD.  Return SINK_APPLIED if each of them got its answer.
+ * Send the first ${most} open calls once, in one pipeline.  Refuse calls as
+ * SINK_TOO_OLD that may have been sent before, so long ago that Redis forgets
+ * their writer.  Return SINK_APPLIED if each of them got its reply.
  */
 enum sink_result sink_send(struct sink * sink, size_t most, int64_t deadline);
 
 /**
  * sink_put_off(sink):
- * Return whether Redis serves, and only put off single calls of what was sent
- * last: they are left, and no other call has to wait for them.
+ * Return whether Redis serves, and has only put off single calls of the last
+ * sending: they are left open, and no other call has to wait for them.
  */
 bool sink_put_off(const struct sink * sink);
 
@@ -131,15 +129,14 @@ size_t sink_readdress(struct sink * sink);
 
 /**
  * sink_readdress_all(sink):
- * Give all calls, of which none may have been applied, a new identity.
+ * Give all calls a new identity.  None of them may have been applied.
  */
 void sink_readdress_all(struct sink * sink);
 
 /**
  * sink_retire(sink, deadline):
- * The sink commits no more.  If nothing is left of its last commit, have Redis
- * forget its writer, which nobody will hear of again; it would forget it by
- * itself after a month.
+ * Note that the sink commits no more.  If no call of its last commit is open,
+ * remove its writer from Redis; otherwise it would expire after a month.
  */
 void sink_retire(struct sink * sink, int64_t deadline);
 
@@ -173,7 +170,7 @@ const struct sink_settings * sink_settings_of(const struct sink * sink);
 
 /**
  * sink_reason(sink):
- * Return a text that says what went wrong last.
+ * Return the reason of the last failure.
  */
 const char * sink_reason(const struct sink * sink);
 

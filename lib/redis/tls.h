@@ -6,8 +6,9 @@
 struct ssl_st;				/* OpenSSL's SSL. */
 
 /*
- * TLS to Redis: whom to trust, who we are, and the session that the server gave
- * us last, with which the next handshake is shorter.  It belongs to one thread.
+ * TLS to Redis: trusted authorities, our certificate, and the session that the
+ * server gave us last, with which the next handshake is shorter.  It belongs to
+ * one thread.
  */
 struct tls;
 
