@@ -11,12 +11,14 @@
 #include "lib/commit/store.h"
 
 /*
- * A group is closed when the committer is free to take it (take_group): there
- * is no waiting for more, because while one group is on its way to Redis the
- * next one gathers by itself.  It is also bounded, so that its time in Redis
- * stays well within the time in which its requests must be answered, and its
- * memory small.  A tally that is larger is a group of its own, and store.c
- * sends it another way.
+ * A group is closed when the committer is free and has taken all that waits
+ * (gather): there is no waiting for more, because while one group is on its way
+ * to Redis the next one gathers by itself.  It is also bounded, so that its
+ * time in Redis stays well within the time in which its requests must be
+ * answered, and its memory small.  Redis's time depends on the distinct
+ * counters, so the bounds are on these: any number of bodies with the same
+ * counters make one small group.  A tally that is larger is a group of its own,
+ * and store.c sends it another way.
  */
 #define GROUP_COUNTERS_MAX 10000
 #define GROUP_NODES_MAX 40000
@@ -29,6 +31,14 @@
 
 /* Memory that the committer keeps from group to group. */
 #define KEEP_BYTES ((size_t)1024 * 1024)
+
+/* Tickets that are committed together. */
+struct group {
+	struct commit_ticket * first;
+	struct commit_ticket ** end;
+	size_t count;
+	struct tally * tally;		/* All of theirs. */
+};
 
 struct committer {
 	pthread_t thread;
@@ -75,18 +85,20 @@ fail_ticket(struct commit_ticket * ticket, const char * why)
 }
 
 /*
- * Take the next group off the queue, and the tickets for which it is too
- * ${late}.  At least one ticket is taken, however large, if any is in time.
+ * Take off the queue the tickets that certainly fit into a group, whatever
+ * counters they share with it, and those for which it is too ${late}.  The
+ * first ticket of a group fits, however large.  The caller holds the lock.
  */
 static struct commit_ticket *
-take_group(struct committer * committer, struct commit_ticket ** late)
+take_fitting(struct committer * committer, const struct group * group,
+    struct commit_ticket ** late)
 {
-	struct commit_ticket * group = NULL;
-	struct commit_ticket ** end = &group;
+	struct commit_ticket * fitting = NULL;
+	struct commit_ticket ** end = &fitting;
 	int64_t now = clock_monotonic();
-	size_t counters = 0;
-	size_t nodes = 0;
-	size_t count = 0;
+	size_t count = group->count;
+	size_t counters = count == 0 ? 0 : group->tally->counters;
+	size_t nodes = count == 0 ? 0 : group->tally->node_count;
 
 	while (committer->first != NULL) {
 		struct commit_ticket * ticket = committer->first;
@@ -112,7 +124,35 @@ take_group(struct committer * committer, struct commit_ticket ** late)
 	}
 	if (committer->first == NULL)
 		committer->end = &committer->first;
-	return (group);
+	return (fitting);
+}
+
+/* Merge tickets into a group; the tally of a single one is the group's. */
+static void
+join_group(struct committer * committer, struct group * group,
+    struct commit_ticket * tickets)
+{
+	struct tally * single;
+
+	if (tickets == NULL)
+		return;
+	if (group->count == 0)
+		group->end = &group->first;
+	*group->end = tickets;
+	for (; tickets != NULL; tickets = tickets->next) {
+		if (++group->count == 1) {
+			group->tally = tickets->tally;
+			group->end = &tickets->next;
+			continue;
+		}
+		if (group->count == 2) {
+			single = group->tally;
+			group->tally = tally_create(committer->arena);
+			tally_merge(group->tally, single);
+		}
+		tally_merge(group->tally, tickets->tally);
+		group->end = &tickets->next;
+	}
 }
 
 /* Repeats (repeats.h) */
@@ -142,12 +182,12 @@ claim(struct committer * committer, const struct commit_ticket * ticket)
 }
 
 /*
- * Claim the bodies of a group, and return those that are to be counted.  Those
+ * Claim the bodies of tickets, and return those that are to be counted.  Those
  * that are ${counted} already only need their answer.  Those that are being
  * counted are held until they are settled: in this group or by another process.
  */
 static struct commit_ticket *
-claim_group(struct committer * committer, struct commit_ticket * group,
+claim_bodies(struct committer * committer, struct commit_ticket * tickets,
     struct commit_ticket ** counted)
 {
 	struct commit_ticket * claimed = NULL, * held = NULL, * ticket;
@@ -158,7 +198,7 @@ claim_group(struct committer * committer, struct commit_ticket * group,
 	};
 
 	repeats_lock(committer->settings.repeats);
-	for (ticket = group; ticket != NULL; ticket = ticket->next) {
+	for (ticket = tickets; ticket != NULL; ticket = ticket->next) {
 		enum repeats_state state = claim(committer, ticket);
 
 		*ends[state] = ticket;
@@ -170,9 +210,9 @@ claim_group(struct committer * committer, struct commit_ticket * group,
 	}
 	repeats_unlock(committer->settings.repeats);
 	*ends[REPEATS_NEW] = NULL;
-	*ends[REPEATS_BUSY] = NULL;
 	*ends[REPEATS_COUNTED] = NULL;
 	pthread_mutex_lock(&committer->lock);
+	*ends[REPEATS_BUSY] = committer->held;
 	committer->held = held;
 	committer->look_again = clock_monotonic() + HELD_INTERVAL;
 	pthread_mutex_unlock(&committer->lock);
@@ -199,20 +239,6 @@ settle_group(struct committer * committer, struct commit_ticket * group)
 	pthread_mutex_unlock(&committer->lock);
 }
 
-/* One tally that holds the whole group; of a group of one it is that one. */
-static struct tally *
-merge_group(struct committer * committer, struct commit_ticket * group)
-{
-	struct tally * merged;
-
-	if (group->next == NULL)
-		return (group->tally);
-	merged = tally_create(committer->arena);
-	for (; group != NULL; group = group->next)
-		tally_merge(merged, group->tally);
-	return (merged);
-}
-
 /* Each body is answered by what became of its own calls. */
 static void
 conclude_ticket(struct committer * committer, struct commit_ticket * ticket,
@@ -227,54 +253,70 @@ conclude_ticket(struct committer * committer, struct commit_ticket * ticket,
 }
 
 static void
-commit_group(struct committer * committer, struct commit_ticket * group)
+commit_group(struct committer * committer, struct group * group)
 {
 	struct stats * stats = committer->settings.stats;
-	struct tally * tally = merge_group(committer, group);
+	struct tally * tally = group->tally;
 	struct commit_ticket * ticket;
 	int64_t began = clock_microseconds();
 	enum store_result result;
-	uint64_t count = 0;
 
 	replay_live(committer->replay);
 	/* They are in the order in which they came. */
-	result = store_make(&committer->store, tally, group->deadline);
+	result = store_make(&committer->store, tally, group->first->deadline);
 	stats_observe(stats, STATS_COMMIT_TIME,
 	    (uint64_t)(clock_microseconds() - began));
 	/* A sender whose body failed sends it again. */
 	if (result != STORE_FAILED)
 		stats_dropped(stats, tally->dropped);
-	for (ticket = group; ticket != NULL; ticket = ticket->next) {
+	for (ticket = group->first; ticket != NULL; ticket = ticket->next)
 		conclude_ticket(committer, ticket, result);
-		count++;
-	}
-	stats_observe(stats, STATS_GROUP_REQUESTS, count);
-	settle_group(committer, group);
-	committer->done(committer->context, group);
+	stats_observe(stats, STATS_GROUP_REQUESTS, group->count);
+	settle_group(committer, group->first);
+	committer->done(committer->context, group->first);
 	if (!committer->settings.once)
 		sink_clear(committer->sink);
 	arena_reset(committer->arena);
+}
+
+/*
+ * Gather a group of what waits.  What has arrived while some of it was merged
+ * is taken, too.  The caller holds the lock.
+ */
+static void
+gather(struct committer * committer, struct group * group)
+{
+	struct commit_ticket * tickets;
+
+	do {
+		struct commit_ticket * late = NULL;
+		struct commit_ticket * counted = NULL;
+
+		tickets = take_fitting(committer, group, &late);
+		pthread_mutex_unlock(&committer->lock);
+		if (late != NULL)
+			committer->done(committer->context, late);
+		if (tickets != NULL)
+			join_group(committer, group, claim_bodies(committer,
+			    tickets, &counted));
+		CRASH_POINT("commit-claimed");
+		if (counted != NULL)
+			committer->done(committer->context, counted);
+		pthread_mutex_lock(&committer->lock);
+	} while (tickets != NULL && committer->first != NULL);
 }
 
 /* Commit what waits.  The caller holds the lock. */
 static void
 serve_queue(struct committer * committer)
 {
-	struct commit_ticket * late = NULL;
-	struct commit_ticket * counted = NULL;
-	struct commit_ticket * group;
+	struct group group = { .count = 0 };
 
 	requeue_held(committer);
-	group = take_group(committer, &late);
+	gather(committer, &group);
 	pthread_mutex_unlock(&committer->lock);
-	if (late != NULL)
-		committer->done(committer->context, late);
-	group = claim_group(committer, group, &counted);
-	CRASH_POINT("commit-claimed");
-	if (counted != NULL)
-		committer->done(committer->context, counted);
-	if (group != NULL)
-		commit_group(committer, group);
+	if (group.count > 0)
+		commit_group(committer, &group);
 	pthread_mutex_lock(&committer->lock);
 }
 

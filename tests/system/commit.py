@@ -1,6 +1,7 @@
 """Commit and Redis: groups merge, and no fault of Redis counts by half."""
 
 import json
+import re
 import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -81,6 +82,42 @@ def merging():
             equal({field.decode(): value.decode() for field, value in
                    redis.client.value(key).items()}, wanted,
                   f"{key} is exact")
+
+
+def shared_counters():
+    """A group is bounded in distinct counters, not in bodies that have them."""
+    text = body(*(metric(f"f{i}", yes=1, no=1) for i in range(950)))
+    with Place() as place:
+        redis = Redis(place)
+        flagtally = Flagtally(place, redis, backstage="all")
+
+        def groups():
+            """How many there were, and how many of 5 bodies or fewer."""
+            text = fcgi.post(flagtally.address, b"", REQUEST_METHOD="GET",
+                             REQUEST_URI="/internal-backstage/metrics",
+                             SCRIPT_NAME="/internal-backstage/metrics").body
+            name = rb"flagtally_group_requests_bucket\{le=\"%s\"\} (\d+)"
+            return [int(re.search(name % le, text)[1])
+                    for le in (rb"\+Inf", rb"5")]
+
+        def client(_):
+            connection = fcgi.Connection(flagtally.address)
+            return [connection.request(fcgi.params(text), text,
+                                       keep=True).status for _ in range(5)]
+
+        statuses = []
+
+        def larger():
+            with ThreadPoolExecutor(16) as pool:
+                for result in pool.map(client, range(16)):
+                    statuses.extend(result)
+            every, small = groups()
+            return every > small
+
+        until(larger, "a group of more than 5 bodies with 1,900 counters each",
+              60)
+        equal(set(statuses), {202}, "all are accepted")
+        equal(yes(redis, "f0"), len(statuses), "and each counts once")
 
 
 def large_body():
@@ -527,7 +564,8 @@ def databases():
         check("name=flagtally" in names, "the connection has a name", names)
 
 
-run([merging, large_body, by_way_of_the_spool, large_impact, many_applications,
-     forgotten_scripts, restarted, changed_password, wrong_types, overflow,
+run([merging, shared_counters, large_body, by_way_of_the_spool, large_impact,
+     many_applications, forgotten_scripts, restarted, changed_password,
+     wrong_types, overflow,
      other_numbers, impact_faults, caps, old_instances, for_a_while,
      silent_redis, lost_replies, several_writers, databases])
