@@ -14,6 +14,7 @@
 #include "fcgi/job.h"
 #include "fcgi/listen.h"
 #include "fcgi/probe.h"
+#include "fcgi/ready.h"
 #include "fcgi/reportctl.h"
 #include "fcgi/request.h"
 #include "fcgi/server.h"
@@ -52,6 +53,7 @@ enum action {
 	ACTION_SERVE,
 	ACTION_CHECK_CONFIG,
 	ACTION_CHECK,
+	ACTION_READY,
 	ACTION_REPLAY,
 	ACTION_LIST,
 	ACTION_EXPORT,
@@ -84,7 +86,8 @@ static void
 usage(FILE * file)
 {
 
-	fputs("usage: flagtally [--config FILE] [--check-config | --check]\n"
+	fputs("usage: flagtally [--config FILE] [--check-config | --check | "
+	    "--ready]\n"
 	    "       flagtally [--config FILE] --replay | --spool | "
 	    "--spool-export |\n"
 	    "           --spool-retry ID|all | --spool-drop ID|all\n"
@@ -106,6 +109,8 @@ usage(FILE * file)
 	    "  --check         try the token file, the spool's directory and "
 	    "Redis; status\n                  78 if one is wrong, 75 if it is "
 	    "Redis\n"
+	    "  --ready         ask the process that runs whether it accepts "
+	    "requests; status\n                  1 if it does not\n"
 	    "  --replay        bring to Redis what waits in the spool; "
 	    "status 75 if that has\n                  to be tried again\n"
 	    "  --spool         list what waits in the spool, and what is in "
@@ -140,6 +145,7 @@ read_options(struct options * options, int argc, char ** argv)
 		{ "config", required_argument, NULL, 'c' },
 		{ "check-config", no_argument, NULL, ACTION_CHECK_CONFIG },
 		{ "check", no_argument, NULL, ACTION_CHECK },
+		{ "ready", no_argument, NULL, ACTION_READY },
 		{ "replay", no_argument, NULL, ACTION_REPLAY },
 		{ "spool", no_argument, NULL, ACTION_LIST },
 		{ "spool-export", no_argument, NULL, ACTION_EXPORT },
@@ -167,6 +173,7 @@ read_options(struct options * options, int argc, char ** argv)
 			break;
 		case ACTION_CHECK_CONFIG:
 		case ACTION_CHECK:
+		case ACTION_READY:
 		case ACTION_REPLAY:
 		case ACTION_LIST:
 		case ACTION_EXPORT:
@@ -596,6 +603,20 @@ run_check(struct program * program, enum action action)
 	return (status);
 }
 
+/* Run --ready. */
+static int
+run_ready(const struct config * config)
+{
+
+	limit_log(config, LOG_LEVEL_WARNING);
+	if (config->listen[0] == '\0') {
+		log_error("--ready asks the process at listen, which is not "
+		    "set");
+		return (EXIT_CONFIGURATION);
+	}
+	return (ready_ask(config->listen, stdout));
+}
+
 /*
  * Look at the spool and the numbers beside it as their owner, if there are any:
  * a report can also run on another host.
@@ -755,6 +776,8 @@ act(const struct options * options)
 	if (options->action == ACTION_CHECK_CONFIG ||
 	    options->action == ACTION_CHECK)
 		status = run_check(&program, options->action);
+	else if (options->action == ACTION_READY)
+		status = run_ready(program.config);
 	else if (options->action == ACTION_REPORT)
 		status = run_report(&program, options);
 	else if (options->action != ACTION_SERVE)

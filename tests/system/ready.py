@@ -1,0 +1,105 @@
+"""--ready: the process that runs is asked whether it accepts requests."""
+
+import json
+import os
+import socket
+import subprocess
+import threading
+
+from tests.harness import fcgi
+from tests.harness.servers import (PROGRAM, Flagtally, Place, Redis,
+                                   environment, free_port)
+from tests.harness.tap import check, equal, run
+from tests.harness.wait import until
+
+BODY = json.dumps({"applications": [], "metrics": [{
+    "featureName": "f", "appName": "a", "environment": "e", "yes": 1, "no": 0,
+    "timestamp": "2026-11-23T09:30:00Z", "variants": {}}]}).encode()
+PATH = os.path.abspath(PROGRAM)
+
+
+def ready(**settings):
+    """The status, the words on standard output, those on the log."""
+    done = subprocess.run([PATH, "--ready"], env=environment(**settings),
+                          capture_output=True, text=True, check=False,
+                          timeout=30)
+    return done.returncode, done.stdout, done.stderr
+
+
+def states():
+    """Ready, degraded, unavailable, stopped."""
+    with Place() as place:
+        redis = Redis(place)
+        flagtally = Flagtally(place, redis, redis_timeout="300ms")
+        equal(ready(listen=flagtally.address)[:2:2], (0,), "it is ready")
+        told = json.loads(ready(listen=flagtally.address)[1])
+        equal((told["redis"], set(told)), ("up", {"status", "redis", "spool"}),
+              "and says so")
+        redis.kill()
+        equal(fcgi.post(flagtally.address, BODY).status, 503,
+              "neither Redis nor a spool")
+
+        def unavailable():
+            status, output, errors = ready(listen=flagtally.address)
+            return (status == 1 and errors == "" and
+                    json.loads(output)["status"] == "unavailable")
+        until(unavailable, "that it is not ready")
+        redis.start()
+        until(lambda: ready(listen=flagtally.address)[0] == 0,
+              "that it is ready again, with Redis")
+        flagtally.end()
+        status, output, errors = ready(listen=flagtally.address)
+        check((status, output) == (1, "") and flagtally.address in errors and
+              "No such file" in errors, "nothing runs", status, errors)
+
+
+def addresses():
+    """However listen has it."""
+    with Place() as place:
+        redis = Redis(place)
+        for number, host in enumerate(("127.0.0.1", "0.0.0.0", "[::]",
+                                       "localhost", "")):
+            address = f"{host}:{free_port()}"
+            flagtally = Flagtally(place, redis, f"at{number}", threads=2,
+                                  listen=address, path_prefix="/below")
+            equal(ready(listen=address)[0], 0, f"at {address}")
+            flagtally.end()
+            status, _, errors = ready(listen=address)
+            check(status == 1 and "refused" in errors, "refused", errors)
+        status, _, errors = ready()
+        check(status == 78 and "listen" in errors, "no listen", errors)
+
+
+def others():
+    """No answer, and answers that are none."""
+    with Place() as place:
+        flagtally = Flagtally(place, Redis(place), backstage="off")
+        status, output, errors = ready(listen=flagtally.address)
+        check((status, output) == (1, "") and "backstage" in errors,
+              "backstage is off", status, output, errors)
+        answers = [b"", b"HTTP/1.1 400 Bad Request\r\n\r\n", b"\1\6\0\1\0\7",
+                   fcgi.record(fcgi.STDOUT, b"Status: 200 OK\r\n\r\n{}"),
+                   b"\1" * 20000, None]
+        for number, answer in enumerate(answers):
+            path = place.file(f"peer{number}")
+            with socket.socket(socket.AF_UNIX) as listener:
+                listener.bind(path)
+                listener.listen()
+
+                def serve(answer=answer, listener=listener):
+                    client, _ = listener.accept()
+                    with client:
+                        while client.recv(4096):
+                            if answer is not None:
+                                client.sendall(answer)
+                                return
+                peer = threading.Thread(target=serve, daemon=True)
+                peer.start()
+                status, output, errors = ready(listen=path)
+                check((status, output) == (1, "") and path in errors,
+                      f"an answer of {answer and answer[:20]!r}", status,
+                      output, errors)
+                peer.join()
+
+
+run([states, addresses, others])
