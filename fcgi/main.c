@@ -28,7 +28,7 @@
 #include "lib/base/secret.h"
 #include "lib/commit/commit.h"
 #include "lib/config/config.h"
-#include "lib/redis/redis.h"
+#include "lib/redis/cluster.h"
 #include "lib/redis/sink.h"
 #include "lib/sandbox/sandbox.h"
 
@@ -258,7 +258,7 @@ make_sink(const struct program * program)
 {
 	const struct config * config = program->config;
 
-	return (sink_create(&program->sink, redis_create(&config->redis,
+	return (sink_create(&program->sink, cluster_create(&config->redis,
 	    (int64_t)config->redis_timeout, "flagtally")));
 }
 
@@ -403,7 +403,7 @@ start_token_set(const struct program * program, bool cgi)
 	};
 
 	snprintf(path, sizeof(path), "%s.tokens", config->spool);
-	return (token_set_start(&settings, redis_create(&config->redis,
+	return (token_set_start(&settings, cluster_create(&config->redis,
 	    (int64_t)config->redis_timeout, "flagtally-tokens")));
 }
 
@@ -454,7 +454,7 @@ start_service(struct program * program, bool cgi)
 	program->service.repeats = make_repeats(config);
 	settings.repeats = program->service.repeats;
 	program->service.edges = edges_create(config->prefix,
-	    redis_create(&config->redis, (int64_t)config->redis_timeout,
+	    cluster_create(&config->redis, (int64_t)config->redis_timeout,
 	    "flagtally-edges"), program->service.stats);
 	/* A CGI program ends before it could replay; see --replay. */
 	if (!cgi) {
@@ -576,7 +576,7 @@ make_check_sink(void * context, const struct sink_settings * settings)
 	const struct program * program = context;
 	const struct config * config = program->config;
 
-	return (sink_create(settings, redis_create(&config->redis,
+	return (sink_create(settings, cluster_create(&config->redis,
 	    (int64_t)config->redis_timeout, "flagtally-check")));
 }
 
@@ -654,7 +654,7 @@ run_report(struct program * program, const struct options * options)
 	source.has_spool = look_at_spool(program);
 	source.stats = program->probe.stats;
 	status = reportctl_run(&options->report, config->prefix,
-	    redis_create(&config->redis, REPORT_TIMEOUT, "flagtally-report"),
+	    cluster_create(&config->redis, REPORT_TIMEOUT, "flagtally-report"),
 	    &source);
 	probe_free(&program->probe);
 	return (status);

@@ -237,8 +237,8 @@ serve_view(const struct page * page, struct cgi * cgi,
 	if (request->out == NULL)
 		abort();
 	request->view.out = request->out;
-	request->report = report_create(page->prefix, redis_create(page->redis,
-	    REDIS_TIMEOUT, "flagtally-page"), arena);
+	request->report = report_create(page->prefix, cluster_create(
+	    page->redis, REDIS_TIMEOUT, "flagtally-page"), arena);
 	report_limit_time(request->report, PAGE_TIMEOUT);
 	health_queued(request->source, &request->queued);
 	complete = views[request->query.show](request);

@@ -483,7 +483,7 @@ read_options_of(struct printer * printer,
 
 int
 reportctl_run(const struct reportctl_options * options, const char * prefix,
-    struct redis * redis, const struct health_source * source)
+    struct cluster * cluster, const struct health_source * source)
 {
 	struct printer printer = { .source = source };
 	int status;
@@ -491,7 +491,7 @@ reportctl_run(const struct reportctl_options * options, const char * prefix,
 	printer.scope.queued = &printer.queued;
 	printer.table.scope = &printer.scope;
 	printer.arena = arena_create(0);
-	printer.report = report_create(prefix, redis, printer.arena);
+	printer.report = report_create(prefix, cluster, printer.arena);
 	status = read_options_of(&printer, options);
 	if (status == 0)
 		status = run_report(&printer);

@@ -5,7 +5,7 @@
 #include <stdint.h>
 
 #include "fcgi/health.h"
-#include "lib/redis/redis.h"
+#include "lib/redis/cluster.h"
 
 /* The option --report: counts on the command line. */
 struct reportctl_options {
@@ -25,15 +25,15 @@ struct reportctl_options {
 };
 
 /**
- * reportctl_run(options, prefix, redis, source):
- * Print a report over ${redis}, which it frees, and about ${source}.  On a
+ * reportctl_run(options, prefix, cluster, source):
+ * Print a report over ${cluster}, which it frees, and about ${source}.  On a
  * terminal, standard error shows the progress.  Return the status to exit
  * with: 0, 1 if the report failed, 64 for a wrong option, or 75 if Redis is
  * out of reach.  Nothing is printed to standard output unless the report is
  * complete.
  */
 int reportctl_run(const struct reportctl_options * options,
-    const char * prefix, struct redis * redis,
+    const char * prefix, struct cluster * cluster,
     const struct health_source * source);
 
 #endif

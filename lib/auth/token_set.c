@@ -150,24 +150,27 @@ take_token_replies(void * context, size_t number,
 static void
 request_lookups(struct token_set * set, const struct lookup * lookups)
 {
-	struct buffer * requests = &set->session.requests;
+	const char * key = set->settings.key;
 	const struct lookup * lookup;
+	struct buffer * requests;
 	size_t count = 0;
 
 	for (lookup = lookups; lookup != NULL; lookup = lookup->next)
 		count++;
 	session_begin(&set->session);
+	requests = session_request(&set->session, key, strlen(key));
 	buffer_array(requests, 2 + (count == 0 ? 1 : count));
 	buffer_text(requests, "SMISMEMBER");
-	buffer_text(requests, set->settings.key);
+	buffer_text(requests, key);
 	for (lookup = lookups; lookup != NULL; lookup = lookup->next)
 		buffer_string(requests, lookup->identity.member,
 		    lookup->identity.length);
 	if (count == 0)
 		buffer_text(requests, "");
+	requests = session_request(&set->session, key, strlen(key));
 	buffer_array(requests, 2);
 	buffer_text(requests, "EXISTS");
-	buffer_text(requests, set->settings.key);
+	buffer_text(requests, key);
 }
 
 static bool
@@ -182,7 +185,7 @@ exchange_lookups(struct token_set * set, struct replies * replies,
 		if (!session_reach(session, deadline))
 			return (false);
 		request_lookups(set, replies->lookups);
-		if (session_exchange(session, 2, deadline, take_token_replies,
+		if (session_exchange(session, deadline, take_token_replies,
 		    replies))
 			return (true);
 	} while (session->lost && --tries > 0);
@@ -292,7 +295,7 @@ note_state(struct token_set * set, bool asked)
 {
 
 	if (!asked) {
-		release_waiters(set, redis_error(set->session.redis));
+		release_waiters(set, cluster_error(set->session.cluster));
 		return;
 	}
 	if (set->away && log_ended(&lookup_limit))
@@ -307,7 +310,7 @@ wait_for_lookup(struct token_set * set)
 
 	if (set->away)
 		thread_wait(&set->work, &set->lock,
-		    redis_next_attempt(set->session.redis));
+		    cluster_next_attempt(set->session.cluster));
 	else
 		pthread_cond_wait(&set->work, &set->lock);
 }
@@ -322,7 +325,7 @@ look_up_in_thread(void * context)
 	pthread_mutex_lock(&set->lock);
 	while (!set->stopping) {
 		if (set->first == NULL && !(set->away && clock_remaining(
-		    redis_next_attempt(set->session.redis)) == 0)) {
+		    cluster_next_attempt(set->session.cluster)) == 0)) {
 			wait_for_lookup(set);
 			continue;
 		}
@@ -486,14 +489,14 @@ token_set_destroy(struct token_set * set)
 
 struct token_set *
 token_set_start(const struct token_set_settings * settings,
-    struct redis * redis)
+    struct cluster * cluster)
 {
 	struct token_set * set = alloc_zeroed(1, sizeof(*set));
 	int error;
 
 	set->settings = *settings;
 	/* Without stats: their flag tells whether Redis takes counts. */
-	session_init(&set->session, redis, NULL);
+	session_init(&set->session, cluster, NULL);
 	set->end = &set->first;
 	set->yes = digest_cache_open(settings->path,
 	    DIGEST_CACHE_SHARED_SIZE);

@@ -6,7 +6,7 @@
 #include <stdint.h>
 
 #include "lib/auth/token_file.h"
-#include "lib/redis/redis.h"
+#include "lib/redis/cluster.h"
 #include "lib/stats/stats.h"
 
 /*
@@ -33,14 +33,14 @@ struct token_set_settings {
 };
 
 /**
- * token_set_start(settings, redis):
- * Return a set that looks tokens up over ${redis}, which it owns from now on,
+ * token_set_start(settings, cluster):
+ * Return a set that looks tokens up over ${cluster}, which it owns from now on,
  * in a thread of its own (with once, in the caller's).  ${settings} is copied;
  * its strings must outlive the set.  Return NULL with errno if no thread can be
  * started.
  */
 struct token_set * token_set_start(const struct token_set_settings * settings,
-    struct redis * redis);
+    struct cluster * cluster);
 
 /**
  * token_set_check(set, token, length, kind, grant):

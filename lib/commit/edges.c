@@ -23,14 +23,15 @@ struct edges {
 };
 
 struct edges *
-edges_create(const char * prefix, struct redis * redis, struct stats * stats)
+edges_create(const char * prefix, struct cluster * cluster,
+    struct stats * stats)
 {
 	struct edges * edges = alloc_zeroed(1, sizeof(*edges));
 
 	pthread_mutex_init(&edges->lock, NULL);
 	edges->prefix = prefix;
-	session_init(&edges->session, redis, stats);
-	edges->script = redis_script(redis, edges_lua);
+	session_init(&edges->session, cluster, stats);
+	edges->script = cluster_script(cluster, edges_lua);
 	return (edges);
 }
 
@@ -52,18 +53,19 @@ static void
 request_put(struct edges * edges, const struct text * identifier,
     const struct text * members)
 {
-	struct buffer * requests = &edges->session.requests;
 	struct buffer * text = &edges->text;
+	struct buffer * requests;
 
-	session_begin(&edges->session);
-	buffer_array(requests, 8);
-	buffer_text(requests, "EVALSHA");
-	buffer_text(requests, redis_script_digest(edges->session.redis,
-	    edges->script));
-	buffer_integer(requests, 1);
 	buffer_clear(text);
 	buffer_append(text, edges->prefix, strlen(edges->prefix));
 	buffer_append(text, ":edges", strlen(":edges"));
+	session_begin(&edges->session);
+	requests = session_request(&edges->session, text->bytes, text->length);
+	buffer_array(requests, 8);
+	buffer_text(requests, "EVALSHA");
+	buffer_text(requests, cluster_script_digest(edges->session.cluster,
+	    edges->script));
+	buffer_integer(requests, 1);
 	buffer_string(requests, text->bytes, text->length);
 	buffer_clear(text);
 	buffer_room(text, ESCAPE_PERCENT_ROOM(identifier->length));
@@ -95,7 +97,7 @@ edges_put(struct edges * edges, const struct text * identifier,
 	for (tries = 0; tries < 2 && !edges->kept &&
 	    session_reach(&edges->session, deadline); tries++) {
 		request_put(edges, identifier, members);
-		session_exchange(&edges->session, 1, deadline, take_kept,
+		session_exchange(&edges->session, deadline, take_kept,
 		    edges);
 	}
 	kept = edges->kept;

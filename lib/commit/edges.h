@@ -5,7 +5,7 @@
 #include <stdint.h>
 
 #include "lib/base/text.h"
-#include "lib/redis/redis.h"
+#include "lib/redis/cluster.h"
 #include "lib/stats/stats.h"
 
 /*
@@ -22,11 +22,11 @@ struct edges;
 #define EDGES_LIFETIME (INT64_C(30) * 24 * 3600)
 
 /**
- * edges_create(prefix, redis, stats):
- * Return a writer over ${redis}, which it owns from now on, and connects when
+ * edges_create(prefix, cluster, stats):
+ * Return a writer over ${cluster}, which it owns from now on, and connects when
  * data arrives.  ${prefix} is the prefix of the keys, and must outlive it.
  */
-struct edges * edges_create(const char * prefix, struct redis * redis,
+struct edges * edges_create(const char * prefix, struct cluster * cluster,
     struct stats * stats);
 
 /**

@@ -216,7 +216,7 @@ settle_call(struct worker * worker, struct settling * settling, size_t i,
 	const struct call * call = sink_call(worker->sink, i);
 	const struct loaded * loaded = &worker->loaded[i];
 	struct spool_call record = { .tag = loaded->tag,
-	    .since = loaded->since, .stored = sink_time(worker->sink),
+	    .since = loaded->since, .stored = sink_time(worker->sink, call),
 	    .counters = loaded->counters,
 	    .reason = call->reason, .bytes = sink_bytes(worker->sink, call),
 	    .length = call->length };
@@ -289,12 +289,16 @@ leave_stuck(struct worker * worker)
 	if (log_allowed(&limit, &more))
 		log_warning("Redis does not take some calls for now; others go "
 		    "on: %s", sink_reason(worker->sink));
+	/* The first that are left set the time for all after them. */
+	if (worker->stuck == 0) {
+		worker->stuck_interval = worker->stuck_interval == 0 ?
+		    STUCK_INTERVAL : worker->stuck_interval * 2;
+		if (worker->stuck_interval > STUCK_INTERVAL_MAX)
+			worker->stuck_interval = STUCK_INTERVAL_MAX;
+		worker->stuck_until = clock_monotonic() +
+		    worker->stuck_interval;
+	}
 	worker->stuck = worker->loaded[worker->count - 1].id;
-	worker->stuck_interval = worker->stuck_interval == 0 ?
-	    STUCK_INTERVAL : worker->stuck_interval * 2;
-	if (worker->stuck_interval > STUCK_INTERVAL_MAX)
-		worker->stuck_interval = STUCK_INTERVAL_MAX;
-	worker->stuck_until = clock_monotonic() + worker->stuck_interval;
 	return (REPLAY_BUSY);
 }
 
@@ -329,7 +333,8 @@ send_calls(struct worker * worker)
 	if (result == SINK_APPLIED) {
 		sink_settled(worker->sink, clock_monotonic() +
 		    SETTLE_TIME_MAX);
-		worker->stuck_interval = 0;
+		if (worker->stuck == 0)
+			worker->stuck_interval = 0;
 	}
 	if (result == SINK_APPLIED || settled > 0)
 		return (REPLAY_BUSY);
@@ -366,7 +371,7 @@ store_calls(struct worker * worker, const struct tally * tally,
 
 		calls[i] = (struct spool_call){ .tag = tag_of(batch, call),
 		    .since = clock_now_ms(),
-		    .stored = sink_time(worker->sink),
+		    .stored = sink_time(worker->sink, call),
 		    .counters = i == 0 ? tally->counters : 0,
 		    .bytes = sink_bytes(worker->sink, call),
 		    .length = call->length };

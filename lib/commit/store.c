@@ -109,7 +109,7 @@ store_rest(struct store * store)
 	for (i = 0; i < count; i++) {
 		const struct call * call = sink_call(sink, i);
 		struct spool_call record = { .since = clock_now_ms(),
-		    .stored = sink_time(sink),
+		    .stored = sink_time(sink, call),
 		    .reason = call->reason, .bytes = sink_bytes(sink, call),
 		    .length = call->length };
 

@@ -85,7 +85,7 @@ caps_create(const struct sink_settings * settings, struct session * session)
 
 	caps->settings = settings;
 	caps->session = session;
-	caps->script = redis_script(session->redis, caps_lua);
+	caps->script = cluster_script(session->cluster, caps_lua);
 	digest_random(caps->key, sizeof(caps->key));
 	return (caps);
 }
@@ -241,15 +241,15 @@ take_admission(void * context, size_t number, const struct redis_reply * reply)
 	}
 }
 
-/* The list, P:LIST, and P:{P:LIST}:shares, which a cluster keeps beside it. */
-static void
-add_list_keys(struct caps * caps)
+/* Leave in caps->text P:{P:LIST}:shares, which a cluster keeps beside the list,
+ * P:LIST.  Return that. */
+static struct text
+make_list_keys(struct caps * caps)
 {
-	struct buffer * requests = &caps->session->requests;
 	struct buffer * text = &caps->text;
 	const char * prefix = caps->settings->prefix;
 	const char * key = lists[caps->list].key;
-	size_t size = strlen(prefix) + strlen(key);
+	struct text list;
 
 	buffer_clear(text);
 	buffer_append(text, prefix, strlen(prefix));
@@ -257,26 +257,30 @@ add_list_keys(struct caps * caps)
 	buffer_append(text, prefix, strlen(prefix));
 	buffer_append(text, key, strlen(key));
 	buffer_append(text, "}:shares", strlen("}:shares"));
-	buffer_string(requests, text->bytes + strlen(prefix) + 2, size);
-	buffer_string(requests, text->bytes, text->length);
+	list.bytes = text->bytes + strlen(prefix) + 2;
+	list.length = strlen(prefix) + strlen(key);
+	return (list);
 }
 
 static void
 request_admission(struct caps * caps)
 {
 	const struct sink_settings * settings = caps->settings;
-	struct buffer * requests = &caps->session->requests;
 	struct buffer * text = &caps->text;
+	struct text key = make_list_keys(caps);
+	struct buffer * requests;
 	size_t limit = limit_of(caps, caps->list);
 	size_t i;
 
 	session_begin(caps->session);
+	requests = session_request(caps->session, key.bytes, key.length);
 	buffer_array(requests, 9 + 2 * caps->asked_count);
 	buffer_text(requests, "EVALSHA");
-	buffer_text(requests, redis_script_digest(caps->session->redis,
+	buffer_text(requests, cluster_script_digest(caps->session->cluster,
 	    caps->script));
 	buffer_integer(requests, 2);
-	add_list_keys(caps);
+	buffer_string(requests, key.bytes, key.length);
+	buffer_string(requests, text->bytes, text->length);
 	buffer_integer(requests, bucket_retention(settings));
 	buffer_integer(requests, (int64_t)limit);
 	/* Without this a sender of any environment could invent them. */
@@ -303,7 +307,7 @@ ask(struct caps * caps)
 		    !session_reach(session, caps->deadline))
 			return (false);
 		request_admission(caps);
-	} while (!session_exchange(session, 1, caps->deadline, take_admission,
+	} while (!session_exchange(session, caps->deadline, take_admission,
 	    caps));
 	caps->asked_count = 0;
 	return (true);

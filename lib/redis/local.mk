@@ -1,6 +1,7 @@
 lib_libflagtally_a_SOURCES += \
 	lib/redis/bucket.c lib/redis/bucket.h lib/redis/caps.c \
-	lib/redis/caps.h lib/redis/commands.c lib/redis/commands.h \
+	lib/redis/caps.h lib/redis/cluster.c lib/redis/cluster.h \
+	lib/redis/commands.c lib/redis/commands.h \
 	lib/redis/confirm.c lib/redis/confirm.h \
 	lib/redis/contract.h lib/redis/drops.c lib/redis/drops.h \
 	lib/redis/pipeline.c lib/redis/pipeline.h lib/redis/redis.c \

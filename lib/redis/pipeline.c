@@ -98,22 +98,6 @@ pipeline_building(const struct pipeline * pipeline)
 	return (pipeline->keys.length + pipeline->arguments.length);
 }
 
-struct text
-pipeline_writer_key(const struct pipeline * pipeline, const struct call * call)
-{
-	size_t end = call->writer + PIPELINE_WRITER_LENGTH +
-	    PIPELINE_SLOT_LENGTH;
-	size_t start = call->writer;
-	struct text key;
-
-	/* It follows the line with its length. */
-	while (pipeline->requests.bytes[start - 1] != '\n')
-		start--;
-	key.bytes = pipeline->requests.bytes + start;
-	key.length = end - start;
-	return (key);
-}
-
 void
 pipeline_add_name(struct pipeline * pipeline, const char * before,
     const char * name,
@@ -322,6 +306,20 @@ pipeline_load(struct pipeline * pipeline, const void * bytes, size_t length)
 	}
 	pipeline->requests.length = before;
 	return ("no call of a script");
+}
+
+struct text
+pipeline_key(const struct pipeline * pipeline, const struct call * call)
+{
+	struct reader reader = { .bytes = pipeline->requests.bytes,
+	    .length = call->offset + call->length,
+	    .at = call->digest + DIGEST_LENGTH + 2 };
+	struct text count, key = { NULL, 0 };
+
+	/* After the digest there are the number of keys, and the keys. */
+	if (read_string(&reader, &count))
+		read_string(&reader, &key);
+	return (key);
 }
 
 void

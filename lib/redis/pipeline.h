@@ -146,11 +146,12 @@ const char * pipeline_bytes(const struct pipeline * pipeline,
 size_t pipeline_building(const struct pipeline * pipeline);
 
 /**
- * pipeline_writer_key(pipeline, call):
- * Return the key under which Redis remembers the writer of a script's call; it
- * is valid as long as the calls are not changed.
+ * pipeline_key(pipeline, call):
+ * Return the first key of a call: that under which Redis remembers the writer,
+ * if the call has an identity.  It is valid as long as the calls are not
+ * changed.
  */
-struct text pipeline_writer_key(const struct pipeline * pipeline,
+struct text pipeline_key(const struct pipeline * pipeline,
     const struct call * call);
 
 /**

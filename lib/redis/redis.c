@@ -1021,8 +1021,13 @@ static void
 back_off(struct redis * redis)
 {
 
-	log_limited(&away_limit, LOG_LEVEL_WARNING, "Redis does not serve: %s",
-	    redis->error);
+	if (redis->config->kind == REDIS_CLUSTER)
+		log_limited(&away_limit, LOG_LEVEL_WARNING, "Redis does not "
+		    "serve: %s:%d: %s", redis->server.host,
+		    redis->server.port, redis->error);
+	else
+		log_limited(&away_limit, LOG_LEVEL_WARNING, "Redis does not "
+		    "serve: %s", redis->error);
 	redis->backoff = redis->backoff == 0 ? BACKOFF_MIN :
 	    redis->backoff * 2;
 	if (redis->backoff > BACKOFF_MAX)
@@ -1104,7 +1109,8 @@ void
 redis_back_off(struct redis * redis, const char * trouble)
 {
 
-	failed(redis, "%s", trouble);
+	if (trouble != NULL)
+		failed(redis, "%s", trouble);
 	back_off(redis);
 }
 

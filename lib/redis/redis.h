@@ -22,6 +22,7 @@ enum redis_kind {
 	REDIS_SERVER,			/* One server: a host, or a path. */
 	REDIS_SENTINEL,			/* Sentinels that name the master. */
 	REDIS_ONE_SENTINEL,		/* One of these, without data. */
+	REDIS_CLUSTER,			/* Some nodes of a cluster. */
 };
 
 struct redis_node {
@@ -36,7 +37,7 @@ struct redis_address {
 	char * unix_path;		/* Of a Unix socket, or NULL. */
 	char * host;			/* Of one server, or NULL. */
 	int port;
-	struct redis_node * nodes;	/* The sentinels. */
+	struct redis_node * nodes;	/* Sentinels, or of a cluster. */
 	size_t node_count;
 	char * master;			/* As the sentinels call it. */
 	int database;
@@ -178,6 +179,7 @@ int64_t redis_next_attempt(const struct redis * redis);
  * redis_back_off(redis, trouble):
  * The server answers but cannot serve, as ${trouble} says: close the
  * connection, and wait before it is made again as after a failed attempt.
+ * NULL means that the connection is closed, and redis_error says why.
  */
 void redis_back_off(struct redis * redis, const char * trouble);
 

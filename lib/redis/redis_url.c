@@ -19,6 +19,8 @@ static const struct scheme {
 	{ "rediss://", REDIS_SERVER, true, 6379 },
 	{ "redis-sentinel://", REDIS_SENTINEL, false, 26379 },
 	{ "rediss-sentinel://", REDIS_SENTINEL, true, 26379 },
+	{ "redis-cluster://", REDIS_CLUSTER, false, 6379 },
+	{ "rediss-cluster://", REDIS_CLUSTER, true, 6379 },
 };
 
 static char *
@@ -187,6 +189,8 @@ read_database(const char * rest, const char * end,
 	if (end - rest > 1 && !read_number(rest + 1, (size_t)(end - rest - 1),
 	    1000000, &redis->database))
 		return ("a bad database number");
+	if (redis->database != 0 && redis->kind == REDIS_CLUSTER)
+		return ("a database other than 0, and a cluster has no other");
 	return (NULL);
 }
 
@@ -251,7 +255,8 @@ redis_url_parse(const char * url, struct redis_address * redis)
 	if (strncmp(url, "unix://", 7) == 0)
 		return (parse_unix(url + 7, redis));
 	return ("none that begins with redis://, rediss://, redis-sentinel://, "
-	    "rediss-sentinel:// or unix://");
+	    "rediss-sentinel://, redis-cluster://, rediss-cluster:// or "
+	    "unix://");
 }
 
 void

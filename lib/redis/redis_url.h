@@ -12,6 +12,8 @@ struct redis_address;
  *	redis://[USER@]HOST[:PORT][/DATABASE], and rediss:// for TLS,
  *	redis-sentinel://[USER@]HOST[:PORT][/DATABASE]?master=NAME[&node=...],
  *	and rediss-sentinel:// for TLS to sentinels and servers,
+ *	redis-cluster://[USER@]HOST[:PORT][/0][?node=...[&node=...]], and
+ *	rediss-cluster:// for TLS,
  *	unix://[USER@]/PATH[?db=DATABASE].
  * USER is name:password, :password, or name if the password comes from
  * elsewhere.  A node is HOST[:PORT].  User, password and path may be

@@ -20,12 +20,12 @@
 /* Calls that are put off for one reason are mentioned once in this time. */
 
 void
-session_init(struct session * session, struct redis * redis,
+session_init(struct session * session, struct cluster * cluster,
     struct stats * stats)
 {
 
 	memset(session, 0, sizeof(*session));
-	session->redis = redis;
+	session->cluster = cluster;
 	session->stats = stats;
 }
 
@@ -33,7 +33,7 @@ static void
 count_failure(struct session * session)
 {
 
-	stats_add(session->stats, redis_timed_out(session->redis) ?
+	stats_add(session->stats, cluster_timed_out(session->cluster) ?
 	    STATS_REDIS_TIMEOUT : STATS_REDIS_CONNECTION, 1);
 	stats_redis(session->stats, false);
 }
@@ -86,7 +86,7 @@ static void
 note_silence(struct session * session, int64_t * usual)
 {
 
-	if (!redis_timed_out(session->redis))
+	if (!cluster_timed_out(session->cluster))
 		return;
 	session->silent = true;
 	*usual = *usual > USUAL_MAX / 2 ? USUAL_MAX : *usual * 2;
@@ -97,7 +97,7 @@ is_hopeless(const struct session * session)
 {
 
 	return (session->hasty && (session->silent ||
-	    clock_remaining(redis_next_attempt(session->redis)) > 0));
+	    clock_remaining(cluster_next_attempt(session->cluster)) > 0));
 }
 
 bool
@@ -105,11 +105,11 @@ session_reach(struct session * session, int64_t deadline)
 {
 	int64_t began;
 
-	if (redis_is_current(session->redis))
+	if (cluster_is_connected(session->cluster))
 		return (true);
 	while (!is_hopeless(session)) {
 		began = clock_microseconds();
-		if (redis_connect(session->redis, patience(session,
+		if (cluster_connect(session->cluster, patience(session,
 		    session->usual_connect, deadline)) == 0) {
 			learn(&session->usual_connect,
 			    clock_microseconds() - began);
@@ -120,7 +120,7 @@ session_reach(struct session * session, int64_t deadline)
 		}
 		count_failure(session);
 		note_silence(session, &session->usual_connect);
-		if (redis_next_attempt(session->redis) >= deadline ||
+		if (cluster_next_attempt(session->cluster) >= deadline ||
 		    clock_remaining(deadline) == 0)
 			break;
 	}
@@ -134,7 +134,14 @@ session_begin(struct session * session)
 	session->forgotten = session->put_off = false;
 	session->confirm = session->unconfirmed = false;
 	session->trouble[0] = '\0';
-	buffer_clear(&session->requests);
+	cluster_begin(session->cluster);
+}
+
+struct buffer *
+session_request(struct session * session, const char * key, size_t length)
+{
+
+	return (cluster_request(session->cluster, key, length));
 }
 
 /* The connection broke.  If it does so again and again, back off. */
@@ -144,50 +151,52 @@ note_loss(struct session * session)
 
 	count_failure(session);
 	snprintf(session->trouble, sizeof(session->trouble), "%s",
-	    redis_error(session->redis));
-	if (session->lost)
-		redis_back_off(session->redis, session->trouble);
+	    cluster_error(session->cluster));
+	if (session->lost && cluster_is_one(session->cluster))
+		cluster_back_off(session->cluster, session->trouble);
 	else
 		log_warning_limited("lost Redis: %s", session->trouble);
 	session->broken = session->lost = true;
 }
 
 bool
-session_exchange(struct session * session, size_t count, int64_t deadline,
+session_exchange(struct session * session, int64_t deadline,
     redis_take * take, void * context)
 {
-
-	int64_t pieces = 1 + (int64_t)(session->requests.length / PIECE_BYTES);
+	int64_t pieces = 1 +
+	    (int64_t)(cluster_size(session->cluster) / PIECE_BYTES);
 	int64_t began = clock_microseconds();
 	int64_t limit = patience(session, session->usual_answer * pieces,
 	    deadline);
+	int result = cluster_exchange(session->cluster, session->confirm,
+	    limit, take, context);
 
-	if (session->confirm)
-		redis_confirm(session->redis, limit);
-	if (redis_exchange(session->redis, &session->requests, count, limit,
-	    take, context) != 0) {
+	if (result == -1) {
 		note_silence(session, &session->usual_answer);
 		note_loss(session);
 		return (false);
 	}
-	if (!session->unconfirmed)
+	if (result == 1)
+		count_failure(session);
+	else if (!session->unconfirmed)
 		learn(&session->usual_answer,
 		    (clock_microseconds() - began) / pieces);
 	session->lost = false;
 	if (session->forgotten) {
 		stats_add(session->stats, STATS_REDIS_SCRIPT, 1);
-		redis_load(session->redis, deadline);
+		cluster_load(session->cluster, deadline);
 		return (false);
 	}
 	if (session->trouble[0] != '\0') {
 		/* Perhaps another server answers to the name by now. */
-		redis_back_off(session->redis, session->trouble);
+		cluster_back_off(session->cluster, session->trouble);
 		stats_add(session->stats, STATS_REDIS_TRANSIENT, 1);
 		stats_redis(session->stats, false);
 		return (false);
 	}
-	redis_serves(session->redis);
-	stats_redis(session->stats, true);
+	cluster_serves(session->cluster);
+	if (result == 0)
+		stats_redis(session->stats, true);
 	return (!session->unconfirmed);
 }
 
@@ -199,9 +208,10 @@ begins_with(const struct redis_reply * reply, const char * word)
 	    memcmp(reply->text, word, strlen(word)) == 0);
 }
 
-/* Errors that the server gives whatever it is asked to change. */
+/* Errors that the server gives whatever it is asked to change.  Of a cluster a
+ * part may be down. */
 static bool
-is_of_server(const struct redis_reply * reply)
+is_of_server(const struct session * session, const struct redis_reply * reply)
 {
 	static const char * const words[] = { "LOADING", "READONLY", "OOM",
 	    "MISCONF", "NOREPLICAS", "MASTERDOWN", "CLUSTERDOWN", "BUSY",
@@ -210,7 +220,8 @@ is_of_server(const struct redis_reply * reply)
 
 	for (i = 0; i < sizeof(words) / sizeof(words[0]); i++)
 		if (begins_with(reply, words[i]))
-			return (true);
+			return (cluster_is_one(session->cluster) ||
+			    !begins_with(reply, "CLUSTERDOWN"));
 	return (false);
 }
 
@@ -242,8 +253,9 @@ explain(const struct redis_reply * reply)
 static void
 log_put_off(const struct redis_reply * reply)
 {
-	static const char * const kinds[] = { "NOPERM", "MOVED", "ASK",
-	    "CROSSSLOT", "TRYAGAIN", "ERR ACL failure", "ERR" };
+	static const char * const kinds[] = { CLUSTER_AWAY, "CLUSTERDOWN",
+	    "NOPERM", "MOVED", "ASK", "CROSSSLOT", "TRYAGAIN",
+	    "ERR ACL failure", "ERR" };
 	static struct log_limit limits[1 + sizeof(kinds) / sizeof(kinds[0])];
 	uint64_t before;
 	size_t i = 0;
@@ -268,19 +280,22 @@ session_note(struct session * session, const struct redis_reply * reply)
 		return;
 	}
 	if (reply->type == REDIS_UNCONFIRMED) {
+		cluster_blame(session->cluster);
 		session->unconfirmed = true;
 		memcpy(session->trouble, reply->text, length);
 		session->trouble[length] = '\0';
 		return;
 	}
-	explain(reply);
-	if (!is_of_server(reply)) {
+	if (cluster_is_one(session->cluster))
+		explain(reply);
+	if (!is_of_server(session, reply)) {
 		session->put_off = true;
 		memcpy(session->why, reply->text, length);
 		session->why[length] = '\0';
 		log_put_off(reply);
 		return;
 	}
+	cluster_blame(session->cluster);
 	memcpy(session->trouble, reply->text, length);
 	session->trouble[length] = '\0';
 }
@@ -289,6 +304,7 @@ void
 session_doubt(struct session * session)
 {
 
+	cluster_blame(session->cluster);
 	snprintf(session->trouble, sizeof(session->trouble),
 	    "a reply that makes no sense");
 }
@@ -305,6 +321,5 @@ void
 session_free(struct session * session)
 {
 
-	redis_free(session->redis);
-	buffer_free(&session->requests);
+	cluster_free(session->cluster);
 }

@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "lib/base/buffer.h"
+#include "lib/redis/cluster.h"
 #include "lib/redis/redis.h"
 #include "lib/stats/stats.h"
 
@@ -20,9 +21,8 @@
 #define SESSION_REASON_MAX 300
 
 struct session {
-	struct redis * redis;
+	struct cluster * cluster;	/* One server, or several. */
 	struct stats * stats;
-	struct buffer requests;		/* Of the exchange at hand. */
 	bool forgotten;			/* A script is not known any more. */
 	bool broken;			/* The connection has failed once, */
 	bool lost;			/* and nothing was answered since. */
@@ -39,11 +39,11 @@ struct session {
 };
 
 /**
- * session_init(session, redis, stats):
- * Make a session over ${redis}, which it owns from now on, that counts errors
+ * session_init(session, cluster, stats):
+ * Make a session over ${cluster}, which it owns from now on, that counts errors
  * in ${stats} unless that is NULL.
  */
-void session_init(struct session * session, struct redis * redis,
+void session_init(struct session * session, struct cluster * cluster,
     struct stats * stats);
 
 /**
@@ -66,19 +66,28 @@ bool session_reach(struct session * session, int64_t deadline);
 
 /**
  * session_begin(session):
- * Begin an exchange: append the requests to session->requests.
+ * Begin an exchange.
  */
 void session_begin(struct session * session);
 
 /**
- * session_exchange(session, count, deadline, take, context):
- * Send the ${count} requests and pass each reply to ${take}, which has to call
+ * session_request(session, key, length):
+ * Return the buffer to which the caller is to append the next request of the
+ * exchange, as cluster_request.
+ */
+struct buffer * session_request(struct session * session, const char * key,
+    size_t length);
+
+/**
+ * session_exchange(session, deadline, take, context):
+ * Send the requests and pass each reply to ${take}, which has to call
  * session_note for transient errors, and session_doubt for a reply that does
  * not fit the request.  Return true if the server serves: all calls were
- * answered, and session->put_off is set if any of them was put off.  Return
- * false if the exchange has to be repeated.
+ * answered, and session->put_off is set if any of them was put off.  In a
+ * cluster those of a master that is away are put off, as long as another one
+ * serves.  Return false if the exchange has to be repeated.
  */
-bool session_exchange(struct session * session, size_t count, int64_t deadline,
+bool session_exchange(struct session * session, int64_t deadline,
     redis_take * take, void * context);
 
 /**

@@ -47,6 +47,9 @@
  */
 #define ID_BYTES (PIPELINE_WRITER_LENGTH / 2)
 
+/* Keys of which each master of a cluster has some, most likely. */
+#define PROBES 64
+
 /* Seconds that a writer is remembered of whose calls none will come again.  A
  * copy of one may still be in some buffer of the network for minutes. */
 #define SETTLED_LIFETIME 3600
@@ -83,29 +86,33 @@ sink_new_writer(struct sink * sink)
 }
 
 struct sink *
-sink_create(const struct sink_settings * settings, struct redis * redis)
+sink_create(const struct sink_settings * settings, struct cluster * cluster)
 {
 	struct sink * sink = alloc_zeroed(1, sizeof(*sink));
 
 	sink->settings = settings;
-	session_init(&sink->session, redis, settings->stats);
-	sink->script[SCRIPT_APPLY] = redis_script(redis, apply_lua);
-	sink->script[SCRIPT_IMPACT] = redis_script(redis, impact_lua);
-	sink->script[SCRIPT_TOUCH] = redis_script(redis, touch_lua);
+	session_init(&sink->session, cluster, settings->stats);
+	sink->script[SCRIPT_APPLY] = cluster_script(cluster, apply_lua);
+	sink->script[SCRIPT_IMPACT] = cluster_script(cluster, impact_lua);
+	sink->script[SCRIPT_TOUCH] = cluster_script(cluster, touch_lua);
 	sink->caps = caps_create(settings, &sink->session);
 	sink_new_writer(sink);
 	return (sink);
 }
 
-/* Leave the key of the list of all applications in sink->text. */
+/* A key to probe with: that of the list of all applications, and then others,
+ * which other masters of a cluster have. */
 static void
-apps_key(struct sink * sink)
+make_probe_key(struct sink * sink, int number)
 {
 	const char * prefix = sink->settings->prefix;
+	char rest[32] = ":apps";
 
+	if (number > 0)
+		snprintf(rest, sizeof(rest), ":{%d}:probe", number);
 	buffer_clear(&sink->text);
 	buffer_append(&sink->text, prefix, strlen(prefix));
-	buffer_append(&sink->text, ":apps", strlen(":apps"));
+	buffer_append(&sink->text, rest, strlen(rest));
 }
 
 static void
@@ -114,35 +121,55 @@ take_probe(void * context, size_t number, const struct redis_reply * reply)
 	struct sink * sink = context;
 
 	(void)number;
-	if (reply->type == REDIS_ERROR || reply->type == REDIS_UNCONFIRMED) {
-		if (!session_refuses(reply))
-			session_note(&sink->session, reply);
-	} else if (reply->type != REDIS_INTEGER)
+	if (reply->type == REDIS_INTEGER || session_refuses(reply))
+		sink->answers++;
+	else if (reply->type == REDIS_ERROR ||
+	    reply->type == REDIS_UNCONFIRMED)
+		session_note(&sink->session, reply);
+	else
 		session_doubt(&sink->session);
 }
 
-/* A command that changes nothing, but that only a server which may write
- * takes: an update of a member that is not there.  So few replicas that no call
- * would be confirmed are a failure, too. */
-bool
-sink_probe(struct sink * sink, int64_t deadline)
+/* Commands that change nothing, but that only a server which may write takes:
+ * an update of a member that is not there.  So few replicas that no call would
+ * be confirmed are a failure, too. */
+static bool
+probe_once(struct sink * sink, int64_t deadline)
 {
-	struct buffer * requests = &sink->session.requests;
+	bool is_one = cluster_is_one(sink->session.cluster);
+	int i;
 
 	if (!session_reach(&sink->session, deadline))
 		return (false);
 	session_begin(&sink->session);
 	sink->session.confirm = true;
-	buffer_array(requests, 6);
-	buffer_text(requests, "ZADD");
-	apps_key(sink);
-	buffer_string(requests, sink->text.bytes, sink->text.length);
-	buffer_text(requests, "XX");
-	buffer_text(requests, "GT");
-	buffer_integer(requests, 0);
-	buffer_text(requests, "");
-	return (session_exchange(&sink->session, 1, deadline, take_probe,
-	    sink));
+	sink->answers = 0;
+	for (i = 0; i < (is_one ? 1 : PROBES); i++) {
+		struct buffer * requests;
+
+		make_probe_key(sink, i);
+		requests = session_request(&sink->session, sink->text.bytes,
+		    sink->text.length);
+		buffer_array(requests, 6);
+		buffer_text(requests, "ZADD");
+		buffer_string(requests, sink->text.bytes, sink->text.length);
+		buffer_text(requests, "XX");
+		buffer_text(requests, "GT");
+		buffer_integer(requests, 0);
+		buffer_text(requests, "");
+	}
+	return (session_exchange(&sink->session, deadline, take_probe,
+	    sink) && (is_one || sink->answers > 0));
+}
+
+bool
+sink_probe(struct sink * sink, int64_t deadline)
+{
+
+	/* What one master of a cluster cannot do does not stop all others. */
+	return (probe_once(sink, deadline) ||
+	    (!cluster_is_one(sink->session.cluster) &&
+	    probe_once(sink, deadline)));
 }
 
 static void
@@ -158,19 +185,20 @@ take_reply(void * context, size_t number, const struct redis_reply * reply)
 bool
 sink_command(struct sink * sink, const char * const * words, int64_t deadline)
 {
-	struct buffer * requests = &sink->session.requests;
+	struct buffer * requests;
 	size_t count = 0;
 	size_t i;
 
 	if (!session_reach(&sink->session, deadline))
 		return (false);
 	session_begin(&sink->session);
+	requests = session_request(&sink->session, words[1], strlen(words[1]));
 	while (words[count] != NULL)
 		count++;
 	buffer_array(requests, count);
 	for (i = 0; i < count; i++)
 		buffer_text(requests, words[i]);
-	return (session_exchange(&sink->session, 1, deadline, take_reply,
+	return (session_exchange(&sink->session, deadline, take_reply,
 	    sink) && !sink->session.put_off);
 }
 
@@ -191,32 +219,32 @@ static void
 end_writers(struct sink * sink, int64_t seconds, int64_t deadline)
 {
 	const struct pipeline * pipeline = &sink->pipeline;
-	struct buffer * requests = &sink->session.requests;
-	size_t count = 0;
+	bool any = false;
 	size_t i;
 
-	if (!redis_is_connected(sink->session.redis))
+	if (!cluster_is_connected(sink->session.cluster))
 		return;
 	for (i = 0; i < pipeline->count; i++)
 		if (pipeline->list[i].outcome == CALL_OPEN)
 			return;
 	session_begin(&sink->session);
 	for (i = 0; i < pipeline->count; i++) {
-		struct text key;
+		struct text key = pipeline_key(pipeline, &pipeline->list[i]);
+		struct buffer * requests;
 
 		if (pipeline->list[i].script == SCRIPT_TOUCH)
 			continue;
-		key = pipeline_writer_key(pipeline, &pipeline->list[i]);
+		requests = session_request(&sink->session, key.bytes,
+		    key.length);
 		buffer_array(requests, seconds == 0 ? 2 : 3);
 		buffer_text(requests, seconds == 0 ? "UNLINK" : "EXPIRE");
 		buffer_string(requests, key.bytes, key.length);
 		if (seconds != 0)
 			buffer_integer(requests, seconds);
-		count++;
+		any = true;
 	}
-	if (count > 0)
-		session_exchange(&sink->session, count, deadline, ignore_reply,
-		    sink);
+	if (any)
+		session_exchange(&sink->session, deadline, ignore_reply, sink);
 }
 
 void
@@ -246,7 +274,7 @@ sink_reason(const struct sink * sink)
 {
 
 	return (sink_put_off(sink) ? sink->session.why :
-	    redis_error(sink->session.redis));
+	    cluster_error(sink->session.cluster));
 }
 
 /* Calls */
@@ -278,7 +306,6 @@ static void
 refuse_old(struct sink * sink)
 {
 	struct pipeline * pipeline = &sink->pipeline;
-	int64_t oldest = sink_time(sink) - RESEND_LIFETIME;
 	size_t i;
 
 	for (i = 0; i < pipeline->count; i++) {
@@ -286,7 +313,8 @@ refuse_old(struct sink * sink)
 
 		if (call->outcome == CALL_OPEN && call->sent &&
 		    call->script != SCRIPT_TOUCH &&
-		    call->stored != 0 && call->stored < oldest) {
+		    call->stored != 0 && call->stored <
+		    sink_time(sink, call) - RESEND_LIFETIME) {
 			refuse_call(call, SINK_TOO_OLD);
 			log_error_limited("a call in the spool is quarantined: "
 			    "%s", SINK_TOO_OLD);
@@ -384,12 +412,15 @@ request_open(struct sink * sink, size_t most)
 	sink->session.confirm = true;
 	for (i = 0; i < pipeline->count && sink->pending_count < most; i++) {
 		struct call * call = &pipeline->list[i];
+		struct text key;
 
 		if (call->outcome != CALL_OPEN)
 			continue;
+		key = pipeline_key(pipeline, call);
 		pipeline_request(pipeline, call,
-		    redis_script_digest(sink->session.redis,
-		    sink->script[call->script]), &sink->session.requests);
+		    cluster_script_digest(sink->session.cluster,
+		    sink->script[call->script]), session_request(
+		    &sink->session, key.bytes, key.length));
 		call->fresh = !call->sent;
 		call->sent = true;
 		sink->pending[sink->pending_count++] = i;
@@ -428,10 +459,11 @@ sink_clear(struct sink * sink)
 }
 
 int64_t
-sink_time(const struct sink * sink)
+sink_time(const struct sink * sink, const struct call * call)
 {
+	struct text key = pipeline_key(&sink->pipeline, call);
 
-	return (redis_time(sink->session.redis));
+	return (cluster_time(sink->session.cluster, key.bytes, key.length));
 }
 
 const char *
@@ -523,8 +555,7 @@ sink_send(struct sink * sink, size_t most, int64_t deadline)
 		return (SINK_APPLIED);
 	request_open(sink, most);
 	CRASH_POINT("sink-send");
-	session_exchange(&sink->session, sink->pending_count, deadline,
-	    take_call, sink);
+	session_exchange(&sink->session, deadline, take_call, sink);
 	CRASH_POINT("sink-sent");
 	are_settled(sink, &after);
 	return (before - after == sink->pending_count ? SINK_APPLIED :
@@ -535,8 +566,8 @@ bool
 sink_put_off(const struct sink * sink)
 {
 
-	return (sink->session.put_off && redis_is_connected(
-	    sink->session.redis));
+	return (sink->session.put_off && cluster_is_connected(
+	    sink->session.cluster));
 }
 
 size_t

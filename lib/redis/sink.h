@@ -6,9 +6,9 @@
 #include <stdint.h>
 
 #include "lib/base/buffer.h"
+#include "lib/redis/cluster.h"
 #include "lib/redis/contract.h"
 #include "lib/redis/pipeline.h"
-#include "lib/redis/redis.h"
 #include "lib/stats/stats.h"
 #include "lib/tally/tally.h"
 
@@ -25,12 +25,12 @@ enum sink_result {
 };
 
 /**
- * sink_create(settings, redis):
- * Return a sink that writes over ${redis}, which it owns from now on.
+ * sink_create(settings, cluster):
+ * Return a sink that writes to ${cluster}, which it owns from now on.
  * ${settings} must outlive it.
  */
 struct sink * sink_create(const struct sink_settings * settings,
-    struct redis * redis);
+    struct cluster * cluster);
 
 /**
  * sink_hasten(sink, hasty):
@@ -63,11 +63,11 @@ bool sink_prepare(struct sink * sink, struct tally * tally, int64_t deadline);
 void sink_clear(struct sink * sink);
 
 /**
- * sink_time(sink):
- * Return what Redis's clock says, in milliseconds since 1970; 0 if it was never
- * reached.
+ * sink_time(sink, call):
+ * Return the time by the clock of the server that has the keys of a call, in
+ * milliseconds since 1970; 0 if none was ever reached.
  */
-int64_t sink_time(const struct sink * sink);
+int64_t sink_time(const struct sink * sink, const struct call * call);
 
 /* Why a call is refused that Redis may have applied or not. */
 #define SINK_TOO_OLD "so old that whether Redis applied it is unknown"

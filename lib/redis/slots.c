@@ -113,9 +113,10 @@ read_shard(const void * shard, bool tls, slots_take * take, void * context)
 
 		if (!is_range(first, last, port))
 			continue;
-		take(context, (unsigned int)first, (unsigned int)last,
-		    known_host(host), (int)port);
 		any = true;
+		if (take != NULL)
+			take(context, (unsigned int)first, (unsigned int)last,
+			    known_host(host), (int)port);
 	}
 	return (any);
 }
@@ -131,8 +132,10 @@ read_range(const void * range, slots_take * take, void * context)
 
 	if (!is_range(first, last, port))
 		return (false);
-	take(context, (unsigned int)first, (unsigned int)last,
-	    known_host(redis_part_text(redis_part(node, 0))), (int)port);
+	if (take != NULL)
+		take(context, (unsigned int)first, (unsigned int)last,
+		    known_host(redis_part_text(redis_part(node, 0))),
+		    (int)port);
 	return (true);
 }
 

@@ -338,7 +338,7 @@ exposition_write(struct exposition * exposition, FILE * out)
 	int status;
 
 	exposer.reader = (struct reader){ .prefix = exposition->prefix,
-	    .redis = redis_create(exposition->redis, exposition->timeout,
+	    .cluster = cluster_create(exposition->redis, exposition->timeout,
 	    "flagtally-usage"), .time_max = exposition->time_max,
 	    .results = { arena, REPORT_MEMORY_MAX, false } };
 	reader_begin(&exposer.reader);

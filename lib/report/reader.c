@@ -29,7 +29,7 @@ reader_begin(struct reader * reader)
 	    clock_monotonic() + reader->time_max;
 	reader->done = 0;
 	reader->total = 0;
-	buffer_clear(&reader->requests);
+	cluster_begin(reader->cluster);
 	reader->count = 0;
 }
 
@@ -96,9 +96,11 @@ static void
 ask_with(struct reader * reader, const char * command, size_t arguments)
 {
 
-	buffer_array(&reader->requests, 2 + arguments);
-	buffer_text(&reader->requests, command);
-	buffer_string(&reader->requests, reader->key.bytes,
+	reader->requests = cluster_request(reader->cluster, reader->key.bytes,
+	    reader->key.length);
+	buffer_array(reader->requests, 2 + arguments);
+	buffer_text(reader->requests, command);
+	buffer_string(reader->requests, reader->key.bytes,
 	    reader->key.length);
 	reader->count++;
 }
@@ -115,9 +117,9 @@ reader_ask_scores(struct reader * reader)
 {
 
 	ask_with(reader, "ZRANGE", 3);
-	buffer_text(&reader->requests, "0");
-	buffer_text(&reader->requests, "-1");
-	buffer_text(&reader->requests, "WITHSCORES");
+	buffer_text(reader->requests, "0");
+	buffer_text(reader->requests, "-1");
+	buffer_text(reader->requests, "WITHSCORES");
 }
 
 void
@@ -127,9 +129,9 @@ reader_ask_below(struct reader * reader, int64_t limit)
 
 	snprintf(text, sizeof(text), "(%" PRId64, limit);
 	ask_with(reader, "ZRANGEBYSCORE", 3);
-	buffer_text(&reader->requests, "-inf");
-	buffer_text(&reader->requests, text);
-	buffer_text(&reader->requests, "WITHSCORES");
+	buffer_text(reader->requests, "-inf");
+	buffer_text(reader->requests, text);
+	buffer_text(reader->requests, "WITHSCORES");
 }
 
 size_t
@@ -184,14 +186,14 @@ exchange_pipeline(struct reader * reader, struct recipient * recipient)
 
 	if (last)
 		deadline = reader->deadline;
-	if (redis_connect(reader->redis, deadline) == 0 &&
-	    redis_exchange(reader->redis, &reader->requests, reader->count,
-	    deadline, pass_reply, recipient) == 0)
+	if (cluster_connect(reader->cluster, deadline) == 0 &&
+	    cluster_exchange(reader->cluster, false, deadline, pass_reply,
+	    recipient) == 0)
 		return;
 	if (last && clock_monotonic() >= deadline)
 		reader_fail(reader, "reading takes too long; ask for a "
 		    "shorter span or for one application");
-	reader_fail(reader, redis_error(reader->redis));
+	reader_fail(reader, cluster_error(reader->cluster));
 	reader->unreachable = true;
 }
 
@@ -202,7 +204,7 @@ reader_send(struct reader * reader, redis_take * take, void * context)
 
 	if (reader->count > 0)
 		exchange_pipeline(reader, &recipient);
-	buffer_clear(&reader->requests);
+	cluster_begin(reader->cluster);
 	reader->count = 0;
 	return (reader_failed(reader) ? -1 : 0);
 }
@@ -242,7 +244,6 @@ void
 reader_close(struct reader * reader)
 {
 
-	redis_free(reader->redis);
-	buffer_free(&reader->requests);
+	cluster_free(reader->cluster);
 	buffer_free(&reader->key);
 }

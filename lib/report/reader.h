@@ -7,7 +7,7 @@
 
 #include "lib/base/buffer.h"
 #include "lib/base/date.h"
-#include "lib/redis/redis.h"
+#include "lib/redis/cluster.h"
 #include "lib/report/results.h"
 
 /* Requests in a pipeline at most. */
@@ -34,9 +34,9 @@ typedef void report_progress(void * context, size_t done, size_t total);
  */
 struct reader {
 	const char * prefix;
-	struct redis * redis;
+	struct cluster * cluster;
 	struct results results;
-	struct buffer requests;		/* Of the next pipeline. */
+	struct buffer * requests;	/* Of the next pipeline. */
 	size_t count;			/* Requests in it. */
 	struct buffer key;		/* Of the next request. */
 	int64_t time_max;		/* Of a report, in ms; 0: no limit. */
@@ -101,8 +101,10 @@ void reader_ask_below(struct reader * reader, int64_t limit);
 
 /**
  * reader_send(reader, take, context):
- * Send the pipeline and pass each reply to ${take}.  Return 0, or -1 with the
- * error set.  Nothing is sent if the pipeline is empty.
+ * Send the pipeline and pass each reply to ${take}: all that are about one tag
+ * in their order, and others in any order, as they are from several servers of
+ * a cluster.  Return 0, or -1 with the error set.  Nothing is sent if the
+ * pipeline is empty.
  */
 int reader_send(struct reader * reader, redis_take * take, void * context);
 

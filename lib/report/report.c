@@ -278,11 +278,12 @@ report_probe(struct report * report)
 /* Life */
 
 struct report *
-report_create(const char * prefix, struct redis * redis, struct arena * arena)
+report_create(const char * prefix, struct cluster * cluster,
+    struct arena * arena)
 {
 	struct report * report = alloc_zeroed(1, sizeof(*report));
 
-	report->reader = (struct reader){ .prefix = prefix, .redis = redis,
+	report->reader = (struct reader){ .prefix = prefix, .cluster = cluster,
 	    .results = { arena, REPORT_MEMORY_MAX, false } };
 	return (report);
 }

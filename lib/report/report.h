@@ -7,7 +7,7 @@
 
 #include "lib/base/arena.h"
 #include "lib/base/text.h"
-#include "lib/redis/redis.h"
+#include "lib/redis/cluster.h"
 #include "lib/report/applications.h"
 #include "lib/report/edge_list.h"
 #include "lib/report/features.h"
@@ -40,11 +40,11 @@ struct report_stales {
 };
 
 /**
- * report_create(prefix, redis, arena):
- * Return a report that reads the keys under ${prefix} over ${redis}, which it
+ * report_create(prefix, cluster, arena):
+ * Return a report that reads the keys under ${prefix} over ${cluster}, which it
  * owns from now on.  ${arena} and ${prefix} must outlive it.
  */
-struct report * report_create(const char * prefix, struct redis * redis,
+struct report * report_create(const char * prefix, struct cluster * cluster,
     struct arena * arena);
 
 /**

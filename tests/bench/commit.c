@@ -88,7 +88,7 @@ commit_groups(const struct plan * plan, const char * path, int groups)
 	    .limit_features = 10000, .limit_applications = 1000,
 	    .limit_instances = 10000, .limit_series = 10000 };
 	struct redis_address config = { .unix_path = alloc_string(path) };
-	struct sink * sink = sink_create(&settings, redis_create(&config,
+	struct sink * sink = sink_create(&settings, cluster_create(&config,
 	    10000, "benchmark"));
 	struct arena * sources = arena_create(1 << 20);
 	struct arena * arena = arena_create(1 << 20);

@@ -104,7 +104,7 @@ check_calls(const struct fuzz * fuzz)
 		pipeline_request(&calls, call, digest, &requests);
 		if (call->script == SCRIPT_TOUCH)
 			continue;
-		must(pipeline_writer_key(&calls, call).length >=
+		must(pipeline_key(&calls, call).length >=
 		    PIPELINE_WRITER_LENGTH + PIPELINE_SLOT_LENGTH);
 		pipeline_readdress(&calls, call, "0123456789abcdef0123456789ab");
 	}

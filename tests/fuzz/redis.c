@@ -171,7 +171,7 @@ LLVMFuzzerTestOneInput(const uint8_t * bytes, size_t length)
 	fuzz.bytes = (const uint8_t *)said.bytes;
 	fuzz.length = said.length;
 	settings.limit_applications = (choices & 2) != 0 ? 10 : 0;
-	sink = sink_create(&settings, redis_create(&server_config, 300,
+	sink = sink_create(&settings, cluster_create(&server_config, 300,
 	    "fuzz"));
 	tally = make_tally(arena);
 	if ((choices & 4) != 0)

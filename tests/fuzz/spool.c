@@ -111,7 +111,7 @@ replay(struct spool * spool)
 		buffer_append(&replies, "*5\r\n:0\r\n:0\r\n:0\r\n:0\r\n:0\r\n",
 		    24);
 	server_begin(replies.bytes, replies.length, true);
-	sink = sink_create(&settings, redis_create(&server_config, 300,
+	sink = sink_create(&settings, cluster_create(&server_config, 300,
 	    "fuzz"));
 	result = replay_all(sink, spool, NULL, NULL, NULL);
 	sink_free(sink);

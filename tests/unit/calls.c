@@ -52,10 +52,13 @@ test_requests(void)
 	pipeline_request(&calls, &calls.list[1], digest, &requests);
 	is_bytes(requests.bytes, requests.length, wanted,
 	    sizeof(wanted) - 1, "they are what Redis is sent");
-	key = pipeline_writer_key(&calls, &calls.list[0]);
+	key = pipeline_key(&calls, &calls.list[0]);
 	is_bytes(key.bytes, key.length,
 	    "p:{e:a}:writer:0123456789abcdef0123456789ab000000ff", 51,
 	    "the key of the writer is found");
+	key = pipeline_key(&calls, &calls.list[1]);
+	is_bytes(key.bytes, key.length, "p:apps", 6,
+	    "and that of a call without one");
 	buffer_free(&requests);
 	pipeline_free(&calls);
 }
@@ -84,11 +87,11 @@ test_load(void)
 		    loaded.list[i].outcome != CALL_OPEN;
 	is_integer(wrong, 0, "they are as they were");
 	pipeline_readdress(&loaded, &loaded.list[2], other);
-	key = pipeline_writer_key(&loaded, &loaded.list[2]);
+	key = pipeline_key(&loaded, &loaded.list[2]);
 	is_bytes(key.bytes, key.length,
 	    "p:{e:a}:writer:ffffffffffffffffffffffffffff00000002", 51,
 	    "another writer keeps the slot");
-	key = pipeline_writer_key(&loaded, &loaded.list[0]);
+	key = pipeline_key(&loaded, &loaded.list[0]);
 	is_bytes(key.bytes, key.length,
 	    "p:{e:a}:writer:0123456789abcdef0123456789ab00000001", 51,
 	    "and the other calls are as they were");

@@ -129,37 +129,49 @@ test_valid(void)
 static const struct {
 	const char * url;
 	const char * text;
-} sentinels[] = {
-	{ "redis-sentinel://h?master=m", "0 m 0 h:26379" },
-	{ "redis-sentinel://h/?master=m", "0 m 0 h:26379" },
-	{ "rediss-sentinel://h:1/2?master=a.b-c_D9", "1 a.b-c_D9 2 h:1" },
+	enum redis_kind kind;
+} several[] = {
+	{ "redis-sentinel://h?master=m", "0 m 0 h:26379",
+	  REDIS_SENTINEL },
+	{ "redis-sentinel://h/?master=m", "0 m 0 h:26379",
+	  REDIS_SENTINEL },
+	{ "rediss-sentinel://h:1/2?master=a.b-c_D9", "1 a.b-c_D9 2 h:1",
+	  REDIS_SENTINEL },
 	{ "redis-sentinel://u:p@h:1?node=i:2&master=m&node=[::1]",
-	  "0 m 0 h:1 i:2 ::1:26379" },
+	  "0 m 0 h:1 i:2 ::1:26379",
+	  REDIS_SENTINEL },
 	{ "redis-sentinel://[::1]:5/3?master=m&node=[::2]:6&node=j",
-	  "0 m 3 ::1:5 ::2:6 j:26379" },
+	  "0 m 3 ::1:5 ::2:6 j:26379",
+	  REDIS_SENTINEL },
+	{ "redis-cluster://h", "0 - 0 h:6379", REDIS_CLUSTER },
+	{ "redis-cluster://u:p@h:7000/0?node=i&node=[::1]:7001",
+	  "0 - 0 h:7000 i:6379 ::1:7001", REDIS_CLUSTER },
+	{ "rediss-cluster://[::1]/?node=i:1", "1 - 0 ::1:6379 i:1",
+	  REDIS_CLUSTER },
 };
 
 static void
-test_sentinels(void)
+test_several(void)
 {
 	size_t i, j;
 
-	for (i = 0; i < sizeof(sentinels) / sizeof(sentinels[0]); i++) {
+	for (i = 0; i < sizeof(several) / sizeof(several[0]); i++) {
 		struct redis_address redis = { .tls = false };
-		const char * url = sentinels[i].url;
+		const char * url = several[i].url;
 		char text[200] = "";
 		int used;
 
 		is_text(redis_url_parse(url, &redis), NULL, "%s", url);
-		is_integer(redis.kind, REDIS_SENTINEL, "%s: kind", url);
+		is_integer(redis.kind, several[i].kind, "%s: kind", url);
 		is_text(redis.host, NULL, "%s: no server", url);
 		used = snprintf(text, sizeof(text), "%d %s %d", redis.tls,
-		    redis.master, redis.database);
+		    redis.master == NULL ? "-" : redis.master,
+		    redis.database);
 		for (j = 0; j < redis.node_count; j++)
 			used += snprintf(text + used, sizeof(text) -
 			    (size_t)used, " %s:%d", redis.nodes[j].host,
 			    redis.nodes[j].port);
-		is_text(text, sentinels[i].text, "%s: nodes", url);
+		is_text(text, several[i].text, "%s: nodes", url);
 		redis_url_free(&redis);
 	}
 }
@@ -197,6 +209,9 @@ static const char * const invalid[] = {
 	"redis-sentinel://h?master=m&node=::1",
 	"redis-sentinel://h,i?master=m&node=i:x",
 	"redis-sentinel://h/x?master=m", "sentinel://h?master=m",
+	"redis-cluster://h/1", "redis-cluster://h?", "redis-cluster://h?node=",
+	"redis-cluster://h?master=m", "redis-cluster://",
+	"rediss-cluster://h?node=i&", "cluster://h",
 	"redis-sentinel://h?master=m?node=i", "redis://h?master=m",
 	"redis://h?node=i",
 	/* users and passwords */
@@ -253,7 +268,7 @@ main(void)
 
 	test_decode();
 	test_valid();
-	test_sentinels();
+	test_several();
 	test_invalid();
 	test_long();
 	return (tap_done());

@@ -1,0 +1,185 @@
+"""Redis Cluster: counts go where their slots are, however these move."""
+
+import hashlib
+import json
+import os
+import re
+import subprocess
+
+from tests.harness import fcgi
+from tests.harness.cluster import Cluster
+from tests.harness.servers import PROGRAM, Flagtally, Place, Redis, \
+    environment
+from tests.harness.tap import check, equal, run
+from tests.harness.wait import until
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+APPLICATIONS = [f"a{number}" for number in range(40)]
+HOUR = "2026-11-23T09"
+TOKEN = "*:*.issued"
+
+
+def body(*applications, **more):
+    return json.dumps({"applications": [], "metrics": [
+        {"featureName": "f", "appName": application, "environment": "e",
+         "timestamp": HOUR + ":30:00Z", "yes": 1, "no": 0, "variants": {}}
+        for application in applications or APPLICATIONS], **more}).encode()
+
+
+def bucket(application):
+    return f"flagtally:{{e:{application}}}:{HOUR}"
+
+
+def start(place, cluster, name="flagtally", **settings):
+    return Flagtally(place, cluster, name, **{
+        "spool": place.file(name + ".db"), "flush_interval": "100ms",
+        **settings})
+
+
+def post(flagtally, *applications, **more):
+    return fcgi.post(flagtally.address, body(*applications, **more)).status
+
+
+def command(cluster, *arguments, **settings):
+    done = subprocess.run([os.path.abspath(PROGRAM), *arguments],
+                          env=environment(redis=cluster.url(), **settings),
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                          text=True, timeout=30, check=False)
+    return done.returncode, done.stdout
+
+
+def counts(cluster):
+    """How often the feature was on, of each application."""
+    keys = {bucket(application).encode(): application
+            for application in APPLICATIONS}
+    return {keys[key]: int(value.get(b"f:yes", 0))
+            for key, value in cluster.everything().items() if key in keys}
+
+
+def waiting(place, name="flagtally"):
+    """What is in the spool."""
+    code, text = command_spool(place, name)
+    return text if code == 0 else None
+
+
+def command_spool(place, name):
+    done = subprocess.run([os.path.abspath(PROGRAM), "--spool"],
+                          env=environment(spool=place.file(name + ".db")),
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                          text=True, timeout=30, check=False)
+    return done.returncode, done.stdout
+
+
+# The whole job, in a cluster and in one server
+
+REGISTRATION = {
+    "appName": "a1", "environment": "e", "instanceId": "i", "interval": 60,
+    "strategies": [], "started": HOUR + ":00:00Z"}
+IMPACT = [{"name": name, "help": "h", "type": kind, "samples": [
+    {"value": 2, "labels": {"environment": "e"}}]}
+    for name, kind in (("c", "counter"), ("g", "gauge"))]
+
+
+def job(place, server, name):
+    """Everything that is written and read; return what is seen of it."""
+    flagtally = start(place, server, name, auth="tokens",
+                      token_set="flagtally:tokens")
+
+    def request(content=b"", path="/api/client/metrics/bulk", **changes):
+        return fcgi.post(flagtally.address, content, **{
+            "REQUEST_URI": path, "SCRIPT_NAME": path,
+            "REMOTE_ADDR": "127.0.0.1", "HTTP_AUTHORIZATION": TOKEN,
+            **changes})
+
+    def read(path):
+        answer = request(path=path, REQUEST_METHOD="GET")
+        return answer.status, re.sub(rb"\d\d:\d\d", b"", answer.body)
+
+    seen = {
+        "counts": [request(body()).status for _ in range(3)],
+        "all else": request(body(
+            applications=[REGISTRATION], impactMetrics=IMPACT,
+            seenTokens=["*:e.token"])).status,
+        "an Edge": request(json.dumps({"identifier": "one"}).encode(),
+                           "/api/client/metrics/edge").status,
+        "a bad token": request(body(), HTTP_AUTHORIZATION="*:*.no").status,
+        "health": read("/internal-backstage/health")[0],
+        "ready": read("/internal-backstage/ready")[0],
+        "usage": read("/internal-backstage/usage"),
+        "page": read("/flagtally")[0],
+    }
+    for arguments in (["--report"], ["--report", "e/a1"],
+                      ["--report", "--stale", "1h"]):
+        seen[" ".join(arguments)] = command(server, *arguments)
+    flagtally.end()
+    return seen
+
+
+def shape(keys):
+    """What is in Redis, without writers and times."""
+    return {key: sorted(value) if re.search(
+        rb":(seen|late|apps|environments|when|edges)$", key) else value
+        for key, value in keys.items() if b":writer:" not in key}
+
+
+def whole_job():
+    with Place() as place:
+        cluster = Cluster(place, replicas=0)
+        redis = Redis(place, "single")
+        digest = hashlib.sha256(TOKEN.encode()).hexdigest()
+        cluster("SADD", "flagtally:tokens", digest)
+        redis("SADD", "flagtally:tokens", digest)
+        wanted = job(place, redis, "one")
+        found = job(place, cluster, "several")
+        equal(found, wanted, "all is accepted and read as from one server")
+        equal([wanted["counts"], wanted["all else"], wanted["a bad token"]],
+              [[202] * 3, 202, 403], "as it should be")
+        equal(shape(cluster.everything()),
+              shape(redis.client.everything()), "all is in Redis as in one")
+        check(all(node("DBSIZE") > 0 for node in cluster.nodes),
+              "every master has a part")
+        check("Redis" not in place.read("several.log"),
+              "there is nothing to say", place.read("several.log"))
+        before = shape(cluster.everything())
+        tokens = place.file("tokens", TOKEN + "\n")
+        code, text = command(cluster, "--check", tokens=tokens,
+                             spool=place.file("check.db"))
+        check(code == 0 and "redis   OK" in text, "--check", code, text)
+        equal(shape(cluster.everything()), before, "which leaves nothing")
+
+
+def nodes_of_url():
+    """One node of the URL that answers is enough; with none the spool."""
+    with Place() as place:
+        cluster = Cluster(place, replicas=0)
+        ports = [node.port for node in cluster.nodes]
+        dead = "redis-cluster://127.0.0.1:1"
+        for name, url in (
+                ("one", f"redis-cluster://localhost:{ports[1]}"),
+                ("after", f"{dead}?node=nowhere.invalid"
+                          f"&node=127.0.0.1:{ports[2]}")):
+            flagtally = start(place, url, name)
+            equal(post(flagtally), 202, f"{name}: accepted")
+            until(lambda: waiting(place, name) and set(
+                counts(cluster).values()) in ({1}, {2}), "the counts")
+            flagtally.end()
+        equal(set(counts(cluster).values()), {2}, "all is counted")
+        flagtally = start(place, dead, "none")
+        equal(post(flagtally), 202, "without any node the spool takes it")
+        flagtally.end()
+        check(re.search("does not serve: 127.0.0.1:1: .*refused",
+                        place.read("none.log")), "and the log names it",
+              place.read("none.log"))
+        flagtally = start(place, cluster, "none")
+        until(lambda: set(counts(cluster).values()) == {3}, "replay")
+        for url, why in (("redis-cluster://h/1", "database other than 0"),
+                         ("redis-cluster://h?n=i", "node=HOST:PORT")):
+            done = subprocess.run(
+                [os.path.abspath(PROGRAM), "--check-config"], text=True,
+                env=environment(redis=url), stderr=subprocess.PIPE,
+                stdout=subprocess.DEVNULL, check=False, timeout=20)
+            check(done.returncode != 0 and why in done.stderr,
+                  f"{url} is an error", done.stderr)
+
+
+run([whole_job, nodes_of_url])
