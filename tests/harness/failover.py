@@ -159,6 +159,11 @@ class Watched:
                 f"?master={MASTER}" +
                 "".join(f"&node=127.0.0.1:{port}" for port in others))
 
+    def flags(self):
+        """What each sentinel says of the master."""
+        rows = [sentinel("MASTER", MASTER) for sentinel in self.sentinels]
+        return [dict(zip(row[::2], row[1::2]))[b"flags"] for row in rows]
+
     def by_port(self, port):
         return next(server for server in self.servers if server.port == port)
 

@@ -32,10 +32,11 @@ class Load:
 
     Of the clients every other one keeps its connection while it can; the rest
     take a new one for each post.  `ports` says where, as they are at the time.
+    After an answer, a client does nothing for `pause` seconds.
     """
 
-    def __init__(self, ports, clients=6, patience=20):
-        self.ports, self.patience = ports, patience
+    def __init__(self, ports, clients=6, patience=20, pause=0):
+        self.ports, self.patience, self.pause = ports, patience, pause
         self.lock = threading.Lock()
         self.stopping = threading.Event()
         self.accepted, self.unknown = set(), set()
@@ -72,9 +73,10 @@ class Load:
                     connection.close()
                 connection = None
             self.told(feature, keep, status, time.monotonic() - began)
-            if status is None:
-                # There may be nobody at the moment.
-                self.stopping.wait(0.005)
+            # Without an answer, there may be nobody at the moment.
+            pause = 0.005 if status is None else self.pause
+            if pause:
+                self.stopping.wait(pause)
 
     def told(self, feature, keep, status, took):
         with self.lock:
