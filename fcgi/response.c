@@ -35,8 +35,10 @@ static const struct {
 	    "UnavailableError", "Retry-After: 10\r\n" },
 };
 
-#define BODY_MAX (ESCAPE_JSON_ROOM(FAULT_DETAIL_MAX) * 4 +	\
-    ESCAPE_JSON_ROOM(FAULT_POINTER_MAX) * 2 + 512)
+/* Room for texts as JSON strings with a NUL, and for a problem with them. */
+#define DETAIL_ROOM (ESCAPE_JSON_ROOM(FAULT_DETAIL_MAX) + 1)
+#define POINTER_ROOM (ESCAPE_JSON_ROOM(FAULT_POINTER_MAX) + 1)
+#define PROBLEM_ROOM (DETAIL_ROOM * 4 + POINTER_ROOM * 2 + 512)
 
 int
 response_status(enum response_kind kind)
@@ -115,31 +117,6 @@ response_page(struct cgi * cgi, const char * type, const char * headers,
 		cgi_write(cgi, content, length);
 }
 
-/* The body of a problem, while it is written. */
-struct problem {
-	char text[BODY_MAX];
-	size_t used;
-};
-
-static void
-append_problem(struct problem * problem, const char * text)
-{
-	size_t length = strlen(text);
-
-	memcpy(problem->text + problem->used, text, length);
-	problem->used += length;
-}
-
-static void
-write_member(struct problem * problem, const char * name, const char * value)
-{
-
-	append_problem(problem, "\"");
-	append_problem(problem, name);
-	append_problem(problem, "\":");
-	problem->used += escape_json_ascii(problem->text + problem->used,
-	    value, strlen(value));
-}
 
 /* A random UUID (RFC 9562, section 5.4), to search logs for. */
 static void
@@ -164,39 +141,28 @@ static void
 send_problem(struct cgi * cgi, enum response_kind kind,
     const char * detail, const struct fault * place)
 {
-	struct problem problem = { .used = 0 };
-	char number[64];
+	char text[PROBLEM_ROOM], quoted[DETAIL_ROOM], pointer[POINTER_ROOM];
+	char at[POINTER_ROOM + 64] = "";
+	const char * path = place == NULL ? "" : place->pointer;
 	char id[37];
+	int length;
 
 	make_id(id);
-	append_problem(&problem, "{\"type\":\"about:blank\",");
-	write_member(&problem, "title", answers[kind].reason);
-	snprintf(number, sizeof(number), ",\"status\":%d,",
-	    answers[kind].status);
-	append_problem(&problem, number);
-	write_member(&problem, "detail", detail);
-	if (place != NULL) {
-		append_problem(&problem, ",");
-		write_member(&problem, "pointer", place->pointer);
-		snprintf(number, sizeof(number), ",\"offset\":%" PRIu64,
-		    place->offset);
-		append_problem(&problem, number);
-	}
-	append_problem(&problem, ",");
-	write_member(&problem, "id", id);
-	append_problem(&problem, ",");
-	write_member(&problem, "name", answers[kind].name);
-	append_problem(&problem, ",");
-	write_member(&problem, "message", detail);
-	append_problem(&problem, ",\"details\":[{");
-	write_member(&problem, "message", detail);
-	append_problem(&problem, ",");
-	write_member(&problem, "description", detail);
-	append_problem(&problem, ",");
-	write_member(&problem, "path", place == NULL ? "" : place->pointer);
-	append_problem(&problem, "}]}");
-	response_content(cgi, kind, "application/problem+json",
-	    problem.text, problem.used);
+	quoted[escape_json_ascii(quoted, detail, strlen(detail))] = '\0';
+	pointer[escape_json_ascii(pointer, path, strlen(path))] = '\0';
+	if (place != NULL)
+		snprintf(at, sizeof(at), ",\"pointer\":%s,\"offset\":%" PRIu64,
+		    pointer, place->offset);
+	length = snprintf(text, sizeof(text), "{\"type\":\"about:blank\","
+	    "\"title\":\"%s\",\"status\":%d,\"detail\":%s%s,\"id\":\"%s\","
+	    "\"name\":\"%s\",\"message\":%s,\"details\":[{\"message\":%s,"
+	    "\"description\":%s,\"path\":%s}]}", answers[kind].reason,
+	    answers[kind].status, quoted, at, id, answers[kind].name, quoted,
+	    quoted, quoted, pointer);
+	if (length < 0 || (size_t)length >= sizeof(text))
+		abort();
+	response_content(cgi, kind, "application/problem+json", text,
+	    (size_t)length);
 }
 
 void

@@ -16,6 +16,8 @@
 #include "lib/base/clock.h"
 #include "lib/base/escape.h"
 #include "lib/commit/replay.h"
+#include "lib/redis/pipeline.h"
+#include "lib/report/report_write.h"
 
 /* Milliseconds in which Redis has to answer spoolctl_reach. */
 #define REACH_TIME_MAX 2000
@@ -208,65 +210,39 @@ spoolctl_list(struct spool * spool)
 
 /* Export */
 
-static void
-print_json(const char * text, size_t length)
-{
-	char * quoted = alloc_bytes(ESCAPE_JSON_ROOM(length));
-
-	fwrite(quoted, 1, escape_json_ascii(quoted, text, length), stdout);
-	free(quoted);
-}
-
-/*
- * Print the strings of a call, which is in RESP.  Print the rest of a damaged
- * call as one string.
- */
+/* Print the strings of a call; print the rest of a damaged one as a string. */
 static void
 print_strings(const char * bytes, size_t length)
 {
 	const char * separator = "";
+	struct text string;
 	size_t at = 0;
 
-	while (at < length) {
-		char * end;
-		unsigned long size;
-
-		if (bytes[at] == '*') {
-			at += strcspn(bytes + at, "\n") + 1;
-			continue;
-		}
-		size = strtoul(bytes + at + 1, &end, 10);
-		if (bytes[at] != '$' || end[0] != '\r' ||
-		    (size_t)(end + 2 - bytes) > length ||
-		    size > length - (size_t)(end + 2 - bytes))
-			break;
+	while (pipeline_next_string(bytes, length, &at, &string)) {
 		fputs(separator, stdout);
-		print_json(end + 2, size);
+		report_write_json(stdout, string);
 		separator = ",";
-		at = (size_t)(end + 2 - bytes) + size + 2;
 	}
 	if (at < length) {
 		fputs(separator, stdout);
-		print_json(bytes + at, length - at);
+		report_write_json(stdout, (struct text){ bytes + at,
+		    length - at });
 	}
 }
 
 static bool
 export_call(void * context, const struct spool_call * record)
 {
-	/* With a NUL at the end, where strtoul stops. */
-	char * bytes = alloc_copy(record->bytes, record->length);
 	char since[32];
 
 	(void)context;
 	format_time(since, record->since);
 	printf("{\"id\":%" PRId64 ",\"since\":\"%s\",\"reason\":", record->id,
 	    since);
-	print_json(record->reason, strlen(record->reason));
+	report_write_json(stdout, text_of(record->reason));
 	fputs(",\"call\":[", stdout);
-	print_strings(bytes, record->length);
+	print_strings(record->bytes, record->length);
 	puts("]}");
-	free(bytes);
 	return (true);
 }
 

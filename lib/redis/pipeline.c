@@ -322,6 +322,20 @@ pipeline_key(const struct pipeline * pipeline, const struct call * call)
 	return (key);
 }
 
+bool
+pipeline_next_string(const void * bytes, size_t length, size_t * at,
+    struct text * string)
+{
+	struct reader reader = { .bytes = bytes, .length = length, .at = *at };
+	size_t count;
+
+	read_count(&reader, '*', &count);
+	if (!read_string(&reader, string))
+		return (false);
+	*at = reader.at;
+	return (true);
+}
+
 void
 pipeline_free(struct pipeline * pipeline)
 {

@@ -163,6 +163,15 @@ const char * pipeline_load(struct pipeline * pipeline, const void * bytes,
     size_t length);
 
 /**
+ * pipeline_next_string(bytes, length, at, string):
+ * Read the next string of a call from ${*at} on, and set ${*at} behind it.
+ * Return false, and leave ${*at}, if the ${length} bytes have no further string
+ * or are damaged there.
+ */
+bool pipeline_next_string(const void * bytes, size_t length, size_t * at,
+    struct text * string);
+
+/**
  * pipeline_free(pipeline):
  * Free what the calls hold; leave them empty.
  */
