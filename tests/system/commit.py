@@ -220,7 +220,8 @@ def many_applications():
     count = 1300
     with Place() as place:
         redis = Redis(place)
-        flagtally = Flagtally(place, redis, limit_apps=2 * count)
+        flagtally = Flagtally(place, redis, limit_apps=2 * count,
+                              redis_timeout="10s")
         text = body(*[metric(yes=i + 1, app=f"a{i}") for i in range(count)])
         for _ in range(2):
             equal(fcgi.post(flagtally.address, text).status, 202,
