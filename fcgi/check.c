@@ -306,7 +306,7 @@ remove_counts(struct sink * sink, const struct sink_settings * settings,
 		":{check:check}:instances", ":{check:check}:instances:seen",
 		":{check:check}:feed",
 		":{check}:impact", ":{check}:impact:check",
-		":{check}:impact:check:when", ":{check}:series",
+		":{check}:impact:check:when", ":{check}:sizes",
 	};
 	static const char * const lists[] = { "apps", "environments" };
 	struct periods periods = { .count = 0 };

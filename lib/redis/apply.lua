@@ -1,8 +1,8 @@
 -- Applies what a group counts under one {env:app}, once and whole.
 --
 -- KEYS  1 writer  2 seen  3 instances  4 instances:seen  5... the buckets into
---       which the features count: an hour, its day, or both; and if readers are
---       to be told, the feed
+--       which the features count: an hour, its day, or both; then the late
+--       buckets; and if readers are to be told, the feed
 -- ARGV  sequence, seconds that the writer's key lives,
 --       caps of features, variants, late buckets and instances, the longer
 --       retention, if the feed is among the keys: its cap (0: none is kept) and
@@ -48,6 +48,8 @@ if string.sub(KEYS[last_bucket], -5) == ':feed' then
 	feed, last_bucket = KEYS[last_bucket], last_bucket - 1
 	feed_max, channel = take(), take()
 end
+local late = KEYS[last_bucket]
+last_bucket = last_bucket - 1
 local starts, life, late_life = {}, {}, {}
 for i = 5, last_bucket do
 	local start, length, retention = tonumber(take()), tonumber(take()), tonumber(take())
@@ -132,14 +134,12 @@ end
 -- A bucket that is late, or far ahead, is made only if there is a place for it
 -- among those that are so: a sender can invent any number of times.  One that
 -- is there from when it was not late goes on counting, but lives no longer.
-local late
 local places = {}
 local late_dropped = 0
 local function has_place(i)
 	if not late_life[i] then
 		return true
 	end
-	late = string.sub(seen, 1, -5) .. 'late'
 	local name = string.sub(KEYS[i], #seen - 3)
 	local until_then = tonumber(read('zset', 'ZSCORE', late, name) or 0)
 	if (until_then < now or until_then > now + longest) and
@@ -303,6 +303,14 @@ local function new_features(old)
 	return latest
 end
 
+-- These live as long as the application reports anything: one that has not for
+-- the longer retention may have lost its place on the list, and is forgotten.
+local function keep()
+	for i = 2, 4 do
+		redis.call('EXPIRE', KEYS[i], longest + DAY)
+	end
+end
+
 -- Note when features were seen.  The list of features may have ten times as many
 -- as a bucket; beyond that those not evaluated for longest are removed.
 local function note_seen(latest)
@@ -340,6 +348,7 @@ local function apply()
 	local latest = new_features(held[5] or held[6])
 	if #latest > 0 then
 		note_seen(latest)
+		keep()
 	end
 	for i = 5, last_bucket do
 		if held[i] and life[i] then
@@ -371,6 +380,7 @@ local function register()
 			count = known and count or count + 1
 		end
 	end
+	keep()
 end
 
 -- Tell readers what was counted.  An entry of the feed has the finest bucket that

@@ -53,14 +53,11 @@ struct caps {
 
 static const struct {
 	const char * key;		/* After the prefix. */
-	const char * rests;		/* See caps.lua. */
 	enum tally_drop drop;
 } lists[LIST_COUNT] = {
-	[LIST_APPLICATIONS] = { ":apps",
-	    "seen late instances instances:seen", DROP_APPLICATIONS },
-	[LIST_ENVIRONMENTS] = { ":environments", "impact series",
-	    DROP_ENVIRONMENTS },
-	[LIST_TOKENS] = { ":tokens:seen", "", DROP_SEEN_TOKENS },
+	[LIST_APPLICATIONS] = { ":apps", DROP_APPLICATIONS },
+	[LIST_ENVIRONMENTS] = { ":environments", DROP_ENVIRONMENTS },
+	[LIST_TOKENS] = { ":tokens:seen", DROP_SEEN_TOKENS },
 };
 
 static size_t
@@ -274,7 +271,7 @@ request_admission(struct caps * caps)
 
 	session_begin(caps->session);
 	requests = session_request(caps->session, key.bytes, key.length);
-	buffer_array(requests, 9 + 2 * caps->asked_count);
+	buffer_array(requests, 8 + 2 * caps->asked_count);
 	buffer_text(requests, "EVALSHA");
 	buffer_text(requests, cluster_script_digest(caps->session->cluster,
 	    caps->script));
@@ -286,7 +283,6 @@ request_admission(struct caps * caps)
 	/* Without this a sender of any environment could invent them. */
 	buffer_integer(requests, (int64_t)(limit *
 	    settings->limit_environments));
-	buffer_text(requests, lists[caps->list].rests);
 	for (i = 0; i < caps->asked_count; i++) {
 		account_of(caps, caps->list, caps->asked[i]);
 		buffer_string(requests, text->bytes, text->length);

@@ -3,38 +3,17 @@
 -- KEYS  1 the list, a sorted set  2 its shares, a hash: to which environment's
 --       share each member belongs, and with a # before it how many there are of
 --       each environment; ## has the number of all
--- ARGV  the longer retention, cap of an environment, cap of all (0: none), what
---       is under the tag of a member that is removed, with spaces between, and
+-- ARGV  the longer retention, cap of an environment, cap of all (0: none), and
 --       for each member: the environment, the member
 -- Returns for each member 1 if it is on the list, or 0.  Can be repeated.
 
 local list, shares = KEYS[1], KEYS[2]
 local now = tonumber(redis.call('TIME')[1])
 local retention, most = tonumber(ARGV[1]), tonumber(ARGV[2])
-local most_in_all, rests = tonumber(ARGV[3]), ARGV[4]
-local prefix = string.match(list, '^(.*):[^:]*$')
+local most_in_all = tonumber(ARGV[3])
 
 -- So many at once, so that it does not take long.
 local PRUNED_MAX = 100
-
--- The names in the set are those of more keys: an environment's metrics.
-local function forget_names(key)
-	for _, name in ipairs(redis.call('SMEMBERS', key)) do
-		redis.call('UNLINK', key .. ':' .. name, key .. ':' .. name .. ':when',
-			key .. ':' .. name .. ':bounds')
-	end
-end
-
--- What does not expire by itself is removed with the member.
-local function forget(member)
-	for rest in string.gmatch(rests, '%S+') do
-		local key = prefix .. ':{' .. member .. '}:' .. rest
-		if rest == 'impact' and redis.call('TYPE', key).ok == 'set' then
-			forget_names(key)
-		end
-		redis.call('UNLINK', key)
-	end
-end
 
 local function add_share(member, environment)
 	redis.call('HSET', shares, member, environment)
@@ -69,12 +48,12 @@ if tonumber(redis.call('HGET', shares, '##') or 0) ~= count then
 	recount()
 end
 
+-- What is kept of a member that has not reported for so long expires by itself.
 local pruned = false
 local function prune()
 	local old = redis.call('ZRANGEBYSCORE', list, '-inf', '(' .. now - retention,
 		'LIMIT', 0, PRUNED_MAX)
 	for _, member in ipairs(old) do
-		forget(member)
 		redis.call('ZREM', list, member)
 		remove_share(member)
 	end
@@ -88,7 +67,7 @@ local function has_room(environment)
 end
 
 local admitted = {}
-for i = 5, #ARGV, 2 do
+for i = 4, #ARGV, 2 do
 	local environment, member = ARGV[i], ARGV[i + 1]
 	local known = redis.call('ZSCORE', list, member)
 	if not known and not has_room(environment) and not pruned then

@@ -291,6 +291,7 @@ begin_apply(struct pipeline * pipeline, struct commands_writer * writer,
 		pipeline_add_integer(pipeline, period->length);
 		pipeline_add_integer(pipeline, period->retention);
 	}
+	pipeline_add_key(pipeline, tag, ":late", "", 0);
 	/* The script knows it as the last key. */
 	if (bucket != NULL && is_announced(settings))
 		pipeline_add_key(pipeline, tag, ":feed", "", 0);
@@ -511,8 +512,11 @@ encode_impact(struct pipeline * pipeline, struct commands_writer * writer,
 		pipeline_begin(pipeline);
 		add_identity(pipeline, writer, tag);
 		pipeline_add_key(pipeline, tag, ":impact", "", 0);
+		pipeline_add_key(pipeline, tag, ":sizes", "", 0);
 		pipeline_add_integer(pipeline,
 		    (int64_t)writer->settings->limit_series);
+		pipeline_add_integer(pipeline,
+		    bucket_retention(writer->settings));
 		room = COMMANDS_INCREMENTS_MAX;
 		while (metric != NULL && room > 0) {
 			series = add_metric(pipeline, writer, tag, metric,

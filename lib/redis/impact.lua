@@ -1,12 +1,12 @@
 -- Applies the impact metrics that a group holds for one {env}, once and whole.
 --
--- KEYS  1 writer  2 names of metrics  3... of each metric its key; of a gauge also
---       the key that holds when its values were reported, of a histogram that
---       of its series' bounds; and if the metric's name ends in _count, _sum or
---       _bucket, the key of the metric without that ending
--- ARGV  sequence, seconds that the writer's key lives, cap of series, and for
---       each metric in KEYS: its name in the set, type, help, number of series;
---       for each series: labels, and
+-- KEYS  1 writer  2 names of metrics  3 their sizes  4... of each metric its
+--       key; of a gauge also the key that holds when its values were reported,
+--       of a histogram that of its series' bounds; and if the metric's name ends
+--       in _count, _sum or _bucket, the key of the metric without that ending
+-- ARGV  sequence, seconds that the writer's key lives, cap of series, the longer
+--       retention, and for each metric in KEYS: its name in the set, type, help,
+--       number of series; for each series: labels, and
 --         of a counter: value
 --         of a gauge: value, milliseconds since it was reported
 --         of a histogram: sum, count, number of bounds, and for each of these,
@@ -16,9 +16,9 @@
 -- each how many, and which argument names the first one's metric}, or an error
 -- as apply.lua does.
 
-local writer, names = KEYS[1], KEYS[2]
+local writer, names, sizes = KEYS[1], KEYS[2], KEYS[3]
 local sequence, lifetime = string.match(ARGV[1], '^0*(%d+)$'), ARGV[2]
-local series_max = tonumber(ARGV[3])
+local series_max, retention = tonumber(ARGV[3]), tonumber(ARGV[4])
 
 local function wrong_type(key, expected)
 	local actual = redis.call('TYPE', key).ok
@@ -27,7 +27,7 @@ local function wrong_type(key, expected)
 	end
 end
 
-local at = 3
+local at = 4
 local function take()
 	at = at + 1
 	return ARGV[at]
@@ -59,7 +59,7 @@ function take_series.histogram()
 	return series
 end
 
-local key_at = 2
+local key_at = 3
 local function take_key()
 	key_at = key_at + 1
 	return KEYS[key_at]
@@ -112,36 +112,33 @@ local function drop(kind, metric, count)
 	kind[2] = kind[2] > 0 and kind[2] or metric.argument
 end
 
--- How many series there are.  They are counted once in a while only, as that
--- takes a command for each metric, and in between their number is remembered.
-local COUNT_LIFETIME = 60
-local count_key = string.gsub(names, 'impact$', 'series')
+-- Of each metric how many numbers it has and on which day it was last written;
+-- it expires a day after the retention.  Sum them up, and forget metrics that
+-- have expired.
+local DAY = 86400
+local today = math.floor(now / 1000 / DAY)
 local series_count
 local function count_series()
-	local remembered = redis.pcall('GET', count_key)
-	series_count = type(remembered) == 'string' and tonumber(remembered)
-	if series_count then
-		return
-	end
 	series_count = 0
-	for _, name in ipairs(redis.call('SMEMBERS', names)) do
-		local fields = redis.pcall('HLEN', names .. ':' .. name)
-		if type(fields) == 'number' then
-			series_count = series_count + math.max(fields - 2, 0)
+	local all = redis.call('HGETALL', sizes)
+	for i = 1, #all, 2 do
+		local size, day = string.match(all[i + 1], '^(%d+) (%d+)$')
+		if tonumber(day or 0) + math.ceil(retention / DAY) + 2 < today then
+			redis.call('HDEL', sizes, all[i])
+			redis.call('SREM', names, all[i])
+		else
+			series_count = series_count + size
 		end
 	end
-	redis.call('SET', count_key, series_count, 'EX', COUNT_LIFETIME)
 end
 
 -- Whether there may be so many more; asked when the first new one comes.
-local series_before
 local function has_room(wanted)
 	if series_max == 0 then
 		return true
 	end
 	if not series_count then
 		count_series()
-		series_before = series_count
 	end
 	if series_count + wanted > series_max then
 		return false
@@ -320,6 +317,20 @@ local function clashes(metric, known_type)
 	end
 end
 
+-- A metric lives as long as it is reported.
+local function keep(metric)
+	local old = redis.call('HGET', sizes, metric.name)
+	-- Two fields are no numbers.
+	local size = string.format('%d %d', redis.call('HLEN', metric.key) - 2, today)
+	if size ~= old then
+		write(sizes, metric.name, old, size)
+	end
+	redis.call('EXPIRE', metric.key, retention + DAY)
+	if metric.more then
+		redis.call('EXPIRE', metric.more, retention + DAY)
+	end
+end
+
 local function apply()
 	local counting = {}
 	redis.call('SET', writer, sequence, 'EX', lifetime)
@@ -338,15 +349,17 @@ local function apply()
 				counting[#counting + 1] = metric.name
 				added[metric.name] = true
 			end
+			if counted then
+				keep(metric)
+			end
 		end
-	end
-	if series_count ~= series_before then
-		redis.call('SET', count_key, series_count, 'KEEPTTL')
 	end
 	if #counting > 0 then
 		-- Last, as it is not undone.
 		redis.call('SADD', names, unpack(counting))
 	end
+	redis.call('EXPIRE', names, retention + DAY)
+	redis.call('EXPIRE', sizes, retention + DAY)
 end
 
 -- Nothing here may stop the rest; see apply.lua.

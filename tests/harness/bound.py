@@ -31,7 +31,7 @@ def redis(caps, days_hour, days_day, processes=1):
     series = caps["limit_series"]
     environment = series * (
         2 * entry(5 * caps["limit_name"]) +     # The value, and when.
-        2 * 1024 + 5 * entry(2 * name)) + \
+        2 * 1024 + 6 * entry(2 * name)) + \
         processes * series * entry(name)
     tokens = caps["limit_seen_tokens"] * (entry(64) + entry(64 + name))
     return caps["limit_environments"] * (

@@ -92,7 +92,7 @@ def label_text(labels):
 def own(key):
     """Whether a key is for flagtally itself, and so nothing to a reader."""
     return b":writer:" in key or key.endswith(
-        (b"}:late", b"}:series", b"}:shares"))
+        (b"}:late", b"}:sizes", b"}:shares"))
 
 
 def observations(sample):

@@ -8,6 +8,7 @@ import subprocess
 
 from tests.harness import fcgi
 from tests.harness.cluster import Cluster
+from tests.harness.resp import Client
 from tests.harness.servers import PROGRAM, Flagtally, Place, Redis, \
     environment
 from tests.harness.tap import check, equal, run
@@ -148,6 +149,45 @@ def whole_job():
         equal(shape(cluster.everything()), before, "which leaves nothing")
 
 
+def declared():
+    """Each key that a script touches is among those that it is called with."""
+    with Place() as place:
+        redis = Redis(place)
+        flagtally = start(place, redis, limit_apps=2, limit_environments=1,
+                          limit_features=2, limit_series=4, feed=10)
+        monitor = Client(redis.path)
+        monitor("MONITOR")
+        buckets = [{"le": 1, "count": 1}, {"le": "+Inf", "count": 2}]
+        histogram = {"name": "h_count", "help": "h", "type": "histogram",
+                     "samples": [{"count": 2, "sum": 1.5, "labels": {},
+                                  "buckets": buckets}]}
+        for number in range(4):
+            post(flagtally, f"a{number}", applications=[REGISTRATION],
+                 impactMetrics=IMPACT, seenTokens=["*:e.token"])
+            post(flagtally, f"a{number}", impactMetrics=[histogram])
+            for key, member in (("apps", "e:a0"), ("environments", "e")):
+                redis("ZADD", "flagtally:" + key, "1", member)
+        equal(fcgi.post(flagtally.address, b'{"identifier":"one"}',
+                        REQUEST_URI="/api/client/metrics/edge",
+                        SCRIPT_NAME="/api/client/metrics/edge").status, 202,
+              "all is accepted")
+        redis("PING")
+        scripts, keys, wrong = set(), [], set()
+        for line in iter(monitor.stream.readline, b""):
+            words = re.findall(rb'"((?:[^"\\\\]|\\\\.)*)"', line)
+            command = words[0].upper()
+            if command == b"EVALSHA":
+                keys = words[3:3 + int(words[2])]
+                scripts.add(words[1])
+            elif b" lua] " in line and command != b"TIME" and \
+                    words[1] not in keys:
+                wrong.add(b" ".join(words[:2]))
+            elif command == b"PING":
+                break
+        equal(len(scripts), 5, "every script was called")
+        equal(wrong, set(), "with all of its keys")
+
+
 def nodes_of_url():
     """One node of the URL that answers is enough; with none the spool."""
     with Place() as place:
@@ -182,4 +222,4 @@ def nodes_of_url():
                   f"{url} is an error", done.stderr)
 
 
-run([whole_job, nodes_of_url])
+run([whole_job, declared, nodes_of_url])

@@ -342,9 +342,10 @@ def listed():
         equal(post("c"), {"202": 1}, "b makes room")
         left = {key for key in service.redis("KEYS", "flagtally:{*b}*")
                 if b":writer:" not in key}
-        equal(left, {b"flagtally:{e:b}:" + HOUR.encode(),
-                     b"flagtally:{e:b}:" + HOUR[:10].encode()},
-              "of b is left what expires by itself")
+        lives = {key: service.redis("TTL", key) for key in left}
+        check(lives and all(0 < life <= 11 * 86400
+                            for life in lives.values()),
+              "all that is left of b expires", lives)
         equal((service.redis("ZRANGE", "flagtally:apps", 0, -1),
                service.redis("ZRANGE", "flagtally:environments", 0, -1)),
               ([b"e:a", b"e:c"], [b"a", b"c"]), "the lists have two each")
@@ -443,7 +444,7 @@ def seen_tokens():
 
 
 def series():
-    """The number of series is remembered, and counted again in a while."""
+    """Each metric's size is remembered, until it has expired."""
     key = "flagtally:{default}:"
 
     def samples(*names):
@@ -455,15 +456,31 @@ def series():
               "as many as may be")
         equal(service.counted("two more", samples(*"abxy")),
               {"202": 1, "series": 2}, "are left out")
-        equal((service.redis("GET", key + "series"),
-               0 < service.redis("TTL", key + "series") <= 60), (b"4", True),
-              "their number is remembered for a while")
+        size, day = service.redis("HGET", key + "sizes", "m").split()
+        equal((size, int(time.time()) // 86400 - int(day) in (0, 1)),
+              (b"4", True), "their number is remembered, and the day")
         service.redis("HDEL", key + "impact:m", '{l="a"}')
         equal(service.counted("one in the place of another", samples("x")),
               {"202": 1, "series": 1}, "not at once")
-        service.redis("DEL", key + "series")
-        equal(service.counted("when they are counted again", samples("x")),
-              {"202": 1}, "it counts")
+        equal(service.counted("when the metric was reported again",
+                              samples("b")), {"202": 1}, "as it was")
+        equal(service.counted("one more", samples("x")), {"202": 1},
+              "it counts")
+        other = body(impactMetrics=[impact({"labels": {}, "value": 1},
+                                           name="other")])
+        equal(service.counted("another metric", other),
+              {"202": 1, "series": 1}, "has no room")
+        # What expires is the key, and the rest is forgotten later.
+        service.redis("DEL", key + "impact:m")
+        service.redis("HSET", key + "sizes", "m", f"4 {int(day) - 91}")
+        equal(service.counted("while it may still be there", other),
+              {"202": 1, "series": 1}, "nor now")
+        service.redis("HSET", key + "sizes", "m", f"4 {int(day) - 94}")
+        equal(service.counted("when the first one has expired", other),
+              {"202": 1}, "has its place")
+        equal((service.redis("HKEYS", key + "sizes"),
+               service.redis("SMEMBERS", key + "impact")),
+              ([b"other"], [b"other"]), "which is forgotten")
 
 
 def writers():
