@@ -11,6 +11,7 @@ packages_test="python3 binutils procps openssl spin mandoc nginx caddy haproxy
     debhelper lintian rpm rpmlint iproute2 systemd-container prometheus"
 packages_clang="clang libclang-rt-dev clang-tidy cppcheck"
 packages_sdks="python3-venv chromium"
+packages_browser="chromium chromium-driver default-jre-headless"
 
 # missing_packages NAME...: print those that are not installed.
 missing_packages() {

@@ -172,8 +172,8 @@ html_sparkline(FILE * out, const uint64_t * a, const uint64_t * b,
 	}
 	fprintf(out, "<td><svg class=spark width=%d height=%d viewBox=\"0 0 "
 	    "%zu %d\" preserveAspectRatio=none aria-hidden=true><polyline "
-	    "points=\"", SPARK_WIDTH, SPARK_HEIGHT, count == 1 ? 1 :
-	    count - 1, SPARK_STEPS);
+	    "vector-effect=non-scaling-stroke points=\"", SPARK_WIDTH,
+	    SPARK_HEIGHT, count == 1 ? 1 : count - 1, SPARK_STEPS);
 	for (i = 0; i < count; i++) {
 		at = append_number(at, (unsigned int)i);
 		*at++ = ',';
@@ -191,8 +191,8 @@ html_sparkline(FILE * out, const uint64_t * a, const uint64_t * b,
 }
 
 void
-html_chart(FILE * out, const uint64_t * yes, const uint64_t * no,
-    size_t count, html_label * label, void * context)
+html_chart(FILE * out, const char * name, const uint64_t * yes,
+    const uint64_t * no, size_t count, html_label * label, void * context)
 {
 	double most = largest(yes, no, count);
 	size_t width = count > 60 ? 10 : 16;
@@ -200,16 +200,16 @@ html_chart(FILE * out, const uint64_t * yes, const uint64_t * no,
 
 	fputs("<p class=axis>Highest column: ", out);
 	html_number(out, (uint64_t)most);
-	fputs(" evaluations. From ", out);
+	fputs(". From ", out);
 	label(out, context, 0);
 	fputs(" to ", out);
 	label(out, context, count - 1);
 	fputs(".</p>\n", out);
 
-	fprintf(out, "<div class=scroll tabindex=0 role=region "
-	    "aria-label=\"Chart\"><svg class=chart width=%zu height=%d "
-	    "role=img aria-label=\"Evaluations in each period; the table "
-	    "below has the same numbers\">", count * width, CHART_HEIGHT);
+	fprintf(out, "<div class=\"scroll latest\" tabindex=0 role=region "
+	    "aria-label=\"%s\"><svg class=chart width=%zu height=%d role=img "
+	    "aria-label=\"Evaluations in each period; a table below has the "
+	    "same numbers\">", name, count * width, CHART_HEIGHT);
 	for (i = 0; i < count && most > 0; i++) {
 		double on = yes == NULL ? 0 :
 		    (double)yes[i] / most * (CHART_HEIGHT - 2);

@@ -59,12 +59,12 @@ void html_sparkline(FILE * out, const uint64_t * a, const uint64_t * b,
 typedef void html_label(FILE * out, void * context, size_t column);
 
 /**
- * html_chart(out, yes, no, count, label, context):
- * Write a chart of ${count} stacked columns, at least one, with ${yes} below
- * ${no}, each of which can be NULL for zeros.  ${label} writes the name of a
- * column.
+ * html_chart(out, name, yes, no, count, label, context):
+ * Write a chart, which has the accessible name ${name}, of ${count} stacked
+ * columns, at least one, with ${yes} below ${no}, each of which can be NULL for
+ * zeros.  ${label} writes the name of a column.
  */
-void html_chart(FILE * out, const uint64_t * yes, const uint64_t * no,
-    size_t count, html_label * label, void * context);
+void html_chart(FILE * out, const char * name, const uint64_t * yes,
+    const uint64_t * no, size_t count, html_label * label, void * context);
 
 #endif

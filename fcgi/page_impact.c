@@ -8,6 +8,8 @@
 /* Metrics on one page, each with tables of its own. */
 #define METRICS_MAX 50
 
+static const struct text none = { NULL, 0 };
+
 static void
 write_labels(const struct page_view * view, struct text labels)
 {
@@ -18,6 +20,25 @@ write_labels(const struct page_view * view, struct text labels)
 		html_name(view->out, labels);
 }
 
+/* A table whose caption is unique on the page. */
+static void
+begin_series_table(const struct page_view * view, const char * id,
+    const char * caption, const struct impact_metric * metric,
+    struct text labels, const char * headings)
+{
+
+	fprintf(view->out, "<div class=scroll tabindex=0 role=region "
+	    "aria-labelledby=%s><table%s><caption id=%s>%s ", id,
+	    labels.bytes == NULL ? "" : " class=narrow", id, caption);
+	html_name(view->out, metric->name);
+	if (labels.bytes != NULL) {
+		fputs(": ", view->out);
+		write_labels(view, labels);
+	}
+	fprintf(view->out, "</caption><thead><tr>%s</tr></thead><tbody>\n",
+	    headings);
+}
+
 static void
 write_values(const struct page_view * view, const char * id,
     const struct impact_metric * metric)
@@ -25,8 +46,8 @@ write_values(const struct page_view * view, const char * id,
 	struct impact_series series;
 	size_t at;
 
-	page_frame_table(view, id, "Values", "<th scope=col>Labels"
-	    "<th scope=col class=n>Value");
+	begin_series_table(view, id, "Values of", metric, none,
+	    "<th scope=col>Labels<th scope=col class=n>Value");
 	for (at = 0; impact_next(metric, &at, &series);) {
 		fputs("<tr><th scope=row>", view->out);
 		write_labels(view, series.samples[0].labels);
@@ -44,10 +65,10 @@ write_summary(const struct page_view * view, const char * id,
 	struct impact_series series;
 	size_t at, i;
 
-	page_frame_table(view, id, "Observations", "<th scope=col>Labels"
-	    "<th scope=col class=n>Count<th scope=col class=n>Mean"
-	    "<th scope=col class=n>p50<th scope=col class=n>p95"
-	    "<th scope=col class=n>p99");
+	begin_series_table(view, id, "Observations of", metric, none,
+	    "<th scope=col>Labels<th scope=col class=n>Count"
+	    "<th scope=col class=n>Mean<th scope=col class=n>p50"
+	    "<th scope=col class=n>p95<th scope=col class=n>p99");
 	for (at = 0; impact_next(metric, &at, &series);) {
 		double count = impact_observations(&series);
 
@@ -71,20 +92,16 @@ write_summary(const struct page_view * view, const char * id,
 /* The buckets of a series, each as a bar of the observations only it has. */
 static void
 write_buckets(const struct page_view * view, const char * id,
-    const struct impact_series * series)
+    const struct impact_metric * metric, const struct impact_series * series)
 {
 	double most = 0;
 	size_t i;
 
 	for (i = 0; i < series->buckets; i++)
 		most = fmax(most, impact_bucket(series, i));
-	fprintf(view->out, "<div class=scroll tabindex=0 role=region "
-	    "aria-labelledby=%s><table class=narrow><caption id=%s>Buckets of "
-	    , id, id);
-	write_labels(view, series->samples[0].labels);
-	fputs("</caption><thead><tr><th scope=col class=n>At most"
-	    "<th scope=col class=n>Observations<th scope=col>Distribution</tr>"
-	    "</thead><tbody>\n", view->out);
+	begin_series_table(view, id, "Buckets of", metric,
+	    series->samples[0].labels, "<th scope=col class=n>At most"
+	    "<th scope=col class=n>Observations<th scope=col>Distribution");
 	for (i = 0; i < series->buckets; i++) {
 		double count = impact_bucket(series, i);
 
@@ -125,7 +142,7 @@ write_metric(const struct page_view * view, size_t number,
 	fputs("<details open><summary>Buckets</summary>\n", view->out);
 	for (at = 0, i = 0; impact_next(metric, &at, &series); i++) {
 		snprintf(id, sizeof(id), "m%zu-%zu", number, i);
-		write_buckets(view, id, &series);
+		write_buckets(view, id, metric, &series);
 	}
 	fputs("</details>\n", view->out);
 }

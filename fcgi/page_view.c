@@ -288,7 +288,8 @@ write_section_chart(const struct page_view * view, struct section * section)
 
 	fprintf(view->out, "<h2>By %s</h2>\n", section->span.by_hour ?
 	    "hour" : "day");
-	html_chart(view->out, section->yes, section->no, section->span.count,
+	html_chart(view->out, section->span.by_hour ? "Chart by hour" :
+	    "Chart by day", section->yes, section->no, section->span.count,
 	    label_period, section);
 }
 
@@ -336,9 +337,9 @@ write_feature(const struct page_view * view, const struct report_span * recent,
 	fputs("</p>\n", view->out);
 	if (feature->variants != NULL) {
 		fputs("<h2>Variants</h2>\n", view->out);
-		page_frame_table(view, "variants", "Variants", "<th scope=col>"
-		    "Variant<th scope=col class=n>Count<th scope=col>Over "
-		    "time");
+		page_frame_table(view, "variants", "How often each was given",
+		    "<th scope=col>Variant<th scope=col class=n>Count"
+		    "<th scope=col>Over time");
 	}
 	for (variant = feature->variants; variant != NULL;
 	    variant = variant->next) {
