@@ -213,6 +213,14 @@ advice_on(const char * error)
 		  "users.acl among the examples has all of them" },
 		{ "READONLY", "this is a replica: flagtally needs the "
 		  "primary" },
+		{ "it is no master", "see what ROLE says there, and what the "
+		  "sentinels know" },
+		{ "sentinel", "see whether the sentinels run, and know the "
+		  "name in master=" },
+		{ "have the counts in time", "a replica is away or slow: see "
+		  "redis_replicas" },
+		{ "do not confirm the counts", "a replica is away or slow: "
+		  "see redis_replicas" },
 		{ "OOM", "Redis has reached its maxmemory" },
 		{ "MISCONF", "Redis cannot write to its disk" },
 		{ "LOADING", "Redis has just been started: try again" },

@@ -89,13 +89,14 @@ class Server(Redis):
 class Sentinel(Process):
     """One sentinel, with the configuration that deploy/redis ships."""
 
-    def __init__(self, place, name, port, master, more="", password=None):
+    def __init__(self, place, name, port, master, more="", password=None,
+                 quorum=2):
         self.port, self.password = port, password
         with open(os.path.join(DEPLOY, "sentinel.conf"),
                   encoding="ascii") as file:
             shipped = file.read()
         for old, new in (("port 26379", f"port {port}\nbind 127.0.0.1"),
-                         ("192.0.2.1 6379", f"127.0.0.1 {master}"),
+                         ("192.0.2.1 6379 2", f"127.0.0.1 {master} {quorum}"),
                          ("counts 5000", "counts 2000"),
                          ("counts 60000", "counts 5000")):
             if old not in shipped:
@@ -138,7 +139,8 @@ class Sentinel(Process):
 class Watched:
     """A master, its replicas, and three sentinels."""
 
-    def __init__(self, place, replicas=1, sentinels=3, **options):
+    def __init__(self, place, replicas=1, sentinels=3, quorum=2, more="",
+                 **options):
         self.place = place
         first = on_a_port(lambda port: Server(place, "server0", port,
                                               **options))
@@ -148,7 +150,7 @@ class Watched:
                 place, f"server{i}", port, first.port, **options)))
         until(lambda: first.replicas() == replicas, "the replicas")
         self.sentinels = [on_a_port(lambda port, i=i: Sentinel(
-            place, f"sentinel{i}", port, first.port))
+            place, f"sentinel{i}", port, first.port, more, quorum=quorum))
             for i in range(sentinels)]
         self.settled()
 

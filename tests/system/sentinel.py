@@ -5,12 +5,14 @@ ones show that these moments are survived.
 """
 
 import json
+import os
+import re
 import socket
 import subprocess
 import threading
 
 from tests.harness import fcgi
-from tests.harness.failover import (MASTER, Sentinel, Server, Watched,
+from tests.harness.failover import (DEPLOY, MASTER, Sentinel, Server, Watched,
                                     on_a_port)
 from tests.harness.servers import (NO_SPOOL, PROGRAM, Flagtally, Place,
                                    environment)
@@ -231,6 +233,20 @@ def news():
               yes(two))
 
 
+def readers(watched):
+    """The example for readers in flagtally(7) works as it stands."""
+    with open(os.path.join(DEPLOY, "..", "man", "flagtally.7"),
+              encoding="utf-8") as file:
+        text = re.search(r"\.Bd [^\n]*\n(set -- .*?)\.Ed\n", file.read(),
+                         re.S).group(1).replace("\\e", "\\")
+    sentinel = f"-h 127.0.0.1 -p {watched.sentinels[1].port}"
+    check("-h s1.example.com -p 26379" in text, "it asks a sentinel", text)
+    done = subprocess.run(
+        ["sh", "-euc", text.replace("-h s1.example.com -p 26379", sentinel)],
+        capture_output=True, text=True, timeout=60, check=False)
+    equal((done.stdout, done.stderr), ("e:a\n", ""), "and reads the master")
+
+
 def failover():
     """The master is killed, and comes back before the sentinels know.
 
@@ -265,12 +281,64 @@ def failover():
             [PROGRAM, "--report"], capture_output=True, text=True, timeout=60,
             env=environment(redis=watched.url(), spool=NO_SPOOL), check=False)
         equal(report.returncode, 0, "--report follows the sentinels")
+        readers(watched)
         done = subprocess.run([PROGRAM, "--check"], capture_output=True,
                               timeout=60, text=True, env=environment(
                                   redis=watched.url(), auth="none",
                                   spool=place.file("spool.db")), check=False)
         check("redis   OK" in done.stdout, "--check follows the sentinels",
               done)
+
+
+def users_of(name, password):
+    """{user: its line} in a file that deploy/redis ships."""
+    with open(os.path.join(DEPLOY, name), encoding="ascii") as file:
+        lines = re.findall(r"^#? *(user (\S+) .*)$", file.read(), re.M)
+    return {user: f"{line} >{password}\n" for line, user in lines}
+
+
+def shipped():
+    """With the users that are shipped: their rights are enough, and needed."""
+    acl = {**users_of("users.acl", "mouse"),
+           "default": "user default on nopass ~* &* +@all\n"}
+    replicate = users_of("sentinel.conf", "lion")
+    acl.update({user: replicate[user] for user in
+                ("flagtally-sentinel", "flagtally-replica")})
+    with Place() as place:
+        watched = Watched(
+            place, sentinels=1, quorum=1, more="sentinel auth-user counts "
+            "flagtally-sentinel\nsentinel auth-pass counts lion\n",
+            aclfile=place.file("users.acl", "".join(acl.values())),
+            include=os.path.abspath(os.path.join(DEPLOY, "flagtally.conf")),
+            masteruser="flagtally-replica", masterauth="lion")
+        address = watched.url().replace("//", "//flagtally:mouse@")
+        flagtally = start(place, address, redis_replicas=1)
+        equal(post(flagtally), 202, "counted")
+        former = watched.master()
+        equal(sum(yes(server) for server in watched.servers), 2,
+              "and in master and replica")
+        former.kill()
+        equal(post(flagtally), 202, "counted")
+        master = watched.moved_from(former)
+        former.start()
+        watched.settled()
+        until(lambda: yes(former) == 2, "replay")
+        equal(yes(master), 2, "a failover with the rights that are shipped")
+        report = subprocess.run(
+            [PROGRAM, "--report"], capture_output=True, text=True, timeout=60,
+            env=environment(redis=address.replace(
+                "//flagtally", "//flagtally-reader"), spool=NO_SPOOL),
+            check=False)
+        equal(report.returncode, 0, "readers have theirs")
+        for posts, right in enumerate(("role", "wait"), 3):
+            master("ACL", "SETUSER", "flagtally", "-" + right)
+            master("CLIENT", "KILL", "TYPE", "normal")
+            other = start(place, address, right, redis_replicas=1)
+            equal(post(other), 202, f"without {right} the spool takes it")
+            until(lambda: "NOPERM" in place.read(right + ".log"), "the log")
+            master("ACL", "SETUSER", "flagtally", "+" + right)
+            until(lambda: yes(master) == posts, f"{posts} counts")
+            other.end()
 
 
 def users():
@@ -282,10 +350,8 @@ def users():
             user="flagtally on >mouse ~* &* +@all"))
         oracle = on_a_port(lambda port: Sentinel(
             place, "sentinel", port, server.port, more +
-            "sentinel auth-pass counts lion\n"
-            "user flagtally on >cat resetchannels &+switch-master -@all "
-            "+sentinel|master +sentinel|get-master-addr-by-name +subscribe "
-            "+client|setname\n", password="tiger"))
+            "sentinel auth-pass counts lion\n" +
+            users_of("sentinel.conf", "cat")["flagtally"], password="tiger"))
         until(lambda: oracle.master() == server.port, "the sentinel")
         address = (f"redis-sentinel://flagtally:mouse@127.0.0.1:{oracle.port}"
                    f"/3?master={MASTER}")
@@ -310,4 +376,4 @@ def users():
                   f"{name}: the log says {words}, and no password")
 
 
-run([which, replica, news, failover, users])
+run([which, replica, news, failover, shipped, users])
