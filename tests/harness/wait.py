@@ -5,8 +5,11 @@ import time
 LIMIT = 20.0
 
 
-def until(condition, what, limit=LIMIT):
-    """Return the condition's first true value; raise after the limit."""
+def until(condition, what, limit=LIMIT, pause=0.002):
+    """Return the condition's first true value; raise after the limit.
+
+    A test that measures pauses for longer between two looks.
+    """
     end = time.monotonic() + limit
     while True:
         value = condition()
@@ -14,4 +17,4 @@ def until(condition, what, limit=LIMIT):
             return value
         if time.monotonic() > end:
             raise TimeoutError(f"waited {limit} s for {what}")
-        time.sleep(0.002)
+        time.sleep(pause)

@@ -124,7 +124,7 @@ def drain(place, redis, flagtally, name, limit=60):
     """Let it drain under live posts; return the live ones."""
     begin = time.monotonic()
     with Watch(flagtally) as watch:
-        until(lambda: drained(place), name, limit * (1 if FULL else 3))
+        until(lambda: drained(place), name, limit * (1 if FULL else 3), 0.05)
     took = time.monotonic() - begin
     until(lambda: drained(place), name, 20)
     note(f"{name}: {took:.1f} s, {watch.memory >> 20} MB, "
