@@ -73,12 +73,12 @@ is_user(const struct cgi * cgi)
 }
 
 bool
-backstage_admits(enum backstage_access access, const struct cgi * cgi)
+backstage_admits(enum config_access access, const struct cgi * cgi)
 {
 
-	return (access == BACKSTAGE_ALL ||
-	    (access == BACKSTAGE_LOCAL && is_local(cgi)) ||
-	    (access == BACKSTAGE_USER && is_user(cgi)));
+	return (access == CONFIG_ACCESS_ALL ||
+	    (access == CONFIG_ACCESS_LOCAL && is_local(cgi)) ||
+	    (access == CONFIG_ACCESS_USER && is_user(cgi)));
 }
 
 /* Readiness */

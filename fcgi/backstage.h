@@ -5,6 +5,7 @@
 
 #include "fcgi/cgi.h"
 #include "fcgi/route.h"
+#include "lib/config/config.h"
 #include "lib/spool/spool.h"
 #include "lib/stats/stats.h"
 
@@ -12,14 +13,6 @@
  * Health, readiness and metrics, for operators.  The name is that of the paths,
  * /internal-backstage/, which are those of Unleash Edge.
  */
-
-/* The clients that may see them. */
-enum backstage_access {
-	BACKSTAGE_LOCAL,	/* Those on this host, without a proxy. */
-	BACKSTAGE_ALL,
-	BACKSTAGE_OFF,
-	BACKSTAGE_USER,		/* Clients that the web server authenticated. */
-};
 
 enum backstage_spool {
 	BACKSTAGE_SPOOL_OK,
@@ -38,7 +31,7 @@ struct backstage_state {
 typedef void backstage_look(void * context, struct backstage_state * state);
 
 struct backstage {
-	enum backstage_access access;
+	enum config_access access;
 	struct stats * stats;		/* May be NULL. */
 	const char * version;
 	backstage_look * probe;
@@ -50,7 +43,7 @@ struct backstage {
  * Return true if the client of a request is allowed to see what ${access}
  * protects.
  */
-bool backstage_admits(enum backstage_access access, const struct cgi * cgi);
+bool backstage_admits(enum config_access access, const struct cgi * cgi);
 
 /**
  * backstage_serve(backstage, cgi, route):

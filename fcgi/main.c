@@ -72,7 +72,6 @@ struct options {
 /* All parts of the program. */
 struct program {
 	struct config * config;
-	struct sink_settings sink;
 	struct service service;
 	struct probe probe;
 	struct page page;
@@ -245,20 +244,12 @@ load_config(const char * path)
 	return (config);
 }
 
-/* Whole seconds of a duration. */
-static int64_t
-seconds(uint64_t milliseconds)
-{
-
-	return ((int64_t)(milliseconds / 1000));
-}
-
 static struct sink *
 make_sink(const struct program * program)
 {
 	const struct config * config = program->config;
 
-	return (sink_create(&program->sink, cluster_create(&config->redis,
+	return (sink_create(&config->sink, cluster_create(&config->redis,
 	    (int64_t)config->redis_timeout, "flagtally")));
 }
 
@@ -283,62 +274,23 @@ make_stats(const struct config * config)
 }
 
 static void
-fill_sink_settings(struct program * program)
-{
-	const struct config * config = program->config;
-
-	program->sink = (struct sink_settings){
-		.stats = program->service.stats,
-		.prefix = config->prefix,
-		.retention_hourly = seconds(config->retention_hourly),
-		.retention_daily = seconds(config->retention_daily),
-		.limit_features = config->limit_features,
-		.limit_variants = config->limit_variants,
-		.limit_out_of_range = config->limit_out_of_range_buckets,
-		.limit_applications = config->limit_apps,
-		.limit_environments = config->limit_environments,
-		.limit_seen_tokens = config->limit_seen_tokens,
-		.limit_instances = config->limit_instances,
-		.limit_series = config->limit_series,
-		.feed = config->feed,
-		.publish = config->publish != 0,
-	};
-}
-
-static void
-settle(struct program * program)
+wire_service(struct program * program)
 {
 	const struct config * config = program->config;
 	struct service * service = &program->service;
-	struct element_settings * element = &service->body.validate.element;
 	/* First, as it makes the directory for both. */
 	struct spool * spool = make_spool(program);
 
 	probe_init(&program->probe, spool, make_stats(config));
 	service->stats = program->probe.stats;
-	fill_sink_settings(program);
+	program->config->sink.stats = service->stats;
 	service->path_prefix = config->path_prefix;
 	service->default_environment = config->default_environment;
 	service->cors.origins = config->cors_origins;
 	service->auth.open = config->auth == CONFIG_AUTH_NONE;
 	service->auth.variable = auth_variable(config->auth_header);
-	service->body.limit_body = config->limit_body;
-	service->body.limit_inflated = config->limit_inflated;
-	service->body.limit_ratio = config->limit_ratio;
-	service->body.validate.limit_depth = config->limit_depth;
-	service->body.validate.invalid = config->invalid ==
-	    CONFIG_INVALID_SKIP ? VALIDATE_SKIP : VALIDATE_REJECT;
-	element->limit_name = config->limit_name;
-	element->limit_counters = config->limit_counters;
-	element->limit_memory = config->limit_memory;
-	element->limit_labels = config->limit_labels;
-	element->limit_list[LIST_STRATEGIES] = config->limit_strategies;
-	element->limit_list[LIST_PROJECTS] = config->limit_projects;
-	element->limit_list[LIST_CONNECT_VIA] = config->limit_connect_via;
-	element->limit_tokens = config->limit_tokens;
-	element->limit_registration = config->limit_registration;
-	element->by_hour = program->sink.retention_hourly > 0;
-	program->page.access = (enum backstage_access)config->page;
+	service->body = config->body;
+	program->page.access = config->page;
 	program->page.prefix = config->prefix;
 	program->page.redis = &config->redis;
 	program->page.limit_scrape = config->limit_scrape;
@@ -346,8 +298,7 @@ settle(struct program * program)
 	    .context = &program->probe, .stats = service->stats,
 	    .has_spool = true };
 	service->page = &program->page;
-	service->backstage.access =
-	    (enum backstage_access)config->backstage;
+	service->backstage.access = config->backstage;
 	service->backstage.stats = service->stats;
 	service->backstage.version = PACKAGE_VERSION;
 	service->backstage.probe = probe_state;
@@ -418,7 +369,7 @@ start_auth(struct program * program, bool cgi)
 		limit_log(config, LOG_LEVEL_WARNING);
 	if (!auth->open)
 		auth->tokens = open_tokens(config);
-	log_set_level((enum log_level)config->log_level);
+	log_set_level(config->log_level);
 	if (auth->open || config->token_set[0] == '\0')
 		return (0);
 	auth->token_set = start_token_set(program, cgi);
@@ -438,7 +389,7 @@ confine(const struct config * config, bool cgi)
 		limit_log(config, LOG_LEVEL_WARNING);
 	if (config->sandbox)
 		sandbox_enter(config->redis.unix_path == NULL);
-	log_set_level((enum log_level)config->log_level);
+	log_set_level(config->log_level);
 }
 
 static int
@@ -594,10 +545,9 @@ run_check(struct program * program, enum action action)
 	/* Log lines are to follow it. */
 	fflush(stdout);
 	tokens = open_tokens(config);
-	fill_sink_settings(program);
 	status = action == ACTION_CHECK_CONFIG ?
 	    check_config(config, tokens) :
-	    check_all(config, tokens, &program->sink, make_check_sink,
+	    check_all(config, tokens, &config->sink, make_check_sink,
 	    program);
 	token_file_free(tokens);
 	return (status);
@@ -739,7 +689,6 @@ prepare_spoolctl(struct program * program, const struct options * options)
 	    options->action == ACTION_EXPORT;
 	if (status != 0 || options->action != ACTION_REPLAY)
 		return (status);
-	program->sink.prefix = program->config->prefix;
 	sink = make_sink(program);
 	status = spoolctl_reach(sink);
 	sink_free(sink);
@@ -772,7 +721,7 @@ act(const struct options * options)
 		log_error("the system has no random numbers");
 		return (EXIT_FAILURE);
 	}
-	log_set_level((enum log_level)program.config->log_level);
+	log_set_level(program.config->log_level);
 	if (options->action == ACTION_CHECK_CONFIG ||
 	    options->action == ACTION_CHECK)
 		status = run_check(&program, options->action);
@@ -783,7 +732,7 @@ act(const struct options * options)
 	else if (options->action != ACTION_SERVE)
 		status = prepare_spoolctl(&program, options);
 	if (status == -1) {
-		settle(&program);
+		wire_service(&program);
 		status = options->action == ACTION_SERVE ? serve(&program) :
 		    run_spoolctl(&program, options);
 		program_free(&program);

@@ -339,7 +339,7 @@ serve_usage(const struct page * page, struct cgi * cgi)
 }
 
 bool
-page_usage(struct page * page, enum backstage_access access,
+page_usage(struct page * page, enum config_access access,
     struct cgi * cgi)
 {
 

@@ -17,7 +17,7 @@
 #define PAGE_CONCURRENT_MAX 2
 
 struct page {
-	enum backstage_access access;
+	enum config_access access;
 	const char * prefix;			/* Of the keys in Redis. */
 	const struct redis_address * redis;
 	struct health_source source;
@@ -38,7 +38,7 @@ bool page_serve(struct page * page, struct cgi * cgi);
  * As page_serve, for the counts in Prometheus's text format, for clients that
  * ${access} admits.
  */
-bool page_usage(struct page * page, enum backstage_access access,
+bool page_usage(struct page * page, enum config_access access,
     struct cgi * cgi);
 
 #endif

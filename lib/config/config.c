@@ -29,6 +29,11 @@
 /* The table of all keys; it needs the declarations above. */
 #include "lib/config/config_keys.h"
 
+_Static_assert(VALIDATE_REJECT == 0 && VALIDATE_SKIP == 1,
+    "invalid_choices has the order of enum validate_invalid");
+_Static_assert(LOG_LEVEL_ERROR == 0 && LOG_LEVEL_DEBUG == 3,
+    "log_choices has the order of enum log_level");
+
 #define KEY_COUNT (sizeof(keys) / sizeof(keys[0]))
 
 /* Origin of a value: a line of the file, a variable, or the default. */
@@ -97,6 +102,39 @@ perhaps(const char * name, char out[80])
 	return (out);
 }
 
+/* A number is in a member of any unsigned type, an enum, or a bool. */
+static uint64_t
+get_number(const struct config * config, const struct key * key)
+{
+	const void * at = (const char *)config + key->offset;
+
+	switch (key->size) {
+	case sizeof(bool):
+		return (*(const bool *)at);
+	case sizeof(unsigned int):
+		return (*(const unsigned int *)at);
+	default:
+		return (*(const uint64_t *)at);
+	}
+}
+
+static void
+set_number(struct config * config, const struct key * key, uint64_t number)
+{
+	void * at = member(config, key);
+
+	switch (key->size) {
+	case sizeof(bool):
+		*(bool *)at = number != 0;
+		break;
+	case sizeof(unsigned int):
+		*(unsigned int *)at = (unsigned int)number;
+		break;
+	default:
+		*(uint64_t *)at = number;
+	}
+}
+
 static const char *
 read_choice(const struct key * key, const char * text, uint64_t * number)
 {
@@ -111,21 +149,20 @@ read_choice(const struct key * key, const char * text, uint64_t * number)
 static const char *
 set_value(struct config * config, const struct key * key, const char * text)
 {
-	uint64_t * number = member(config, key);
 	char ** string = member(config, key);
+	uint64_t number;
+	const char * why;
 
-	switch (key->type) {
-	case TYPE_TEXT:
+	if (key->type == TYPE_TEXT) {
 		free(*string);
 		*string = alloc_string(text);
 		return (NULL);
-	case TYPE_CHOICE:
-		return (read_choice(key, text, number));
-	case TYPE_QUANTITY:
-		break;
 	}
-	return (units_parse(text, key->quantity, key->least, key->most,
-	    number));
+	why = key->type == TYPE_CHOICE ? read_choice(key, text, &number) :
+	    units_parse(text, key->quantity, key->least, key->most, &number);
+	if (why == NULL)
+		set_number(config, key, number);
+	return (why);
 }
 
 #define EXPECTED_MAX 100
@@ -157,16 +194,24 @@ origin_of(struct config * config, const struct key * key)
 static void
 place_beside(struct config * config, const struct key * key)
 {
+	static const size_t paths[] = {
+		offsetof(struct config, tokens),
+		offsetof(struct config, spool),
+		offsetof(struct config, redis_password_file),
+		offsetof(struct config, redis_sentinel_password_file),
+		offsetof(struct config, redis_tls_ca),
+		offsetof(struct config, redis_tls_cert),
+		offsetof(struct config, redis_tls_key),
+	};
 	const char * slash = strrchr(config->file, '/');
 	char ** text = member(config, key);
 	char path[PATH_MAX];
+	size_t i;
 
-	if ((key->offset != AT(tokens) && key->offset != AT(spool) &&
-	    key->offset != AT(redis_password_file) &&
-	    key->offset != AT(redis_sentinel_password_file) &&
-	    key->offset != AT(redis_tls_ca) &&
-	    key->offset != AT(redis_tls_cert) &&
-	    key->offset != AT(redis_tls_key)) || slash == NULL ||
+	for (i = 0; i < sizeof(paths) / sizeof(paths[0]) &&
+	    key->offset != paths[i]; i++)
+		continue;
+	if (i == sizeof(paths) / sizeof(paths[0]) || slash == NULL ||
 	    (*text)[0] == '/' || (*text)[0] == '\0')
 		return;
 	snprintf(path, sizeof(path), "%.*s/%s", (int)(slash - config->file),
@@ -497,6 +542,18 @@ check(struct loading * loading)
 		fail(loading, "path_prefix does not begin with /");
 }
 
+/* Settings of modules that are keys in another form, or follow from keys. */
+static void
+derive(struct config * config)
+{
+	struct sink_settings * sink = &config->sink;
+
+	sink->prefix = config->prefix;
+	sink->retention_hourly = (int64_t)(config->retention_hourly / 1000);
+	sink->retention_daily = (int64_t)(config->retention_daily / 1000);
+	config->body.validate.element.by_hour = sink->retention_hourly > 0;
+}
+
 struct config *
 config_load(const char * path, const char * program,
     char * const * environment, struct config_error * error)
@@ -513,6 +570,7 @@ config_load(const char * path, const char * program,
 		load_variables(&loading, environment);
 	if (!loading.failed)
 		check(&loading);
+	derive(config);
 	if (loading.failed) {
 		config_free(config);
 		return (NULL);
@@ -524,20 +582,18 @@ static void
 print_value(const struct config * config, const struct key * key,
     FILE * file)
 {
-	const char * at = (const char *)config + key->offset;
 	char written[UNITS_TEXT_MAX];
-	uint64_t number;
+	const char * text;
 
 	if (key->type == TYPE_TEXT) {
-		const char * text;
-
-		memcpy(&text, at, sizeof(text));
+		memcpy(&text, (const char *)config + key->offset,
+		    sizeof(text));
 		escape_print(file, text);
-		return;
-	}
-	memcpy(&number, at, sizeof(number));
-	fputs(key->type == TYPE_CHOICE ? key->choices[number] :
-	    units_format(written, key->quantity, number), file);
+	} else if (key->type == TYPE_CHOICE)
+		fputs(key->choices[get_number(config, key)], file);
+	else
+		fputs(units_format(written, key->quantity,
+		    get_number(config, key)), file);
 }
 
 void

@@ -6,6 +6,9 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "lib/base/log.h"
+#include "lib/body/body.h"
+#include "lib/redis/contract.h"
 #include "lib/redis/redis.h"
 
 /*
@@ -23,16 +26,12 @@ enum config_ack {
 	CONFIG_ACK_SPOOL,
 };
 
-enum config_backstage {
-	CONFIG_BACKSTAGE_LOCAL,
-	CONFIG_BACKSTAGE_ALL,
-	CONFIG_BACKSTAGE_OFF,
-	CONFIG_BACKSTAGE_USER,
-};
-
-enum config_invalid {
-	CONFIG_INVALID_REJECT,
-	CONFIG_INVALID_SKIP,
+/* The clients that can see the page, or backstage. */
+enum config_access {
+	CONFIG_ACCESS_LOCAL,	/* Those on this host, without a proxy. */
+	CONFIG_ACCESS_ALL,
+	CONFIG_ACCESS_OFF,
+	CONFIG_ACCESS_USER,	/* Those that the web server authenticated. */
 };
 
 /* Durations are in milliseconds, sizes in bytes; NULL and "" mean none. */
@@ -45,59 +44,39 @@ struct config {
 	char * redis_sentinel_user;
 	char * redis_sentinel_password_file;
 	uint64_t redis_replicas;
-	uint64_t redis_aof;		/* 0 or 1 */
+	bool redis_aof;
 	char * redis_tls_ca;
 	char * redis_tls_cert;
 	char * redis_tls_key;
 	uint64_t redis_timeout;
 	char * prefix;
 	char * tokens;
-	uint64_t auth;			/* enum config_auth */
+	enum config_auth auth;
 	char * auth_header;
 	char * token_set;
 	uint64_t token_ttl;
 	uint64_t token_stale;
 	char * default_environment;
 	char * cors_origins;
-	uint64_t invalid;		/* enum config_invalid */
-	uint64_t ack;			/* enum config_ack */
+	enum config_ack ack;
 	char * spool;
 	uint64_t spool_limit;
 	uint64_t flush_interval;
 	uint64_t retention_hourly;
 	uint64_t retention_daily;
-	uint64_t feed;
-	uint64_t publish;		/* 0 or 1 */
 	uint64_t receive_timeout;
 	uint64_t limit_cgi_params;
-	uint64_t limit_body;
-	uint64_t limit_inflated;
-	uint64_t limit_ratio;
-	uint64_t limit_memory;
-	uint64_t limit_counters;
-	uint64_t limit_depth;
-	uint64_t limit_name;
-	uint64_t limit_labels;
-	uint64_t limit_strategies;
-	uint64_t limit_projects;
-	uint64_t limit_connect_via;
-	uint64_t limit_tokens;
-	uint64_t limit_registration;
-	uint64_t limit_features;
-	uint64_t limit_variants;
-	uint64_t limit_out_of_range_buckets;
-	uint64_t limit_apps;
-	uint64_t limit_environments;
-	uint64_t limit_instances;
-	uint64_t limit_series;
-	uint64_t limit_seen_tokens;
 	uint64_t limit_scrape;
 	char * path_prefix;
-	uint64_t backstage;		/* enum config_backstage */
-	uint64_t page;			/* enum config_backstage */
-	uint64_t log_level;		/* enum log_level */
-	uint64_t sandbox;		/* 0 or 1 */
-	uint64_t core_dumps;		/* 0 or 1 */
+	enum config_access backstage;
+	enum config_access page;
+	enum log_level log_level;
+	bool sandbox;
+	bool core_dumps;
+
+	/* Settings of modules; the main program adds what is no key. */
+	struct body_settings body;
+	struct sink_settings sink;
 
 	struct redis_address redis;
 	struct config_origin * origins;	/* Where each value came from. */

@@ -19,7 +19,7 @@ enum type {
 struct key {
 	const char * name;
 	enum type type;
-	size_t offset;			/* In struct config. */
+	size_t offset, size;		/* Of the member of struct config. */
 	const char * initial;
 	const char * const * choices;	/* Ends with NULL. */
 	enum quantity quantity;
@@ -29,7 +29,7 @@ struct key {
 static const char * const auth_choices[] = { "tokens", "none", NULL };
 static const char * const invalid_choices[] = { "reject", "skip", NULL };
 static const char * const ack_choices[] = { "redis", "spool", NULL };
-static const char * const backstage_choices[] = {
+static const char * const access_choices[] = {
 	"local", "all", "off", "user", NULL,
 };
 static const char * const yes_choices[] = { "no", "yes", NULL };
@@ -38,13 +38,24 @@ static const char * const log_choices[] = {
 	"error", "warning", "info", "debug", NULL,
 };
 
-#define AT(member) offsetof(struct config, member)
-#define TEXT(key, initial) \
+#define AT(member)							\
+	offsetof(struct config, member), sizeof(((struct config *)0)->member)
+#define TEXT(key, initial)						\
 	{ #key, TYPE_TEXT, AT(key), initial, NULL, 0, 0, 0 }
-#define NUMBER(key, quantity, initial, least, most) \
-	{ #key, TYPE_QUANTITY, AT(key), initial, NULL, quantity, least, most }
-#define CHOICE(key, initial, choices) \
-	{ #key, TYPE_CHOICE, AT(key), initial, choices, 0, 0, 0 }
+#define NUMBER(key, quantity, initial, least, most)			\
+	NUMBER_AT(key, key, quantity, initial, least, most)
+#define NUMBER_AT(key, member, quantity, initial, least, most)		\
+	{ #key, TYPE_QUANTITY, AT(member), initial, NULL, quantity,	\
+	  least, most }
+#define CHOICE(key, initial, choices)					\
+	CHOICE_AT(key, key, initial, choices)
+#define CHOICE_AT(key, member, initial, choices)			\
+	{ #key, TYPE_CHOICE, AT(member), initial, choices, 0, 0, 0 }
+
+/* Of a limit of one of the modules' settings, which begins at 0: no limit. */
+#define LIMIT(key, member, quantity, initial)				\
+	NUMBER_AT(key, member, quantity, initial, 0, MOST)
+#define ELEMENT body.validate.element
 
 #define MOST UNITS_MAX
 #define DAY_MS ((uint64_t)86400 * 1000)
@@ -73,42 +84,50 @@ static const struct key keys[] = {
 	NUMBER(token_stale, UNITS_DURATION, "24h", 0, 365 * DAY_MS),
 	TEXT(default_environment, "default"),
 	TEXT(cors_origins, "*"),
-	CHOICE(invalid, "reject", invalid_choices),
+	CHOICE_AT(invalid, body.validate.invalid, "reject", invalid_choices),
 	CHOICE(ack, "redis", ack_choices),
 	TEXT(spool, LOCALSTATEDIR "/lib/flagtally/spool.db"),
 	NUMBER(spool_limit, UNITS_SIZE, "256M", 1 << 18, MOST),
 	NUMBER(flush_interval, UNITS_DURATION, "1s", 10, 3600000),
 	NUMBER(retention_hourly, UNITS_DURATION, "48h", 0, 36500 * DAY_MS),
 	NUMBER(retention_daily, UNITS_DURATION, "90d", 0, 36500 * DAY_MS),
-	NUMBER(feed, UNITS_COUNT, "0", 0, MOST),
-	CHOICE(publish, "no", yes_choices),
+	LIMIT(feed, sink.feed, UNITS_COUNT, "0"),
+	CHOICE_AT(publish, sink.publish, "no", yes_choices),
 	NUMBER(receive_timeout, UNITS_DURATION, "30s", 1000, 3600000),
 	NUMBER(limit_cgi_params, UNITS_SIZE, "128K", 1 << 12, 1 << 24),
-	NUMBER(limit_body, UNITS_SIZE, "4M", 0, MOST),
-	NUMBER(limit_inflated, UNITS_SIZE, "32M", 0, MOST),
-	NUMBER(limit_ratio, UNITS_COUNT, "300", 0, MOST),
-	NUMBER(limit_memory, UNITS_SIZE, "32M", 0, MOST),
-	NUMBER(limit_counters, UNITS_COUNT, "100000", 0, 10000000),
-	NUMBER(limit_depth, UNITS_COUNT, "64", 1, 1024),
-	NUMBER(limit_name, UNITS_SIZE, "4K", 1, JSON_STRING_MAX),
-	NUMBER(limit_labels, UNITS_COUNT, "64", 0, MOST),
-	NUMBER(limit_strategies, UNITS_COUNT, "256", 0, MOST),
-	NUMBER(limit_projects, UNITS_COUNT, "512", 0, MOST),
-	NUMBER(limit_connect_via, UNITS_COUNT, "32", 0, MOST),
-	NUMBER(limit_tokens, UNITS_COUNT, "10000", 0, MOST),
-	NUMBER(limit_registration, UNITS_SIZE, "32K", 0, MOST),
-	NUMBER(limit_features, UNITS_COUNT, "10000", 0, MOST),
-	NUMBER(limit_variants, UNITS_COUNT, "20000", 0, MOST),
-	NUMBER(limit_out_of_range_buckets, UNITS_COUNT, "1000", 0, MOST),
-	NUMBER(limit_apps, UNITS_COUNT, "1000", 0, MOST),
-	NUMBER(limit_environments, UNITS_COUNT, "100", 0, MOST),
-	NUMBER(limit_instances, UNITS_COUNT, "10000", 0, MOST),
-	NUMBER(limit_series, UNITS_COUNT, "10000", 0, MOST),
-	NUMBER(limit_seen_tokens, UNITS_COUNT, "100000", 0, MOST),
+	LIMIT(limit_body, body.limit_body, UNITS_SIZE, "4M"),
+	LIMIT(limit_inflated, body.limit_inflated, UNITS_SIZE, "32M"),
+	LIMIT(limit_ratio, body.limit_ratio, UNITS_COUNT, "300"),
+	LIMIT(limit_memory, ELEMENT.limit_memory, UNITS_SIZE, "32M"),
+	NUMBER_AT(limit_counters, ELEMENT.limit_counters,
+	    UNITS_COUNT, "100000", 0, 10000000),
+	NUMBER_AT(limit_depth, body.validate.limit_depth,
+	    UNITS_COUNT, "64", 1, 1024),
+	NUMBER_AT(limit_name, ELEMENT.limit_name,
+	    UNITS_SIZE, "4K", 1, JSON_STRING_MAX),
+	LIMIT(limit_labels, ELEMENT.limit_labels, UNITS_COUNT, "64"),
+	LIMIT(limit_strategies, ELEMENT.limit_list[LIST_STRATEGIES],
+	    UNITS_COUNT, "256"),
+	LIMIT(limit_projects, ELEMENT.limit_list[LIST_PROJECTS],
+	    UNITS_COUNT, "512"),
+	LIMIT(limit_connect_via, ELEMENT.limit_list[LIST_CONNECT_VIA],
+	    UNITS_COUNT, "32"),
+	LIMIT(limit_tokens, ELEMENT.limit_tokens, UNITS_COUNT, "10000"),
+	LIMIT(limit_registration, ELEMENT.limit_registration,
+	    UNITS_SIZE, "32K"),
+	LIMIT(limit_features, sink.limit_features, UNITS_COUNT, "10000"),
+	LIMIT(limit_variants, sink.limit_variants, UNITS_COUNT, "20000"),
+	LIMIT(limit_out_of_range_buckets, sink.limit_out_of_range,
+	    UNITS_COUNT, "1000"),
+	LIMIT(limit_apps, sink.limit_applications, UNITS_COUNT, "1000"),
+	LIMIT(limit_environments, sink.limit_environments, UNITS_COUNT, "100"),
+	LIMIT(limit_instances, sink.limit_instances, UNITS_COUNT, "10000"),
+	LIMIT(limit_series, sink.limit_series, UNITS_COUNT, "10000"),
+	LIMIT(limit_seen_tokens, sink.limit_seen_tokens, UNITS_COUNT, "100000"),
 	NUMBER(limit_scrape, UNITS_COUNT, "100000", 0, MOST),
 	TEXT(path_prefix, ""),
-	CHOICE(backstage, "local", backstage_choices),
-	CHOICE(page, "local", backstage_choices),
+	CHOICE(backstage, "local", access_choices),
+	CHOICE(page, "local", access_choices),
 	CHOICE(log_level, "info", log_choices),
 	CHOICE(sandbox, "on", switch_choices),
 	CHOICE(core_dumps, "off", switch_choices),

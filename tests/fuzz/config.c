@@ -55,7 +55,10 @@ is_writable(const char * text)
 static void
 must_be_same(const struct config * a, const struct config * b)
 {
+	struct sink_settings settings[2];
 
+	memcpy(&settings[0], &a->sink, sizeof(settings[0]));
+	memcpy(&settings[1], &b->sink, sizeof(settings[1]));
 	must(strcmp(a->listen, b->listen) == 0);
 	must(a->listen_mode == b->listen_mode && a->threads == b->threads);
 	must(strcmp(a->redis_url, b->redis_url) == 0);
@@ -63,28 +66,15 @@ must_be_same(const struct config * a, const struct config * b)
 	must(strcmp(a->prefix, b->prefix) == 0);
 	must(strcmp(a->path_prefix, b->path_prefix) == 0);
 	must(strcmp(a->auth_header, b->auth_header) == 0);
-	must(a->auth == b->auth && a->invalid == b->invalid &&
-	    a->ack == b->ack && a->backstage == b->backstage &&
-	    a->log_level == b->log_level);
+	must(a->auth == b->auth && a->ack == b->ack &&
+	    a->backstage == b->backstage && a->log_level == b->log_level);
 	must(a->spool_limit == b->spool_limit &&
 	    a->flush_interval == b->flush_interval);
 	must(a->retention_hourly == b->retention_hourly &&
 	    a->retention_daily == b->retention_daily);
-	must(a->limit_body == b->limit_body &&
-	    a->limit_inflated == b->limit_inflated &&
-	    a->limit_counters == b->limit_counters &&
-	    a->limit_depth == b->limit_depth &&
-	    a->limit_name == b->limit_name);
-	must(a->limit_features == b->limit_features &&
-	    a->limit_apps == b->limit_apps &&
-	    a->limit_instances == b->limit_instances &&
-	    a->limit_series == b->limit_series);
-	must(a->feed == b->feed && a->publish == b->publish);
-	must(a->limit_registration == b->limit_registration &&
-	    a->limit_variants == b->limit_variants &&
-	    a->limit_out_of_range_buckets == b->limit_out_of_range_buckets &&
-	    a->limit_environments == b->limit_environments &&
-	    a->limit_seen_tokens == b->limit_seen_tokens);
+	must(memcmp(&a->body, &b->body, sizeof(a->body)) == 0);
+	settings[0].prefix = settings[1].prefix = NULL;
+	must(memcmp(&settings[0], &settings[1], sizeof(settings[0])) == 0);
 }
 
 /* What is printed is an INI file that means the same. */
@@ -123,8 +113,8 @@ check(const struct config * config)
 {
 
 	must(config->threads >= 1 && config->threads <= 1024);
-	must(config->limit_depth >= 1 && config->limit_depth <= 1024);
-	must(config->limit_name >= 1 && config->limit_name <= 65536);
+	must(config->body.validate.limit_depth >= 1 && config->body.validate.limit_depth <= 1024);
+	must(config->body.validate.element.limit_name >= 1 && config->body.validate.element.limit_name <= 65536);
 	must(config->listen_mode <= 0777);
 	must(config->retention_hourly >= 1000 ||
 	    config->retention_daily >= 1000);
@@ -133,8 +123,8 @@ check(const struct config * config)
 	    (config->redis.nodes != NULL) == 1);
 	must(config->auth <= CONFIG_AUTH_NONE);
 	must(config->ack <= CONFIG_ACK_SPOOL);
-	must(config->invalid <= CONFIG_INVALID_SKIP);
-	must(config->backstage <= CONFIG_BACKSTAGE_OFF);
+	must(config->body.validate.invalid <= VALIDATE_SKIP);
+	must(config->backstage <= CONFIG_ACCESS_OFF);
 	write_again(config);
 }
 

@@ -165,7 +165,7 @@ service(void)
 {
 	static char nowhere[] = "/nonexistent/redis.sock";
 	static const struct redis_address redis = { .unix_path = nowhere };
-	static struct page page = { .access = BACKSTAGE_LOCAL,
+	static struct page page = { .access = CONFIG_ACCESS_LOCAL,
 	    .prefix = "flagtally", .redis = &redis };
 	static struct service service = {
 		.page = &page,
@@ -176,7 +176,7 @@ service(void)
 		    .limit_name = 4096, .limit_counters = 1000,
 		    .by_hour = true } },
 		    .limit_body = 60000, .limit_inflated = 100000 },
-		.backstage = { .access = BACKSTAGE_LOCAL, .version = "0",
+		.backstage = { .access = CONFIG_ACCESS_LOCAL, .version = "0",
 		    .probe = look },
 	};
 	static const char tokens[] = "*:production.s\n"

@@ -35,7 +35,7 @@ ROOMS = {
     "lib/commit": {"lib/base", "lib/redis", "lib/spool", "lib/stats",
                    "lib/tally"},
     "lib/report": {"lib/base", "lib/json", "lib/redis"},
-    "lib/config": {"lib/base", "lib/json", "lib/redis"},
+    "lib/config": {"lib/base", "lib/body", "lib/json", "lib/redis"},
 }
 
 

@@ -364,20 +364,20 @@ test_access(void)
 
 		visit(visitor);
 		route = routes[i % COUNT_OF(routes)];
-		backstage.access = BACKSTAGE_LOCAL;
+		backstage.access = CONFIG_ACCESS_LOCAL;
 		is_integer(ask(&backstage, route, "GET", &answer),
 		    visitor->local, "local:%s", describe(visitor));
 		is_integer(answer.length > 0, visitor->local,
 		    "there is an answer if and only if that is said");
-		backstage.access = BACKSTAGE_ALL;
+		backstage.access = CONFIG_ACCESS_ALL;
 		ok(ask(&backstage, route, "GET", &answer) &&
 		    answer.length > 0, "all:%s", describe(visitor));
-		backstage.access = BACKSTAGE_OFF;
+		backstage.access = CONFIG_ACCESS_OFF;
 		ok(!ask(&backstage, route, "GET", &answer) &&
 		    answer.length == 0, "off:%s", describe(visitor));
 	}
 	visit_from("192.0.2.1");
-	backstage.access = BACKSTAGE_LOCAL;
+	backstage.access = CONFIG_ACCESS_LOCAL;
 	ok(!ask(&backstage, ROUTE_METRICS, "POST", &answer),
 	    "who may not see it does not learn which methods there are");
 }

@@ -41,34 +41,71 @@ load(const char * text, const char * const * variables)
 
 /* A text key's value as text, or a number's as digits. */
 static const char *
-value_of(const struct config * config, size_t offset, bool is_text)
+value_of(const struct config * config, size_t offset, size_t size,
+    bool is_text)
 {
 	static char out[40];
 	const char * at = (const char *)config + offset;
 	const char * text;
-	uint64_t number;
+	unsigned int word = 0;
+	uint64_t number = 0;
+	bool flag = false;
 
 	if (is_text) {
 		memcpy(&text, at, sizeof(text));
 		return (text);
 	}
-	memcpy(&number, at, sizeof(number));
-	snprintf(out, sizeof(out), "%" PRIu64, number);
+	if (size == sizeof(flag))
+		memcpy(&flag, at, size);
+	else if (size == sizeof(word))
+		memcpy(&word, at, size);
+	else
+		memcpy(&number, at, size);
+	snprintf(out, sizeof(out), "%" PRIu64, number + word + flag);
 	return (out);
 }
 
-#define TEXT(name) #name, offsetof(struct config, name), true
-#define NUMBER(name) #name, offsetof(struct config, name), false
+#define AT(member) \
+	offsetof(struct config, member), sizeof(((struct config *)0)->member)
+#define TEXT(name) #name, AT(name), true
+#define NUMBER(name) #name, AT(name), false
+
+/* Where the keys of modules' settings are. */
+#define ELEMENT body.validate.element
+#define invalid body.validate.invalid
+#define feed sink.feed
+#define publish sink.publish
+#define limit_body body.limit_body
+#define limit_inflated body.limit_inflated
+#define limit_ratio body.limit_ratio
+#define limit_depth body.validate.limit_depth
+#define limit_memory ELEMENT.limit_memory
+#define limit_counters ELEMENT.limit_counters
+#define limit_name ELEMENT.limit_name
+#define limit_labels ELEMENT.limit_labels
+#define limit_strategies ELEMENT.limit_list[LIST_STRATEGIES]
+#define limit_projects ELEMENT.limit_list[LIST_PROJECTS]
+#define limit_connect_via ELEMENT.limit_list[LIST_CONNECT_VIA]
+#define limit_tokens ELEMENT.limit_tokens
+#define limit_registration ELEMENT.limit_registration
+#define limit_features sink.limit_features
+#define limit_variants sink.limit_variants
+#define limit_out_of_range_buckets sink.limit_out_of_range
+#define limit_apps sink.limit_applications
+#define limit_environments sink.limit_environments
+#define limit_instances sink.limit_instances
+#define limit_series sink.limit_series
+#define limit_seen_tokens sink.limit_seen_tokens
 
 static const struct {
 	const char * name;
-	size_t offset;
+	size_t offset, size;
 	bool is_text;
 	const char * value;
 } defaults[] = {
 	{ TEXT(listen), "" }, { NUMBER(listen_mode), "432" },
 	{ NUMBER(threads), "32" },
-	{ "redis", offsetof(struct config, redis_url), true,
+	{ "redis", AT(redis_url), true,
 	  "redis://127.0.0.1:6379/0" },
 	{ TEXT(redis_password_file), "" }, { NUMBER(redis_timeout), "1000" },
 	{ TEXT(prefix), "flagtally" }, { TEXT(tokens), "" },
@@ -111,7 +148,7 @@ test_defaults(void)
 		return;
 	for (i = 0; i < sizeof(defaults) / sizeof(defaults[0]); i++)
 		is_text(value_of(config, defaults[i].offset,
-		    defaults[i].is_text), defaults[i].value,
+		    defaults[i].size, defaults[i].is_text), defaults[i].value,
 		    "the default of %s", defaults[i].name);
 	ok(strlen(config->spool) > 9 && strcmp(config->spool +
 	    strlen(config->spool) - 9, "/spool.db") == 0,
@@ -129,7 +166,7 @@ test_defaults(void)
 /* Values of one key, and what comes of them; NULL: an error. */
 static const struct {
 	const char * name;
-	size_t offset;
+	size_t offset, size;
 	bool is_text;
 	const char * text;
 	const char * value;
@@ -272,7 +309,7 @@ test_value(size_t row, bool in_file)
 		    "what is wrong is named");
 	} else
 		is_text(value_of(config, values[row].offset,
-		    values[row].is_text), values[row].value, "%s",
+		    values[row].size, values[row].is_text), values[row].value, "%s",
 		    in_file ? line : variable);
 	config_free(config);
 }
@@ -741,9 +778,9 @@ test_print_again(void)
 
 			snprintf(wanted, sizeof(wanted), "%s",
 			    value_of(before, defaults[row].offset,
-			    defaults[row].is_text));
+			    defaults[row].size, defaults[row].is_text));
 			is_text(value_of(after, defaults[row].offset,
-			    defaults[row].is_text), wanted, "%s again",
+			    defaults[row].size, defaults[row].is_text), wanted, "%s again",
 			    defaults[row].name);
 		}
 		free(text);
