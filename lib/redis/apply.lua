@@ -42,16 +42,15 @@ local function take()
 end
 
 -- Parse the arguments; nothing has been read or written yet.
-local last_bucket = #KEYS
-local feed, feed_max, channel
-if string.sub(KEYS[last_bucket], -5) == ':feed' then
-	feed, last_bucket = KEYS[last_bucket], last_bucket - 1
-	feed_max, channel = take(), take()
+local feed
+if string.sub(KEYS[#KEYS], -5) == ':feed' then
+	-- Of the keys from 5 on the buckets are left.
+	feed = { key = table.remove(KEYS), most = take(), channel = take() }
 end
 local late = KEYS[last_bucket]
 last_bucket = last_bucket - 1
 local starts, life, late_life = {}, {}, {}
-for i = 5, last_bucket do
+for i = 5, #KEYS do
 	local start, length, retention = tonumber(take()), tonumber(take()), tonumber(take())
 	local ahead = start > now + DAY
 	starts[i] = start
@@ -68,8 +67,7 @@ for i = 5, last_bucket do
 	end
 end
 -- Start of the coarsest bucket.
-local since = starts[last_bucket] and
-	math.min(starts[last_bucket], starts.seen or math.huge)
+local since = starts[#KEYS] and math.min(starts[#KEYS], starts.seen or math.huge)
 local registrations = {}
 for i = 1, tonumber(take()) do
 	registrations[i] = { take(), take(), now - take(), at - 2 }
@@ -168,7 +166,7 @@ local function read_buckets()
 		at = to
 	end
 	local any = false
-	for i = 5, last_bucket do
+	for i = 5, #KEYS do
 		if #fields > 0 and has_place(i) then
 			held[i] = read('hash', 'HMGET', KEYS[i], unpack(fields))
 			any = true
@@ -259,14 +257,13 @@ end
 
 -- Count in one bucket.  Lua's numbers are exact up to 2^53; what is larger, or
 -- no integer at all, is left to HINCRBY, which knows what to refuse.
-local written, beyond_of = {}, {}
+local written = {}
 local function count_in(key, old)
 	local format, tonumber = string.format, tonumber
 	local exact, all = are_plain(old)
 	local beyond = not all and beyond_caps(key, old)
-	beyond_of[key] = beyond or nil
 	local changes = {}
-	written[#written + 1] = { key, old }
+	written[#written + 1] = { key, old, beyond, changes }
 	for i = 1, #fields do
 		local sum = numbers[i]
 		if old[i] then
@@ -340,7 +337,7 @@ local function apply()
 		redis.call('ZADD', late, unpack(places))
 		redis.call('EXPIRE', late, longest)
 	end
-	for i = 5, last_bucket do
+	for i = 5, #KEYS do
 		if held[i] then
 			count_in(KEYS[i], held[i])
 		end
@@ -350,7 +347,7 @@ local function apply()
 		note_seen(latest)
 		keep()
 	end
-	for i = 5, last_bucket do
+	for i = 5, #KEYS do
 		if held[i] and life[i] then
 			redis.call('EXPIRE', KEYS[i], life[i])
 		end
@@ -383,59 +380,6 @@ local function register()
 	keep()
 end
 
--- Tell readers what was counted.  An entry of the feed has the finest bucket that
--- counted its fields; "only" says that this is an hour whose day did not.
-local function add_entry(key, chosen, only)
-	local entry = { 'period', string.sub(key, #seen - 3) }
-	if only then
-		entry[3], entry[4] = 'only', only
-	end
-	local n = #entry
-	local before = n
-	for i = 1, #fields do
-		if not chosen or chosen[i] then
-			entry[n + 1], entry[n + 2] = fields[i], counts[i]
-			n = n + 2
-		end
-	end
-	if n > before then
-		read('stream', 'XADD', feed, 'MAXLEN', '~', feed_max, '*', unpack(entry))
-	end
-end
-
--- Two buckets differ in what is beyond a cap of one of them.
-local function add_entries(fine, coarse)
-	local left_fine = fine and beyond_of[fine] or {}
-	local left_coarse = coarse and beyond_of[coarse] or {}
-	local both, in_fine, in_coarse = {}, {}, {}
-	for i = 1, #fields do
-		local a, b = fine and not left_fine[i], coarse and not left_coarse[i]
-		both[i], in_fine[i], in_coarse[i] = a and b, a and not b, b and not a
-	end
-	if fine then
-		add_entry(fine, both)
-		add_entry(fine, in_fine, last_bucket > 5 and 'hour')
-	end
-	if coarse then
-		add_entry(coarse, in_coarse)
-	end
-end
-
-local function announce()
-	local fine, coarse = held[5] and KEYS[5], held[6] and KEYS[6]
-	if channel ~= '' then
-		redis.call('PUBLISH', channel, fine or coarse)
-	end
-	if feed_max == '0' then
-		return
-	elseif (fine and coarse or last_bucket == 5) and not next(beyond_of) then
-		add_entry(fine)
-	else
-		add_entries(fine, coarse)
-	end
-	redis.call('EXPIRE', feed, longest)
-end
-
 -- Nothing here may stop the rest, not even a right that Redis' ACL does not
 -- give us: a writer that looks done would lose what is undone.
 local function undo()
@@ -459,8 +403,62 @@ done, failure = pcall(apply)
 if done and #registrations > 0 then
 	done, failure = pcall(register)
 end
--- Last, as it cannot be undone.
+
+-- Tell readers what was counted: last, as it cannot be undone.
 if done and feed and #fields > 0 then
+	-- An entry of the feed has the finest bucket that counted its fields.
+	local function add_entry(key, entry)
+		if #entry == 0 then
+			return
+		end
+		local reply = redis.pcall('XADD', feed.key, 'MAXLEN', '~', feed.most, '*',
+			'period', string.sub(key, #seen - 3), unpack(entry))
+		if type(reply) == 'table' then
+			read('stream', 'XLEN', feed.key)
+			error(reply.err, 0)
+		end
+	end
+
+	-- Two buckets differ if only one of them has a place, or is at a cap;
+	-- "only" says that this is an hour whose day did not count it.
+	local function add_differing(fine, coarse)
+		local left_fine, left_coarse = fine and fine[3] or {}, coarse and coarse[3] or {}
+		local both, in_fine, in_coarse = {}, {}, {}
+		for i = 1, #fields do
+			local a, b = fine and not left_fine[i], coarse and not left_coarse[i]
+			local entry = a and b and both or a and in_fine or b and in_coarse or {}
+			entry[#entry + 1], entry[#entry + 2] = fields[i], counts[i]
+		end
+		if #in_fine > 0 and #KEYS > 5 then
+			in_fine = { 'only', 'hour', unpack(in_fine) }
+		end
+		add_entry(KEYS[5], both)
+		add_entry(KEYS[5], in_fine)
+		add_entry(KEYS[6], in_coarse)
+	end
+
+	local function announce()
+		if feed.channel ~= '' then
+			redis.call('PUBLISH', feed.channel, written[1][1])
+		end
+		if feed.most == '0' then
+			return
+		end
+		local fine, coarse = written[1], written[2]
+		if fine[3] or coarse and coarse[3] or #written < #KEYS - 4 then
+			if not held[5] then
+				fine, coarse = nil, fine
+			end
+			add_differing(fine, coarse)
+		else
+			local entry = fine[4]
+			for i = 1, #fields do
+				entry[2 * i] = counts[i]
+			end
+			add_entry(KEYS[5], entry)
+		end
+		redis.call('EXPIRE', feed.key, longest)
+	end
 	done, failure = pcall(announce)
 end
 if not done then

@@ -4,8 +4,8 @@ usage: bench.py [--build DIR] [--quick | --smoke] [--directory DIR]
                 [--rounds N] [--servers NAME...] [--connections N...]
                 [--svg FILE] [--peer DIR] [--] [PART...]
 
-The parts are parse, whole, commit, growth, replay; all if none is named.  peer
-must be named, as it installs Unleash's server with npm.
+The parts are parse, whole, commit, feed, growth, replay; all if none is named.
+peer must be named, as it installs Unleash's server with npm.
 """
 
 import argparse
@@ -204,14 +204,16 @@ class Bench:
 
     # c. Commit
 
-    def commit_once(self, redis, tallies, counters, applications, groups):
+    def commit_once(self, redis, tallies, counters, applications, groups,
+                    *announced):
         """Microseconds for each merged counter, bytes for each, and calls."""
         command = [self.program("commit"), redis.path]
-        numbers = [str(n) for n in (tallies, counters, applications)]
+        numbers = [str(n) for n in (tallies, counters, applications, groups,
+                                    *announced)]
         redis("CONFIG", "RESETSTAT")
         cpu, received = redis_cpu(redis), redis_received(redis)
-        own = int(subprocess.run(command + numbers + [str(groups)],
-                                 check=True, stdout=subprocess.PIPE).stdout)
+        own = int(subprocess.run(command + numbers, check=True,
+                                 stdout=subprocess.PIPE).stdout)
         merged = counters * groups
         return ((redis_cpu(redis) - cpu) * 1e6 / merged, own / 1e3 / merged,
                 (redis_received(redis) - received) / merged,
@@ -250,7 +252,37 @@ class Bench:
                "our CPU us for each merged counter",
                "bytes sent for each", "script calls a group"], rows)
 
-    # d. Growth
+    # d. The feed
+
+    def run_feed(self):
+        """Each way beside the others, on the same Redis, in each round."""
+        ways = {"off": (0, 0), "publish": (0, 1), "feed": (1000, 0),
+                "both": (1000, 1)}
+        sizes = ((2, 4000), (20, 2000), (100, 1000), (500, 400), (1000, 200))
+        if self.mode != "full":
+            sizes = ((2, 400), (100, 100))[self.mode == "smoke":]
+        rows = []
+        for counters, groups in sizes:
+            found = {way: [] for way in ways}
+            with self.place() as place:
+                redis = Redis(place)
+                for _ in range(1 + 2 * self.rounds):
+                    for way, announced in ways.items():
+                        found[way].append(self.commit_once(
+                            redis, 1, counters, 1, groups, *announced)[0])
+            # The first round had everything to create.
+            found = {way: times[1:] for way, times in found.items()}
+            for way, times in found.items():
+                rows.append([
+                    counters, way, Spread(
+                        us / HOUR_OR_DAY for us in times).text(), Spread(
+                        us / off for us, off in zip(times, found["off"])
+                    ).text("{:.3f}")])
+        table("Feed and publish: groups of one application",
+              ["distinct counters", "what is on",
+               "Redis CPU us for each counter and bucket", "times off"], rows)
+
+    # e. Growth
 
     def curve(self, name, unit, points):
         self.curves[name] = (unit, points)
@@ -337,7 +369,7 @@ class Bench:
         if self.options.svg:
             plot(self.curves, self.options.svg)
 
-    # e. Replay
+    # f. Replay
 
     def run_replay(self):
         rows = []
@@ -381,7 +413,7 @@ class Bench:
                 redis_cpu(redis) - cpu)
 
 
-    # f. The optional peer
+    # g. The optional peer
 
     def run_peer(self):
         peer.run(self, self.options.peer)
@@ -486,7 +518,7 @@ def main():
     parser.add_argument("parts", nargs="*", metavar="PART")
     options = parser.parse_args()
     bench = Bench(options)
-    parts = ["parse", "whole", "commit", "growth", "replay"]
+    parts = ["parse", "whole", "commit", "feed", "growth", "replay"]
     unknown = set(options.parts) - set(parts) - {"peer"}
     if unknown:
         parser.error(f"there is no part {', '.join(sorted(unknown))}")

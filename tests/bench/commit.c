@@ -21,7 +21,7 @@
  * merged and put into Redis as the committer does it; or they are put into a
  * spool, one after the other.
  *
- * usage: commit SOCKET TALLIES COUNTERS APPLICATIONS GROUPS
+ * usage: commit SOCKET TALLIES COUNTERS APPLICATIONS GROUPS [FEED [PUBLISH]]
  *        commit --spool FILE TALLIES COUNTERS APPLICATIONS
  *
  * Prints the nanoseconds of CPU time that merging and sending took here.
@@ -33,6 +33,8 @@ struct plan {
 	unsigned int tallies;
 	unsigned int counters;
 	unsigned int applications;
+	size_t feed;			/* Entries; 0: none. */
+	bool publish;
 };
 
 static void
@@ -86,7 +88,8 @@ commit_groups(const struct plan * plan, const char * path, int groups)
 	struct sink_settings settings = { .prefix = PREFIX,
 	    .retention_hourly = 48 * 3600, .retention_daily = 90 * 86400,
 	    .limit_features = 10000, .limit_applications = 1000,
-	    .limit_instances = 10000, .limit_series = 10000 };
+	    .limit_instances = 10000, .limit_series = 10000,
+	    .feed = plan->feed, .publish = plan->publish };
 	struct redis_address config = { .unix_path = alloc_string(path) };
 	struct sink * sink = sink_create(&settings, cluster_create(&config,
 	    10000, "benchmark"));
@@ -141,12 +144,15 @@ int
 main(int argc, char ** argv)
 {
 	bool spool = argc == 6 && strcmp(argv[1], "--spool") == 0;
-	struct plan plan;
+	struct plan plan = { .feed = 0 };
 	char ** numbers = argv + (spool ? 3 : 2);
 
-	if (argc != 6 || digest_init() != 0)
+	if (argc < 6 || argc > (spool ? 6 : 8) || digest_init() != 0)
 		fail("usage: commit SOCKET TALLIES COUNTERS APPLICATIONS "
-		    "GROUPS");
+		    "GROUPS [FEED [PUBLISH]]");
+	if (argc > 6)
+		plan.feed = strtoul(argv[6], NULL, 10);
+	plan.publish = argc > 7 && atoi(argv[7]) != 0;
 	plan.tallies = (unsigned int)strtoul(numbers[0], NULL, 10);
 	plan.counters = (unsigned int)strtoul(numbers[1], NULL, 10);
 	plan.applications = (unsigned int)strtoul(numbers[2], NULL, 10);
