@@ -12,13 +12,12 @@
 
 /*
  * A group is closed when the committer is free and has taken all that waits
- * (gather): there is no waiting for more, because while one group is on its way
- * to Redis the next one gathers by itself.  It is also bounded, so that its
- * time in Redis stays well within the time in which its requests must be
- * answered, and its memory small.  Redis's time depends on the distinct
- * counters, so the bounds are on these: any number of bodies with the same
- * counters make one small group.  A tally that is larger is a group of its own,
- * and store.c sends it another way.
+ * (gather), because while one group is on its way to Redis the next one gathers
+ * by itself.  It is also bounded, so that its time in Redis stays well within
+ * the time in which its requests must be answered, and its memory small.
+ * Redis's time depends on the distinct counters, so the bounds are on these:
+ * any number of bodies with the same counters make one small group.  A tally
+ * that is larger is a group of its own, and store.c sends it another way.
  */
 #define GROUP_COUNTERS_MAX 10000
 #define GROUP_NODES_MAX 40000
@@ -28,6 +27,20 @@
 
 /* Milliseconds between two looks at a body that another process is counting. */
 #define HELD_INTERVAL 10
+
+/*
+ * A large group costs little more than a small one, so under load it pays to
+ * wait for more: groups may take PACE_SHARE percent of the time, and the next
+ * one is put off until they do (pace).  Time in which nothing was committed
+ * counts, up to PACE_CREDIT, so groups that are few and far between never wait.
+ * Nor does a group that nothing is expected to join: there seem to be as many
+ * senders as the group before had tickets and found waiting when it ended.  The
+ * wait is at most PACE_MAX, and at most as long as that group took.  All times
+ * are in microseconds.
+ */
+#define PACE_SHARE 50
+#define PACE_CREDIT 50000
+#define PACE_MAX 20000
 
 /* Memory that the committer keeps from group to group. */
 #define KEEP_BYTES ((size_t)1024 * 1024)
@@ -47,6 +60,10 @@ struct committer {
 	pthread_cond_t answer;		/* For commit_wait. */
 	struct commit_ticket * first;
 	struct commit_ticket ** end;
+	size_t waiting;			/* Tickets from first on. */
+	size_t wanted;			/* So many wake up the committer. */
+	size_t expected;		/* So many can be in the next group. */
+	int64_t earliest;		/* When it is to begin. */
 	struct commit_ticket * held;	/* Of bodies that are being counted. */
 	int64_t look_again;		/* When these get their turn. */
 	bool stopping;
@@ -105,6 +122,7 @@ take_fitting(struct committer * committer, const struct group * group,
 
 		if (ticket->deadline <= now) {
 			committer->first = ticket->next;
+			committer->waiting--;
 			fail_ticket(ticket, "the counts waited too long for "
 			    "Redis and the spool");
 			ticket->next = *late;
@@ -117,6 +135,7 @@ take_fitting(struct committer * committer, const struct group * group,
 		    nodes > GROUP_NODES_MAX || count == GROUP_TALLIES_MAX))
 			break;
 		committer->first = ticket->next;
+		committer->waiting--;
 		ticket->next = NULL;
 		*end = ticket;
 		end = &ticket->next;
@@ -164,8 +183,8 @@ requeue_held(struct committer * committer)
 {
 	struct commit_ticket ** end = &committer->held;
 
-	while (*end != NULL)
-		end = &(*end)->next;
+	for (; *end != NULL; end = &(*end)->next)
+		committer->waiting++;
 	if (committer->first == NULL)
 		committer->end = end;
 	*end = committer->first;
@@ -306,18 +325,52 @@ gather(struct committer * committer, struct group * group)
 	} while (tickets != NULL && committer->first != NULL);
 }
 
+/* Decide when the group is to begin that follows one which began at ${began}
+ * and ends now.  The caller holds the lock. */
+static void
+pace(struct committer * committer, const struct group * group, int64_t began)
+{
+	int64_t now = clock_microseconds();
+	int64_t taken = now - began;
+	int64_t latest = now + (taken < PACE_MAX ? taken : PACE_MAX);
+
+	if (committer->earliest < began - PACE_CREDIT)
+		committer->earliest = began - PACE_CREDIT;
+	committer->earliest += taken * 100 / PACE_SHARE;
+	if (committer->earliest > latest)
+		committer->earliest = latest;
+	committer->expected = group->count + committer->waiting;
+}
+
+/* Return whether the next group is to wait.  The caller holds the lock. */
+static bool
+is_paced(const struct committer * committer)
+{
+
+	return (committer->waiting < committer->expected &&
+	    committer->held == NULL && !committer->stopping &&
+	    clock_remaining(committer->earliest / 1000) > 0);
+}
+
 /* Commit what waits.  The caller holds the lock. */
 static void
 serve_queue(struct committer * committer)
 {
 	struct group group = { .count = 0 };
+	int64_t began = clock_microseconds();
+	bool full;
 
 	requeue_held(committer);
 	gather(committer, &group);
+	full = committer->first != NULL;
 	pthread_mutex_unlock(&committer->lock);
 	if (group.count > 0)
 		commit_group(committer, &group);
 	pthread_mutex_lock(&committer->lock);
+	pace(committer, &group, began);
+	/* Tickets that did not fit have waited enough. */
+	if (full)
+		committer->expected = 0;
 }
 
 /* The caller holds the lock. */
@@ -325,7 +378,12 @@ static void
 wait_for_work(struct committer * committer)
 {
 
-	if (committer->held == NULL)
+	committer->wanted = 1;
+	if (is_paced(committer)) {
+		committer->wanted = committer->expected;
+		thread_wait(&committer->work, &committer->lock,
+		    committer->earliest / 1000);
+	} else if (committer->held == NULL)
 		pthread_cond_wait(&committer->work, &committer->lock);
 	else if (clock_remaining(committer->look_again) == 0 ||
 	    !thread_wait(&committer->work, &committer->lock,
@@ -341,7 +399,7 @@ commit_thread(void * context)
 	pthread_mutex_lock(&committer->lock);
 	while (!committer->stopping || committer->first != NULL ||
 	    committer->held != NULL) {
-		if (committer->first != NULL)
+		if (committer->first != NULL && !is_paced(committer))
 			serve_queue(committer);
 		else
 			wait_for_work(committer);
@@ -391,19 +449,16 @@ void
 commit_submit(struct committer * committer, struct commit_ticket * ticket,
     int64_t spent)
 {
-	bool idle;
-
 	ticket->answered = false;
 	ticket->next = NULL;
 	ticket->deadline = clock_monotonic() + COMMIT_TIME_MAX - spent;
 	pthread_mutex_lock(&committer->lock);
 	if (ticket->deadline > committer->latest)
 		ticket->deadline = committer->latest;
-	idle = committer->first == NULL;
 	*committer->end = ticket;
 	committer->end = &ticket->next;
 	/* When there are more it looks by itself. */
-	if (idle)
+	if (++committer->waiting == committer->wanted)
 		pthread_cond_signal(&committer->work);
 	pthread_mutex_unlock(&committer->lock);
 }

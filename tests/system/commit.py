@@ -84,40 +84,67 @@ def merging():
                   f"{key} is exact")
 
 
+class Load:
+    """Clients that post a body of so many features again and again."""
+
+    def __init__(self, place, features):
+        self.text = body(*(metric(f"f{i}", yes=1, no=1)
+                           for i in range(features)))
+        self.redis = Redis(place)
+        self.flagtally = Flagtally(place, self.redis, backstage="all")
+        self.statuses = []
+
+    def client(self, posts):
+        connection = fcgi.Connection(self.flagtally.address)
+        return [connection.request(fcgi.params(self.text), self.text,
+                                   keep=True).status for _ in range(posts)]
+
+    def run(self, clients, posts):
+        with ThreadPoolExecutor(clients) as pool:
+            for result in pool.map(self.client, [posts] * clients):
+                self.statuses.extend(result)
+
+    def groups(self, what):
+        """A number of flagtally_group_requests."""
+        text = fcgi.post(self.flagtally.address, b"", REQUEST_METHOD="GET",
+                         REQUEST_URI="/internal-backstage/metrics",
+                         SCRIPT_NAME="/internal-backstage/metrics").body
+        return int(re.search(r"flagtally_group_requests_%s (\d+)" %
+                             re.escape(what), text.decode())[1])
+
+    def check(self):
+        equal(set(self.statuses), {202}, "all are accepted")
+        equal(yes(self.redis, "f0"), len(self.statuses),
+              "and each counts once")
+
+
 def shared_counters():
     """A group is bounded in distinct counters, not in bodies that have them."""
-    text = body(*(metric(f"f{i}", yes=1, no=1) for i in range(950)))
     with Place() as place:
-        redis = Redis(place)
-        flagtally = Flagtally(place, redis, backstage="all")
-
-        def groups():
-            """How many there were, and how many of 5 bodies or fewer."""
-            text = fcgi.post(flagtally.address, b"", REQUEST_METHOD="GET",
-                             REQUEST_URI="/internal-backstage/metrics",
-                             SCRIPT_NAME="/internal-backstage/metrics").body
-            name = rb"flagtally_group_requests_bucket\{le=\"%s\"\} (\d+)"
-            return [int(re.search(name % le, text)[1])
-                    for le in (rb"\+Inf", rb"5")]
-
-        def client(_):
-            connection = fcgi.Connection(flagtally.address)
-            return [connection.request(fcgi.params(text), text,
-                                       keep=True).status for _ in range(5)]
-
-        statuses = []
+        load = Load(place, 950)
 
         def larger():
-            with ThreadPoolExecutor(16) as pool:
-                for result in pool.map(client, range(16)):
-                    statuses.extend(result)
-            every, small = groups()
-            return every > small
+            load.run(16, 5)
+            return load.groups("count") > load.groups('bucket{le="5"}')
 
         until(larger, "a group of more than 5 bodies with 1,900 counters each",
               60)
-        equal(set(statuses), {202}, "all are accepted")
-        equal(yes(redis, "f0"), len(statuses), "and each counts once")
+        load.check()
+
+
+def pacing():
+    """Under load one group of all clients, instead of two in turns."""
+    with Place() as place:
+        load = Load(place, 2000)
+
+        def all_at_once():
+            before = load.groups("sum"), load.groups("count")
+            load.run(6, 10)
+            return (load.groups("sum") - before[0] >
+                    4.5 * (load.groups("count") - before[1]))
+
+        until(all_at_once, "groups of more than 4.5 of 6 clients", 60)
+        load.check()
 
 
 def large_body():
@@ -565,8 +592,8 @@ def databases():
         check("name=flagtally" in names, "the connection has a name", names)
 
 
-run([merging, shared_counters, large_body, by_way_of_the_spool, large_impact,
-     many_applications, forgotten_scripts, restarted, changed_password,
-     wrong_types, overflow,
-     other_numbers, impact_faults, caps, old_instances, for_a_while,
-     silent_redis, lost_replies, several_writers, databases])
+run([merging, shared_counters, pacing, large_body, by_way_of_the_spool,
+     large_impact, many_applications, forgotten_scripts, restarted,
+     changed_password, wrong_types, overflow, other_numbers, impact_faults,
+     caps, old_instances, for_a_while, silent_redis, lost_replies,
+     several_writers, databases])
