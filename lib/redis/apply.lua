@@ -44,11 +44,10 @@ end
 -- Parse the arguments; nothing has been read or written yet.
 local feed
 if string.sub(KEYS[#KEYS], -5) == ':feed' then
-	-- Of the keys from 5 on the buckets are left.
 	feed = { key = table.remove(KEYS), most = take(), channel = take() }
 end
-local late = KEYS[last_bucket]
-last_bucket = last_bucket - 1
+-- Of the keys from 5 on the buckets are left.
+local late = table.remove(KEYS)
 local starts, life, late_life = {}, {}, {}
 for i = 5, #KEYS do
 	local start, length, retention = tonumber(take()), tonumber(take()), tonumber(take())
