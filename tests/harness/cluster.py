@@ -53,7 +53,15 @@ class Node(Process):
             return False
 
     def __call__(self, *words):
-        return self.client(*words)
+        """As a client; a replica may be loading what its master has sent."""
+        def reply():
+            try:
+                return (self.client(*words),)
+            except RedisError as error:
+                if not str(error).startswith("LOADING"):
+                    raise
+                return None
+        return until(reply, f"{self.name} to be loaded")[0]
 
     @property
     def address(self):
@@ -144,13 +152,18 @@ class Cluster:
 
     def everything(self):
         """All keys of all masters, with their values."""
+        self.settled()
         return {key: node.client.value(key) for node in self.masters()
                 for key in node("KEYS", "*")}
 
+    @staticmethod
+    def replicates(node, master):
+        return b"myself,slave " + master.id().encode() in node(
+            "CLUSTER", "NODES")
+
     def replica_of(self, master):
-        name = master.id().encode()
         return next(node for node in self.running()
-                    if b"myself,slave " + name in node("CLUSTER", "NODES"))
+                    if self.replicates(node, master))
 
     def take_over(self, master):
         """Kill a master, and wait until its replica has its slots."""
@@ -169,13 +182,27 @@ class Cluster:
         self.settled()
         return node
 
+    def add_replica(self, master):
+        node = self.node()
+        self.cli("add-node", node.address, master.address, "--cluster-slave",
+                 "--cluster-master-id", master.id())
+        self.nodes.append(node)
+        until(lambda: master("ROLE")[2], "the new replica")
+        self.settled()
+        return node
+
     def reshard(self, source, target, slots):
+        self.settled()
         self.cli("reshard", source.address, "--cluster-from", source.id(),
                  "--cluster-to", target.id(), "--cluster-slots", str(slots),
                  "--cluster-yes")
+        self.settled()
 
     def remove(self, node):
-        """Remove a node that has no slots."""
+        """Remove a master that has no slots any more, with its replicas."""
+        for other in self.running():
+            if self.replicates(other, node):
+                self.remove(other)
         self.cli("del-node", self.nodes[0].address, node.id())
         self.nodes.remove(node)
         if node.running():

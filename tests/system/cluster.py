@@ -3,15 +3,19 @@
 import hashlib
 import json
 import os
+import random
 import re
+import signal
 import subprocess
+import threading
+import time
 
 from tests.harness import fcgi
 from tests.harness.cluster import Cluster
 from tests.harness.resp import Client
 from tests.harness.servers import PROGRAM, Flagtally, Place, Redis, \
     environment
-from tests.harness.tap import check, equal, run
+from tests.harness.tap import check, equal, note, run
 from tests.harness.wait import until
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -222,4 +226,159 @@ def nodes_of_url():
                   f"{url} is an error", done.stderr)
 
 
-run([whole_job, declared, nodes_of_url])
+# Slots move, and masters fail, while clients go on
+
+class Load:
+    """Clients that post the same body again and again, and count."""
+
+    def __init__(self, flagtally, clients=16):
+        self.flagtally, self.stopping = flagtally, False
+        self.sent, self.others, self.longest = 0, [], 0
+        self.lock = threading.Lock()
+        self.threads = [threading.Thread(target=self.run)
+                        for _ in range(clients)]
+        for thread in self.threads:
+            thread.start()
+
+    def run(self):
+        content = body()
+        while not self.stopping:
+            began = time.monotonic()
+            try:
+                status = fcgi.post(self.flagtally.address, content).status
+            except OSError as error:
+                status = str(error)
+                self.stopping = True
+            took = time.monotonic() - began
+            with self.lock:
+                self.longest = max(self.longest, took)
+                if status == 202:
+                    self.sent += 1
+                else:
+                    self.others.append(status)
+
+    def during(self, name, action):
+        """Do something, and say what became of the posts meanwhile."""
+        before, began = self.sent, time.monotonic()
+        result = action()
+        # Some more, with what has changed.
+        more = self.sent + 32
+        until(lambda: self.sent >= more, "posts")
+        with self.lock:
+            note(f"{name}: {self.sent - before} posts in "
+                 f"{time.monotonic() - began:.1f} s, the longest of all took "
+                 f"{self.longest:.3f} s")
+        return result
+
+    def stop(self):
+        self.stopping = True
+        for thread in self.threads:
+            thread.join()
+        equal(self.others, [], "every post was accepted")
+        check(self.longest < 2, "within 2 s", self.longest)
+        return self.sent
+
+
+def exact(cluster, load, what):
+    """Wait until all that was accepted is in Redis, and no more."""
+    wanted = load.stop()
+    try:
+        until(lambda: set(counts(cluster).values()) == {wanted} or
+              max(counts(cluster).values()) > wanted, "all counts", 60)
+    except TimeoutError:
+        pass
+    found = counts(cluster)
+    equal({name: found.get(name) for name in APPLICATIONS},
+          dict.fromkeys(APPLICATIONS, wanted),
+          f"{what}: {wanted} posts are counted once each")
+
+
+def stopped(node, seconds):
+    """Stop a node for so long; clients and nodes wait for nothing else."""
+    node.signal(signal.SIGSTOP)
+    end = time.monotonic() + seconds
+    until(lambda: time.monotonic() > end, "the end of it")
+    node.signal(signal.SIGCONT)
+
+
+def moving():
+    """Slots move, nodes come, go, stop, and die: each post counts once."""
+    with Place() as place:
+        cluster = Cluster(place)
+        flagtally = start(place, cluster, redis_replicas=1)
+        load = Load(flagtally)
+        first, second, third = cluster.nodes[:3]
+        load.during("slots move", lambda: cluster.reshard(first, second, 500))
+        master = load.during("a node is added", cluster.add)
+        cluster.add_replica(master)
+        load.during("and gets slots",
+                    lambda: cluster.reshard(third, master, 500))
+        load.during("and loses them",
+                    lambda: cluster.reshard(master, third, 500))
+        load.during("and is removed", lambda: cluster.remove(master))
+        load.during("a node stops for 5 s", lambda: stopped(third, 5))
+        cluster.settled()
+        load.during("a master dies", lambda: cluster.take_over(second))
+        second.start()
+        cluster.settled()
+        load.during("and comes back", lambda: None)
+        exact(cluster, load, "all of that")
+        equal(len(cluster.masters()), 3, "there are three masters")
+
+
+def failovers():
+    """Masters are killed in a row, and their replicas take over.
+
+    FLAGTALLY_FAILOVERS=20 makes it longer.
+    """
+    number_of = int(os.environ.get("FLAGTALLY_FAILOVERS", 5))
+    seed = int(os.environ.get("FLAGTALLY_SEED", random.randrange(1 << 31)))
+    note(f"seed {seed}: repeat with FLAGTALLY_SEED={seed}")
+    chance = random.Random(seed)
+    with Place() as place:
+        cluster = Cluster(place, timeout=500)
+        load = Load(start(place, cluster, redis_replicas=1))
+        for number in range(number_of):
+            master = chance.choice(cluster.masters())
+            load.during(f"{number}: {master.name}",
+                        lambda: cluster.take_over(master))
+            master.start()
+            cluster.settled()
+            until(lambda: all(node("ROLE")[2] for node in cluster.masters()),
+                  "a replica for each master", 40)
+        exact(cluster, load, f"{number_of} failovers")
+
+
+def partly_down():
+    """A master without a replica is down: its counts alone wait."""
+    with Place() as place:
+        cluster = Cluster(place, replicas=0,
+                          cluster_require_full_coverage="no")
+        flagtally = start(place, cluster)
+        equal(post(flagtally), 202, "before")
+        lost = cluster.owner(bucket("a0"))
+        theirs = [name for name in APPLICATIONS
+                  if cluster.owner(bucket(name)) is lost]
+        others = [name for name in APPLICATIONS if name not in theirs]
+        lost.kill()
+        results = [(post(flagtally), post(flagtally, *others[:5]))
+                   for _ in range(10)]
+        equal(set(results), {(202, 202)}, "while it is down all is accepted")
+        found = counts(cluster)
+        equal(found, {name: 21 if name in others[:5] else 11
+                      for name in others},
+              "what the other masters have is counted at once")
+        tags = re.findall(r"\{e:(\w+)\}", waiting(place))
+        check(tags and set(tags) <= set(theirs),
+              "the spool has counts of that master alone", waiting(place))
+        log = place.read("flagtally.log")
+        check(f"AWAY 127.0.0.1:{lost.port}: " in log and
+              "takes changes again" not in log, "as the log says", log)
+        lost.start()
+        until(lambda: counts(cluster).get("a0") == 11, "replay", 40)
+        until(lambda: set(counts(cluster).values()) == {11, 21}, "the rest")
+        equal(counts(cluster), {name: 21 if name in others[:5] else 11
+                                for name in APPLICATIONS}, "once each")
+
+
+run([whole_job, declared, nodes_of_url, moving, failovers, partly_down])
