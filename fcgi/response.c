@@ -40,12 +40,6 @@ static const struct {
 #define POINTER_ROOM (ESCAPE_JSON_ROOM(FAULT_POINTER_MAX) + 1)
 #define PROBLEM_ROOM (DETAIL_ROOM * 4 + POINTER_ROOM * 2 + 512)
 
-int
-response_status(enum response_kind kind)
-{
-
-	return (answers[kind].status);
-}
 
 /* RFC 3875, section 4.3.3: HEAD has the same headers, and no content. */
 static bool

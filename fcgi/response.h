@@ -60,10 +60,5 @@ void response_content(struct cgi * cgi, enum response_kind kind,
 void response_page(struct cgi * cgi, const char * type, const char * headers,
     const void * content, size_t length);
 
-/**
- * response_status(kind):
- * Return the HTTP status of a response.
- */
-int response_status(enum response_kind kind);
 
 #endif

@@ -72,8 +72,10 @@ commands_token(struct buffer * text, const struct tally_node * token)
 	append_text(text, hex);
 }
 
-void
-commands_tag(struct buffer * text, const struct sink_settings * settings,
+/* The beginning of the keys of an application, `P:{env:app}`, or, without one,
+ * of an environment. */
+static void
+write_tag(struct buffer * text, const struct sink_settings * settings,
     const struct tally_node * environment,
     const struct tally_node * application)
 {
@@ -630,11 +632,11 @@ encode_environment(struct pipeline * pipeline, struct commands_writer * writer,
 		if (node->kind != TALLY_APPLICATION ||
 		    node->fate == FATE_DROPPED)
 			continue;
-		commands_tag(&tag, writer->settings, environment, node);
+		write_tag(&tag, writer->settings, environment, node);
 		encode_application(pipeline, writer, &tag, node);
 	}
 	if (has_impact(environment)) {
-		commands_tag(&tag, writer->settings, environment, NULL);
+		write_tag(&tag, writer->settings, environment, NULL);
 		encode_impact(pipeline, writer, &tag, environment);
 	}
 	buffer_free(&tag);

@@ -39,14 +39,6 @@ void commands_encode(struct pipeline * pipeline,
     struct commands_writer * writer,
     const struct tally * tally);
 
-/**
- * commands_tag(text, settings, environment, application):
- * Replace what is in the buffer by the key of an application without its last
- * part, `P:{env:app}`, or, with ${application} NULL, of an environment.
- */
-void commands_tag(struct buffer * text, const struct sink_settings * settings,
-    const struct tally_node * environment,
-    const struct tally_node * application);
 
 /**
  * commands_member(text, application):

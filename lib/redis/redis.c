@@ -815,6 +815,7 @@ redis_load(struct redis * redis, int64_t deadline)
 static int
 begin_tls(struct redis * redis)
 {
+	struct ssl_st * secured;
 	const char * why;
 
 	if (redis->tls == NULL)
@@ -827,7 +828,9 @@ begin_tls(struct redis * redis)
 		    redis->server.host));
 	if (redisInitiateSSL(redis->context, redis->secured) == REDIS_OK)
 		return (0);
+	secured = redis->secured;
 	context_failed(redis, "TLS");
+	tls_abandon(secured);
 	return (-1);
 }
 

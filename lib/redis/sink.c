@@ -262,12 +262,6 @@ sink_settled(struct sink * sink, int64_t deadline)
 	end_writers(sink, SETTLED_LIFETIME, deadline);
 }
 
-const struct sink_settings *
-sink_settings_of(const struct sink * sink)
-{
-
-	return (sink->settings);
-}
 
 const char *
 sink_reason(const struct sink * sink)

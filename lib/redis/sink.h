@@ -162,11 +162,6 @@ bool sink_command(struct sink * sink, const char * const * words,
  */
 bool sink_probe(struct sink * sink, int64_t deadline);
 
-/**
- * sink_settings_of(sink):
- * Return the settings of a sink.
- */
-const struct sink_settings * sink_settings_of(const struct sink * sink);
 
 /**
  * sink_reason(sink):
