@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -695,6 +696,20 @@ prepare_spoolctl(struct program * program, const struct options * options)
 	return (status);
 }
 
+/*
+ * A heap for each thread would cost more than it saves.  Where the address
+ * space is limited there must be no second one: it reserves 64 MB, and without
+ * these malloc takes a page for each piece.
+ */
+static int
+heaps_max(void)
+{
+	struct rlimit limit;
+
+	return (getrlimit(RLIMIT_AS, &limit) == 0 &&
+	    limit.rlim_cur != RLIM_INFINITY ? 1 : 2);
+}
+
 /* Run the program; return the exit status. */
 static int
 act(const struct options * options)
@@ -706,8 +721,7 @@ act(const struct options * options)
 	if (options->action == ACTION_SERVE)
 		block_signals();
 	umask(077);
-	/* A heap for each thread would cost more than it saves. */
-	mallopt(M_ARENA_MAX, 2);
+	mallopt(M_ARENA_MAX, heaps_max());
 	program.config = load_config(options->config);
 	if (program.config == NULL)
 		return (EXIT_CONFIGURATION);

@@ -153,7 +153,23 @@ has_pending(const struct redis * redis)
 
 	return (redis->secured != NULL && tls_pending(redis->secured));
 }
+
+/* Have secured_error return why the server closed the connection. */
+static void
+read_alert(struct redis * redis)
+{
+
+	if (redis->secured != NULL)
+		tls_read_alert(redis->secured);
+}
 #else
+static void
+read_alert(struct redis * redis)
+{
+
+	(void)redis;
+}
+
 static const char *
 secured_error(const struct redis * redis)
 {
@@ -363,11 +379,12 @@ static int
 sending_failed(struct redis * redis)
 {
 	char text[256];
-	ssize_t length = recv(redis->context->fd, text, sizeof(text),
-	    MSG_DONTWAIT);
-	const char * end = length <= 0 ? NULL : memchr(text, '\r',
-	    (size_t)length);
+	const char * end;
+	ssize_t length;
 
+	read_alert(redis);
+	length = recv(redis->context->fd, text, sizeof(text), MSG_DONTWAIT);
+	end = length <= 0 ? NULL : memchr(text, '\r', (size_t)length);
 	if (end == NULL || text[0] != '-')
 		return (context_failed(redis, "sending"));
 	keep_words(redis, text + 1, (size_t)(end - text - 1));

@@ -119,6 +119,10 @@ tls_create(const struct tls_settings * settings, const char ** why)
 {
 	struct tls * tls = alloc_zeroed(1, sizeof(*tls));
 
+#ifdef STATIC_BINARY
+	/* OpenSSL's configuration on this host may name modules to load. */
+	OPENSSL_init_ssl(OPENSSL_INIT_NO_LOAD_CONFIG, NULL);
+#endif
 	ERR_clear_error();
 	tls->context = SSL_CTX_new(TLS_client_method());
 	*why = tls->context == NULL ? "OpenSSL cannot be set up" :
@@ -198,6 +202,15 @@ tls_handshake(SSL * connection)
 	default:
 		return (TLS_FAILED);
 	}
+}
+
+void
+tls_read_alert(SSL * connection)
+{
+	char dropped[256];
+
+	ERR_clear_error();
+	(void)SSL_read(connection, dropped, sizeof(dropped));
 }
 
 bool

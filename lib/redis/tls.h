@@ -55,6 +55,13 @@ void tls_abandon(struct ssl_st * connection);
 enum tls_step tls_handshake(struct ssl_st * connection);
 
 /**
+ * tls_read_alert(connection):
+ * After a write that failed, read what the server sent before it closed the
+ * connection, so that tls_error can name its reason.
+ */
+void tls_read_alert(struct ssl_st * connection);
+
+/**
  * tls_pending(connection):
  * Return whether bytes have arrived that the socket does not have any more.
  */

@@ -22,6 +22,7 @@ from tests.harness.pasted import commands, indented, stand_ins
 from tests.harness.servers import (PROGRAM, Place, Process, Redis,
                                    environment, find, free_port)
 from tests.harness.tap import check, equal, run
+from tests.harness.tls import TLS, Authority, server
 from tests.harness.wait import until
 from tests.harness.web import Connection, chunked, head
 
@@ -30,6 +31,8 @@ PAGE = os.path.join(HERE, "README.md")
 EXAMPLE = os.path.join(DEPLOY, "..", "tests", "example-request.json")
 BULK = "/api/client/metrics/bulk"
 DAY = "flagtally:{e:a}:2026-11-23"
+# The page's first example, which a program without TLS takes only without.
+HOSTED = f"redis{'s' * TLS}://redis.example.org:6379/0"
 # Nobody else's, so that the limit of processes counts the account's alone.
 CUSTOMER = (63210, 63210) if account() else None
 ADDRESS_SPACE = 64 << 20
@@ -62,6 +65,10 @@ class Hoster(Process):
             os.makedirs(place.file(name), exist_ok=True)
         shutil.copy(PROGRAM, place.file("source/build/fcgi/flagtally"))
         shutil.copytree(HERE, place.file("source/deploy/shared-hosting"))
+        if not TLS:
+            name = "source/deploy/shared-hosting/flagtally.ini"
+            place.file(name, place.read(name).replace(
+                "\nredis = rediss:", "\nredis = redis:"), 0o644)
         shutil.copy(EXAMPLE, place.file("source/tests"))
         stand_ins(place)
         place.file("home/public_html/index.html", "the customer's page",
@@ -221,15 +228,17 @@ def first_count(hoster, token):
     return hoster.shell(f"token={token!r}\n" + "\n".join(commands(PAGE)["5"]))
 
 
-def with_redis(hoster, place, port, password):
+def with_redis(hoster, place, port, password, authority=None):
     """What the page says of a Redis: where it is, and its password."""
-    changes = {"redis://redis.example.org:6379/0":
-               (f"redis://127.0.0.1:{port}/0", 1)}
-    text = substituted("flagtally.ini", place.read(
-        "home/flagtally/flagtally.ini"), changes)
-    check("\n; redis_password_file" in text, "a password is foreseen")
-    place.file("home/flagtally/flagtally.ini", text.replace(
-        "\n; redis_password_file", "\nredis_password_file"))
+    changes = {HOSTED: (f"redis://127.0.0.1:{port}/0", 1),
+               "; redis_password_file": ("redis_password_file", 1)}
+    if authority:
+        shutil.copy(authority.certificate,
+                    place.file("home/flagtally/redis-ca.pem"))
+        changes["; redis_tls_ca"] = "redis_tls_ca", 1
+        changes[HOSTED] = f"rediss://localhost:{port}/0", 1
+    place.file("home/flagtally/flagtally.ini", substituted(
+        "flagtally.ini", place.read("home/flagtally/flagtally.ini"), changes))
     hand_over(place.file("home/flagtally"), CUSTOMER)
     typed, = (line for line in indented(PAGE) if "read -rs" in line)
     done = hoster.shell(typed, password + "\n")
@@ -284,17 +293,24 @@ def the_page():
         check("queued" in done.stdout, "as the page's last command shows",
               done.stdout, done.stderr)
         port, password = free_port(), "geheim%"
-        with_redis(hoster, place, port, password)
+        authority = Authority(place, "authority") if TLS else None
+        with_redis(hoster, place, port, password, authority)
         names = [f"f{i}" for i in range(24)]
         statuses, took = many(hoster, token, names)
         equal(statuses, {202}, "24 more are accepted while Redis is away")
         check(took < EDGE_WAITS, "before Edge gives up", took)
         equal([hoster.cron() for _ in range(3)], [[75]] * 3,
               "cron finds no Redis, and says so by its status")
-        check("127.0.0.1" in place.read("home/flagtally/replay.log"),
+        check(("localhost" if TLS else "127.0.0.1") in
+              place.read("home/flagtally/replay.log"),
               "and in its log", place.read("home/flagtally/replay.log"))
         # A password is good for TCP; the test itself comes by the socket.
-        redis = Redis(place, port=str(port), requirepass=password)
+        if authority:
+            redis = server(place, "redis", authority.sign(
+                "local", "DNS:localhost"), authority, port,
+                requirepass=password)
+        else:
+            redis = Redis(place, port=str(port), requirepass=password)
         equal(hoster.cron(), [0], "with Redis cron brings it all")
         wanted = {f"{name}:yes": 1 for name in names}
         equal(counts(redis), wanted, "each is counted once")
