@@ -194,6 +194,10 @@ advice_on(const char * error)
 		const char * part;
 		const char * advice;
 	} rows[] = {
+		{ "it is no master", "see what ROLE says there, and what the "
+		  "sentinels know" },
+		{ "sentinel ", "see master= and the nodes in redis, "
+		  "redis_sentinel_user and redis_sentinel_password_file" },
 		{ "NOAUTH", "Redis wants a password: set redis_password_file, "
 		  "and the user in redis if it is not the default one" },
 		{ "WRONGPASS", "the user or the password is wrong: see redis "
@@ -211,12 +215,12 @@ advice_on(const char * error)
 		  "users.acl among the examples has all of them" },
 		{ "ACL failure in script", "the user lacks a right: "
 		  "users.acl among the examples has all of them" },
-		{ "READONLY", "this is a replica: flagtally needs the "
-		  "primary" },
-		{ "it is no master", "see what ROLE says there, and what the "
-		  "sentinels know" },
-		{ "sentinel", "see whether the sentinels run, and know the "
-		  "name in master=" },
+		{ "READONLY", "this is a replica: redis has to lead to its "
+		  "master" },
+		{ "MOVED", "this is one node of a cluster: redis has to begin "
+		  "with redis-cluster://" },
+		{ "CROSSSLOT", "this is one node of a cluster: redis has to "
+		  "begin with redis-cluster://" },
 		{ "have the counts in time", "a replica is away or slow: see "
 		  "redis_replicas" },
 		{ "do not confirm the counts", "a replica is away or slow: "

@@ -651,6 +651,8 @@ redis_serves(struct redis * redis)
 
 #define WORDS_MAX 256
 
+#define UNKNOWN_COMMAND "ERR unknown command"
+
 struct greeting {
 	struct redis * redis;
 	size_t time;			/* The request of the time. */
@@ -807,6 +809,11 @@ greet(struct redis * redis, int64_t deadline, bool login)
 	    take_greeting, &greeting);
 	/* It may hold a password. */
 	memset(redis->requests.bytes, 0, redis->requests.length);
+	if (login && strncmp(greeting.error, UNKNOWN_COMMAND,
+	    strlen(UNKNOWN_COMMAND)) == 0)
+		return (failed(redis, "%s: this is no Redis server, but "
+		    "perhaps a sentinel (redis-sentinel://)",
+		    greeting.error));
 	if (greeting.error[0] != '\0')
 		return (failed(redis, "%s", greeting.error));
 	/* It closed the connection with an error for its last reply. */

@@ -200,6 +200,15 @@ take_master(struct answer * answer, const struct redis_reply * reply)
 		    "that master");
 }
 
+static bool
+is_unknown(const struct redis_reply * reply)
+{
+	static const char words[] = "ERR unknown command";
+
+	return (reply->length >= strlen(words) &&
+	    memcmp(reply->text, words, strlen(words)) == 0);
+}
+
 static void
 take_answer(void * context, size_t number, const struct redis_reply * reply)
 {
@@ -208,7 +217,9 @@ take_answer(void * context, size_t number, const struct redis_reply * reply)
 	/* Without the right to subscribe, the next error tells. */
 	if (number == QUESTION_SUBSCRIBE || answer->error[0] != '\0')
 		return;
-	if (reply->type == REDIS_ERROR)
+	if (reply->type == REDIS_ERROR && is_unknown(reply))
+		explain_why(answer->error, "it is no sentinel");
+	else if (reply->type == REDIS_ERROR)
 		explain_why(answer->error, "%.*s", (int)reply->length,
 		    reply->text);
 	else if (number == QUESTION_ADDRESS)
@@ -329,8 +340,9 @@ sentinel_find(struct sentinel * sentinel, int64_t deadline)
 		char last[WHY_MAX];
 
 		memcpy(last, sentinel->why, sizeof(last));
-		explain_why(sentinel->why, "%zu of %zu sentinels answer, and "
-		    "it takes %zu: %s", answers, count, count / 2 + 1, last);
+		explain_why(sentinel->why, "%zu of %zu sentinels name a "
+		    "master, and it takes %zu: %s", answers, count,
+		    count / 2 + 1, last);
 		return (NULL);
 	}
 	answer = latest_answer(sentinel);

@@ -225,28 +225,46 @@ is_of_server(const struct session * session, const struct redis_reply * reply)
 	return (false);
 }
 
-/* Errors that mean that the URL leads to the wrong server, in words, once. */
+static const struct {
+	const char * word;
+	const char * meaning;
+} meanings[] = {
+	{ "READONLY", "this Redis is a replica: the URL must lead to its "
+	    "master" },
+	{ "MOVED", "this Redis is one node of a cluster: the URL must begin "
+	    "with redis-cluster://" },
+	{ "CROSSSLOT", "this Redis is one node of a cluster: the URL must "
+	    "begin with redis-cluster://" },
+};
+#define MEANINGS (sizeof(meanings) / sizeof(meanings[0]))
+
+static size_t
+find_meaning(const struct redis_reply * reply)
+{
+	size_t i = 0;
+
+	while (i < MEANINGS && !begins_with(reply, meanings[i].word))
+		i++;
+	return (i);
+}
+
+const char *
+session_meaning(const struct redis_reply * reply)
+{
+	size_t i = find_meaning(reply);
+
+	return (i < MEANINGS ? meanings[i].meaning : NULL);
+}
+
+/* Say once that the URL leads to the wrong server. */
 static void
 explain(const struct redis_reply * reply)
 {
-	static const struct {
-		const char * word;
-		const char * meaning;
-	} meanings[] = {
-		{ "READONLY", "this Redis is a replica: the URL must lead to "
-		    "its master" },
-		{ "MOVED", "this Redis is one node of a cluster, and the other "
-		    "nodes' keys cannot be reached by this URL" },
-		{ "CROSSSLOT", "this Redis is one node of a cluster, and the "
-		    "other nodes' keys cannot be reached by this URL" },
-	};
-	static atomic_flag told[sizeof(meanings) / sizeof(meanings[0])];
-	size_t i;
+	static atomic_flag told[MEANINGS];
+	size_t i = find_meaning(reply);
 
-	for (i = 0; i < sizeof(meanings) / sizeof(meanings[0]); i++)
-		if (begins_with(reply, meanings[i].word) &&
-		    !atomic_flag_test_and_set(&told[i]))
-			log_error("%s", meanings[i].meaning);
+	if (i < MEANINGS && !atomic_flag_test_and_set(&told[i]))
+		log_error("%s", meanings[i].meaning);
 }
 
 /* A line a minute for each kind of error, which its first words tell. */

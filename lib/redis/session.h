@@ -110,6 +110,13 @@ void session_doubt(struct session * session);
 bool session_refuses(const struct redis_reply * reply);
 
 /**
+ * session_meaning(reply):
+ * Return what an error says of a URL that names one server, as a static text,
+ * or NULL if the URL is not at fault.
+ */
+const char * session_meaning(const struct redis_reply * reply);
+
+/**
  * session_free(session):
  * Close the connection and free what the session holds.
  */

@@ -5,6 +5,7 @@
 
 #include "lib/base/clock.h"
 #include "lib/base/escape.h"
+#include "lib/redis/session.h"
 #include "lib/report/reader.h"
 
 /* Milliseconds that one pipeline may take. */
@@ -213,10 +214,13 @@ bool
 reader_is_list(struct reader * reader, const struct redis_reply * reply)
 {
 
-	if (reply->type == REDIS_ERROR && reader->error[0] == '\0')
-		snprintf(reader->error, sizeof(reader->error), "%.*s",
-		    (int)reply->length, reply->text);
-	else if (reply->type != REDIS_TEXTS &&
+	if (reply->type == REDIS_ERROR && reader->error[0] == '\0') {
+		const char * meaning = session_meaning(reply);
+
+		snprintf(reader->error, sizeof(reader->error), "%.*s%s%s",
+		    (int)reply->length, reply->text, meaning == NULL ? "" :
+		    ": ", meaning == NULL ? "" : meaning);
+	} else if (reply->type != REDIS_TEXTS &&
 	    !(reply->type == REDIS_ARRAY && reply->count == 0))
 		reader_fail(reader, "Redis sent an unexpected reply");
 	return (!reader_failed(reader));

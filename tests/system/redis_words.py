@@ -6,13 +6,14 @@ wrong kind of server is named as such.
 """
 
 import json
+import os
 import socket
 import subprocess
 import threading
 
 from tests.harness import fcgi
-from tests.harness.servers import (Flagtally, Place, Process, Redis,
-                                   free_port)
+from tests.harness.servers import (PROGRAM, Flagtally, Place, Process, Redis,
+                                   connects, environment, find, free_port)
 from tests.harness.resp import Client
 from tests.harness.tap import check, equal, run
 from tests.harness.wait import until
@@ -185,8 +186,28 @@ def wrong_server():
             equal(post(flagtally, f"a{number}"), 202, "202")
         until(lambda: lines(place, "one node of a cluster", "cluster.log"),
               "the words")
-        equal(len(lines(place, "one node of a cluster", "cluster.log")), 1,
+        equal(len(lines(place, "one node of a cluster: the URL must begin with "
+                        "redis-cluster://", "cluster.log")), 1,
               "a cluster is named once")
+        for path in (redis.path, other.path):
+            done = subprocess.run(
+                [os.path.abspath(PROGRAM), "--report"], capture_output=True,
+                text=True, timeout=60, check=False, env=environment(
+                    redis="unix://" + path, spool=place.file("cluster.db")))
+            if done.returncode:
+                check("must begin with redis-cluster://" in done.stderr,
+                      "a report says so, too", done.stderr)
+                break
+        else:
+            check(False, "no node has all keys")
+        place.file("sentinel.conf", "port 0\nunixsocket " +
+                   place.file("sentinel.sock") + "\n")
+        Process(place, "sentinel", [find("redis-server"),
+                                    place.file("sentinel.conf"),
+                                    "--sentinel"])
+        until(lambda: connects(place.file("sentinel.sock")), "the sentinel")
+        starts(place, "unix://" + place.file("sentinel.sock"),
+               "perhaps a sentinel (redis-sentinel://)", "watcher")
 
 
 def tls_port():

@@ -90,6 +90,8 @@ class Oracle:
             return f"*3\r\n{bulk('subscribe')}{bulk(words[1])}:1\r\n"
         if words[0] != "SENTINEL":
             return "+OK\r\n"
+        if state.get("raw"):
+            return state["raw"]
         if words[1] == "GET-MASTER-ADDR-BY-NAME":
             self.asked += 1
             return array(["127.0.0.1", state["promoted"] or state["port"]])
@@ -134,9 +136,9 @@ def which():
                 {"silent": True}, here, here], one, ""),
             ("two of three are silent", [
                 {"silent": True}, here, {"silent": True}], None,
-             "1 of 3 sentinels answer, and it takes 2: sentinel 127.0.0.1:"),
+             "1 of 3 sentinels name a master, and it takes 2: sentinel 127.0.0.1:"),
             ("one of two is no majority", [here, {"silent": True}], None,
-             "1 of 2 sentinels answer, and it takes 2"),
+             "1 of 2 sentinels name a master, and it takes 2"),
             ("a failover is under way", [
                 here, {**here, "flags": "master,s_down,failover_in_progress"},
                 here], None, f"takes the master 127.0.0.1:{one} for down"),
@@ -159,13 +161,16 @@ def which():
             ("they want a password", [
                 {"error": "NOAUTH Authentication required."}] * 3, None,
              "NOAUTH"),
+            ("they are servers of Redis", [
+                {"error": "ERR unknown command 'SENTINEL'"}] * 3, None,
+             "it is no sentinel"),
             ("they name no port", [{"port": 0}] * 3, None,
              "it names no address"),
         ]
         for number, (name, states, port, words) in enumerate(cases):
             oracles = [Oracle(**state) for state in states]
             flagtally = start(place, url(*oracles), f"f{number}",
-                              redis_timeout="300ms")
+                              redis_timeout="2s")
             equal(post(flagtally, f"c{number}"), 202, f"{name}: 202")
             log = f"f{number}.log"
             if port:
@@ -180,6 +185,30 @@ def which():
                for number, case in enumerate(cases) if not case[2]],
               [0] * 2 * len([case for case in cases if not case[2]]),
               "no server got what was for none")
+
+
+def nonsense():
+    """Whatever a sentinel says, the spool takes the counts."""
+    long = "x" * 300
+    with Place() as place:
+        for number, raw in enumerate((
+                "+OK\r\n", ":1\r\n", "$-1\r\n", "*-1\r\n", "*0\r\n",
+                "*1\r\n$1\r\na\r\n", array(["", 6379]),
+                array(["127.0.0.1", "6379x"]), array(["127.0.0.1", "65536"]),
+                array(["127.0.0.1", "-1"]), array(["127.0.0.1", ""]),
+                array([long, 6379]), array(["a\0b", 6379]),
+                array(["ip", "a", "port"]), array(["config-epoch", "x"]),
+                array(["flags", ",,,", "ip", "h", "port", "x"]),
+                "*2\r\n*0\r\n*0\r\n", "*2\r\n:1\r\n:2\r\n",
+                "nonsense\r\n", "$3\r\nabcd\r\n",
+                "*1\r\n" * 20 + ":1\r\n")):
+            name = f"n{number}"
+            flagtally = start(place, url(Oracle(raw=raw)), name,
+                              redis_timeout="200ms")
+            equal(post(flagtally), 202, f"{raw[:40]!r}: 202")
+            until(lambda: "0 of 1 sentinels name a master" in
+                  place.read(name + ".log"), f"{raw!r} in the log")
+            flagtally.end()
 
 
 def replica():
@@ -376,4 +405,4 @@ def users():
                   f"{name}: the log says {words}, and no password")
 
 
-run([which, replica, news, failover, shipped, users])
+run([which, nonsense, replica, news, failover, shipped, users])
