@@ -120,6 +120,11 @@ DEPLOY_TESTS += tests/deploy/watch.py
 bashcompletiondir = $(datadir)/bash-completion/completions
 dist_bashcompletion_DATA = deploy/bash/flagtally
 
+# Readers.
+DEPLOY_EXAMPLES += deploy/readers/forward.py
+DEPLOY_TESTS += tests/deploy/forward.py
+EXTRA_DIST += tests/harness/openapi.py
+
 # Packages.
 EXTRA_DIST += deploy/debian/build deploy/debian/changelog deploy/debian/clean \
 	deploy/debian/control deploy/debian/copyright deploy/debian/rules \

@@ -8,7 +8,8 @@ packages_run="redis-server redis-tools lighttpd curl ca-certificates"
 # To test it; the stages of tests/run that take the rest name it.
 packages_test="python3 binutils procps openssl spin mandoc nginx caddy haproxy
     apache2 libapache2-mod-fcgid wrk systemd spawn-fcgi build-essential
-    debhelper lintian rpm rpmlint iproute2 systemd-container prometheus"
+    debhelper lintian rpm rpmlint iproute2 systemd-container prometheus
+    python3-redis php-cli php-redis nodejs node-redis jq"
 packages_clang="clang libclang-rt-dev clang-tidy cppcheck"
 packages_sdks="python3-venv chromium"
 packages_browser="chromium chromium-driver default-jre-headless"
