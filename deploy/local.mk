@@ -84,8 +84,8 @@ uninstall-hook:
 
 # What is installed as an example as it stands, in the folder that it has here: a
 # test sees to it that nothing in these folders is forgotten.
-DEPLOY_EXAMPLES = deploy/tokens deploy/redis/flagtally.conf \
-	deploy/redis/sentinel.conf deploy/redis/users.acl
+DEPLOY_EXAMPLES = deploy/tokens deploy/redis/cluster.conf \
+	deploy/redis/flagtally.conf deploy/redis/sentinel.conf deploy/redis/users.acl
 EXTRA_DIST += $(DEPLOY_EXAMPLES)
 
 # Configurations of web servers.

@@ -25,6 +25,8 @@ ADMIN = "user default on nopass ~* &* +@all\n"
 PASSWORD = "geheim"
 DAY, HOUR = "2026-11-23", "2026-11-23T09"
 MOST = 2 ** 53 - 1
+# What tests/system/sentinel.py and tests/system/cluster.py show to be needed.
+ELSEWHERE = ("role", "wait", "asking", "cluster|shards", "cluster|slots")
 ISSUED, OTHER = "*:*.issued", "*:*.other"
 
 
@@ -249,10 +251,9 @@ def whole_job():
                     check(NO_RIGHT.search(one.log()),
                           f"{right}: that it is missing is told", one.log())
 
-        # Those for Sentinel and replicas have tests/system/sentinel.py.
         with ThreadPoolExecutor(6) as pool:
             list(pool.map(without, (right for right in rights("flagtally")
-                                    if right not in ("role", "wait"))))
+                                    if right not in ELSEWHERE)))
 
 
 def never_lost():
@@ -468,11 +469,18 @@ def follower():
             "xreadgroup": ["GROUP", "g", "c", "STREAMS", feed, ">"],
             "xpending": [feed, "g"], "xinfo|groups": [feed],
             "xautoclaim": [feed, "g", "c", "0", "0"],
-            "xack": [feed, "g", redis("XRANGE", feed, "-", "+")[0][0]]}
+            "xack": [feed, "g", redis("XRANGE", feed, "-", "+")[0][0]],
+            "cluster|slots": [], "cluster|shards": []}
         equal(sorted([*calls, "subscribe"]),
               sorted(rights("flagtally-follower")), "these are its rights")
         for right, arguments in calls.items():
-            reply = client(*right.split("|"), *arguments)
+            try:
+                reply = client(*right.split("|"), *arguments)
+            except RedisError as error:
+                # It has no cluster.
+                reply = error
+                check("cluster" in right and "NOPERM" not in str(error),
+                      f"a follower may {right}", error)
             check(reply not in (None, [], 0), f"a follower may {right}", reply)
         for words in (["HGETALL", "flagtally:{e:a}:" + DAY],
                       ["XRANGE", "flagtally:{e:a}:" + DAY, "-", "+"],

@@ -14,13 +14,16 @@ SLOTS = 16384
 class Node(Process):
     """A node: clients of the cluster use its port, the test its socket."""
 
-    def __init__(self, place, name, timeout, **options):
+    def __init__(self, place, name, timeout, config=None, **options):
         self.path = place.file(name + ".sock")
+        self.config = [config] if config else []
         self.options = {
             "bind": "127.0.0.1", "unixsocket": self.path, "dir": place.path,
-            "cluster-enabled": "yes", "cluster-config-file": name + ".nodes",
-            "cluster-node-timeout": str(timeout), "save": "",
-            "appendonly": "yes", "appendfsync": "always",
+            "cluster-config-file": name + ".nodes",
+            "cluster-node-timeout": str(timeout),
+            **({} if config else {"cluster-enabled": "yes", "save": "",
+                                  "appendonly": "yes",
+                                  "appendfsync": "always"}),
             "appendfilename": name + ".aof", "appenddirname": name + ".d",
             "dbfilename": name + ".rdb", "repl-diskless-sync-delay": "0",
             **{key.replace("_", "-"): str(value)
@@ -38,7 +41,7 @@ class Node(Process):
                     raise
 
     def start(self):
-        command = [find("redis-server"), "--port", str(self.port),
+        command = [find("redis-server"), *self.config, "--port", str(self.port),
                    "--cluster-port", str(self.bus)]
         for key, value in self.options.items():
             command += ["--" + key, *([value] if value else [""])]

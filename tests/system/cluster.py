@@ -14,11 +14,12 @@ from tests.harness import fcgi
 from tests.harness.cluster import Cluster
 from tests.harness.resp import Client
 from tests.harness.servers import PROGRAM, Flagtally, Place, Redis, \
-    environment
+    environment, find
 from tests.harness.tap import check, equal, note, run
 from tests.harness.wait import until
 
-HERE = os.path.dirname(os.path.abspath(__file__))
+DEPLOY = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..",
+                      "deploy", "redis")
 APPLICATIONS = [f"a{number}" for number in range(40)]
 HOUR = "2026-11-23T09"
 TOKEN = "*:*.issued"
@@ -190,6 +191,132 @@ def declared():
                 break
         equal(len(scripts), 5, "every script was called")
         equal(wrong, set(), "with all of its keys")
+
+
+def redirected():
+    """The map is read again, ASK is followed, and TRYAGAIN waits."""
+    with Place() as place:
+        cluster = Cluster(place, replicas=0)
+        flagtally = start(place, cluster)
+        key = "flagtally:tokens:seen"
+        target, source, slot = begin_move(cluster)
+
+        def errors(name):
+            found = re.search(name.encode() + rb":count=(\d+)",
+                              source("INFO", "errorstats"))
+            return int(found.group(1)) if found else 0
+
+        equal(post(flagtally, seenTokens=["*:e.one"]), 202, "while it moves")
+        until(lambda: errors("errorstat_ASK") > 0, "ASK")
+        target("ASKING")
+        equal(target("ZCARD", key), 1, "the other node has the key")
+        for node in (target, source):
+            node("CLUSTER", "SETSLOT", slot, "NODE", target.id())
+        equal(post(flagtally, seenTokens=["*:e.two"]), 202, "when it moved")
+        moved = errors("errorstat_MOVED")
+        check(moved > 0, "MOVED says so", moved)
+        for number in range(3):
+            equal(post(flagtally, seenTokens=[f"*:e.{number}"]), 202, "again")
+        until(lambda: target("ZCARD", key) == 5, "all tokens")
+        equal(errors("errorstat_MOVED"), moved, "and only once")
+
+        name = APPLICATIONS[0]
+        target, source, slot = begin_move(cluster, bucket(name))
+        before = counts(cluster)
+        equal(post(flagtally), 202, "while an application moves")
+        check(re.search("(TRYAGAIN|ASK)", place.read("flagtally.log")) and
+              f"{{e:{name}}}" in waiting(place), "its counts wait",
+              place.read("flagtally.log"))
+        equal({other: count - before[other] for other, count in
+               counts(cluster).items() if other != name},
+              dict.fromkeys(APPLICATIONS[1:], 1), "and no others")
+        while keys := source("CLUSTER", "GETKEYSINSLOT", slot, 100):
+            source("MIGRATE", "127.0.0.1", target.port, "", 0, 5000, "KEYS",
+                   *keys)
+        for node in (target, source):
+            node("CLUSTER", "SETSLOT", slot, "NODE", target.id())
+        until(lambda: counts(cluster)[name] == before[name] + 1, "replay", 40)
+
+
+def shipped():
+    """The configuration and the users that are shipped, in a cluster."""
+    password = "tiger"
+    text = {}
+    for name in ("flagtally.conf", "cluster.conf", "users.acl"):
+        with open(os.path.join(DEPLOY, name), encoding="ascii") as file:
+            text[name] = file.read()
+    replica = re.search(r"user flagtally-replica .*", text["cluster.conf"])
+    users = "user default on nopass ~* &* +@all\n" + "".join(
+        f"{line} >{password}\n" for line in
+        [*text["users.acl"].splitlines(), replica.group()])
+    with Place() as place:
+        config = place.file("redis.conf", text["flagtally.conf"] +
+                            text["cluster.conf"])
+        cluster = Cluster(place, config=config,
+                          aclfile=place.file("users.acl", users),
+                          masteruser="flagtally-replica", masterauth=password)
+        url = cluster.url(credentials=f"flagtally:{password}@")
+        sent = 0
+        for missing in ([], ["cluster|shards"], ["wait"], ["asking"],
+                        ["cluster|shards", "cluster|slots"]):
+            name = "without-" + "-".join(missing).replace("|", "-")
+            for node in cluster.nodes:
+                for right in missing:
+                    node("ACL", "SETUSER", "flagtally", "-" + right)
+            flagtally = start(place, url, name, redis_replicas=1)
+            if missing == ["asking"]:
+                cluster("DEL", "flagtally:tokens:seen")
+                target, source, slot = begin_move(cluster)
+            wanted = {"": "is ready", "cluster|shards": "is ready",
+                      "asking": "moves from node to node"}.get(
+                          " ".join(missing), "NOPERM")
+
+            def told():
+                nonlocal sent
+                sent += 1
+                equal(post(flagtally, seenTokens=["*:e.one"]), 202,
+                      f"{name}: accepted")
+                return wanted in place.read(name + ".log")
+
+            until(told, wanted)
+            log = place.read(name + ".log")
+            check(("NOPERM" in log) == (wanted == "NOPERM"),
+                  f"{name}: the log says what is missing", log)
+            for node in cluster.nodes:
+                for right in missing:
+                    node("ACL", "SETUSER", "flagtally", "+" + right)
+            if missing == ["asking"]:
+                for node in (target, source):
+                    node("CLUSTER", "SETSLOT", slot, "NODE", target.id())
+                cluster.settled()
+            flagtally.end()
+            flagtally = start(place, url, name)
+            until(lambda: "{" not in waiting(place, name), "replay", 40)
+            flagtally.end()
+        equal(set(counts(cluster).values()), {sent}, "each is counted once")
+        done = subprocess.run(
+            [find("redis-cli"), "-c", "-p", str(cluster.nodes[0].port),
+             "--user", "flagtally-reader", "--pass", password,
+             "--no-auth-warning", "HGET", bucket("a7"), "f:yes"],
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            timeout=20, check=False)
+        equal(done.stdout.strip(), str(sent), "a reader finds it with redis-cli -c")
+        cluster.take_over(cluster.nodes[0])
+        flagtally = start(place, url, "after")
+        equal(post(flagtally), 202, "after a failover")
+        until(lambda: set(counts(cluster).values()) == {sent + 1},
+              "the counts", 40)
+        check(True, "a replica has taken over, with its user")
+
+
+def begin_move(cluster, key="flagtally:tokens:seen"):
+    """Have the slot of a key begin to move to another node."""
+    source = cluster.owner(key)
+    target = next(node for node in cluster.masters() if node is not source)
+    slot = source("CLUSTER", "KEYSLOT", key)
+    target("CLUSTER", "SETSLOT", slot, "IMPORTING", source.id())
+    source("CLUSTER", "SETSLOT", slot, "MIGRATING", target.id())
+    return target, source, slot
 
 
 def nodes_of_url():
@@ -381,4 +508,4 @@ def partly_down():
                                 for name in APPLICATIONS}, "once each")
 
 
-run([whole_job, declared, nodes_of_url, moving, failovers, partly_down])
+run([whole_job, declared, redirected, shipped, nodes_of_url, moving, failovers, partly_down])
