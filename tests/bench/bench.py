@@ -4,8 +4,8 @@ usage: bench.py [--build DIR] [--quick | --smoke] [--directory DIR]
                 [--rounds N] [--servers NAME...] [--connections N...]
                 [--svg FILE] [--peer DIR] [--] [PART...]
 
-The parts are parse, whole, commit, feed, growth, replay; all if none is named.
-peer must be named, as it installs Unleash's server with npm.
+The parts are parse, whole, commit, feed, growth, replay, readers; all if none is
+named.  peer must be named, as it installs Unleash's server with npm.
 """
 
 import argparse
@@ -21,7 +21,7 @@ import time
 
 from tests.bench import bodies, peer
 from tests.bench.measure import (
-    Directory, HOUR_OR_DAY, Lighttpd, Nginx, Spread, Target,
+    Directory, HOUR_OR_DAY, Lighttpd, Nginx, Readers, Spread, Target,
     own_children_seconds, redis_cpu, redis_received, table, wrk)
 from tests.harness.servers import Redis, environment, find
 
@@ -412,8 +412,44 @@ class Bench:
         return (took, redis.calls(), own_children_seconds() - own +
                 redis_cpu(redis) - cpu)
 
+    # g. Readers
 
-    # g. The optional peer
+    def run_readers(self):
+        """Posts with and without a scrape each second and ten page views."""
+        rows = []
+        for features in (100,) if self.mode == "smoke" else (100, 1000):
+            with self.place() as place:
+                path = bodies.store(place.path, {"one": bodies.one()})["one"]
+                target = Target(place, self.build, "redis")
+                web = Lighttpd(place, [target])
+                readers = Readers(target, features)
+                found = {False: [], True: []}
+                for _ in range(self.rounds * 3):
+                    for reading in found:
+                        readers.reading(reading)
+                        found[reading].append(wrk(
+                            web, target, path, 8, self.load, pause=20))
+                readers.reading(False)
+            for percentile in ("p50", "p99", "p999"):
+                without, reading = (
+                    [getattr(load, percentile) / 1e3 for load in found[way]]
+                    for way in (False, True))
+                rows.append([
+                    features, percentile, Spread(without).text(),
+                    Spread(reading).text(), Spread(
+                        b / a for a, b in zip(without, reading)).text()])
+            rows.append([features, "posts/s", *(
+                Spread(load.rate for load in found[way]).text("{:.0f}")
+                for way in (False, True)), ""])
+            rows.append([features, "page views, ms", "",
+                         Spread(readers.took).text(), ""])
+        table("Posts while pages of an application with so many features are "
+              "viewed ten times a second, and usage is scraped each second: "
+              "1-metric, 8 connections, ack=redis",
+              ["features", "of posts", "without ms", "with ms",
+               "with / without"], rows)
+
+    # h. The optional peer
 
     def run_peer(self):
         peer.run(self, self.options.peer)
@@ -518,7 +554,8 @@ def main():
     parser.add_argument("parts", nargs="*", metavar="PART")
     options = parser.parse_args()
     bench = Bench(options)
-    parts = ["parse", "whole", "commit", "feed", "growth", "replay"]
+    parts = ["parse", "whole", "commit", "feed", "growth", "replay",
+             "readers"]
     unknown = set(options.parts) - set(parts) - {"peer"}
     if unknown:
         parser.error(f"there is no part {', '.join(sorted(unknown))}")

@@ -1,5 +1,6 @@
 """What the parts of the benchmark measure with: servers, clocks, tables."""
 
+import datetime
 import os
 import re
 import resource
@@ -7,6 +8,8 @@ import socket
 import statistics
 import subprocess
 import tempfile
+import threading
+import time
 
 from tests.harness import fcgi
 from tests.harness.servers import (Flagtally, Place, Process, Redis,
@@ -132,6 +135,7 @@ class Target:
                 place, self.redis, f"{name}-{i}",
                 program=os.path.join(build, "fcgi/flagtally"), ack=name,
                 threads=threads, path_prefix="/" + name, backstage="all",
+                page="all",
                 spool=place.file(name + ".db"))
                 for i in range(processes)]
         self.addresses = [server.address for server in self.servers]
@@ -287,3 +291,52 @@ def wrk(web, target, body, connections, seconds, pause=0, token=""):
     shares = {name: now - before[name] for name, now in spent().items()}
     shares["wrk"] = own_children_seconds() - before["wrk"]
     return Load(result.stdout, sum(shares.values()), shares)
+
+
+class Readers:
+    """Views pages of an application, and scrapes, at a rate that is given."""
+
+    VIEWS, SCRAPES = 0.1, 1.0           # Seconds between two.
+
+    def __init__(self, target, features):
+        self.target, self.took = target, []
+        self.on = threading.Event()
+        today = datetime.datetime.now(datetime.timezone.utc)
+        tag = "flagtally:{production:viewed}:"
+        names = [tag + (today - datetime.timedelta(days=i)).strftime(
+            "%Y-%m-%d") for i in range(90)]
+        names += [tag + (today - datetime.timedelta(hours=i)).strftime(
+            "%Y-%m-%dT%H") for i in range(48)]
+        for name in names:
+            target.redis("HSET", name, *(
+                word for i in range(features) for counter in ("yes", "no")
+                for word in (f"feature-{i}:{counter}", i + 1)))
+        target.redis("ZADD", "flagtally:apps", 1, "production:viewed")
+        for interval, path, query in (
+                (self.VIEWS, "/flagtally", "env=production&app=viewed"),
+                (self.SCRAPES, "/internal-backstage/usage", "")):
+            threading.Thread(target=self.read, daemon=True,
+                             args=(interval, path, query)).start()
+
+    def reading(self, on):
+        (self.on.set if on else self.on.clear)()
+
+    def read(self, interval, path, query):
+        path = f"/{self.target.name}{path}"
+        due = time.monotonic()
+        while True:
+            self.on.wait()
+            due = max(due + interval, time.monotonic() - interval)
+            time.sleep(max(0, due - time.monotonic()))
+            began = time.monotonic()
+            try:
+                answer = fcgi.post(
+                    self.target.addresses[0], b"", REQUEST_METHOD="GET",
+                    REQUEST_URI=f"{path}?{query}", QUERY_STRING=query,
+                    SCRIPT_NAME=path)
+            except OSError:
+                return                  # It has ended.
+            if answer.status != 200:
+                raise RuntimeError(f"{path}: {answer.body!r}")
+            if query:
+                self.took.append((time.monotonic() - began) * 1e3)
