@@ -6,7 +6,7 @@
 
 /*
  * All responses, and the one place where a fault becomes a status.  Clients act
- * on the status: see RESPONSES in flagtally(8).
+ * on the status: see Answers in flagtally(8).
  */
 enum response_kind {
 	RESPONSE_OK,			/* 200 */
