@@ -32,7 +32,7 @@ typedef void backstage_look(void * context, struct backstage_state * state);
 
 struct backstage {
 	enum config_access access;
-	struct stats * stats;		/* May be NULL. */
+	struct stats * stats;		/* Or NULL. */
 	const char * version;
 	backstage_look * probe;
 	void * context;

@@ -12,7 +12,7 @@
 #define REQUESTED_MAX 1024
 #define ORIGIN_MAX 512
 
-/* What names of headers and a list of them consist of (RFC 9110, 5.6.2). */
+/* The characters of a list of header names (RFC 9110, 5.6.2). */
 static const char list_characters[] = "!#$%&'*+-.^_`|~0123456789, "
     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 

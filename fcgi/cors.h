@@ -22,7 +22,7 @@ struct cors {
  * cors_headers(cgi, preflight, out):
  * Write the headers to ${out} that the answer to a request needs by ${cgi}'s
  * cors, which may be NULL: then there are none.  A ${preflight} request asks
- * what may be sent.  Return their length.
+ * what it can send.  Return their length.
  */
 size_t cors_headers(const struct cgi * cgi, bool preflight,
     char out[CORS_HEADERS_MAX]);

@@ -8,7 +8,7 @@
 #include "fcgi/backstage.h"
 #include "lib/report/report_write.h"
 
-/* What people see of Redis, the spool, and dropped counts. */
+/* The state of Redis, the spool and dropped counts, for people. */
 
 /* Where it is looked up. */
 struct health_source {

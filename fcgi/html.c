@@ -43,7 +43,7 @@ html_text(FILE * out, struct text text)
 	size_t i, size;
 	uint32_t code;
 
-	/* Its bytes may be NULL. */
+	/* Its bytes can be NULL. */
 	if (text.length == 0)
 		return;
 	for (i = 0; i < text.length; i += size) {

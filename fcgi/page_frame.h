@@ -8,7 +8,7 @@
 #include "fcgi/page_query.h"
 #include "lib/report/report_write.h"
 
-/* What all views of the page have in common. */
+/* Common parts of all views of the page. */
 struct page_view {
 	const struct page_query * query;
 	const struct report_queued * queued;

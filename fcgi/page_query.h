@@ -9,7 +9,7 @@
 #include "lib/report/report_write.h"
 
 /*
- * What a request for the page asks for, in its query.  Names are there and not
+ * The query of a request for the page.  Names are there and not
  * in the path, because web servers decode a path, merge its slashes, and refuse
  * %2F in it.
  */

@@ -246,7 +246,7 @@ parse_begin(struct params * params, int descriptor,
 }
 
 /*
- * Parse the next record, which may be incomplete.  After PARAMS_MORE there may
+ * Parse the next record, which can be incomplete.  After PARAMS_MORE there may
  * be another one, if params->parsed or params->length has changed.
  */
 static enum params_status
@@ -273,7 +273,7 @@ parse_record(struct params * params, int descriptor, size_t limit)
 	if (!params->begun)
 		return (parse_begin(params, descriptor, &record));
 	if (record.request == params->request) {
-		/* libfcgi knows what to make of what is out of order. */
+		/* Leave records that are out of order to libfcgi. */
 		if (record.type != RECORD_PARAMS)
 			return (PARAMS_DONE);
 		if (record.length == 0 && there < record.total)

@@ -13,7 +13,7 @@
  * At most half as many threads as there are processors are active at a time:
  * waking up more threads than can run costs more than a small request itself.
  * An active thread waits for an event, serves requests that have arrived whole,
- * and submits them, none of which blocks.  Before a thread blocks it releases
+ * and submits them; none of this blocks.  Before a thread blocks it releases
  * its active slot, and another thread takes the slot.  pool_reclaim_slots takes
  * it from a thread that has been busy for a second.
  */

@@ -30,7 +30,7 @@
  * pass on with the shipped configurations. */
 #define DRAIN_MAX ((size_t)80 * 1024 * 1024)
 
-/* What a path takes: the schema, the kind of token, and the response. */
+/* The schema, kind of token and response of a path. */
 struct intake {
 	const struct json_rule * schema;	/* NULL: an Edge's data. */
 	const char * sdk_type;		/* Of an SDK; NULL: it is Edge. */
@@ -158,7 +158,7 @@ reject_length(const struct service * service, struct cgi * cgi,
 	response_fault(cgi, &fault);
 }
 
-/* Return whether the body may be read; otherwise the request is answered. */
+/* Check the headers of a body.  Return false, and respond, if one is wrong. */
 static bool
 accept_body(const struct service * service, struct cgi * cgi,
     enum body_encoding * encoding, int64_t * length)

@@ -15,7 +15,7 @@
 
 struct intake;
 
-/* What all requests share. */
+/* Shared by all requests. */
 struct service {
 	const char * path_prefix;
 	struct auth auth;
@@ -36,7 +36,7 @@ struct service {
  */
 struct request {
 	struct cgi cgi;
-	const struct intake * intake;	/* What its path takes. */
+	const struct intake * intake;	/* Of its path. */
 	struct commit_ticket ticket;
 	unsigned char digest[DIGEST_MAC_SIZE];	/* Of the body. */
 	struct arena * arena;		/* For the tally and all else. */

@@ -495,7 +495,7 @@ token_set_start(const struct token_set_settings * settings,
 	int error;
 
 	set->settings = *settings;
-	/* Without stats: their flag tells whether Redis takes counts. */
+	/* Without stats: redis_up is about counts, not tokens. */
 	session_init(&set->session, cluster, NULL);
 	set->end = &set->first;
 	set->yes = digest_cache_open(settings->path,

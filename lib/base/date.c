@@ -120,7 +120,7 @@ read_date(const char * text, struct civil * date)
 	return (NULL);
 }
 
-/* Read a time of day; seconds may be 60. */
+/* Read a time of day; seconds can be 60. */
 static const char *
 read_time_of_day(const char * text, int * seconds)
 {

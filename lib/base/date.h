@@ -6,7 +6,7 @@
 
 /*
  * Dates and times.  An instant is in seconds since 1970-01-01T00:00:00Z, an
- * hour or a day in hours or days since then; all may be negative.
+ * hour or a day in hours or days since then; all can be negative.
  */
 
 /**

@@ -64,7 +64,7 @@ void log_report_lost(void);
  * the process: it is static, and {0} at first.
  */
 struct log_limit {
-	_Atomic int64_t next;		/* When a line may be written again. */
+	_Atomic int64_t next;		/* When to write a line again. */
 	_Atomic uint64_t suppressed;	/* Lines that were not, since. */
 	_Atomic bool written;		/* One was, and has not been ended. */
 };

@@ -42,7 +42,7 @@ thread_join(pthread_t thread, int64_t deadline)
 {
 	static const struct timespec moment = { .tv_nsec = 1000000 };
 
-	/* pthread_timedjoin_np goes by the time of day, which may be set. */
+	/* pthread_timedjoin_np goes by the time of day, which can be set. */
 	while (pthread_tryjoin_np(thread, NULL) != 0) {
 		if (clock_remaining(deadline) == 0)
 			return (false);

@@ -299,8 +299,8 @@ commit_group(struct committer * committer, struct group * group)
 }
 
 /*
- * Gather a group of what waits.  What has arrived while some of it was merged
- * is taken, too.  The caller holds the lock.
+ * Gather a group of the tallies that wait, and of those that arrive while it is
+ * merged.  The caller holds the lock.
  */
 static void
 gather(struct committer * committer, struct group * group)

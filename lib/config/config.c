@@ -456,7 +456,7 @@ check_tls(struct loading * loading)
 			    "rediss://");
 		return;
 	}
-	/* What cannot be used is an error at the start. */
+	/* Report unusable values at the start. */
 	tls = tls_create(settings, &why);
 	if (tls == NULL)
 		fail(loading, "redis asks for TLS (rediss://): %s", why);

@@ -198,7 +198,7 @@ context_failed(struct redis * redis, const char * what)
 }
 
 /*
- * What a server says.  It is never logged where it may hold a part of the
+ * A server's errors are never logged where they may hold a part of the
  * password: servers repeat the arguments of commands that they do not know.
  */
 
@@ -664,7 +664,7 @@ struct greeting {
 	bool answered;
 };
 
-/* What the server's clock says: seconds, and microseconds of the next one. */
+/* Read the server's clock: seconds, and microseconds of the next one. */
 static void
 take_time(struct greeting * greeting, const struct redis_reply * reply)
 {

@@ -17,7 +17,7 @@
  */
 struct redis;
 
-/* What the hosts of an address are. */
+/* The kind of an address's hosts. */
 enum redis_kind {
 	REDIS_SERVER,			/* One server: a host, or a path. */
 	REDIS_SENTINEL,			/* Sentinels that name the master. */
@@ -50,7 +50,7 @@ struct redis_address {
 };
 
 enum redis_type {
-	REDIS_NOTHING,			/* A null, or what nobody asks for. */
+	REDIS_NOTHING,			/* A null, or an unknown type. */
 	REDIS_TEXT,			/* A string or a status. */
 	REDIS_INTEGER,
 	REDIS_ARRAY,			/* Of integers, REDIS_INTEGERS_MAX
@@ -99,7 +99,7 @@ struct text redis_text(const struct redis_reply * reply, size_t i);
  * redis_part_integer(part):
  * Read a reply that has arrays in arrays, of which reply->part is the whole:
  * return how many elements a part has, element number ${i}, its text, and its
- * integer.  What a part does not have is 0, NULL, a text without bytes, or -1.
+ * integer.  Absent values are 0, NULL, a text without bytes, or -1.
  * All are valid as long as the reply.
  */
 size_t redis_part_count(const void * part);
@@ -133,7 +133,7 @@ const char * redis_script_digest(const struct redis * redis, size_t script);
 
 /**
  * redis_connect(redis, deadline):
- * Make the connection unless it stands: log in, select the database, ask for
+ * Connect unless connected: log in, select the database, ask for
  * the time and load the scripts.  Return 0, or -1 if that could not be done by
  * ${deadline} or the time for the next attempt lies beyond it; redis_error says
  * why.
@@ -149,8 +149,8 @@ int redis_attempt(struct redis * redis, int64_t deadline);
 
 /**
  * redis_is_current(redis):
- * Return whether the connection stands and leads to the right server, as far as
- * is known.  Close it if a sentinel has reported that the master was replaced.
+ * Return whether the connection is open and leads to the right server, as last
+ * known.  Close it if a sentinel has reported that the master was replaced.
  */
 bool redis_is_current(struct redis * redis);
 
@@ -252,7 +252,7 @@ bool redis_timed_out(const struct redis * redis);
 
 /**
  * redis_is_connected(redis):
- * Return whether the connection stands, as far as is known.
+ * Return whether the connection is open, as last known.
  */
 bool redis_is_connected(const struct redis * redis);
 

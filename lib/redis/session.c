@@ -267,7 +267,7 @@ explain(const struct redis_reply * reply)
 		log_error("%s", meanings[i].meaning);
 }
 
-/* A line a minute for each kind of error, which its first words tell. */
+/* Log a line a minute for each kind of error, by its first words. */
 static void
 log_put_off(const struct redis_reply * reply)
 {

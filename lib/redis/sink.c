@@ -166,7 +166,7 @@ bool
 sink_probe(struct sink * sink, int64_t deadline)
 {
 
-	/* What one master of a cluster cannot do does not stop all others. */
+	/* An error of one master of a cluster does not stop the others. */
 	return (probe_once(sink, deadline) ||
 	    (!cluster_is_one(sink->session.cluster) &&
 	    probe_once(sink, deadline)));

@@ -6,7 +6,7 @@
 
 #include "lib/report/reader.h"
 
-/* An Unleash Edge that has reported about itself.  Texts may be empty. */
+/* An Unleash Edge that has reported about itself.  Texts can be empty. */
 struct report_edge {
 	struct text identifier, name, version, region, hosting, started;
 	int64_t seen;			/* Of the report, s since 1970. */

@@ -54,7 +54,7 @@ digits_of(struct text text)
 	return (i);
 }
 
-/* What ends a release: a pre-release is lower, and anything else higher. */
+/* The end of a release: a pre-release is lower, and anything else higher. */
 static int
 compare_end(struct text rest)
 {

@@ -10,7 +10,7 @@
 /* Registered instances of an application that use one version of an SDK. */
 struct report_sdk {
 	struct text environment, application;
-	struct text version;		/* As `name:version`; may be empty. */
+	struct text version;		/* As `name:version`, or empty. */
 	size_t instances;
 	int64_t seen;			/* When one registered last. */
 };

@@ -45,7 +45,7 @@ struct reader {
 	struct buffer key;		/* Of the next request. */
 	int64_t time_max;		/* Of a report, in ms; 0: no limit. */
 	int64_t deadline;		/* Of the current one, or 0. */
-	report_progress * progress;	/* May be NULL. */
+	report_progress * progress;	/* Or NULL. */
 	void * context;			/* Of progress. */
 	size_t done, total;		/* Replies of the current report. */
 	char error[400];		/* "": none. */

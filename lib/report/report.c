@@ -224,7 +224,7 @@ report_stale(struct report * report, const struct text * environment,
 	return (0);
 }
 
-/* What other files read */
+/* For other files */
 
 int
 report_sdks(struct report * report, const struct text * environment,

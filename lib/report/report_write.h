@@ -10,7 +10,7 @@
 
 /* Reports as CSV (RFC 4180) and JSON (RFC 8259). */
 
-/* What has been accepted and is not in Redis yet. */
+/* Counts that are accepted and not in Redis yet. */
 struct report_queued {
 	bool known;
 	bool failed;			/* The spool cannot be read. */
@@ -18,7 +18,7 @@ struct report_queued {
 	int64_t since;			/* In ms since 1970; 0: nothing. */
 };
 
-/* What a report is about.  Texts with NULL bytes mean all. */
+/* The subject of a report.  Texts with NULL bytes mean all. */
 struct report_scope {
 	struct report_span span;
 	struct text environment, application, feature;

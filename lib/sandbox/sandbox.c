@@ -146,7 +146,7 @@ struct condition {
 };
 
 static const struct condition conditions[] = {
-	/* What getaddrinfo(3) needs beside Redis. */
+	/* For getaddrinfo(3), and for Redis. */
 	{ "socket", 0, UINT32_MAX, AF_UNIX },
 	{ "socket", 0, UINT32_MAX, AF_INET },
 	{ "socket", 0, UINT32_MAX, AF_INET6 },

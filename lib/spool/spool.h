@@ -84,7 +84,7 @@ struct spool_change {
 	const struct spool_call * refused;	/* To add to quarantine. */
 	size_t refused_count;
 	int64_t released;		/* To remove from it; 0: none. */
-	bool lazy;			/* It may be lost in a crash. */
+	bool lazy;			/* It can be lost in a crash. */
 };
 
 /**

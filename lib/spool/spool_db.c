@@ -66,7 +66,7 @@
 #define CHECKPOINT_PAGES 512
 #define WAL_MAX ((uint64_t)4 * 1024 * 1024)
 
-/* What a file is: see SPOOL_SQL_WHICH. */
+/* The kind of a file: see SPOOL_SQL_WHICH. */
 enum which {
 	WHICH_OURS = 1,
 	WHICH_EMPTY = 0,

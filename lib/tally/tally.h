@@ -70,7 +70,7 @@ struct tally_node {
 	size_t length;
 	size_t children;
 	enum tally_kind kind;
-	enum tally_fate fate;		/* What became of it. */
+	enum tally_fate fate;		/* Its outcome. */
 	int64_t when;			/* Of what takes the latest value: see
 					 * the tally's. */
 	union {
