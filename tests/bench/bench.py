@@ -141,6 +141,7 @@ class Bench:
             base = loads[yardstick]
             for target in targets:
                 mine = loads[target.name]
+                before = loads.get(target.name + "-before", [])
                 metrics = len(tree["metrics"]) / 1e6
                 cpu = Spread(l.cpu / l.requests * 1e6 for l in mine)
                 rows.append([
@@ -150,6 +151,9 @@ class Bench:
                            zip(mine, base)).text(),
                     Spread(b.cpu / b.requests / (l.cpu / l.requests)
                            for l, b in zip(mine, base)).text(),
+                    *([Spread(l.rate / b.rate for l, b in
+                              zip(mine, before)).text() if before else "-"]
+                      if self.options.before else []),
                     *(f"{Spread(getattr(l, p) for l in mine).median / 1e3:.2f}"
                       for p in ("p50", "p99", "p999")),
                     f"{cpu.median:.0f}",
@@ -167,6 +171,9 @@ class Bench:
             names = ("null", "yajl", "spool", "redis")
             targets = [Target(place, self.build, name) for name in names
                        if self.mode != "smoke" or name in ("yajl", "redis")]
+            if self.options.before:
+                targets[2:2] = [Target(place, self.options.before, name) for
+                                name in ("spool-before", "redis-before")]
             for server in self.servers:
                 web = {"lighttpd": Lighttpd, "nginx": Nginx}[server](
                     place, targets)
@@ -180,7 +187,7 @@ class Bench:
                 web.end()
         heads = ["server", "body", "connections", "target", "requests/s",
                  "share of yardstick", "share by CPU time",
-                 "p50 ms", "p99 ms", "p99.9 ms", "CPU us/request, all",
+                 *(["times before"] if self.options.before else []), "p50 ms", "p99 ms", "p99.9 ms", "CPU us/request, all",
                  "its CPU s/M metrics", "Redis CPU s/M metrics", "peak MB"]
         table("The whole path: wrk, web server, target, Redis.  The yardstick "
               "of 1-metric is null, that of edge-95K is yajl", heads, rows)
@@ -548,6 +555,8 @@ def main():
                         help="of whole")
     parser.add_argument("--servers", nargs="+", choices=("lighttpd", "nginx"),
                         help="of whole")
+    parser.add_argument("--before", help="of whole: the build directory of "
+                        "another version, to be measured beside this one")
     parser.add_argument("--svg", help="plot growth into this file")
     parser.add_argument("--peer", help="where npm installs Unleash's server "
                         "(the user's cache)")

@@ -122,7 +122,10 @@ class Responder(Process):
 
 
 class Target:
-    """What requests go to behind the web server, under /NAME."""
+    """What requests go to behind the web server, under /NAME.
+
+    The name begins with that of a responder, or with what ack is.
+    """
 
     def __init__(self, place, build, name, processes=1, threads=32):
         self.name = name
@@ -133,7 +136,8 @@ class Target:
             self.redis = Redis(place, "redis-" + name)
             self.servers = [Flagtally(
                 place, self.redis, f"{name}-{i}",
-                program=os.path.join(build, "fcgi/flagtally"), ack=name,
+                program=os.path.join(build, "fcgi/flagtally"),
+                ack=name.split("-")[0],
                 threads=threads, path_prefix="/" + name, backstage="all",
                 page="all",
                 spool=place.file(name + ".db"))
