@@ -139,8 +139,9 @@ class Target:
                 program=os.path.join(build, "fcgi/flagtally"),
                 ack=name.split("-")[0],
                 threads=threads, path_prefix="/" + name, backstage="all",
-                page="all",
-                spool=place.file(name + ".db"))
+                spool=place.file(name + ".db"),
+                # Another version may not have it.
+                **({} if name.endswith("-before") else {"page": "all"}))
                 for i in range(processes)]
         self.addresses = [server.address for server in self.servers]
 
