@@ -225,6 +225,13 @@ advice_on(const char * error)
 		  "redis_replicas" },
 		{ "do not confirm the counts", "a replica is away or slow: "
 		  "see redis_replicas" },
+		{ "cluster support disabled", "this is no node of a cluster: "
+		  "redis must begin with redis://" },
+		{ "CLUSTERDOWN", "see redis-cli --cluster check" },
+		{ "MOVED", "this is a node of a cluster: redis must begin with "
+		  "redis-cluster://" },
+		{ "CROSSSLOT", "this is a node of a cluster: redis must begin "
+		  "with redis-cluster://" },
 		{ "OOM", "Redis has reached its maxmemory" },
 		{ "MISCONF", "Redis cannot write to its disk" },
 		{ "LOADING", "Redis has just been started: try again" },

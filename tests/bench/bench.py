@@ -4,8 +4,8 @@ usage: bench.py [--build DIR] [--quick | --smoke] [--directory DIR]
                 [--rounds N] [--servers NAME...] [--connections N...]
                 [--svg FILE] [--peer DIR] [--] [PART...]
 
-The parts are parse, whole, commit, feed, growth, replay, readers; all if none is
-named.  peer must be named, as it installs Unleash's server with npm.
+The parts are parse, whole, cluster, commit, feed, growth, replay, readers; all if
+none is named.  peer must be named, as it installs Unleash's server with npm.
 """
 
 import argparse
@@ -21,7 +21,7 @@ import time
 
 from tests.bench import bodies, peer
 from tests.bench.measure import (
-    Directory, HOUR_OR_DAY, Lighttpd, Nginx, Readers, Spread, Target,
+    Directory, HOUR_OR_DAY, Lighttpd, Masters, Nginx, Readers, Spread, Target,
     own_children_seconds, redis_cpu, redis_received, table, wrk)
 from tests.harness.servers import Redis, environment, find
 
@@ -208,6 +208,48 @@ class Bench:
                      *(Spread(getattr(l, p) / 1e3 for l in half).text()
                        for p in ("p50", "p99", "p999"))])
         return rows
+
+    def run_cluster(self):
+        rows = []
+        made = bodies.usage(95 * 1024, apps=40)
+        with self.place() as place:
+            path = bodies.store(place.path, {"edge-95K": made})["edge-95K"]
+            targets = [Masters(place, self.build, count)
+                       for count in (1, 2, 3)]
+            web = Lighttpd(place, targets)
+            entry = next(one for one in json.loads(made)["metrics"]
+                         if one["yes"])
+            each = sum(one["yes"] for one in json.loads(made)["metrics"]
+                       if all(one[name] == entry[name] for name in
+                              ("featureName", "appName")))
+            loads = {target: [] for target in targets}
+            for target in targets:
+                target.watch("flagtally:{%s:%s}:2026-11-23" % (
+                    entry["environment"], entry["appName"]),
+                    entry["featureName"] + ":yes", each)
+            for _ in range(self.rounds):
+                for target in targets:
+                    loads[target].append(target.load(web, path, 32, self.load))
+            base = loads[targets[0]]
+            for target in targets:
+                mine = loads[target]
+                rows.append([
+                    len(target.redis.nodes),
+                    Spread(l.rate for l in mine).text("{:.0f}"),
+                    Spread(l.whole for l in mine).text("{:.0f}"),
+                    Spread(l.whole / b.whole for l, b in
+                           zip(mine, base)).text(),
+                    f"{Spread(l.p50 for l in mine).median / 1e3:.1f}",
+                    f"{Spread(l.p99 for l in mine).median / 1e3:.1f}",
+                    " / ".join(f"{Spread(cpus).median:.0f}" for
+                               cpus in zip(*(l.each for l in mine)))])
+            web.end()
+        table("A cluster of slow masters, each of which runs for "
+              f"{Masters.RUN} of {Masters.RUN + Masters.STAND} ms: 95 KiB of "
+              "40 applications, 32 connections", [
+                  "masters", "requests/s", "until Redis has them",
+                  "times one", "p50 ms", "p99 ms",
+                  "CPU us/request of each"], rows)
 
     # c. Commit
 
@@ -563,7 +605,7 @@ def main():
     parser.add_argument("parts", nargs="*", metavar="PART")
     options = parser.parse_args()
     bench = Bench(options)
-    parts = ["parse", "whole", "commit", "feed", "growth", "replay",
+    parts = ["parse", "whole", "cluster", "commit", "feed", "growth", "replay",
              "readers"]
     unknown = set(options.parts) - set(parts) - {"peer"}
     if unknown:

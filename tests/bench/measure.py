@@ -4,6 +4,7 @@ import datetime
 import os
 import re
 import resource
+import signal
 import socket
 import statistics
 import subprocess
@@ -12,6 +13,7 @@ import threading
 import time
 
 from tests.harness import fcgi
+from tests.harness.cluster import Cluster
 from tests.harness.servers import (Flagtally, Place, Process, Redis,
                                    connects, find, free_port)
 from tests.harness.wait import until
@@ -145,6 +147,9 @@ class Target:
                 for i in range(processes)]
         self.addresses = [server.address for server in self.servers]
 
+    def redis_servers(self):
+        return [self.redis] if self.redis else []
+
     def peak(self):
         return max(peak_megabytes(server.pid) for server in self.servers)
 
@@ -178,6 +183,54 @@ class Target:
         # What wrk did not wait for any more may still be on its way.
         until(equal, f"{self.name}: what was accepted, in {self.probe[1]}",
               60)
+
+
+class Masters(Target):
+    """flagtally with a cluster of so many masters, whose time is limited."""
+
+    # Milliseconds that they run and stand still in turn: they are slow.
+    RUN, STAND = 1, 15
+
+    def __init__(self, place, build, count, threads=32):
+        self.name = f"masters-{count}"
+        self.redis = Cluster(place, masters=count, replicas=0, timeout=60000)
+        self.servers = [Flagtally(
+            place, self.redis, self.name, threads=threads, backstage="all",
+            program=os.path.join(build, "fcgi/flagtally"),
+            path_prefix="/" + self.name, spool=place.file(self.name + ".db"))]
+        self.addresses = [self.servers[0].address]
+
+    def redis_servers(self):
+        return self.redis.nodes
+
+    def load(self, *arguments):
+        """wrk, and the time until Redis has it all, from slow masters."""
+        stopping = threading.Event()
+
+        def slow():
+            while not stopping.is_set():
+                for number, milliseconds in ((signal.SIGSTOP, self.STAND),
+                                             (signal.SIGCONT, self.RUN)):
+                    for node in self.redis.nodes:
+                        node.signal(number)
+                    stopping.wait(milliseconds / 1000)
+            for node in self.redis.nodes:
+                node.signal(signal.SIGCONT)
+
+        thread = threading.Thread(target=slow)
+        before = [cpu_seconds(node.pid) for node in self.redis.nodes]
+        began = time.monotonic()
+        thread.start()
+        try:
+            load = wrk(arguments[0], self, *arguments[1:])
+            self.settle()
+            load.whole = load.requests / (time.monotonic() - began)
+        finally:
+            stopping.set()
+            thread.join()
+        load.each = [(cpu_seconds(node.pid) - cpu) / load.requests * 1e6
+                     for node, cpu in zip(self.redis.nodes, before)]
+        return load
 
 
 class Nginx(Process):
@@ -278,7 +331,7 @@ class Load:
 def wrk(web, target, body, connections, seconds, pause=0, token=""):
     """Load one target through the web server."""
     processes = {"web": [web], "it": target.servers,
-                 "redis": [target.redis] if target.redis else []}
+                 "redis": target.redis_servers()}
 
     def spent():
         return {name: sum(cpu_seconds(one.pid) for one in some)

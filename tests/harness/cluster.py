@@ -1,7 +1,6 @@
 """A Redis Cluster on loopback, made and changed by redis-cli as operators do."""
 
 import json
-import signal
 import subprocess
 
 from tests.harness.resp import Client, RedisError
@@ -208,9 +207,7 @@ class Cluster:
                 self.remove(other)
         self.cli("del-node", self.nodes[0].address, node.id())
         self.nodes.remove(node)
-        if node.running():
-            node.signal(signal.SIGTERM)
-            node.wait()
+        node.kill()
 
 
 def owned(node):

@@ -14,7 +14,7 @@ from tests.harness import fcgi
 from tests.harness.cluster import Cluster
 from tests.harness.resp import Client
 from tests.harness.servers import PROGRAM, Flagtally, Place, Redis, \
-    environment, find
+    environment, find, free_port
 from tests.harness.tap import check, equal, note, run
 from tests.harness.wait import until
 
@@ -271,14 +271,15 @@ def shipped():
                       "asking": "moves from node to node"}.get(
                           " ".join(missing), "NOPERM")
 
+            statuses = []
+
             def told():
-                nonlocal sent
-                sent += 1
-                equal(post(flagtally, seenTokens=["*:e.one"]), 202,
-                      f"{name}: accepted")
+                statuses.append(post(flagtally, seenTokens=["*:e.one"]))
                 return wanted in place.read(name + ".log")
 
             until(told, wanted)
+            sent += len(statuses)
+            equal(set(statuses), {202}, f"{name}: accepted")
             log = place.read(name + ".log")
             check(("NOPERM" in log) == (wanted == "NOPERM"),
                   f"{name}: the log says what is missing", log)
@@ -476,6 +477,27 @@ def failovers():
         exact(cluster, load, f"{number_of} failovers")
 
 
+def wrong_kind():
+    """What to do about a URL of the wrong kind."""
+    with Place() as place:
+        cluster = Cluster(place, replicas=0)
+        redis = Redis(place, "single", port=str(free_port()),
+                      bind="127.0.0.1")
+        port = redis("CONFIG", "GET", "port")[1].decode()
+        tokens = place.file("tokens", TOKEN + "\n")
+        for url, words in (
+                (f"redis-cluster://127.0.0.1:{port}", "begin with redis://"),
+                (f"redis://127.0.0.1:{cluster.nodes[0].port}",
+                 "begin with redis-cluster://")):
+            done = subprocess.run(
+                [os.path.abspath(PROGRAM), "--check"], text=True, timeout=30,
+                env=environment(redis=url, spool=place.file("check.db"),
+                                tokens=tokens),
+                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+            check(done.returncode != 0 and words in done.stdout,
+                  f"{url} should {words}", done.stdout)
+
+
 def partly_down():
     """A master without a replica is down: its counts alone wait."""
     with Place() as place:
@@ -508,4 +530,5 @@ def partly_down():
                                 for name in APPLICATIONS}, "once each")
 
 
-run([whole_job, declared, redirected, shipped, nodes_of_url, moving, failovers, partly_down])
+run([whole_job, declared, redirected, shipped, nodes_of_url,
+     wrong_kind, moving, failovers, partly_down])
