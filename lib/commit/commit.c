@@ -373,17 +373,24 @@ serve_queue(struct committer * committer)
 		committer->expected = 0;
 }
 
-/* The caller holds the lock. */
+/* Wait for the tickets that the next group is to have, or for its time.  The
+ * caller holds the lock. */
+static void
+wait_for_more(struct committer * committer)
+{
+
+	committer->wanted = committer->expected;
+	thread_wait(&committer->work, &committer->lock,
+	    committer->earliest / 1000);
+}
+
+/* Nothing waits but what is held.  The caller holds the lock. */
 static void
 wait_for_work(struct committer * committer)
 {
 
 	committer->wanted = 1;
-	if (is_paced(committer)) {
-		committer->wanted = committer->expected;
-		thread_wait(&committer->work, &committer->lock,
-		    committer->earliest / 1000);
-	} else if (committer->held == NULL)
+	if (committer->held == NULL)
 		pthread_cond_wait(&committer->work, &committer->lock);
 	else if (clock_remaining(committer->look_again) == 0 ||
 	    !thread_wait(&committer->work, &committer->lock,
@@ -399,7 +406,10 @@ commit_thread(void * context)
 	pthread_mutex_lock(&committer->lock);
 	while (!committer->stopping || committer->first != NULL ||
 	    committer->held != NULL) {
-		if (committer->first != NULL && !is_paced(committer))
+		/* That depends on the time, so it is asked only once. */
+		if (is_paced(committer))
+			wait_for_more(committer);
+		else if (committer->first != NULL)
 			serve_queue(committer);
 		else
 			wait_for_work(committer);
@@ -457,8 +467,7 @@ commit_submit(struct committer * committer, struct commit_ticket * ticket,
 		ticket->deadline = committer->latest;
 	*committer->end = ticket;
 	committer->end = &ticket->next;
-	/* When there are more it looks by itself. */
-	if (++committer->waiting == committer->wanted)
+	if (++committer->waiting >= committer->wanted)
 		pthread_cond_signal(&committer->work);
 	pthread_mutex_unlock(&committer->lock);
 }
