@@ -593,7 +593,7 @@ look_at_spool(struct program * program)
 
 /* Print a report. */
 static int
-run_report(struct program * program, const struct options * options)
+report_from_redis(struct program * program, const struct options * options)
 {
 	const struct config * config = program->config;
 	struct health_source source = { .probe = probe_state,
@@ -742,7 +742,7 @@ act(const struct options * options)
 	else if (options->action == ACTION_READY)
 		status = run_ready(program.config);
 	else if (options->action == ACTION_REPORT)
-		status = run_report(&program, options);
+		status = report_from_redis(&program, options);
 	else if (options->action != ACTION_SERVE)
 		status = prepare_spoolctl(&program, options);
 	if (status == -1) {

@@ -26,8 +26,8 @@ is_word(struct text text, const char * word)
 }
 
 static void
-take_name(struct page_query * query, struct arena * arena, struct text value,
-    struct text * name)
+take_query_name(struct page_query * query, struct arena * arena,
+    struct text value, struct text * name)
 {
 	char * copy = arena_copy(arena, value.bytes, value.length);
 	long decoded;
@@ -46,7 +46,7 @@ take_name(struct page_query * query, struct arena * arena, struct text value,
 }
 
 static void
-take_number(struct page_query * query, struct text value, size_t most,
+take_query_number(struct page_query * query, struct text value, size_t most,
     size_t * number, const char * wrong)
 {
 	char digits[16] = "";
@@ -93,7 +93,7 @@ take_parameter(struct page_query * query, struct arena * arena,
 
 	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 		if (is_word(name, names[i].name))
-			take_name(query, arena, value, names[i].at);
+			take_query_name(query, arena, value, names[i].at);
 	if (is_word(name, "show")) {
 		take_choice(query, value, page_query_shows, PAGE_SHOW_COUNT,
 		    &choice, "show must be counts, stale, sdks, impact, edges "
@@ -108,17 +108,17 @@ take_parameter(struct page_query * query, struct arena * arena,
 		    "format must be html, csv or json");
 		query->format = (enum page_format)choice;
 	} else if (is_word(name, "periods"))
-		take_number(query, value, REPORT_PERIODS_MAX,
+		take_query_number(query, value, REPORT_PERIODS_MAX,
 		    &query->scope.span.count,
 		    "periods must be a number of hours or days");
 	else if (is_word(name, "days"))
-		take_number(query, value, REPORT_PERIODS_MAX, &query->days,
-		    "days must be a number above 0");
+		take_query_number(query, value, REPORT_PERIODS_MAX,
+		    &query->days, "days must be a number above 0");
 	else if (is_word(name, "top"))
-		take_number(query, value, SIZE_MAX, &query->top,
+		take_query_number(query, value, SIZE_MAX, &query->top,
 		    "top must be a number above 0");
 	else if (is_word(name, "from"))
-		take_number(query, value, SIZE_MAX, &query->from,
+		take_query_number(query, value, SIZE_MAX, &query->from,
 		    "from must be a number above 0");
 }
 
@@ -189,7 +189,7 @@ begin_parameter(FILE * out, const char ** separator)
 }
 
 static void
-write_number(FILE * out, const char ** separator, const char * name,
+write_query_number(FILE * out, const char ** separator, const char * name,
     size_t number)
 {
 
@@ -226,13 +226,14 @@ page_query_write(const struct page_query * query, FILE * out)
 	}
 	if (scope->span.count != 0 &&
 	    scope->span.count != default_periods(query))
-		write_number(out, &separator, "periods", scope->span.count);
+		write_query_number(out, &separator, "periods",
+		    scope->span.count);
 	if (query->days != PAGE_QUERY_STALE_DAYS)
-		write_number(out, &separator, "days", query->days);
+		write_query_number(out, &separator, "days", query->days);
 	if (query->top != 0)
-		write_number(out, &separator, "top", query->top);
+		write_query_number(out, &separator, "top", query->top);
 	if (query->from != 0)
-		write_number(out, &separator, "from", query->from);
+		write_query_number(out, &separator, "from", query->from);
 	if (query->format != PAGE_HTML) {
 		begin_parameter(out, &separator);
 		fprintf(out, "format=%s", formats[query->format]);

@@ -14,7 +14,7 @@ probe_init(struct probe * probe, struct spool * spool, struct stats * stats)
  * about the next request, too.
  */
 static enum backstage_spool
-look_at_spool(struct probe * probe, struct backstage_state * state)
+test_spool(struct probe * probe, struct backstage_state * state)
 {
 	enum spool_result result = probe->spool == NULL ? SPOOL_FAILED :
 	    spool_depth(probe->spool, state->depth);
@@ -40,7 +40,7 @@ probe_state(void * context, struct backstage_state * state)
 	state->redis_down = stats_get_gauge(probe->stats,
 	    STATS_REDIS_DOWN) != 0;
 	pthread_mutex_lock(&probe->lock);
-	state->spool = look_at_spool(probe, state);
+	state->spool = test_spool(probe, state);
 	pthread_mutex_unlock(&probe->lock);
 }
 

@@ -45,7 +45,7 @@ append_record(struct buffer * request, unsigned char type,
 
 /* Append a request for readiness, after which the connection is closed. */
 static void
-append_request(struct buffer * request)
+append_params_request(struct buffer * request)
 {
 	static const char * const parameters[][2] = {
 		{ "REQUEST_METHOD", "GET" },
@@ -142,7 +142,7 @@ connect_path(const char * path, int64_t deadline)
  * and so does an empty one.
  */
 static int
-connect_host(const char * where, int64_t deadline)
+connect_to_host(const char * where, int64_t deadline)
 {
 	struct addrinfo hints = { .ai_family = AF_UNSPEC,
 	    .ai_socktype = SOCK_STREAM };
@@ -176,7 +176,7 @@ send_request(int descriptor)
 	struct buffer request = { .length = 0 };
 	bool sent;
 
-	append_request(&request);
+	append_params_request(&request);
 	/* It fits into the buffer of any new socket. */
 	sent = send(descriptor, request.bytes, request.length,
 	    MSG_NOSIGNAL) == (ssize_t)request.length;
@@ -229,12 +229,12 @@ collect_response(const struct buffer * records, struct buffer * response)
 }
 
 static bool
-exchange(const char * where, struct buffer * response)
+exchange_ready(const char * where, struct buffer * response)
 {
 	int64_t deadline = clock_monotonic() + TIME_MAX;
 	struct buffer records = { .length = 0 };
 	int descriptor = strchr(where, '/') != NULL ?
-	    connect_path(where, deadline) : connect_host(where, deadline);
+	    connect_path(where, deadline) : connect_to_host(where, deadline);
 	bool done;
 
 	if (descriptor == -1)
@@ -265,7 +265,7 @@ ready_ask(const char * where, FILE * out)
 	const char * body;
 	bool ready;
 
-	if (!exchange(where, &response)) {
+	if (!exchange_ready(where, &response)) {
 		log_error("asking the process that listens on %s: %s", where,
 		    strerror(errno));
 		buffer_free(&response);

@@ -82,7 +82,7 @@ start_line(char line[LINE_START_MAX], enum log_level level)
 
 /* Return whether it could be written without waiting. */
 static bool
-write_text(enum log_level level, const char * text)
+write_line_text(enum log_level level, const char * text)
 {
 	char line[LINE_MAX_BYTES];
 	size_t used = append_escaped(line, start_line(line, level), text);
@@ -100,7 +100,7 @@ log_report_lost(void)
 		return;
 	snprintf(text, sizeof(text), "lines that are lost because the log "
 	    "could not be written: %" PRIu64, lost);
-	if (!write_text(LOG_LEVEL_WARNING, text))
+	if (!write_line_text(LOG_LEVEL_WARNING, text))
 		lines_lost += lost;
 }
 
@@ -114,7 +114,7 @@ write_line(enum log_level level, const char * format, va_list arguments)
 		return;
 	log_report_lost();
 	vsnprintf(text, sizeof(text), format, arguments);
-	if (!write_text(level, text))
+	if (!write_line_text(level, text))
 		lines_lost++;
 }
 
@@ -199,7 +199,7 @@ log_limited(struct log_limit * limit, enum log_level level,
 	vsnprintf(text, sizeof(text) - strlen(more), format, arguments);
 	va_end(arguments);
 	memcpy(text + strlen(text), more, strlen(more) + 1);
-	if (!write_text(level, text))
+	if (!write_line_text(level, text))
 		lines_lost++;
 }
 

@@ -104,7 +104,7 @@ perhaps(const char * name, char out[80])
 
 /* A number is in a member of any unsigned type, an enum, or a bool. */
 static uint64_t
-get_number(const struct config * config, const struct key * key)
+number_at(const struct config * config, const struct key * key)
 {
 	const void * at = (const char *)config + key->offset;
 
@@ -579,7 +579,7 @@ config_load(const char * path, const char * program,
 }
 
 static void
-print_value(const struct config * config, const struct key * key,
+print_setting(const struct config * config, const struct key * key,
     FILE * file)
 {
 	char written[UNITS_TEXT_MAX];
@@ -590,10 +590,10 @@ print_value(const struct config * config, const struct key * key,
 		    sizeof(text));
 		escape_print(file, text);
 	} else if (key->type == TYPE_CHOICE)
-		fputs(key->choices[get_number(config, key)], file);
+		fputs(key->choices[number_at(config, key)], file);
 	else
 		fputs(units_format(written, key->quantity,
-		    get_number(config, key)), file);
+		    number_at(config, key)), file);
 }
 
 void
@@ -611,7 +611,7 @@ config_print(const struct config * config, FILE * file)
 		for (j = 0; variable[j] != '\0'; j++)
 			variable[j] = (char)toupper((unsigned char)variable[j]);
 		fprintf(file, "%s = ", keys[i].name);
-		print_value(config, &keys[i], file);
+		print_setting(config, &keys[i], file);
 		if (origin->from == FROM_FILE) {
 			fputs(" ; ", file);
 			escape_print(file, config->file);

@@ -22,7 +22,7 @@ confirm_request(const struct confirm * confirm, int64_t limit,
 
 /* Redis before 7.2 has no WAITAOF. */
 static bool
-is_unknown(const struct confirm * confirm, const struct redis_reply * reply)
+lacks_waitaof(const struct confirm * confirm, const struct redis_reply * reply)
 {
 	static const char words[] = "ERR unknown command";
 
@@ -37,7 +37,7 @@ confirm_take(struct confirm * confirm, const struct redis_reply * reply,
 {
 	uint64_t replicas = 0;
 
-	if (reply->type == REDIS_ERROR && is_unknown(confirm, reply)) {
+	if (reply->type == REDIS_ERROR && lacks_waitaof(confirm, reply)) {
 		confirm->unknown = true;
 		why[0] = '\0';
 		log_warning_limited("redis_aof: this Redis has no WAITAOF, so "

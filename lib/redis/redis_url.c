@@ -121,7 +121,7 @@ read_node(const char * rest, const char * end, int port,
 }
 
 static const char *
-add_node(const char * rest, const char * end, const struct scheme * scheme,
+add_url_node(const char * rest, const char * end, const struct scheme * scheme,
     struct redis_address * redis)
 {
 	struct redis_node server = { NULL, 0 };
@@ -166,7 +166,7 @@ read_url_query(const char * rest, const struct scheme * scheme,
 	for (;; rest = end + 1) {
 		end = rest + strcspn(rest, "&");
 		if (strncmp(rest, "node=", 5) == 0)
-			why = add_node(rest + 5, end, scheme, redis);
+			why = add_url_node(rest + 5, end, scheme, redis);
 		else if (scheme->kind == REDIS_SENTINEL &&
 		    strncmp(rest, "master=", 7) == 0)
 			why = read_master(rest + 7, end, redis);
@@ -205,7 +205,7 @@ parse_tcp(const char * rest, const struct scheme * scheme,
 	redis->kind = scheme->kind;
 	redis->tls = scheme->tls;
 	if (why == NULL)
-		why = add_node(rest, end, scheme, redis);
+		why = add_url_node(rest, end, scheme, redis);
 	if (why == NULL)
 		why = read_database(end, query, redis);
 	if (why == NULL && *query == '?')

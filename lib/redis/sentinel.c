@@ -201,7 +201,7 @@ take_master(struct answer * answer, const struct redis_reply * reply)
 }
 
 static bool
-is_unknown(const struct redis_reply * reply)
+is_unknown_command(const struct redis_reply * reply)
 {
 	static const char words[] = "ERR unknown command";
 
@@ -217,7 +217,7 @@ take_answer(void * context, size_t number, const struct redis_reply * reply)
 	/* Without the right to subscribe, the next error tells. */
 	if (number == QUESTION_SUBSCRIBE || answer->error[0] != '\0')
 		return;
-	if (reply->type == REDIS_ERROR && is_unknown(reply))
+	if (reply->type == REDIS_ERROR && is_unknown_command(reply))
 		explain_why(answer->error, "it is no sentinel");
 	else if (reply->type == REDIS_ERROR)
 		explain_why(answer->error, "%.*s", (int)reply->length,
@@ -231,7 +231,7 @@ take_answer(void * context, size_t number, const struct redis_reply * reply)
 /* Asking */
 
 static void
-ask_node(struct sentinel * sentinel, struct node * node, int64_t deadline)
+ask_sentinel(struct sentinel * sentinel, struct node * node, int64_t deadline)
 {
 	struct answer * answer = &node->answer;
 
@@ -270,7 +270,7 @@ ask_nodes(struct sentinel * sentinel, bool failed, int64_t deadline)
 		if (node->asked || node->failed != failed)
 			continue;
 		/* One that is silent does not take the others' time. */
-		ask_node(sentinel, node, clock_monotonic() +
+		ask_sentinel(sentinel, node, clock_monotonic() +
 		    clock_remaining(deadline) / (int)left--);
 		answers += !node->failed;
 	}

@@ -159,7 +159,7 @@ slots_read(const void * part, bool tls, slots_take * take, void * context)
 
 /* Read a number of at most five digits off the front. */
 static bool
-take_number(struct text * text, int * number)
+take_slot_number(struct text * text, int * number)
 {
 	size_t digits = 0;
 
@@ -185,7 +185,7 @@ slots_redirection(struct text error, unsigned int * slot, struct text * host,
 		return (false);
 	error.bytes += word;
 	error.length -= word;
-	if (!take_number(&error, &number) || number >= SLOTS_COUNT ||
+	if (!take_slot_number(&error, &number) || number >= SLOTS_COUNT ||
 	    error.length == 0 || *error.bytes != ' ')
 		return (false);
 	*slot = (unsigned int)number;
@@ -199,6 +199,6 @@ slots_redirection(struct text error, unsigned int * slot, struct text * host,
 	*host = known_host(*host);
 	end.bytes = error.bytes + end.length;
 	end.length = error.length - end.length;
-	return (take_number(&end, port) && end.length == 0 && *port > 0 &&
+	return (take_slot_number(&end, port) && end.length == 0 && *port > 0 &&
 	    *port <= 65535);
 }

@@ -21,7 +21,7 @@ impact_write_number(FILE * out, double number)
 }
 
 static void
-write_text(FILE * out, struct text text)
+write_csv_text(FILE * out, struct text text)
 {
 
 	fwrite(text.bytes, 1, text.length, out);
@@ -55,17 +55,17 @@ impact_write_csv(FILE * out, const struct report_impact * impact)
 		for (at = 0; impact_next(metric, &at, &series);) {
 			report_write_csv(out, metric->environment);
 			putc(',', out);
-			write_text(out, metric->name);
+			write_csv_text(out, metric->name);
 			putc(',', out);
-			write_text(out, metric->type);
+			write_csv_text(out, metric->type);
 			putc(',', out);
 			report_write_csv(out, series.samples[0].labels);
 			putc(',', out);
-			write_text(out, series.value);
+			write_csv_text(out, series.value);
 			putc(',', out);
-			write_text(out, series.observations);
+			write_csv_text(out, series.observations);
 			putc(',', out);
-			write_text(out, series.sum);
+			write_csv_text(out, series.sum);
 			for (quantile = 0; quantile < IMPACT_WRITE_QUANTILES;
 			    quantile++) {
 				double value = impact_quantile(&series,
@@ -87,7 +87,7 @@ struct label_list {
 };
 
 static void
-write_label(void * context, struct text name, struct text value)
+write_json_label(void * context, struct text name, struct text value)
 {
 	struct label_list * list = context;
 
@@ -99,13 +99,13 @@ write_label(void * context, struct text name, struct text value)
 }
 
 static void
-write_labels(FILE * out, struct text labels)
+write_json_labels(FILE * out, struct text labels)
 {
 	struct label_list list = { out, 0 };
 	char * scratch = alloc_bytes(labels.length + 1);
 
 	putc('{', out);
-	impact_labels(labels, scratch, write_label, &list);
+	impact_labels(labels, scratch, write_json_label, &list);
 	putc('}', out);
 	free(scratch);
 }
@@ -123,7 +123,7 @@ write_number(FILE * out, const char * name, double number)
 }
 
 static void
-write_histogram(FILE * out, const struct impact_series * series)
+write_json_histogram(FILE * out, const struct impact_series * series)
 {
 	size_t i;
 
@@ -143,7 +143,7 @@ write_histogram(FILE * out, const struct impact_series * series)
 }
 
 static void
-write_metric(FILE * out, const struct impact_metric * metric)
+write_json_metric(FILE * out, const struct impact_metric * metric)
 {
 	struct impact_series series;
 	size_t at = 0;
@@ -161,9 +161,9 @@ write_metric(FILE * out, const struct impact_metric * metric)
 	while (impact_next(metric, &at, &series)) {
 		fprintf(out, "%s{\"labels\":", separator);
 		separator = ",";
-		write_labels(out, series.samples[0].labels);
+		write_json_labels(out, series.samples[0].labels);
 		if (series.buckets > 0)
-			write_histogram(out, &series);
+			write_json_histogram(out, &series);
 		else
 			write_number(out, "value",
 			    impact_value(&series.samples[0]));
@@ -181,7 +181,7 @@ impact_write_json(FILE * out, const struct report_impact * impact)
 	for (i = 0; i < impact->count; i++) {
 		if (i > 0)
 			putc(',', out);
-		write_metric(out, &impact->list[i]);
+		write_json_metric(out, &impact->list[i]);
 	}
 	fputs("]}\n", out);
 }

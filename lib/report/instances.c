@@ -26,7 +26,7 @@ struct census {
 /* Versions */
 
 static bool
-is_digit(char c)
+is_version_digit(char c)
 {
 
 	return (c >= '0' && c <= '9');
@@ -37,7 +37,7 @@ skip_zeros(struct text text)
 {
 
 	while (text.length > 1 && text.bytes[0] == '0' &&
-	    is_digit(text.bytes[1])) {
+	    is_version_digit(text.bytes[1])) {
 		text.bytes++;
 		text.length--;
 	}
@@ -49,7 +49,7 @@ digits_of(struct text text)
 {
 	size_t i = 0;
 
-	while (i < text.length && is_digit(text.bytes[i]))
+	while (i < text.length && is_version_digit(text.bytes[i]))
 		i++;
 	return (i);
 }

@@ -43,7 +43,7 @@ take_value(void * context, const char * text, size_t length)
 }
 
 static bool
-take_name(void * context, const char * text, size_t length)
+take_member_name(void * context, const char * text, size_t length)
 {
 	struct object * object = context;
 	struct text name = { text, length };
@@ -91,7 +91,7 @@ members_read(struct arena * arena, struct text json,
 	static const struct json_handler handler = {
 		.null = skip_null, .boolean = skip_boolean,
 		.number = take_value, .string = take_value,
-		.key = take_name, .object_start = enter_object,
+		.key = take_member_name, .object_start = enter_object,
 		.object_end = leave_nested, .array_start = enter_array,
 		.array_end = leave_nested,
 	};

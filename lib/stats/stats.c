@@ -367,7 +367,7 @@ stats_get_gauge(const struct stats * stats, enum stats_gauge gauge)
 /* The text */
 
 static void
-write_string(struct buffer * text, const char * string)
+append_metric_text(struct buffer * text, const char * string)
 {
 
 	buffer_append(text, string, strlen(string));
@@ -378,15 +378,15 @@ stats_write_metric(struct buffer * text, const char * name,
     const char * type, const char * help)
 {
 
-	write_string(text, "# HELP ");
-	write_string(text, name);
-	write_string(text, " ");
-	write_string(text, help);
-	write_string(text, "\n# TYPE ");
-	write_string(text, name);
-	write_string(text, " ");
-	write_string(text, type);
-	write_string(text, "\n");
+	append_metric_text(text, "# HELP ");
+	append_metric_text(text, name);
+	append_metric_text(text, " ");
+	append_metric_text(text, help);
+	append_metric_text(text, "\n# TYPE ");
+	append_metric_text(text, name);
+	append_metric_text(text, " ");
+	append_metric_text(text, type);
+	append_metric_text(text, "\n");
 }
 
 
@@ -423,19 +423,19 @@ stats_write_sample(struct buffer * text, const char * name,
 	char digits[NUMBER_SIZE];
 	size_t length;
 
-	write_string(text, name);
+	append_metric_text(text, name);
 	if (label != NULL && value != NULL) {
-		write_string(text, "{");
-		write_string(text, label);
-		write_string(text, "=\"");
+		append_metric_text(text, "{");
+		append_metric_text(text, label);
+		append_metric_text(text, "=\"");
 		length = strlen(value);
 		text->length += escape_label(buffer_room(text,
 		    ESCAPE_LABEL_ROOM(length)), value, length);
-		write_string(text, "\"}");
+		append_metric_text(text, "\"}");
 	}
-	write_string(text, " ");
-	write_string(text, format_number(digits, number, decimals));
-	write_string(text, "\n");
+	append_metric_text(text, " ");
+	append_metric_text(text, format_number(digits, number, decimals));
+	append_metric_text(text, "\n");
 }
 
 static void
@@ -464,7 +464,7 @@ write_part(struct buffer * text, const char * name, const char * ending,
 }
 
 static void
-write_histogram(enum stats_histogram histogram, const struct page * page,
+write_observations(enum stats_histogram histogram, const struct page * page,
     struct buffer * text)
 {
 	const struct histogram * numbers = &page->histograms[histogram];
@@ -509,5 +509,5 @@ stats_write(const struct stats * stats, struct buffer * text)
 		    gauges[i].decimals);
 	}
 	for (i = 0; i < STATS_HISTOGRAM_COUNT; i++)
-		write_histogram((enum stats_histogram)i, stats->page, text);
+		write_observations((enum stats_histogram)i, stats->page, text);
 }

@@ -119,6 +119,18 @@ def prefixes():
         check(not wrong, f"{name} declares only {module}_*", *wrong)
 
 
+def statics():
+    """A static function has a name that no other file uses."""
+    files = {}
+    for name in sources("lib", "fcgi"):
+        for function in set(re.findall(r"^static [^;{}=()]*\n(\w+)\(",
+                                       code(name), flags=re.M)):
+            files.setdefault(function, []).append(name)
+    shared = [f"{function}: {', '.join(names)}"
+              for function, names in sorted(files.items()) if len(names) > 1]
+    equal(shared, [], "no two files have a static function of one name")
+
+
 def no_exit():
     for name in sources("lib"):
         found = re.findall(r"\b(_?exit|quick_exit|setlocale|strtok|sleep|"
@@ -165,4 +177,4 @@ def sizes():
         check(not long, f"{name} has no line over 80 columns", long)
 
 
-run([includes, rooms, prefixes, no_exit, headers, the_map, sizes])
+run([includes, rooms, prefixes, statics, no_exit, headers, the_map, sizes])
