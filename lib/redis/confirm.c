@@ -6,18 +6,32 @@
 #include "lib/redis/confirm.h"
 #include "lib/redis/redis.h"
 
-void
+/*
+ * WAIT also goes before WAITAOF.  A replica is asked at once how far its file
+ * is, but it reads that question together with the counts, and answers before
+ * it has written these to the file; after that, it says how far it is once in a
+ * second only.  When WAIT is done, they are in the file.
+ */
+size_t
 confirm_request(const struct confirm * confirm, int64_t limit,
     struct buffer * requests)
 {
 	bool aof = confirm->aof && !confirm->unknown;
 
-	buffer_array(requests, aof ? 4 : 3);
-	buffer_text(requests, aof ? "WAITAOF" : "WAIT");
-	if (aof)
-		buffer_integer(requests, 1);
+	/* 0 would mean for ever. */
+	limit = aof && limit > 1 ? limit / 2 : limit;
+	buffer_array(requests, 3);
+	buffer_text(requests, "WAIT");
 	buffer_integer(requests, (int64_t)confirm->replicas);
 	buffer_integer(requests, limit);
+	if (!aof)
+		return (1);
+	buffer_array(requests, 4);
+	buffer_text(requests, "WAITAOF");
+	buffer_integer(requests, 1);
+	buffer_integer(requests, (int64_t)confirm->replicas);
+	buffer_integer(requests, limit);
+	return (2);
 }
 
 /* Redis before 7.2 has no WAITAOF. */
@@ -39,10 +53,9 @@ confirm_take(struct confirm * confirm, const struct redis_reply * reply,
 
 	if (reply->type == REDIS_ERROR && lacks_waitaof(confirm, reply)) {
 		confirm->unknown = true;
-		why[0] = '\0';
 		log_warning_limited("redis_aof: this Redis has no WAITAOF, so "
 		    "replicas confirm counts before they are in their files");
-		return (false);
+		return (true);
 	}
 	if (reply->type == REDIS_ERROR) {
 		snprintf(why, CONFIRM_WHY_MAX, "%.*s", (int)reply->length,

@@ -10,7 +10,7 @@
 struct redis_reply;
 
 /*
- * Whether enough replicas have what a connection has written: WAIT, or WAITAOF
+ * Whether enough replicas have what a connection has written: WAIT, and WAITAOF
  * if they must have it in their append-only files, too.
  */
 struct confirm {
@@ -23,17 +23,16 @@ struct confirm {
 
 /**
  * confirm_request(confirm, limit, requests):
- * Append the command to ${requests}: the server is to reply in ${limit}
- * milliseconds, which is not 0.
+ * Append to ${requests} the commands that wait for replicas, together no longer
+ * than ${limit} milliseconds, which is not 0.  Return how many there are.
  */
-void confirm_request(const struct confirm * confirm, int64_t limit,
+size_t confirm_request(const struct confirm * confirm, int64_t limit,
     struct buffer * requests);
 
 /**
  * confirm_take(confirm, reply, why):
- * Take the reply to that command.  Return true if enough replicas have it all.
- * Return false with the reason in ${why} if not; it is empty if the server does
- * not know the command, which is noted: the next one is another.
+ * Take the reply to one of those commands.  Return true if it says that enough
+ * replicas have everything, or return false with the reason in ${why}.
  */
 bool confirm_take(struct confirm * confirm, const struct redis_reply * reply,
     char why[CONFIRM_WHY_MAX]);

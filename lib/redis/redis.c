@@ -62,6 +62,7 @@ struct redis {
 	int64_t confirm_limit;		/* Of the next exchange; 0: it need
 					 * not be confirmed. */
 	bool unconfirmed;		/* The one at hand has to be. */
+	size_t confirmations;		/* Replies that say whether it is. */
 	/* Of the exchange under way. */
 	size_t replies, expected;
 	bool written;			/* All of its requests are. */
@@ -404,6 +405,13 @@ reading_failed(struct redis * redis)
 	return (context_failed(redis, "reading a reply"));
 }
 
+static size_t
+requests_sent(const struct redis * redis)
+{
+
+	return (redis->expected - redis->confirmations);
+}
+
 /* The replies that were taken are not to be relied on. */
 static void
 retract_replies(struct redis * redis, const char * why)
@@ -415,19 +423,22 @@ retract_replies(struct redis * redis, const char * why)
 	reply->type = REDIS_UNCONFIRMED;
 	reply->text = why;
 	reply->length = strlen(why);
-	for (i = 0; i < redis->replies; i++)
+	for (i = 0; i < redis->replies && i < requests_sent(redis); i++)
 		redis->take(redis->context_of_take, i, reply);
 }
 
+/* Take one of the confirmations, of which each has to be good. */
 static void
 take_confirmation(struct redis * redis)
 {
 	char why[CONFIRM_WHY_MAX];
 
-	redis->unconfirmed = !confirm_take(&redis->confirm, &redis->reply,
-	    why);
-	if (redis->unconfirmed)
+	if (!redis->unconfirmed)
+		return;
+	if (!confirm_take(&redis->confirm, &redis->reply, why))
 		retract_replies(redis, why);
+	else if (redis->replies == redis->expected - 1)
+		redis->unconfirmed = false;
 }
 
 /* Hand on the replies that are here already. */
@@ -444,13 +455,12 @@ take_replies(struct redis * redis)
 		if (reply == NULL)
 			return (0);
 		convert(redis, reply);
-		if (redis->unconfirmed &&
-		    redis->replies == redis->expected - 1) {
-			take_confirmation(redis);
-			redis->replies++;
-		} else
-			redis->take(redis->context_of_take, redis->replies++,
+		if (redis->replies < requests_sent(redis))
+			redis->take(redis->context_of_take, redis->replies,
 			    &redis->reply);
+		else
+			take_confirmation(redis);
+		redis->replies++;
 		freeReplyObject(reply);
 	}
 	/* The rest would be taken for the reply to what is asked next. */
@@ -476,11 +486,12 @@ ask_confirmation(struct redis * redis)
 	struct buffer * requests = &redis->requests;
 
 	buffer_clear(requests);
-	confirm_request(&redis->confirm, redis->confirm_limit, requests);
+	redis->confirmations = confirm_request(&redis->confirm,
+	    redis->confirm_limit, requests);
 	if (redisAppendFormattedCommand(redis->context, requests->bytes,
 	    requests->length) != REDIS_OK)
 		return (context_failed(redis, "preparing requests"));
-	redis->expected++;
+	redis->expected += redis->confirmations;
 	redis->confirm_limit = 0;
 	return (0);
 }
@@ -495,6 +506,7 @@ redis_send(struct redis * redis, const struct buffer * requests, size_t count,
 	redis->take = take;
 	redis->context_of_take = context;
 	redis->unconfirmed = redis->confirm_limit > 0;
+	redis->confirmations = 0;
 	if (redisAppendFormattedCommand(redis->context, requests->bytes,
 	    requests->length) != REDIS_OK)
 		return (context_failed(redis, "preparing requests"));
@@ -549,7 +561,7 @@ give_up_waiting(struct redis * redis, bool poll_failed)
 {
 
 	failed(redis, poll_failed ? "poll failed" : redis->unconfirmed &&
-	    redis->replies == redis->expected - 1 ?
+	    redis->replies >= requests_sent(redis) ?
 	    "replicas do not confirm the counts in time" :
 	    "no answer in time");
 	redis->timed_out = !poll_failed;

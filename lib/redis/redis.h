@@ -216,8 +216,7 @@ int redis_exchange(struct redis * redis, const struct buffer * requests,
  * exchange, which ends by ${deadline}, is to be confirmed by them.  If too few
  * do in time, each request that was replied to gets a second reply, of type
  * REDIS_UNCONFIRMED with the reason as its text: the server has done it, but a
- * failover may undo it.  It is the same if the connection fails first.  Without
- * a reason the same requests are to be sent again at once.
+ * failover may undo it.  It is the same if the connection fails first.
  */
 void redis_confirm(struct redis * redis, int64_t deadline);
 

@@ -198,7 +198,7 @@ session_exchange(struct session * session, int64_t deadline,
 	/* A master that was not asked may still be away. */
 	if (result == 0 && cluster_next_attempt(session->cluster) == 0)
 		stats_redis(session->stats, true);
-	return (!session->unconfirmed);
+	return (true);
 }
 
 static bool
