@@ -83,6 +83,7 @@ visit_redis(const struct health * health, const struct visitor * visitor)
 	    stats_get_gauge(health->stats, STATS_REDIS_LAST_SUCCESS) / 1000);
 }
 
+/* Visit the state of the spool, and the depth of each state of its counts. */
 static void
 visit_spool(const struct health * health, const struct visitor * visitor)
 {

@@ -77,6 +77,7 @@ take_choice(struct page_query * query, struct text value,
 	query->wrong = wrong;
 }
 
+/* Take one parameter of the query.  Unknown ones are ignored. */
 static void
 take_parameter(struct page_query * query, struct arena * arena,
     struct text name, struct text value)

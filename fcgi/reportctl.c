@@ -106,6 +106,7 @@ period_of(const struct printer * printer, int64_t instant)
 	    date_day(instant));
 }
 
+/* Read --since, --until and --by.  Return 0 or an exit status. */
 static int
 read_span(struct printer * printer, const struct reportctl_options * options)
 {
@@ -154,6 +155,7 @@ take_part(struct printer * printer, const char ** at, struct text * part)
 	return (true);
 }
 
+/* Read ENV/APP/FEATURE, as many parts of it as the subject has. */
 static int
 read_target(struct printer * printer, const char * target)
 {
@@ -180,6 +182,7 @@ read_target(struct printer * printer, const char * target)
 	return (wrong_option("report", target, why));
 }
 
+/* Find out from --show, --stale and --below what to report. */
 static int
 read_subject(struct printer * printer, const struct reportctl_options * options)
 {

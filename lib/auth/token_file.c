@@ -300,6 +300,7 @@ parse_line(char * text, struct line * line)
 	return (NULL);
 }
 
+/* Add the token of a line to the set.  Return an error text, or NULL. */
 static const char *
 add_line(struct set * set, char * text, const char * path, unsigned long at)
 {

@@ -315,6 +315,8 @@ wait_for_lookup(struct token_set * set)
 		pthread_cond_wait(&set->work, &set->lock);
 }
 
+/* The thread: look up all tokens that wait, and wake their requests.  While
+ * Redis is away, probe it each time that the next attempt is due. */
 static void *
 look_up_in_thread(void * context)
 {

@@ -69,6 +69,7 @@ decimal_read(struct decimal * decimal, const char * text, size_t length)
 		decimal->exponent += read_exponent(p + 1, end);
 }
 
+/* Any form of a number, such as 1e3 or 100.0. */
 static const char *
 count_slow(const char * text, size_t length, uint64_t * count)
 {

@@ -49,6 +49,7 @@ take_kept(void * context, size_t number, const struct redis_reply * reply)
 		session_note(&edges->session, reply);
 }
 
+/* Request the call of edges.lua. */
 static void
 request_put(struct edges * edges, const struct text * identifier,
     const struct text * members)

@@ -220,6 +220,7 @@ place_beside(struct config * config, const struct key * key)
 	*text = alloc_string(path);
 }
 
+/* The handler of inih: take a key and its value.  Return 0 to stop. */
 static int
 take_line(void * context, const char * section, const char * name,
     const char * value)

@@ -500,6 +500,8 @@ add_metric(struct pipeline * pipeline, const struct commands_writer * writer,
 	return (end);
 }
 
+/* Encode an environment's impact metrics: calls of impact.lua, each with as
+ * many series as fit. */
 static void
 encode_impact(struct pipeline * pipeline, struct commands_writer * writer,
     const struct buffer * tag, struct tally_node * environment)

@@ -338,6 +338,7 @@ redis_part_integer(const void * part)
 	    from->integer : -1);
 }
 
+/* Convert a reply of hiredis to ours. */
 static void
 convert(struct redis * redis, const redisReply * from)
 {

@@ -123,6 +123,7 @@ take_sample(struct results * results, struct text field, struct text value,
 	    2 }, sample));
 }
 
+/* Take the fields of one metric: its type, its help, and its samples. */
 static void
 take_metric(void * context, size_t number, const struct redis_reply * reply)
 {

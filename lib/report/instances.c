@@ -211,6 +211,7 @@ sdk_of(struct census * census, size_t application, struct text version)
 	return (results->full ? NULL : &sdks->list[sdks->count++]);
 }
 
+/* Count an application's instances by the version of their SDK. */
 static void
 take_instances(struct census * census, size_t application,
     const struct redis_reply * reply)

@@ -83,6 +83,8 @@ take_feature_reply(void * context, size_t number,
 	}
 }
 
+/* Read :seen and the buckets of a span, in batches that bound the memory of
+ * replies. */
 static int
 read_buckets(struct report * report, const struct text * environment,
     const struct text * application, const struct report_span * span,
@@ -142,6 +144,7 @@ report_features(struct report * report, const struct text * environment,
 
 /* Features that are no longer evaluated */
 
+/* Add an application's stale features to the list. */
 static void
 take_stale(void * context, size_t number, const struct redis_reply * reply)
 {

@@ -20,6 +20,7 @@ struct append {
 	const struct tally * tally;
 };
 
+/* Append a tally, as several records if it is large. */
 static int
 append_step(struct spool_db * db, void * context)
 {
@@ -100,6 +101,7 @@ struct reading {
 	struct spool_depth * depth;
 };
 
+/* Visit the rows of a state. */
 static int
 read_step(struct spool_db * db, void * context)
 {
@@ -157,6 +159,8 @@ add_depth(struct spool_depth * depth, sqlite3_stmt * statement)
 		depth->oldest = oldest;
 }
 
+/* Count the rows of each state.  Pages in use that hold no calls belong to the
+ * queue. */
 static int
 depth_step(struct spool_db * db, void * context)
 {

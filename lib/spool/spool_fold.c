@@ -55,6 +55,8 @@ add_record(struct spool * spool, sqlite3_stmt * statement, bool fixed)
 	return (why == NULL);
 }
 
+/* Load the next records into the sum, up to the horizon.  If a fold is under
+ * way, load exactly its records, and skip the nodes that are written already. */
 static int
 load_step(struct spool_db * db, void * context)
 {

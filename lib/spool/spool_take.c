@@ -391,6 +391,8 @@ remove_cells(struct spool_db * db, const struct spool_batch * batch)
 	return (code == SQLITE_OK ? spool_db_set_meta(db, last, done) : code);
 }
 
+/* Make all parts of a change.  Add calls before tags are removed: a tag stays
+ * as long as it has calls. */
 static int
 change_step(struct spool_db * db, void * context)
 {

@@ -275,6 +275,7 @@ get_series(struct reader * reader, struct tally_node * node)
 	node->when = get_signed(reader);
 }
 
+/* Read the values of a node, which depend on its kind. */
 static void
 get_values(struct reader * reader, struct tally_node * node)
 {
