@@ -577,8 +577,8 @@ piece_done(struct json * json)
 	return (true);
 }
 
-/* Feed yajl with bytes that have passed the strict checks.  Only white space can
- * follow the end of the text. */
+/* Feed yajl with bytes that have passed the strict checks, or check that only
+ * white space follows the end of the text. */
 static bool
 feed_clean(struct json * json, const char * text, size_t length)
 {

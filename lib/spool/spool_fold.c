@@ -56,7 +56,7 @@ add_record(struct spool * spool, sqlite3_stmt * statement, bool fixed)
 }
 
 /* Load the next records into the sum, up to the horizon.  If a fold is under
- * way, load exactly its records, and skip the nodes that are written already. */
+ * way, load exactly its records, and skip the nodes written already. */
 static int
 load_step(struct spool_db * db, void * context)
 {
