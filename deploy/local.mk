@@ -121,8 +121,10 @@ bashcompletiondir = $(datadir)/bash-completion/completions
 dist_bashcompletion_DATA = deploy/bash/flagtally
 
 # Readers.
-DEPLOY_EXAMPLES += deploy/readers/forward.py
-DEPLOY_TESTS += tests/deploy/forward.py
+DEPLOY_EXAMPLES += deploy/readers/forward.py deploy/readers/tasks.py \
+	deploy/readers/tasks.php deploy/readers/tasks.js \
+	deploy/readers/tasks.go deploy/readers/tasks.sh
+DEPLOY_TESTS += tests/deploy/forward.py tests/deploy/readers.py
 EXTRA_DIST += tests/harness/openapi.py
 
 # Packages.
