@@ -339,7 +339,9 @@ pace(struct committer * committer, const struct group * group, int64_t began)
 	committer->earliest += taken * 100 / PACE_SHARE;
 	if (committer->earliest > latest)
 		committer->earliest = latest;
-	committer->expected = group->count + committer->waiting;
+	/* With ack = spool a group costs its senders no work of Redis. */
+	committer->expected = committer->settings.spool_first ? 0 :
+	    group->count + committer->waiting;
 }
 
 /* Return whether the next group is to wait.  The caller holds the lock. */
