@@ -95,6 +95,7 @@ class Follower:
 
     def follow(self):
         while True:
+            client = None
             try:
                 client = Client(self.redis.path, timeout=2)
                 for app in "ab":
@@ -107,6 +108,10 @@ class Follower:
                 return
             except (OSError, RedisError, ValueError):
                 until(lambda: connects(self.redis.path), "Redis")
+            finally:
+                # An error that was raised holds on to it for a while.
+                if client is not None:
+                    client.close()
 
     @staticmethod
     def create_group(client, feed):
