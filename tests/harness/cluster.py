@@ -30,6 +30,9 @@ class Node(Process):
         self.place, self.name, self.client = place, name, None
         for attempt in range(5):
             self.port, self.bus = free_port(), free_port()
+            if "tls-cert-file" in self.options:
+                self.tls = free_port()
+                self.options["tls-port"] = str(self.tls)
             try:
                 self.start()
                 return
@@ -135,9 +138,11 @@ class Cluster:
         until(self.agrees, "a cluster whose nodes agree", limit)
 
     def url(self, scheme="redis-cluster", credentials=""):
-        first, *others = self.running()
-        nodes = "&".join(f"node=127.0.0.1:{node.port}" for node in others)
-        return f"{scheme}://{credentials}127.0.0.1:{first.port}" + \
+        first, *others = [
+            f"127.0.0.1:{node.port if scheme == 'redis-cluster' else node.tls}"
+            for node in self.running()]
+        nodes = "&".join("node=" + node for node in others)
+        return f"{scheme}://{credentials}{first}" + \
             (f"?{nodes}" if nodes else "")
 
     def owner(self, key):

@@ -16,6 +16,7 @@ from tests.harness.resp import Client
 from tests.harness.servers import PROGRAM, Flagtally, Place, Redis, \
     environment, find, free_port
 from tests.harness.tap import check, equal, note, run
+from tests.harness.tls import TLS, Authority
 from tests.harness.wait import until
 
 DEPLOY = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..",
@@ -328,14 +329,14 @@ def nodes_of_url():
         cluster = Cluster(place, replicas=0)
         ports = [node.port for node in cluster.nodes]
         dead = "redis-cluster://127.0.0.1:1"
-        for name, url in (
+        for number, (name, url) in enumerate((
                 ("one", f"redis-cluster://localhost:{ports[1]}"),
                 ("after", f"{dead}?node=nowhere.invalid"
-                          f"&node=127.0.0.1:{ports[2]}")):
+                          f"&node=127.0.0.1:{ports[2]}")), 1):
             flagtally = start(place, url, name)
             equal(post(flagtally), 202, f"{name}: accepted")
-            until(lambda: waiting(place, name) and set(
-                counts(cluster).values()) in ({1}, {2}), "the counts")
+            until(lambda: set(counts(cluster).values()) == {number},
+                  "the counts")
             flagtally.end()
         equal(set(counts(cluster).values()), {2}, "all is counted")
         flagtally = start(place, dead, "none")
@@ -479,6 +480,35 @@ def failovers():
         exact(cluster, load, f"{number_of} failovers")
 
 
+def over_tls():
+    """With TLS to each node, whose certificates are checked."""
+    if not TLS:
+        note("the program was built without TLS")
+        return
+    with Place() as place:
+        authority, other = Authority(place, "authority"), \
+            Authority(place, "other")
+        pair = authority.sign("node", "IP:127.0.0.1")
+        cluster = Cluster(place, replicas=0, tls_cert_file=pair[0],
+                          tls_key_file=pair[1], tls_auth_clients="no",
+                          tls_ca_cert_file=authority.certificate)
+        flagtally = start(place, cluster.url("rediss-cluster"), "tls",
+                          redis_tls_ca=authority.certificate)
+        equal([post(flagtally) for _ in range(3)], [202] * 3, "accepted")
+        until(lambda: set(counts(cluster).values()) == {3}, "the counts")
+        check(all(re.search(rb"name=flagtally ", node("CLIENT", "LIST"))
+                  for node in cluster.nodes), "each node has a connection")
+        cluster.reshard(*cluster.nodes[:2], 500)
+        equal(post(flagtally), 202, "after slots have moved")
+        until(lambda: set(counts(cluster).values()) == {4}, "the counts")
+        flagtally.end()
+        flagtally = start(place, cluster.url("rediss-cluster"), "wrong",
+                          redis_tls_ca=other.certificate)
+        equal(post(flagtally), 202, "with another authority the spool has it")
+        check("certificate" in place.read("wrong.log"), "and the log says why",
+              place.read("wrong.log"))
+
+
 def wrong_kind():
     """What to do about a URL of the wrong kind."""
     with Place() as place:
@@ -533,4 +563,4 @@ def partly_down():
 
 
 run([whole_job, declared, redirected, shipped, nodes_of_url,
-     wrong_kind, moving, failovers, partly_down])
+     over_tls, wrong_kind, moving, failovers, partly_down])
