@@ -21,8 +21,8 @@ import time
 
 from tests.bench import bodies, peer
 from tests.bench.measure import (
-    Directory, HOUR_OR_DAY, Lighttpd, Masters, Nginx, Readers, Spread, Target,
-    own_children_seconds, redis_cpu, redis_received, table, wrk)
+    Directory, HOUR_OR_DAY, Lighttpd, Masters, Nginx, Readers, Replicated,
+    Spread, Target, own_children_seconds, redis_cpu, redis_received, table, wrk)
 from tests.harness.servers import Redis, environment, find
 
 MODES = {
@@ -250,6 +250,48 @@ class Bench:
                   "masters", "requests/s", "until Redis has them",
                   "times one", "p50 ms", "p99 ms",
                   "CPU us/request of each"], rows)
+
+    def run_replicas(self):
+        """What it costs that a replica confirms."""
+        rows = []
+        made = {"1-metric": bodies.one(), "edge-95K": bodies.usage(95 * 1024)}
+        with self.place() as place:
+            paths = bodies.store(place.path, made)
+            targets = [Replicated(place, self.build, "none"),
+                       Replicated(place, self.build, "replica",
+                                  redis_replicas=1)]
+            if targets[0].redis.version() >= (7, 2):
+                targets.append(Replicated(place, self.build, "file",
+                                          redis_replicas=1, redis_aof="yes"))
+            web = Lighttpd(place, targets)
+            for name, path in paths.items():
+                tree = json.loads(made[name])
+                entry = next(one for one in tree["metrics"] if one["yes"])
+                each = sum(one["yes"] for one in tree["metrics"] if all(
+                    one[key] == entry[key]
+                    for key in ("featureName", "appName")))
+                for target in targets:
+                    target.watch("flagtally:{%s:%s}:2026-11-23" % (
+                        entry["environment"], entry["appName"]),
+                        entry["featureName"] + ":yes", each)
+                for connections in (1, 32):
+                    loads = self.one_load(web, targets, path, connections)
+                    for target in targets:
+                        mine, base = loads[target.name], loads["none"]
+                        rows.append([
+                            name, connections, target.name,
+                            Spread(l.rate for l in mine).text("{:.0f}"),
+                            Spread(l.rate / b.rate for l, b in
+                                   zip(mine, base)).text(),
+                            *(Spread(getattr(l, p) / 1e3 for l in mine).text()
+                              for p in ("p50", "p99")),
+                            f"{Spread(l.cpu / l.requests * 1e6 for l in mine).median:.0f}"])
+            web.end()
+        table("A master and its replica: nothing is confirmed, redis_replicas "
+              "= 1, and redis_aof as well", [
+                  "body", "connections", "confirmed by", "requests/s",
+                  "times none", "p50 ms", "p99 ms", "CPU us/request, all"],
+              rows)
 
     # c. Commit
 
@@ -605,8 +647,8 @@ def main():
     parser.add_argument("parts", nargs="*", metavar="PART")
     options = parser.parse_args()
     bench = Bench(options)
-    parts = ["parse", "whole", "cluster", "commit", "feed", "growth", "replay",
-             "readers"]
+    parts = ["parse", "whole", "cluster", "replicas", "commit", "feed", "growth",
+             "replay", "readers"]
     unknown = set(options.parts) - set(parts) - {"peer"}
     if unknown:
         parser.error(f"there is no part {', '.join(sorted(unknown))}")

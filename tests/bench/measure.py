@@ -14,6 +14,7 @@ import time
 
 from tests.harness import fcgi
 from tests.harness.cluster import Cluster
+from tests.harness.failover import Server, on_a_port
 from tests.harness.servers import (Flagtally, Place, Process, Redis,
                                    connects, find, free_port)
 from tests.harness.wait import until
@@ -185,6 +186,28 @@ class Target:
               60)
 
 
+class Replicated(Target):
+    """flagtally with a master and a replica, which has to confirm or not."""
+
+    def __init__(self, place, build, name, threads=32, **settings):
+        self.name = name
+        self.redis = on_a_port(lambda port: Server(
+            place, "master-" + name, port))
+        self.replica = on_a_port(lambda port: Server(
+            place, "replica-" + name, port, self.redis.port))
+        until(lambda: self.redis.replicas() == 1 and self.replica.is_linked(),
+              "the replica")
+        self.servers = [Flagtally(
+            place, self.redis, name, threads=threads, backstage="all",
+            program=os.path.join(build, "fcgi/flagtally"),
+            path_prefix="/" + name, spool=place.file(name + ".db"),
+            **settings)]
+        self.addresses = [self.servers[0].address]
+
+    def redis_servers(self):
+        return [self.redis, self.replica]
+
+
 class Masters(Target):
     """flagtally with a cluster of so many masters, whose time is limited."""
 
@@ -290,7 +313,7 @@ server.bind = "127.0.0.1"
 server.port = {self.port}
 server.document-root = "{place.path}"
 server.errorlog = "{place.file(name)}.error.log"
-server.max-keep-alive-requests = 1000000000
+server.max-keep-alive-requests = 65535
 server.max-connections = 2048
 server.max-fds = 8192
 fastcgi.server = ({hosts}

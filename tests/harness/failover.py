@@ -74,6 +74,11 @@ class Server(Redis):
         """Without the time that replicas get to catch up."""
         self.kill()
 
+    def version(self):
+        text = self("INFO", "server").decode()
+        number = text.split("redis_version:")[1].split()[0].split(".")
+        return tuple(map(int, number[:2]))
+
     def is_linked(self):
         """Whether this replica has all and follows its master."""
         reply = self("ROLE")

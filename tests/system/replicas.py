@@ -248,12 +248,6 @@ def files():
                               redis_aof="yes")
 
 
-def version(server):
-    text = server("INFO", "server").decode()
-    number = text.split("redis_version:")[1].split()[0].split(".")
-    return tuple(map(int, number[:2]))
-
-
 def real_files():
     """The same with Redis itself, which knows WAITAOF from 7.2 on."""
     with Place() as place:
@@ -263,7 +257,7 @@ def real_files():
             equal((post(flagtally), yes(replica)), (202, turn),
                   "at once in the replica")
         equal(spool(place), [], "nothing is in doubt")
-        known = version(master) >= (7, 2)
+        known = master.version() >= (7, 2)
         equal("has no WAITAOF" in place.read("flagtally.log"), not known,
               "the log says if Redis does not know it")
         check(master.calls("waitaof" if known else "wait") >= 20,
