@@ -2,7 +2,8 @@
 
 usage: bench.py [--build DIR] [--quick | --smoke] [--directory DIR]
                 [--rounds N] [--servers NAME...] [--connections N...]
-                [--svg FILE] [--peer DIR] [--] [PART...]
+                [--before DIR] [--hash-entries N] [--svg FILE] [--peer DIR]
+                [--] [PART...]
 
 The parts are parse, whole, cluster, commit, feed, growth, replay, readers; all if
 none is named.  peer must be named, as it installs Unleash's server with npm.
@@ -126,8 +127,9 @@ class Bench:
                 target.settle()
         return loads
 
-    def whole_rows(self, web, server, targets, name, made, path, yardstick):
-        tree = json.loads(made)
+    @staticmethod
+    def watch(targets, tree):
+        """From now on the targets are held against so many of this body."""
         entry = next(one for one in tree["metrics"] if one["yes"])
         each = sum(one["yes"] for one in tree["metrics"] if all(
             one[name] == entry[name] for name in ("featureName", "appName")))
@@ -135,6 +137,10 @@ class Bench:
             target.watch("flagtally:{%s:%s}:2026-11-23" % (
                 entry["environment"], entry["appName"]),
                 entry["featureName"] + ":yes", each)
+
+    def whole_rows(self, web, server, targets, name, made, path, yardstick):
+        tree = json.loads(made)
+        self.watch(targets, tree)
         rows = []
         for connections in self.connections:
             loads = self.one_load(web, targets, path, connections)
@@ -159,7 +165,7 @@ class Bench:
                     f"{cpu.median:.0f}",
                     *(f"{Spread(l.shares.get(p, 0) / l.requests / metrics for l in mine).median:.2f}"
                       for p in ("it", "redis")),
-                    f"{target.peak():.1f}"])
+                    f"{target.group_size():.1f}", f"{target.peak():.1f}"])
         return rows
 
     def run_whole(self):
@@ -169,11 +175,14 @@ class Bench:
                     "edge-95K": bodies.usage(95 * 1024)}
             paths = bodies.store(place.path, made)
             names = ("null", "yajl", "spool", "redis")
-            targets = [Target(place, self.build, name) for name in names
+            targets = [Target(place, self.build, name,
+                              hash_entries=self.options.hash_entries)
+                       for name in names
                        if self.mode != "smoke" or name in ("yajl", "redis")]
             if self.options.before:
-                targets[2:2] = [Target(place, self.options.before, name) for
-                                name in ("spool-before", "redis-before")]
+                targets[2:2] = [Target(place, self.options.before, name,
+                                       hash_entries=self.options.hash_entries)
+                                for name in ("spool-before", "redis-before")]
             for server in self.servers:
                 web = {"lighttpd": Lighttpd, "nginx": Nginx}[server](
                     place, targets)
@@ -183,30 +192,43 @@ class Bench:
                                             yardstick)
                 if self.mode != "smoke":
                     paced += self.paced(web, server, targets[-1],
-                                        paths)
+                                        made, paths)
                 web.end()
         heads = ["server", "body", "connections", "target", "requests/s",
                  "share of yardstick", "share by CPU time",
-                 *(["times before"] if self.options.before else []), "p50 ms", "p99 ms", "p99.9 ms", "CPU us/request, all",
-                 "its CPU s/M metrics", "Redis CPU s/M metrics", "peak MB"]
+                 *(["times before"] if self.options.before else []),
+                 "p50 ms", "p99 ms", "p99.9 ms", "CPU us/request, all",
+                 "its CPU s/M metrics", "Redis CPU s/M metrics",
+                 "requests a group", "peak MB"]
         table("The whole path: wrk, web server, target, Redis.  The yardstick "
               "of 1-metric is null, that of edge-95K is yajl", heads, rows)
         if paced:
-            table("Half of the maximum rate, 32 connections, 1-metric, "
-                  "ack=redis", ["server", "maximum", "rate", "p50 ms",
-                                "p99 ms", "p99.9 ms"], paced)
+            table("Parts of the maximum rate, 32 connections, ack=redis",
+                  ["server", "body", "of the maximum", "rate", "p50 ms",
+                   "p99 ms", "p99.9 ms", "Redis CPU us/request"], paced)
 
-    def paced(self, web, server, target, paths):
-        body = paths["1-metric"]
+    def paced(self, web, server, target, made, paths):
         rows = []
-        full = wrk(web, target, body, 32, self.load)
-        pause = 32 / (full.rate / 2) * 1000 - 1
-        half = [wrk(web, target, body, 32, self.load, max(pause, 1))
-                for _ in range(self.rounds)]
-        rows.append([server, f"{full.rate:.0f}",
-                     Spread(l.rate for l in half).text("{:.0f}"),
-                     *(Spread(getattr(l, p) / 1e3 for l in half).text()
-                       for p in ("p50", "p99", "p999"))])
+
+        def load(name, pause):
+            load = wrk(web, target, paths[name], 32, max(self.load, 3), pause)
+            target.settle()
+            return load
+
+        for name in paths:
+            self.watch([target], json.loads(made[name]))
+            maximum = load(name, 0).rate
+            for percent in (10, 50, 100):
+                pause = max(32e3 / (maximum * percent / 100) - 1, 1)
+                loads = [load(name, pause if percent < 100 else 0)
+                         for _ in range(self.rounds)]
+                rows.append([
+                    server, name, f"{percent} %",
+                    Spread(l.rate for l in loads).text("{:.0f}"),
+                    *(Spread(getattr(l, p) / 1e3 for l in loads).text()
+                      for p in ("p50", "p99", "p999")),
+                    Spread(l.shares["redis"] / l.requests * 1e6
+                           for l in loads).text("{:.0f}")])
         return rows
 
     def run_cluster(self):
@@ -641,6 +663,8 @@ def main():
                         help="of whole")
     parser.add_argument("--before", help="of whole: the build directory of "
                         "another version, to be measured beside this one")
+    parser.add_argument("--hash-entries", type=int, default=512, help="fields "
+                        "that Redis keeps as a list, in part whole")
     parser.add_argument("--svg", help="plot growth into this file")
     parser.add_argument("--peer", help="where npm installs Unleash's server "
                         "(the user's cache)")

@@ -130,13 +130,16 @@ class Target:
     The name begins with that of a responder, or with what ack is.
     """
 
-    def __init__(self, place, build, name, processes=1, threads=32):
+    def __init__(self, place, build, name, processes=1, threads=32,
+                 hash_entries=512):
         self.name = name
         self.redis = None
         if name in ("null", "yajl"):
             self.servers = [Responder(place, build, name, threads)]
         else:
-            self.redis = Redis(place, "redis-" + name)
+            # The older name is known to every version.
+            self.redis = Redis(place, "redis-" + name,
+                               hash_max_ziplist_entries=str(hash_entries))
             self.servers = [Flagtally(
                 place, self.redis, f"{name}-{i}",
                 program=os.path.join(build, "fcgi/flagtally"),
@@ -154,19 +157,37 @@ class Target:
     def peak(self):
         return max(peak_megabytes(server.pid) for server in self.servers)
 
-    def answered(self):
-        """How many requests it has accepted so far."""
+    def metric(self, name):
         path = f"/{self.name}/internal-backstage/metrics"
         text = fcgi.post(self.addresses[0], b"", REQUEST_METHOD="GET",
                          REQUEST_URI=path, SCRIPT_NAME=path).body.decode()
-        found = re.search(r'^flagtally_requests_total\{code="202"\} (\d+)$',
-                          text, re.M)
-        return int(found[1])
+        return int(re.search(f"^{re.escape(name)} (\\d+)$", text, re.M)[1])
+
+    def answered(self):
+        """How many requests it has accepted so far."""
+        return self.metric('flagtally_requests_total{code="202"}')
+
+    def group_size(self):
+        """Requests that were committed together since the last call."""
+        if self.redis is None:
+            return 0
+        now = [self.metric("flagtally_group_requests_" + what)
+               for what in ("sum", "count")]
+        before, self.grouped = getattr(self, "grouped", (0, 0)), now
+        return (now[0] - before[0]) / max(1, now[1] - before[1])
 
     def watch(self, key, field, each):
         """From now on every request adds so much to a field in Redis."""
         self.probe = (key, field, each)
+        self.come_to_rest()
         self.before = self.redis and (self.answered(), self.held())
+
+    def come_to_rest(self):
+        """Requests that wrk gave up may be in the web server, and go on."""
+        count = None
+        while self.redis and count != self.answered():
+            count = self.answered()
+            time.sleep(0.5)
 
     def held(self):
         return int(self.redis("HGET", *self.probe[:2]) or 0)
