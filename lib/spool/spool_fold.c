@@ -15,9 +15,16 @@
  * Each transaction that changes cells increments the generation.  A process
  * that has read cells, or is folding, and finds another generation, starts
  * again.
+ *
+ * What an outage costs depends on how many records a sum has: all records that
+ * arrive while a sum is written have to fit into the next one.  So a sum can
+ * have as many nodes as the memory of fold allows, and what many senders report
+ * again and again is written once for hundreds of records.  The time of reading
+ * is bounded, too, because the log cannot be moved to the database meanwhile.
  */
-#define FOLD_NODES_MAX 40000
+#define FOLD_NODES_MAX 160000
 #define FOLD_RECORDS_MAX 4096
+#define FOLD_READ_BYTES ((size_t)8 * 1024 * 1024)
 #define FOLD_PIECE 500
 #define FOLD_PIECE_MIN 4
 #define FOLD_BYTES ((size_t)128 * 1024)
@@ -64,6 +71,7 @@ load_step(struct spool_db * db, void * context)
 	sqlite3_stmt * statement;
 	int64_t last;
 	size_t count = 0;
+	size_t bytes = 0;
 	int code = spool_db_meta(db, &spool->generation, &last, &spool->done);
 
 	if (code != SQLITE_OK)
@@ -80,10 +88,12 @@ load_step(struct spool_db * db, void * context)
 	}
 	statement = spool_db_statement(db, STATEMENT_JOURNAL);
 	sqlite3_bind_int64(statement, 1, last == 0 ? spool->horizon : last);
-	while ((code = sqlite3_step(statement)) == SQLITE_ROW &&
-	    (last != 0 || count++ < FOLD_RECORDS_MAX))
+	while ((code = sqlite3_step(statement)) == SQLITE_ROW && (last != 0 ||
+	    (count++ < FOLD_RECORDS_MAX && bytes < FOLD_READ_BYTES))) {
+		bytes += (size_t)sqlite3_column_bytes(statement, 3);
 		if (!add_record(spool, statement, last != 0))
 			break;
+	}
 	sqlite3_reset(statement);
 	if (last != 0 && spool->damage != NULL)
 		spool->last = last;
