@@ -146,7 +146,7 @@ serve_impact(struct page_request * request)
 static bool
 serve_edges(struct page_request * request)
 {
-	struct report_edges found;
+	struct report_edges found = { NULL, 0 };
 
 	if (report_edges(request->report, &found) != 0)
 		return (false);

@@ -161,12 +161,13 @@ read_target(struct printer * printer, const char * target)
 {
 	struct text * const parts[] = { &printer->scope.environment,
 	    &printer->scope.application, &printer->scope.feature };
+	const size_t count = sizeof(parts) / sizeof(parts[0]);
 	size_t most = parts_max[printer->subject];
 	const char * at = target;
 	char why[64];
 	size_t i;
 
-	for (i = 0; i < most && target != NULL; i++) {
+	for (i = 0; i < most && i < count && target != NULL; i++) {
 		if (!take_part(printer, &at, parts[i]))
 			return (wrong_option("report", target,
 			    "has a % that two hexadecimal digits do not "
@@ -382,7 +383,7 @@ run_impact(struct printer * printer)
 static int
 run_edges(struct printer * printer)
 {
-	struct report_edges found;
+	struct report_edges found = { NULL, 0 };
 
 	if (report_edges(printer->report, &found) != 0)
 		return (-1);

@@ -44,16 +44,16 @@ write_label(FILE * out, const char * before, const char * name,
     struct text value)
 {
 	char escaped[ESCAPE_LABEL_ROOM(4)];
-	size_t i, size;
+	size_t i, size, length;
 	uint32_t code;
 
 	fprintf(out, "%s%s=\"", before, name);
 	for (i = 0; i < value.length; i += size) {
 		size = utf8_decode(value.bytes + i, value.length - i, &code);
-		if (size > 0)
-			fwrite(escaped, 1, escape_label(escaped, value.bytes +
-			    i, size), out);
-		else {
+		if (size > 0) {
+			length = escape_label(escaped, value.bytes + i, size);
+			fwrite(escaped, 1, length, out);
+		} else {
 			/* A text in this format is valid UTF-8. */
 			fputs("\xef\xbf\xbd", out);
 			size = 1;

@@ -32,10 +32,12 @@ static void
 write_exact(FILE * out, double number)
 {
 	char text[NUMBER_TEXT_MAX];
+	size_t length;
 
-	if (isfinite(number))
-		fwrite(text, 1, number_text(text, number), out);
-	else if (isinf(number))
+	if (isfinite(number)) {
+		length = number_text(text, number);
+		fwrite(text, 1, length, out);
+	} else if (isinf(number))
 		fputs(number > 0 ? "+Inf" : "-Inf", out);
 }
 
