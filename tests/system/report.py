@@ -184,6 +184,20 @@ def stale():
               "as CSV")
 
 
+def all_of(terminal):
+    """What was written to a terminal whose other end is closed."""
+    text = b""
+    while True:
+        try:
+            piece = os.read(terminal, 65536)
+        except OSError:
+            piece = b""
+        if not piece:
+            os.close(terminal)
+            return text.decode()
+        text += piece
+
+
 def terminal():
     """Bars and sparklines are for terminals without NO_COLOR alone."""
     with Place() as place:
@@ -197,9 +211,7 @@ def terminal():
                 env={**environment(redis=story.redis.url(), spool=NO_SPOOL),
                      **variables}, stdout=slave, check=True, timeout=60)
             os.close(slave)
-            text = os.read(master, 65536).decode()
-            os.close(master)
-            return text
+            return all_of(master)
 
         text = shown(NO_COLOR="")
         check("\u2588" * 7 in text and "75.0%" in text,
@@ -504,8 +516,7 @@ def progress():
             env=environment(redis=proxy.url(), spool=NO_SPOOL), timeout=60,
             check=False)
         os.close(slave)
-        text = os.read(master, 65536).decode()
-        os.close(master)
+        text = all_of(master)
         check("\rreading: " in text and " of 40" in text and
               text.rsplit("\r", 2)[-2].strip() == "" and text.endswith("\r"),
               "progress is shown and removed", text)
