@@ -525,6 +525,24 @@ def progress():
               .stderr, "", "in a pipe there is none")
 
 
+def replay():
+    """So does --replay."""
+    with Place() as place:
+        settings = {"spool": place.file("spool.db"), "ack": "spool",
+                    "flush_interval": "1h"}
+        story = Story(place, **settings)
+        story.post([metric("f", app=f"a{number}") for number in range(40)])
+        story.program.end()
+        master, slave = pty.openpty()
+        done = subprocess.run(
+            [os.path.abspath(PROGRAM), "--replay"], stderr=slave, timeout=60,
+            env=environment(redis=story.redis.url(), **settings), check=False)
+        os.close(slave)
+        text = all_of(master)
+        check(done.returncode == 0 and "calls replayed, 0 wait" in text,
+              "a terminal shows how far --replay is", done, text)
+
+
 def killed():
     """Redis is killed in the middle of a report: a message alone."""
     with Place() as place:
@@ -603,5 +621,5 @@ def against_model():
 
 
 run([applications, features, hours, spreadsheet, stale, terminal, wrong, cut,
-     sdks, impact, edges, queued, top, progress, killed, rights, cost,
+     sdks, impact, edges, queued, top, progress, replay, killed, rights, cost,
      against_model])
