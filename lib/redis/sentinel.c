@@ -292,7 +292,7 @@ latest_answer(struct sentinel * sentinel)
 		    node->answer.epoch > latest->epoch))
 			latest = &node->answer;
 	}
-	for (i = 0; i < sentinel->config->node_count; i++) {
+	for (i = 0; latest != NULL && i < sentinel->config->node_count; i++) {
 		const struct node * node = &sentinel->nodes[i];
 
 		if (!node->asked || node->failed || !node->answer.down ||

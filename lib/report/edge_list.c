@@ -69,9 +69,10 @@ compare_edges(const void * left, const void * right)
 int
 edge_list_read(struct reader * reader, struct report_edges * edges)
 {
-	struct edge_collector collector = { reader, edges };
+	struct edge_collector collector;
 
 	*edges = (struct report_edges){ NULL, 0 };
+	collector = (struct edge_collector){ reader, edges };
 	reader_list(reader, "edges");
 	reader_ask(reader, "HGETALL");
 	if (reader_send(reader, take_edges, &collector) != 0)

@@ -93,9 +93,12 @@ def lives(redis):
           all(near(seconds_to_live(redis, key), 30 * DAY)
               for key in writers),
           "a writer's key lives for 30 days", writers)
-    for key in (APP + b":seen", b"flagtally:apps",
-                REGISTERED + b":instances"):
-        equal(redis("TTL", key), -1, f"{key.decode()} does not expire")
+    for key in APP + b":seen", REGISTERED + b":instances":
+        got = redis("TTL", key)
+        check(near(got, 91 * DAY),
+              f"{key.decode()} lives a day and the longer retention", got)
+    equal(redis("TTL", b"flagtally:apps"), -1, "the list of all does not "
+          "expire")
 
 
 def body(**changes):
