@@ -15,8 +15,9 @@ from tests.harness import fcgi
 from tests.harness.failover import (DEPLOY, MASTER, Sentinel, Server, Watched,
                                     on_a_port)
 from tests.harness.servers import (NO_SPOOL, PROGRAM, Flagtally, Place,
-                                   environment)
-from tests.harness.tap import check, equal, run
+                                   environment, free_port)
+from tests.harness.tap import check, equal, note, run
+from tests.harness.tls import TLS, Authority
 from tests.harness.wait import until
 
 KEY = "flagtally:{e:a}:2026-11-23"
@@ -405,4 +406,45 @@ def users():
                   f"{name}: the log says {words}, and no password")
 
 
-run([which, nonsense, replica, news, failover, shipped, users])
+def over_tls():
+    """rediss-sentinel: TLS to the sentinels and to the server that they name."""
+    if not TLS:
+        note("the program was built without TLS")
+        return
+    with Place() as place:
+        authority, other = Authority(place, "authority"), \
+            Authority(place, "other")
+        pair = authority.sign("server", "IP:127.0.0.1")
+        tls = {"tls-cert-file": pair[0], "tls-key-file": pair[1],
+               "tls-auth-clients": "no", "tls-replication": "yes",
+               "tls-ca-cert-file": authority.certificate}
+        ports = []
+
+        def server(port):
+            ports.append(free_port())
+            return Server(place, "server", port, tls_port=ports[-1], **tls)
+        redis = on_a_port(server)
+        master = ports[-1]
+
+        def sentinel(port):
+            ports.append(free_port())
+            return Sentinel(place, "sentinel", port, master, "".join(
+                f"{key} {value}\n" for key, value in
+                {**tls, "tls-port": ports[-1]}.items()))
+        oracle = on_a_port(sentinel)
+        equal(oracle.master(), master, "the sentinel names the port of TLS")
+        address = f"rediss-sentinel://127.0.0.1:{ports[-1]}?master={MASTER}"
+        flagtally = start(place, address, "good",
+                          redis_tls_ca=authority.certificate)
+        equal(post(flagtally), 202, "accepted")
+        until(lambda: yes(redis) == 1, "the count")
+        flagtally.end()
+        flagtally = start(place, address, "bad",
+                          redis_tls_ca=other.certificate)
+        equal(post(flagtally), 202, "with another authority the spool has it")
+        until(lambda: "certificate" in place.read("bad.log"), "the log")
+        check(True, "and the log says why")
+        equal(yes(redis), 1, "and the server has it not")
+
+
+run([which, nonsense, replica, news, failover, shipped, users, over_tls])
