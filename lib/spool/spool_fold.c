@@ -22,7 +22,7 @@
  * again and again is written once for hundreds of records.  The time of reading
  * is bounded, too, because the log cannot be moved to the database meanwhile.
  */
-#define FOLD_NODES_MAX 160000
+#define FOLD_NODES_MAX 100000
 #define FOLD_RECORDS_MAX 4096
 #define FOLD_READ_BYTES ((size_t)8 * 1024 * 1024)
 #define FOLD_PIECE 500
