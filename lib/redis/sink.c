@@ -41,6 +41,12 @@
  * not take them, their senders get 503; a copy that arrives late finds a
  * greater number, if there is one by then.
  *
+ * A failover may undo what a reply says, unless replicas confirm it.  A reply
+ * that they do not confirm is taken back (redis_confirm), and its call stays
+ * open, as if the reply had not come: the next master has the call or not.  The
+ * scripts write even if a call was done before, so that a confirmation of the
+ * copy also covers the call itself.
+ *
  * "Done before" cannot be the answer to a call that no process has sent.  If it
  * is, another process has our id: this host was copied, or restored from a
  * snapshot.  Such a call was not applied, and gets a new identity.

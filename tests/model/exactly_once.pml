@@ -44,7 +44,9 @@
  * because identities do not change: with RENUMBER it is wrong.
  *
  * Left out: calls that Redis refuses for good; that Redis forgets a writer
- * after a month, and may lose what it has (its own persistence); that the
+ * after a month, and may lose what it has (its own persistence); a reply that
+ * no replica confirms, which is as if it had been lost, and then the call, too,
+ * in a failover, after which Redis is as if the call had not arrived; that the
  * journal is folded into cells, in transactions that change no sum; that a crash
  * of the host may undo a removal of settled calls, which is as if the process
  * had been killed before it; that a host is copied with its writers.
