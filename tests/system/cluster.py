@@ -462,7 +462,7 @@ def failovers():
 
     FLAGTALLY_FAILOVERS=20 makes it longer.
     """
-    number_of = int(os.environ.get("FLAGTALLY_FAILOVERS", 5))
+    number_of = int(os.environ.get("FLAGTALLY_FAILOVERS", 3))
     seed = int(os.environ.get("FLAGTALLY_SEED", random.randrange(1 << 31)))
     note(f"seed {seed}: repeat with FLAGTALLY_SEED={seed}")
     chance = random.Random(seed)
