@@ -1,6 +1,7 @@
 """Commit and Redis: groups merge, and no fault of Redis counts by half."""
 
 import json
+import os
 import re
 import signal
 import time
@@ -12,6 +13,8 @@ from tests.harness.resp import Client
 from tests.harness.servers import Flagtally, Place, Redis
 from tests.harness.tap import check, equal, run
 from tests.harness.wait import until
+
+SANITIZER = bool(os.environ.get("FLAGTALLY_SANITIZER"))
 
 HOUR = "flagtally:{e:a}:2026-11-23T09"
 DAY = "flagtally:{e:a}:2026-11-23"
@@ -592,8 +595,9 @@ def databases():
         check("name=flagtally" in names, "the connection has a name", names)
 
 
-run([merging, shared_counters, pacing, large_body, by_way_of_the_spool,
-     large_impact, many_applications, forgotten_scripts, restarted,
+# How clients keep in step depends on their speed, which a sanitizer changes.
+run([merging, shared_counters, *([] if SANITIZER else [pacing]), large_body,
+     by_way_of_the_spool, large_impact, many_applications, forgotten_scripts, restarted,
      changed_password, wrong_types, overflow, other_numbers, impact_faults,
      caps, old_instances, for_a_while, silent_redis, lost_replies,
      several_writers, databases])
