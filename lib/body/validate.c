@@ -138,6 +138,20 @@ violation(struct validate * validate, const struct fault * fault)
 	return (true);
 }
 
+/*
+ * Return whether a message about a fault is read.  It costs a search for the
+ * fault's place, and a body can have a fault in every other byte.
+ */
+static bool
+is_reported(const struct validate * validate, enum fault_code code)
+{
+
+	if (code == FAULT_INVALID && validate->trial != EITHER)
+		return (validate->kept[validate->trial].code == FAULT_NONE);
+	return (validate->left_out.code == FAULT_NONE ||
+	    !may_be_left_out(validate, code));
+}
+
 __attribute__((format(printf, 3, 4)))
 static bool
 violates(struct validate * validate, enum fault_code code, const char * format,
@@ -146,9 +160,12 @@ violates(struct validate * validate, enum fault_code code, const char * format,
 	struct fault fault = { .code = FAULT_NONE };
 	va_list arguments;
 
-	va_start(arguments, format);
-	json_describe(validate->json, &fault, code, format, arguments);
-	va_end(arguments);
+	if (is_reported(validate, code)) {
+		va_start(arguments, format);
+		json_describe(validate->json, &fault, code, format, arguments);
+		va_end(arguments);
+	} else
+		fault.code = code;
 	fault.limit = validate->beyond;
 	validate->beyond = FAULT_LIMIT_NONE;
 	return (violation(validate, &fault));
