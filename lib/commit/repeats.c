@@ -237,27 +237,6 @@ find_mark(struct repeats * repeats, const uint64_t digest[2])
 	return (NULL);
 }
 
-/*
- * Return the mark to evict: a free one, else the oldest counted body, else the
- * oldest claim.
- */
-static struct mark *
-oldest_mark(struct repeats * repeats, const uint64_t digest[2])
-{
-	struct mark * set = find_set(repeats, digest);
-	struct mark * oldest = &set[0];
-	size_t i;
-
-	for (i = 0; i < WAYS; i++) {
-		if (set[i].when == 0)
-			return (&set[i]);
-		if ((set[i].owner == 0) == (oldest->owner == 0) ?
-		    set[i].when < oldest->when : set[i].owner == 0)
-			oldest = &set[i];
-	}
-	return (oldest);
-}
-
 /* If the clock was set back, the mark's time may be in the future. */
 static bool
 is_recent(const struct mark * mark, int64_t now)
@@ -265,6 +244,28 @@ is_recent(const struct mark * mark, int64_t now)
 
 	return (mark->when > now - REPEATS_LIFETIME &&
 	    mark->when < now + REPEATS_LIFETIME);
+}
+
+/*
+ * Return the mark to evict: a free one, else the oldest counted body, else the
+ * oldest claim.  A mark with the time of a clock that was ahead is free, or it
+ * would never be the oldest.
+ */
+static struct mark *
+oldest_mark(struct repeats * repeats, const uint64_t digest[2], int64_t now)
+{
+	struct mark * set = find_set(repeats, digest);
+	struct mark * oldest = &set[0];
+	size_t i;
+
+	for (i = 0; i < WAYS; i++) {
+		if (set[i].owner == 0 && !is_recent(&set[i], now))
+			return (&set[i]);
+		if ((set[i].owner == 0) == (oldest->owner == 0) ?
+		    set[i].when < oldest->when : set[i].owner == 0)
+			oldest = &set[i];
+	}
+	return (oldest);
 }
 
 enum repeats_state
@@ -286,7 +287,7 @@ repeats_claim(struct repeats * repeats,
 			return (REPEATS_BUSY);
 	}
 	if (mark == NULL)
-		mark = oldest_mark(repeats, words);
+		mark = oldest_mark(repeats, words, now);
 	/* Owner first: a process killed here must not leave a counted body. */
 	mark->owner = repeats->owner;
 	memcpy(mark->digest, words, sizeof(words));

@@ -202,6 +202,50 @@ test_expired(void)
 	repeats_close(repeats);
 }
 
+/* Marks of a clock that was a year ahead take no room from those of now. */
+static void
+test_ahead(void)
+{
+	static const int64_t year = INT64_C(366) * 86400 * 1000;
+	struct repeats * repeats = repeats_open(path);
+	char name[SHMFILE_NAME_MAX], text[32];
+	int64_t mark[4];
+	size_t i, recent = 0;
+	FILE * file;
+
+	for (i = 0; i < 2 * REPEATS_SIZE; i++) {
+		snprintf(text, sizeof(text), "ahead %zu", i);
+		claim(repeats, text);
+		settle(repeats, text, true);
+	}
+	if (shmfile_name(name, path, 1) != 0 ||
+	    (file = fopen(name, "r+e")) == NULL)
+		abort();
+	for (i = 0; i < REPEATS_SIZE; i++) {
+		fseek(file, (long)(DIGEST_MAC_KEY_SIZE + i * sizeof(mark)),
+		    SEEK_SET);
+		if (fread(mark, sizeof(mark), 1, file) != 1)
+			abort();
+		mark[2] += year;
+		fseek(file, -(long)sizeof(mark), SEEK_CUR);
+		fwrite(mark, sizeof(mark), 1, file);
+	}
+	fclose(file);
+	for (i = 0; i < REPEATS_SIZE / 4; i++) {
+		snprintf(text, sizeof(text), "now %zu", i);
+		claim(repeats, text);
+		settle(repeats, text, true);
+	}
+	for (i = 0; i < REPEATS_SIZE / 4; i++) {
+		snprintf(text, sizeof(text), "now %zu", i);
+		recent += claim(repeats, text) == REPEATS_COUNTED;
+		settle(repeats, text, true);
+	}
+	ok(recent > REPEATS_SIZE / 4 - 100, "%zu of %zu are remembered", recent,
+	    REPEATS_SIZE / 4);
+	repeats_close(repeats);
+}
+
 static void
 test_unusable(void)
 {
@@ -226,6 +270,7 @@ main(void)
 	test_lock_held();
 	test_full();
 	test_expired();
+	test_ahead();
 	test_unusable();
 	repeats_close(NULL);
 	return (tap_done());
