@@ -137,4 +137,5 @@ EXTRA_DIST += deploy/debian/build deploy/debian/changelog deploy/debian/clean \
 	deploy/debian/tests/main-job deploy/debian/watch \
 	deploy/rpm/flagtally.spec deploy/rpm/flagtally.rpmlintrc \
 	deploy/alpine/APKBUILD deploy/alpine/flagtally.pre-install
-EXTRA_DIST += tests/harness/packaging.py tests/tools/throwaway.sh
+EXTRA_DIST += tests/harness/packaging.py tests/tools/throwaway.sh \
+	tests/tools/userland.sh

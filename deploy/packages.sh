@@ -11,6 +11,7 @@ packages_test="python3 binutils procps openssl spin mandoc nginx caddy haproxy
     debhelper lintian rpm rpmlint iproute2 systemd-container prometheus
     python3-redis php-cli php-redis nodejs node-redis jq"
 packages_clang="clang libclang-rt-dev clang-tidy cppcheck"
+packages_valkey="valkey-server valkey-tools"
 packages_sdks="python3-venv chromium golang-go
     golang-github-gomodule-redigo-dev"
 packages_browser="chromium chromium-driver default-jre-headless"
