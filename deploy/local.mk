@@ -20,8 +20,10 @@ EXTRA_DIST += $(DEPLOY_TESTS) tests/tools/confined.py
 
 # With --enable-static-binary these are the tests.
 STATIC_TESTS = tests/deploy/static_binary.py tests/deploy/shared_hosting.py \
-	tests/system/main_job.py tests/system/redis_tls.py
-EXTRA_DIST += tests/deploy/static_binary.py tests/deploy/shared_hosting.py
+	tests/deploy/container.py tests/system/main_job.py \
+	tests/system/redis_tls.py
+EXTRA_DIST += tests/deploy/static_binary.py tests/deploy/shared_hosting.py \
+	tests/deploy/container.py
 
 # What is made from the same name with .in, as it names directories.
 MADE_EXAMPLES = deploy/flagtally.ini \
@@ -87,6 +89,11 @@ uninstall-hook:
 DEPLOY_EXAMPLES = deploy/tokens deploy/redis/cluster.conf \
 	deploy/redis/flagtally.conf deploy/redis/sentinel.conf deploy/redis/users.acl
 EXTRA_DIST += $(DEPLOY_EXAMPLES)
+
+# An image, and what runs beside it.
+DEPLOY_EXAMPLES += deploy/container/Containerfile deploy/container/README.md \
+	deploy/container/compose.yaml \
+	deploy/container/lighttpd.Containerfile deploy/container/lighttpd.conf
 
 # Configurations of web servers.
 DEPLOY_EXAMPLES += deploy/caddy/alone.Caddyfile \

@@ -10,6 +10,8 @@ packages_test="python3 binutils procps openssl spin mandoc nginx caddy haproxy
     apache2 libapache2-mod-fcgid wrk systemd spawn-fcgi build-essential
     debhelper lintian rpm rpmlint iproute2 systemd-container prometheus
     python3-redis php-cli php-redis nodejs node-redis jq"
+packages_container="podman podman-compose runc netavark aardvark-dns iptables
+    nftables"
 packages_clang="clang libclang-rt-dev clang-tidy cppcheck"
 packages_valkey="valkey-server valkey-tools"
 packages_sdks="python3-venv chromium golang-go
