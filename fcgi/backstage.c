@@ -51,25 +51,29 @@ is_local(const struct cgi * cgi)
 	    strncmp(address, "unix:", strlen("unix:")) == 0));
 }
 
+static bool
+has_parameter(const struct cgi * cgi, const char * name)
+{
+	const char * value = cgi_parameter(cgi, name);
+
+	return (value != NULL && *value != '\0');
+}
+
 /*
- * No client can set these variables, as all that it sends begins with HTTP_.
- * Apache renames the variable when it redirects a request to a CGI program.
+ * Whether the web server has authenticated the client.  A name alone says
+ * nothing: nginx's own fastcgi_params passes what the client has sent, without
+ * looking at a password.  AUTH_TYPE is set by a server that has (RFC 3875,
+ * section 4.1.1), and by no client: what a client sends begins with HTTP_.
+ * Apache passes the name alone, with another name, when it redirects a request
+ * to a CGI program.
  */
 static bool
 is_user(const struct cgi * cgi)
 {
-	static const char * const names[] = {
-		"REMOTE_USER", "REDIRECT_REMOTE_USER",
-	};
-	size_t i;
 
-	for (i = 0; i < COUNT_OF(names); i++) {
-		const char * user = cgi_parameter(cgi, names[i]);
-
-		if (user != NULL && user[0] != '\0')
-			return (true);
-	}
-	return (false);
+	return ((has_parameter(cgi, "AUTH_TYPE") &&
+	    has_parameter(cgi, "REMOTE_USER")) ||
+	    has_parameter(cgi, "REDIRECT_REMOTE_USER"));
 }
 
 bool

@@ -177,7 +177,8 @@ def shows(reply):
 def guarded(kind):
     with Place() as place:
         redis, standin = Redis(place), Standin()
-        server = kind(place, redis, standin, page="user")
+        server = kind(place, redis, standin, page="user",
+                      backstage="user")
         equal(ask(server, "/api/client/metrics/bulk", method="POST",
                   content=BODY).status, 202,
               f"{kind.title}: counts come in as before")
@@ -207,6 +208,11 @@ def guarded(kind):
                 if shows(reply):
                     check(False, f"{kind.title}: {target} with {headers} "
                           "shows nothing", reply)
+        for target in ("/internal-backstage/usage",
+                       "/flagtally/internal-backstage/usage"):
+            reply = ask(server, target, credentials("x", "y"))
+            check(not shows(reply), f"{kind.title}: {target} with a name that "
+                  "nothing has checked shows nothing", reply)
         check(True, f"{kind.title}: no other spelling of the path shows it")
         standin.end()
 

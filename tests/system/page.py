@@ -281,11 +281,14 @@ def access():
         equal([story.get(**words).status for words in (
             {}, {"REMOTE_USER": ""}, {"HTTP_REMOTE_USER": "x"},
             {"HTTP_AUTHORIZATION": "Basic eDp5"}, {"REMOTE_USER": "x"},
+            {"AUTH_TYPE": "Basic"}, {"AUTH_TYPE": "", "REMOTE_USER": "x"},
+            {"AUTH_TYPE": "Basic", "REMOTE_USER": "x"},
             {"REDIRECT_REMOTE_USER": "x", "REMOTE_ADDR": "192.0.2.1"})],
-            [404] * 4 + [200] * 2, "page = user admits whom the web server "
+            [404] * 7 + [200] * 2, "page = user admits whom the web server "
             "has authenticated")
         equal([story.get(path="/internal-backstage/usage", **words).status
-               for words in ({}, {"REMOTE_USER": "x"})], [404, 200],
+               for words in ({}, {"REMOTE_USER": "x",
+                                 "AUTH_TYPE": "Basic"})], [404, 200],
               "so does backstage = user")
     with Place() as place:
         story = Story(place, path_prefix="/flags")
