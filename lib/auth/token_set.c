@@ -109,6 +109,7 @@ struct token_set {
 	bool slow;			/* Redis is slow: use a stale answer
 					 * instead of waiting. */
 	bool stopping;
+	bool ended;
 };
 
 /* Exchanges with Redis */
@@ -340,6 +341,8 @@ look_up_in_thread(void * context)
 		note_state(set, asked);
 	}
 	wake_waiters(take_lookups(set, SIZE_MAX));
+	set->ended = true;
+	pthread_cond_signal(&set->work);
 	pthread_mutex_unlock(&set->lock);
 	return (NULL);
 }
@@ -523,7 +526,8 @@ stop_thread(struct token_set * set, int64_t deadline)
 	set->stopping = true;
 	pthread_cond_signal(&set->work);
 	pthread_mutex_unlock(&set->lock);
-	return (thread_join(set->thread, deadline));
+	return (thread_join(set->thread, &set->work, &set->lock, &set->ended,
+	    deadline));
 }
 
 bool

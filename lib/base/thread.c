@@ -38,17 +38,18 @@ thread_wait(pthread_cond_t * condition, pthread_mutex_t * lock,
 }
 
 bool
-thread_join(pthread_t thread, int64_t deadline)
+thread_join(pthread_t thread, pthread_cond_t * condition,
+    pthread_mutex_t * lock, const bool * ended, int64_t deadline)
 {
-	static const struct timespec moment = { .tv_nsec = 1000000 };
+	bool done;
 
-	/* pthread_timedjoin_np goes by the time of day, which can be set. */
-	while (pthread_tryjoin_np(thread, NULL) != 0) {
-		if (clock_remaining(deadline) == 0)
-			return (false);
-		nanosleep(&moment, NULL);
-	}
-	return (true);
+	/* pthread_timedjoin_np goes by the time of day, which may be set. */
+	pthread_mutex_lock(lock);
+	while (!*ended && thread_wait(condition, lock, deadline))
+		continue;
+	done = *ended;
+	pthread_mutex_unlock(lock);
+	return (done && pthread_join(thread, NULL) == 0);
 }
 
 void

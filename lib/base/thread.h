@@ -26,10 +26,13 @@ bool thread_wait(pthread_cond_t * condition, pthread_mutex_t * lock,
     int64_t deadline);
 
 /**
- * thread_join(thread, deadline):
- * Wait for the end of ${thread}; return false if ${deadline} passes first.
+ * thread_join(thread, condition, lock, ended, deadline):
+ * Wait for the end of ${thread}, which sets ${ended} and signals ${condition}
+ * under ${lock} as the last thing that it does.  Return false if ${deadline}
+ * passes first.
  */
-bool thread_join(pthread_t thread, int64_t deadline);
+bool thread_join(pthread_t thread, pthread_cond_t * condition,
+    pthread_mutex_t * lock, const bool * ended, int64_t deadline);
 
 /* Called in a thread that is about to block; must not block itself. */
 typedef void thread_hook(void * context);

@@ -115,9 +115,10 @@ struct worker {
 
 struct replay {
 	pthread_t thread;
-	pthread_mutex_t lock;		/* Held to set stopping. */
+	pthread_mutex_t lock;		/* Held to set these two. */
 	pthread_cond_t stop;
 	_Atomic bool stopping;
+	bool ended;
 	int64_t interval;
 	_Atomic bool lost;
 	_Atomic int64_t live;		/* When a group was committed last. */
@@ -555,6 +556,10 @@ replay_thread(void * context)
 		pause_replay(replay, began + (replay->lost ? PROBE_INTERVAL :
 		    replay->interval));
 	} while (!replay->stopping);
+	pthread_mutex_lock(&replay->lock);
+	replay->ended = true;
+	pthread_cond_signal(&replay->stop);
+	pthread_mutex_unlock(&replay->lock);
 	return (NULL);
 }
 
@@ -622,7 +627,8 @@ replay_stop(struct replay * replay, int64_t deadline)
 	replay->stopping = true;
 	pthread_cond_signal(&replay->stop);
 	pthread_mutex_unlock(&replay->lock);
-	if (!thread_join(replay->thread, deadline))
+	if (!thread_join(replay->thread, &replay->stop, &replay->lock,
+	    &replay->ended, deadline))
 		return (false);
 	free_replay(replay);
 	return (true);
