@@ -684,8 +684,6 @@ prepare_spoolctl(struct program * program, const struct options * options)
 	int status = spoolctl_ready(program->config->spool);
 	struct sink * sink;
 
-	/* A broken pipe is an error of the write. */
-	signal(SIGPIPE, SIG_IGN);
 	program->looks = options->action == ACTION_LIST ||
 	    options->action == ACTION_EXPORT;
 	if (status != 0 || options->action != ACTION_REPLAY)
@@ -718,6 +716,8 @@ act(const struct options * options)
 	static struct program program;
 	int status = -1;
 
+	/* A broken pipe is an error of the write. */
+	signal(SIGPIPE, SIG_IGN);
 	if (options->action == ACTION_SERVE)
 		block_signals();
 	umask(077);
