@@ -6,6 +6,7 @@
 #include "lib/base/alloc.h"
 #include "lib/base/clock.h"
 #include "lib/base/escape.h"
+#include "lib/base/log.h"
 #include "lib/commit/edges.h"
 #include "lib/redis/edges.lua.h"
 #include "lib/redis/session.h"
@@ -45,7 +46,10 @@ take_kept(void * context, size_t number, const struct redis_reply * reply)
 		edges->kept = true;
 	else if (reply->type != REDIS_ERROR)
 		session_doubt(&edges->session);
-	else if (!session_refuses(reply))
+	else if (session_refuses(reply))
+		log_error_limited("Redis rejected an Edge's data: %.*s",
+		    (int)reply->length, reply->text);
+	else
 		session_note(&edges->session, reply);
 }
 

@@ -272,8 +272,9 @@ store_is_durable(const struct store * store, const struct tally * tally)
 	if (parts.failed > 0 || parts.durable == 0)
 		return (false);
 	if (parts.refused > 0)
-		log_error("%zu of %zu parts of a body are lost: Redis refused "
-		    "them", parts.refused, parts.refused + parts.durable);
+		log_error_limited("%zu of %zu parts of a body are lost: Redis "
+		    "refused them", parts.refused,
+		    parts.refused + parts.durable);
 	return (true);
 }
 

@@ -17,7 +17,9 @@ OF_PYTHON = {signal.SIGPIPE, signal.SIGXFSZ}
 VARIABLES = ("GATEWAY_INTERFACE", "LISTEN_FDS", "LISTEN_PID",
              "LISTEN_FDNAMES", "NOTIFY_SOCKET", "JOURNAL_STREAM",
              "SYSTEMD_EXEC_PID", "INVOCATION_ID", "WATCHDOG_USEC",
-             "WATCHDOG_PID", "FLAGTALLY_CONFIG", "PYTHONINSPECT")
+             "WATCHDOG_PID", "FLAGTALLY_CONFIG", "PYTHONINSPECT",
+             *(name + "_proxy" for name in ("http", "https", "all", "no")),
+             *(name + "_PROXY" for name in ("HTTP", "HTTPS", "ALL", "NO")))
 DESCRIPTORS = 4096
 
 
