@@ -20,8 +20,7 @@ EXTRA_DIST += $(DEPLOY_TESTS) tests/tools/confined.py
 
 # With --enable-static-binary these are the tests.
 STATIC_TESTS = tests/deploy/static_binary.py tests/deploy/shared_hosting.py \
-	tests/deploy/container.py tests/system/main_job.py \
-	tests/system/redis_tls.py
+	tests/system/main_job.py tests/system/redis_tls.py
 EXTRA_DIST += tests/deploy/static_binary.py tests/deploy/shared_hosting.py \
 	tests/deploy/container.py
 
