@@ -150,9 +150,8 @@ def main():
     parser.add_argument("--prefix", default="flagtally")
     parser.add_argument("--interval", type=float, default=10)
     options = parser.parse_args()
-    server = redis.Redis.from_url(
-        options.redis, decode_responses=True, socket_connect_timeout=10,
-        socket_timeout=60)
+    server = redis.Redis.from_url(options.redis, decode_responses=True,
+                                  socket_timeout=60)
     place = (options.prefix, options.url.rstrip("/"),
              os.environ.get("UNLEASH_TOKEN", ""))
     pause, start = options.interval / 10, "0"
