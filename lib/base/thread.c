@@ -49,7 +49,11 @@ thread_join(pthread_t thread, pthread_cond_t * condition,
 		continue;
 	done = *ended;
 	pthread_mutex_unlock(lock);
-	return (done && pthread_join(thread, NULL) == 0);
+	if (done)
+		pthread_join(thread, NULL);
+	else
+		pthread_detach(thread);
+	return (done);
 }
 
 void
