@@ -15,47 +15,30 @@
 
 /* Texts */
 
-/* Print a name, with everything that could disturb a terminal as \xHH. */
+/*
+ * Write a name to ${out}, with everything that could disturb a terminal as
+ * \xHH, and return the columns that it takes.  NULL: only count them.
+ */
 static int
-print_name(struct text name)
+write_shown(FILE * out, struct text name)
 {
 	char byte[ESCAPE_BYTE_MAX];
-	size_t i, size;
+	size_t i, size, length;
 	int columns = 0;
 	int width;
 
 	for (i = 0; i < name.length; i += size) {
-		size = utf8_printable(name.bytes + i, name.length - i,
-		    &width);
-		if (size > 0) {
-			fwrite(name.bytes + i, 1, size, stdout);
-			columns += width;
-			continue;
-		}
-		size = 1;
-		width = (int)escape_byte(byte, name.bytes[i]);
-		fwrite(byte, 1, (size_t)width, stdout);
-		columns += width;
-	}
-	return (columns);
-}
+		const char * shown = name.bytes + i;
 
-/* Columns that print_name takes. */
-static int
-name_width(struct text name)
-{
-	char byte[ESCAPE_BYTE_MAX];
-	size_t i, size;
-	int columns = 0;
-	int width;
-
-	for (i = 0; i < name.length; i += size) {
-		size = utf8_printable(name.bytes + i, name.length - i,
-		    &width);
+		size = length = utf8_printable(shown, name.length - i, &width);
 		if (size == 0) {
 			size = 1;
-			width = (int)escape_byte(byte, name.bytes[i]);
+			length = escape_byte(byte, *shown);
+			shown = byte;
+			width = (int)length;
 		}
+		if (out != NULL)
+			fwrite(shown, 1, length, out);
 		columns += width;
 	}
 	return (columns);
@@ -64,7 +47,7 @@ name_width(struct text name)
 static void
 print_cell(struct text name, int width)
 {
-	int used = print_name(name);
+	int used = write_shown(stdout, name);
 
 	printf("%*s  ", used < width ? width - used : 0, "");
 }
@@ -72,7 +55,7 @@ print_cell(struct text name, int width)
 static void
 widen(int * width, struct text name)
 {
-	int own = name_width(name);
+	int own = write_shown(NULL, name);
 
 	if (own > *width)
 		*width = own;
@@ -218,7 +201,7 @@ report_table_periods(const struct report_table * table,
 	    variant = variant->next) {
 		printf("%11" PRIu64 "  ", variant->total);
 		print_sparkline(table, variant->counts, NULL);
-		print_name(variant->name);
+		write_shown(stdout, variant->name);
 		putchar('\n');
 	}
 }

@@ -2,11 +2,10 @@
 
 import json
 import os
-import signal
+import re
 import socket
 import subprocess
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 from tests.harness import fcgi
@@ -57,17 +56,26 @@ def listed(place, redis):
             if not line.startswith("#")]
 
 
-def ready(flagtally):
+def backstage(flagtally, name):
+    path = "/internal-backstage/" + name
     connection = fcgi.Connection(flagtally.address)
     try:
-        got = connection.request(fcgi.params(
+        return connection.request(fcgi.params(
             REQUEST_METHOD="GET", CONTENT_LENGTH=None, CONTENT_TYPE=None,
-            REQUEST_URI="/internal-backstage/ready",
-            SCRIPT_NAME="/internal-backstage/ready",
-            REMOTE_ADDR="127.0.0.1"))
-        return got.status, json.loads(got.body)
+            REQUEST_URI=path, SCRIPT_NAME=path, REMOTE_ADDR="127.0.0.1"))
     finally:
         connection.close()
+
+
+def ready(flagtally):
+    got = backstage(flagtally, "ready")
+    return got.status, json.loads(got.body)
+
+
+def parsed(flagtally):
+    """How many bodies have been read."""
+    return int(re.search(rb"flagtally_parse_seconds_count (\d+)",
+                         backstage(flagtally, "metrics").body)[1])
 
 
 def deleted():
@@ -158,18 +166,20 @@ def own_calls():
         redis = Redis(place)
         redis("ACL", "SETUSER", "f", "on", ">secret", "+@all",
               "~flagtally:apps", "~flagtally:{e:a}*")
+        proxy = Proxy(place, redis.path)
         flagtally = Flagtally(
-            place, f"unix://f:secret@{redis.path}?db=0", spool=NO_SPOOL,
-            limit_apps=0)
+            place, f"unix://f:secret@{proxy.path}?db=0", spool=NO_SPOOL,
+            limit_apps=0, redis_timeout="10s")
         equal(post(flagtally, metric()), 202, "before")
-        redis.signal(signal.SIGSTOP)
+        before = redis.calls(), parsed(flagtally)
+        proxy.hold("down")
         with ThreadPoolExecutor(8) as pool:
             first = pool.submit(post, flagtally, metric())
-            time.sleep(0.2)     # The first one is on its way, alone.
+            until(lambda: redis.calls() > before[0], "the first one, alone")
             rest = [pool.submit(post, flagtally, metric(app=app))
                     for app in "aabbaa"]
-            time.sleep(0.2)
-            redis.signal(signal.SIGCONT)
+            until(lambda: parsed(flagtally) == before[1] + 7, "the others")
+            proxy.release()
             statuses = [future.result() for future in rest]
             first = first.result()
         equal(statuses, [202, 202, 503, 503, 202, 202],
