@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "fcgi/cgi.h"
+#include "fcgi/fastcgi.h"
 #include "lib/base/clock.h"
 #include "lib/base/digest.h"
 
@@ -246,10 +247,6 @@ cgi_write(struct cgi * cgi, const void * bytes, size_t length)
 	return (-1);
 }
 
-/* A record of FastCGI, 1.0, sections 3.3 and 8. */
-#define FCGI_HEADER_SIZE 8
-#define FCGI_TYPE_STDERR 7
-
 /* Poll a descriptor without waiting; return its events. */
 static short
 events_of(int descriptor, short events)
@@ -269,7 +266,8 @@ static bool
 peer_resets(const struct cgi * cgi)
 {
 	int id = cgi->fcgi->requestId;
-	unsigned char record[FCGI_HEADER_SIZE] = { 1, FCGI_TYPE_STDERR,
+	unsigned char record[FASTCGI_HEADER_SIZE] = {
+	    FASTCGI_VERSION, FASTCGI_STDERR,
 	    (unsigned char)(id >> 8), (unsigned char)id };
 
 	return (send(cgi->fcgi->ipcFd, record, sizeof(record),

@@ -8,7 +8,7 @@ fcgi_flagtally_SOURCES = \
 	fcgi/page_impact.c fcgi/page_impact.h fcgi/page_query.c \
 	fcgi/page_query.h \
 	fcgi/page_style.h fcgi/page_view.c fcgi/page_view.h fcgi/params.c \
-	fcgi/params.h fcgi/pool.c fcgi/pool.h fcgi/probe.c fcgi/probe.h \
+	fcgi/fastcgi.h fcgi/params.h fcgi/pool.c fcgi/pool.h fcgi/probe.c fcgi/probe.h \
 	fcgi/ready.c fcgi/ready.h \
 	fcgi/report_table.c fcgi/report_table.h \
 	fcgi/reportctl.c fcgi/reportctl.h fcgi/request.c fcgi/request.h \

@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "fcgi/fastcgi.h"
 #include "fcgi/params.h"
 #include "lib/base/alloc.h"
 #include "lib/base/clock.h"
@@ -16,23 +17,10 @@
  * flood of them takes no memory.
  */
 
-/* From the FastCGI Specification 1.0, section 8. */
-enum {
-	VERSION = 1,
-	RECORD_BEGIN_REQUEST = 1,
-	RECORD_END_REQUEST = 3,
-	RECORD_PARAMS = 4,
-	RECORD_STDIN = 5,
-	RECORD_GET_VALUES = 9,
-	RECORD_GET_VALUES_RESULT = 10,
-	RECORD_UNKNOWN_TYPE = 11,
-};
-#define HEADER_SIZE ((size_t)8)
 #define BEGIN_SIZE 8
-#define ROLE_RESPONDER 1
 #define KEEP_CONNECTION 1
 #define STATUS_UNKNOWN_ROLE 3
-#define RECORD_MAX (HEADER_SIZE + 65535 + 255)
+#define RECORD_MAX (FASTCGI_HEADER_SIZE + 65535 + 255)
 
 /* Bytes to peek at before anything is collected: most requests' parameters are
  * smaller. */
@@ -83,8 +71,8 @@ read_header(struct record * record, const unsigned char * bytes)
 	record->type = bytes[1];
 	record->request = (unsigned int)bytes[2] << 8 | bytes[3];
 	record->length = (size_t)bytes[4] << 8 | bytes[5];
-	record->content = bytes + HEADER_SIZE;
-	record->total = HEADER_SIZE + record->length + bytes[6];
+	record->content = bytes + FASTCGI_HEADER_SIZE;
+	record->total = FASTCGI_HEADER_SIZE + record->length + bytes[6];
 }
 
 /* Management records */
@@ -93,15 +81,15 @@ static bool
 send_record(int descriptor, unsigned int type, unsigned int request,
     const void * content, size_t length)
 {
-	unsigned char bytes[HEADER_SIZE + 256] = { VERSION,
+	unsigned char bytes[FASTCGI_HEADER_SIZE + 256] = { FASTCGI_VERSION,
 	    (unsigned char)type, (unsigned char)(request >> 8),
 	    (unsigned char)request };
 	size_t padding = (8 - length % 8) % 8;
-	size_t total = HEADER_SIZE + length + padding;
+	size_t total = FASTCGI_HEADER_SIZE + length + padding;
 
 	bytes[5] = (unsigned char)length;
 	bytes[6] = (unsigned char)padding;
-	memcpy(bytes + HEADER_SIZE, content, length);
+	memcpy(bytes + FASTCGI_HEADER_SIZE, content, length);
 	/* Never block on a peer that does not read our replies. */
 	return (send(descriptor, bytes, total, MSG_DONTWAIT | MSG_NOSIGNAL) ==
 	    (ssize_t)total);
@@ -157,7 +145,7 @@ answer_values(int descriptor, const struct record * record)
 		    memcmp(record->content + at, name, name_length) == 0);
 		at += name_length + value_length;
 	}
-	return (send_record(descriptor, RECORD_GET_VALUES_RESULT, 0, pair,
+	return (send_record(descriptor, FASTCGI_GET_VALUES_RESULT, 0, pair,
 	    asked ? strlen(pair) : 0));
 }
 
@@ -166,9 +154,9 @@ answer_management(int descriptor, const struct record * record)
 {
 	unsigned char unknown[8] = { (unsigned char)record->type };
 
-	if (record->type == RECORD_GET_VALUES)
+	if (record->type == FASTCGI_GET_VALUES)
 		return (answer_values(descriptor, record));
-	return (send_record(descriptor, RECORD_UNKNOWN_TYPE, 0, unknown,
+	return (send_record(descriptor, FASTCGI_UNKNOWN_TYPE, 0, unknown,
 	    sizeof(unknown)));
 }
 
@@ -230,14 +218,14 @@ parse_begin(struct params * params, int descriptor,
 	if (params->length - params->parsed < record->total)
 		return (PARAMS_MORE);
 	role = (unsigned int)record->content[0] << 8 | record->content[1];
-	if (role == ROLE_RESPONDER) {
+	if (role == FASTCGI_RESPONDER) {
 		params->begun = true;
 		params->request = record->request;
 		params->parsed += record->total;
 		return (PARAMS_MORE);
 	}
 	/* Its further records then belong to no request. */
-	if (!send_record(descriptor, RECORD_END_REQUEST, record->request,
+	if (!send_record(descriptor, FASTCGI_END_REQUEST, record->request,
 	    unknown, sizeof(unknown)) ||
 	    (record->content[2] & KEEP_CONNECTION) == 0)
 		return (PARAMS_CLOSED);
@@ -264,7 +252,7 @@ parse_record(struct params * params, int descriptor, size_t limit)
 		remove_record(params, record.total);
 		return (PARAMS_MORE);
 	}
-	if (!params->begun && record.type != RECORD_BEGIN_REQUEST) {
+	if (!params->begun && record.type != FASTCGI_BEGIN_REQUEST) {
 		/* Of a request that has ended, or of none. */
 		if (there >= record.total)
 			remove_record(params, record.total);
@@ -274,7 +262,7 @@ parse_record(struct params * params, int descriptor, size_t limit)
 		return (parse_begin(params, descriptor, &record));
 	if (record.request == params->request) {
 		/* Leave records that are out of order to libfcgi. */
-		if (record.type != RECORD_PARAMS)
+		if (record.type != FASTCGI_PARAMS)
 			return (PARAMS_DONE);
 		if (record.length == 0 && there < record.total)
 			return (PARAMS_MORE);
@@ -288,7 +276,8 @@ parse_record(struct params * params, int descriptor, size_t limit)
 	}
 	if (there < record.total)
 		return (PARAMS_MORE);
-	if (record.type == RECORD_PARAMS && record.request == params->request) {
+	if (record.type == FASTCGI_PARAMS &&
+	    record.request == params->request) {
 		if (!pass_pairs(&params->pairs, record.content, record.length,
 		    limit))
 			return (PARAMS_TOO_LARGE);
@@ -310,9 +299,9 @@ parse_records(struct params * params, int descriptor, size_t limit)
 	do {
 		parsed = params->parsed;
 		length = params->length;
-		if (length > parsed && params->bytes[parsed] != VERSION)
+		if (length > parsed && params->bytes[parsed] != FASTCGI_VERSION)
 			return (PARAMS_CLOSED);
-		if (length - parsed < HEADER_SIZE)
+		if (length - parsed < FASTCGI_HEADER_SIZE)
 			return (PARAMS_MORE);
 		status = parse_record(params, descriptor, limit);
 	} while (status == PARAMS_MORE && (params->parsed != parsed ||
@@ -348,11 +337,11 @@ is_whole(const struct params * params)
 	size_t at = params->parsed;
 	struct record record;
 
-	while (params->ended && params->length - at >= HEADER_SIZE) {
+	while (params->ended && params->length - at >= FASTCGI_HEADER_SIZE) {
 		read_header(&record, params->bytes + at);
 		if (record.total > params->length - at)
 			break;
-		if (record.type == RECORD_STDIN && record.length == 0 &&
+		if (record.type == FASTCGI_STDIN && record.length == 0 &&
 		    record.request == params->request)
 			return (true);
 		at += record.total;
@@ -439,8 +428,8 @@ bytes_to_read(const struct params * params)
 	size_t there = params->length - params->parsed;
 	struct record record;
 
-	if (there < HEADER_SIZE)
-		return (HEADER_SIZE - there);
+	if (there < FASTCGI_HEADER_SIZE)
+		return (FASTCGI_HEADER_SIZE - there);
 	read_header(&record, params->bytes + params->parsed);
 	return (record.total - there);
 }
@@ -498,25 +487,25 @@ params_size(const struct params * params)
 
 /* Write a valid request without parameters. */
 static size_t
-write_empty(unsigned char bytes[3 * HEADER_SIZE], unsigned int request)
+write_empty(unsigned char bytes[3 * FASTCGI_HEADER_SIZE], unsigned int request)
 {
-	unsigned char * end = bytes + HEADER_SIZE + BEGIN_SIZE;
+	unsigned char * end = bytes + FASTCGI_HEADER_SIZE + BEGIN_SIZE;
 
-	memset(bytes, 0, 3 * HEADER_SIZE);
-	bytes[0] = end[0] = VERSION;
-	bytes[1] = RECORD_BEGIN_REQUEST;
-	end[1] = RECORD_PARAMS;
+	memset(bytes, 0, 3 * FASTCGI_HEADER_SIZE);
+	bytes[0] = end[0] = FASTCGI_VERSION;
+	bytes[1] = FASTCGI_BEGIN_REQUEST;
+	end[1] = FASTCGI_PARAMS;
 	bytes[2] = end[2] = (unsigned char)(request >> 8);
 	bytes[3] = end[3] = (unsigned char)request;
 	bytes[5] = BEGIN_SIZE;
 	bytes[9] = 1;			/* The role of a responder. */
-	return (3 * HEADER_SIZE);
+	return (3 * FASTCGI_HEADER_SIZE);
 }
 
 int
 params_file(const struct params * params, bool large)
 {
-	unsigned char empty[3 * HEADER_SIZE];
+	unsigned char empty[3 * FASTCGI_HEADER_SIZE];
 	const unsigned char * bytes = large ? empty : params->bytes;
 	size_t length = large ? write_empty(empty, params->request) :
 	    params->length;

@@ -8,6 +8,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "fcgi/fastcgi.h"
 #include "fcgi/ready.h"
 #include "lib/base/alloc.h"
 #include "lib/base/buffer.h"
@@ -20,24 +21,13 @@
 /* A response is far smaller. */
 #define RESPONSE_MAX 16384
 
-/* From the FastCGI Specification 1.0, section 8. */
-enum {
-	FCGI_VERSION = 1,
-	FCGI_BEGIN_REQUEST = 1,
-	FCGI_END_REQUEST = 3,
-	FCGI_PARAMS = 4,
-	FCGI_STDIN = 5,
-	FCGI_STDOUT = 6,
-	FCGI_RESPONDER = 1,
-	FCGI_HEADER_LEN = 8,
-};
-
 static void
 append_record(struct buffer * request, unsigned char type,
     const void * content, size_t length)
 {
-	const unsigned char header[FCGI_HEADER_LEN] = { FCGI_VERSION, type, 0,
-	    1, (unsigned char)(length >> 8), (unsigned char)length, 0, 0 };
+	const unsigned char header[FASTCGI_HEADER_SIZE] = {
+	    FASTCGI_VERSION, type, 0, 1, (unsigned char)(length >> 8),
+	    (unsigned char)length, 0, 0 };
 
 	buffer_append(request, header, sizeof(header));
 	buffer_append(request, content, length);
@@ -55,7 +45,7 @@ append_params_request(struct buffer * request)
 		/* Without a script, path_prefix need not be part of it. */
 		{ "PATH_INFO", "/internal-backstage/ready" },
 	};
-	const unsigned char begin[8] = { 0, FCGI_RESPONDER };
+	const unsigned char begin[8] = { 0, FASTCGI_RESPONDER };
 	struct buffer pairs = { .length = 0 };
 	unsigned char lengths[2];
 	size_t i;
@@ -67,10 +57,10 @@ append_params_request(struct buffer * request)
 		buffer_append(&pairs, parameters[i][0], lengths[0]);
 		buffer_append(&pairs, parameters[i][1], lengths[1]);
 	}
-	append_record(request, FCGI_BEGIN_REQUEST, begin, sizeof(begin));
-	append_record(request, FCGI_PARAMS, pairs.bytes, pairs.length);
-	append_record(request, FCGI_PARAMS, "", 0);
-	append_record(request, FCGI_STDIN, "", 0);
+	append_record(request, FASTCGI_BEGIN_REQUEST, begin, sizeof(begin));
+	append_record(request, FASTCGI_PARAMS, pairs.bytes, pairs.length);
+	append_record(request, FASTCGI_PARAMS, "", 0);
+	append_record(request, FASTCGI_STDIN, "", 0);
 	buffer_free(&pairs);
 }
 
@@ -212,15 +202,15 @@ collect_response(const struct buffer * records, struct buffer * response)
 	size_t left = records->length;
 	size_t length, size;
 
-	while (left >= FCGI_HEADER_LEN) {
+	while (left >= FASTCGI_HEADER_SIZE) {
 		length = (size_t)bytes[4] << 8 | bytes[5];
-		size = FCGI_HEADER_LEN + length + bytes[6];
-		if (bytes[0] != FCGI_VERSION || size > left)
+		size = FASTCGI_HEADER_SIZE + length + bytes[6];
+		if (bytes[0] != FASTCGI_VERSION || size > left)
 			return (false);
-		if (bytes[1] == FCGI_END_REQUEST)
+		if (bytes[1] == FASTCGI_END_REQUEST)
 			return (true);
-		if (bytes[1] == FCGI_STDOUT)
-			buffer_append(response, bytes + FCGI_HEADER_LEN,
+		if (bytes[1] == FASTCGI_STDOUT)
+			buffer_append(response, bytes + FASTCGI_HEADER_SIZE,
 			    length);
 		bytes += size;
 		left -= size;
