@@ -268,6 +268,8 @@ def edge_repeats(kind):
             ("Host", "x"), ("content-type", "application/json"),
             ("unleash-connection-id", ID), ("content-length", len(content)),
         ]) + content
+        # Only the listening socket is left of what start-up did.
+        until(lambda: connections(place) == 1, "the first request's end")
         front.flagtally.signal(signal.SIGSTOP)
         for _ in range(4):
             before = connections(place)
