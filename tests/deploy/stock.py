@@ -295,6 +295,16 @@ class Readme(Lighttpd):
               sorted(zip(shown.split()[::2], shown.split()[1::2])),
               "README.md: and Redis holds what it shows")
 
+    def routes(self):
+        """What SDKs post to leads to flagtally as well."""
+        for path in ("client/metrics", "client/register",
+                     "frontend/client/metrics", "frontend/client/register"):
+            with Connection(self.port) as connection:
+                connection.send(head("GET", "/api/" + path, [("Host", "x")]))
+                reply = connection.reply("GET")
+            equal((reply.status, reply.headers.get("allow")), (405, "POST"),
+                  f"README.md: /api/{path}")
+
 
 def readme():
     with Place() as place:
@@ -304,6 +314,7 @@ def readme():
         stock = Readme(place, redis, "README.md")
         server = stock.start()
         stock.counts()
+        stock.routes()
         check("is ready" in place.read("var/log/lighttpd/flagtally.log"),
               "README.md: flagtally's log is where it says")
         server.end()

@@ -2185,8 +2185,10 @@ for member in ("sdkVersion", "strategies", "started", "interval"):
         valid("a registration whose %s is %s" % (member, raw),
               sdk_registration(**{member: raw}),
               tally(registered(**{member: None})), *REGISTER)
-valid("a registration without an instance", sdk_registration(instanceId=None),
-      tally(registered(instanceId='"default"')), *REGISTER)
+for raw in (None, "null", '""'):
+    valid("a registration whose instance is %s" % raw,
+          sdk_registration(instanceId=raw),
+          tally(registered(instanceId='"default"')), *REGISTER)
 for member, raw in (("sdkVersion", "5"), ("sdkVersion", '"%s"' % LONE),
                     ("strategies", '{"a":[1]}'), ("started", '"now"'),
                     ("started", "1705312770"), ("interval", "1.5"),

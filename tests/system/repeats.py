@@ -104,6 +104,31 @@ def which_are_repeats():
         adds(0, "a repeat after a restart", body())
 
 
+def of_sdks():
+    """What an SDK posts, which its HTTP library may send again by itself."""
+    bucket = {"start": "2026-11-23T09:30:00Z", "stop": "2026-11-23T09:31:00Z",
+              "toggles": {"f": {"yes": 1, "no": 0}}}
+    with Place() as place:
+        case = Case(place, default_environment="e")
+        for number, (path, status, member) in enumerate((
+                ("client/metrics", 202, {"bucket": bucket}),
+                ("frontend/client/metrics", 200, {"bucket": bucket}),
+                ("client/register", 202, {"strategies": []}),
+                ("frontend/client/register", 200, {"strategies": []})), 1):
+            content = json.dumps({"appName": "a", **member}).encode()
+            where = {"REQUEST_URI": "/api/" + path, "SCRIPT_NAME":
+                     "/api/" + path, "identity": "of " + path}
+            equal([case.post(content, **where) for _ in range(2)],
+                  [status] * 2, f"{path}: {status} for both")
+            equal(case.metric("repeated_total"), number,
+                  f"{path}: one is a repeat")
+            equal(case.count(), min(number, 2), f"{path}: counted once")
+            equal(case.post(content, **{**where, "identity": None}), status,
+                  f"{path}: without a connection")
+            if "bucket" in member:
+                case.redis("HINCRBY", KEY, "f:yes", "-1")
+
+
 def failures_are_not():
     """A try that failed leaves nothing behind."""
     with Place() as place:
@@ -296,5 +321,5 @@ def nginx():
     edge_repeats(NginxAlone)
 
 
-run([which_are_repeats, failures_are_not, in_the_spool, at_once,
+run([which_are_repeats, of_sdks, failures_are_not, in_the_spool, at_once,
      other_process, owner_killed, abandoned, lighttpd, nginx])

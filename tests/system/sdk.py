@@ -89,8 +89,11 @@ def answers():
                      {"HTTP_CONTENT_ENCODING": "br"}),
                     ("too long", 413, b" " * (5 << 20), {}),
                     ("GET", 405, b"", {"REQUEST_METHOD": "GET"})):
-                equal(post(program, path, body, **changes).status, status,
-                      f"{path}: {name}")
+                answer = post(program, path, body, **changes)
+                equal((answer.status, answer.headers.get(
+                    "access-control-allow-origin")),
+                    (status, "*" if "frontend" in path else None),
+                    f"{path}: {name}, and whether a page may read why")
         for path in (METRICS, REGISTER, BULK):
             equal(post(program, path, b"", REQUEST_METHOD="OPTIONS").status,
                   405, f"{path}: browsers do not post there")
