@@ -14,6 +14,7 @@
 #include "lib/base/buffer.h"
 #include "lib/base/clock.h"
 #include "lib/base/log.h"
+#include "lib/redis/resolve.h"
 
 /* Milliseconds that all of it may take. */
 #define TIME_MAX 5000
@@ -127,6 +128,45 @@ connect_path(const char * path, int64_t deadline)
 	    sizeof(address), deadline));
 }
 
+/* Connect to an address in digits; the empty one leads to this host. */
+static int
+connect_digits(const char * digits, const char * port, int64_t deadline)
+{
+	const struct addrinfo hints = { .ai_family = AF_UNSPEC,
+	    .ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICHOST };
+	struct addrinfo * addresses, * address;
+	int descriptor = -1;
+
+	errno = EADDRNOTAVAIL;
+	if (getaddrinfo(digits[0] == '\0' ? NULL : digits, port, &hints,
+	    &addresses) != 0)
+		return (-1);
+	for (address = addresses; address != NULL && descriptor == -1;
+	    address = address->ai_next)
+		descriptor = connect_address(address->ai_addr,
+		    address->ai_addrlen, deadline);
+	freeaddrinfo(addresses);
+	return (descriptor);
+}
+
+/* Connect to a host, whose name may have to be looked up. */
+static int
+connect_name(const char * host, const char * port, int64_t deadline)
+{
+	struct resolve * resolve = resolve_create(host);
+	struct resolve_address found[RESOLVE_MAX];
+	const char * why;
+	size_t count = resolve_addresses(resolve, deadline, found, &why);
+	int descriptor = -1;
+	size_t i;
+
+	errno = clock_remaining(deadline) == 0 ? ETIMEDOUT : EADDRNOTAVAIL;
+	for (i = 0; i < count && descriptor == -1; i++)
+		descriptor = connect_digits(found[i].text, port, deadline);
+	resolve_free(resolve);
+	return (descriptor);
+}
+
 /*
  * Connect to host:port or [host]:port.  Wildcard addresses lead to this host,
  * and so does an empty one.
@@ -134,11 +174,8 @@ connect_path(const char * path, int64_t deadline)
 static int
 connect_to_host(const char * where, int64_t deadline)
 {
-	struct addrinfo hints = { .ai_family = AF_UNSPEC,
-	    .ai_socktype = SOCK_STREAM };
 	const char * colon = strrchr(where, ':');
-	struct addrinfo * addresses, * address;
-	int descriptor = -1;
+	int descriptor;
 	char * host;
 
 	errno = EADDRNOTAVAIL;
@@ -147,16 +184,10 @@ connect_to_host(const char * where, int64_t deadline)
 	host = where[0] == '[' && colon > where && colon[-1] == ']' ?
 	    alloc_copy(where + 1, (size_t)(colon - where) - 2) :
 	    alloc_copy(where, (size_t)(colon - where));
-	if (getaddrinfo(host[0] == '\0' ? NULL : host, colon + 1, &hints,
-	    &addresses) != 0)
-		addresses = NULL;
+	descriptor = host[0] == '\0' ?
+	    connect_digits(host, colon + 1, deadline) :
+	    connect_name(host, colon + 1, deadline);
 	free(host);
-	for (address = addresses; address != NULL && descriptor == -1;
-	    address = address->ai_next)
-		descriptor = connect_address(address->ai_addr,
-		    address->ai_addrlen, deadline);
-	if (addresses != NULL)
-		freeaddrinfo(addresses);
 	return (descriptor);
 }
 

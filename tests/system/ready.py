@@ -5,6 +5,7 @@ import os
 import socket
 import subprocess
 import threading
+import time
 
 from tests.harness import fcgi
 from tests.harness.servers import (PROGRAM, Flagtally, Place, Redis,
@@ -16,6 +17,26 @@ BODY = json.dumps({"applications": [], "metrics": [{
     "featureName": "f", "appName": "a", "environment": "e", "yes": 1, "no": 0,
     "timestamp": "2026-11-23T09:30:00Z", "variants": {}}]}).encode()
 PATH = os.path.abspath(PROGRAM)
+# A library to preload: no name is ever found, and none is known not to be.
+NO_ANSWER = """
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <netdb.h>
+#include <unistd.h>
+
+int
+getaddrinfo(const char * host, const char * service,
+    const struct addrinfo * hints, struct addrinfo ** out)
+{
+	int (*next)(const char *, const char *, const struct addrinfo *,
+	    struct addrinfo **) = dlsym(RTLD_NEXT, "getaddrinfo");
+
+	if (host != NULL && !(hints->ai_flags & AI_NUMERICHOST))
+		for (;;)
+			pause();
+	return (next(host, service, hints, out));
+}
+"""
 
 
 def ready(**settings):
@@ -70,6 +91,31 @@ def addresses():
         check(status == 78 and "listen" in errors, "no listen", errors)
 
 
+def no_name_server():
+    """A host's name that nobody answers for does not hang a health check."""
+    with Place() as place:
+        library = place.file("no_answer.so")
+        subprocess.run([os.environ.get("CC", "cc").split()[-1], "-shared",
+                        "-fPIC", "-o", library, place.file("no_answer.c",
+                                                           NO_ANSWER)],
+                       check=True)
+        port = free_port()
+        Flagtally(place, Redis(place), listen=f"127.0.0.1:{port}", threads=2)
+        began = time.monotonic()
+        for host, expected in (("127.0.0.1", 0), ("", 0), ("some.test", 1)):
+            env = {**environment(listen=f"{host}:{port}"),
+                   "LD_PRELOAD": library, "ASAN_OPTIONS":
+                   "verify_asan_link_order=0:detect_leaks=0"}
+            done = subprocess.run([PATH, "--ready"], env=env, text=True,
+                                  capture_output=True, check=False,
+                                  timeout=30)
+            equal(done.returncode, expected, f"at {host}:PORT")
+            check(not expected or "timed out" in done.stderr,
+                  "the error says why", done.stderr)
+        took = time.monotonic() - began
+        check(took < 15, "it took 5 seconds or little more", took)
+
+
 def others():
     """No answer, and answers that are none."""
     with Place() as place:
@@ -102,4 +148,4 @@ def others():
                 peer.join()
 
 
-run([states, addresses, others])
+run([states, addresses, no_name_server, others])
