@@ -4,7 +4,8 @@ fcgi_flagtally_SOURCES = \
 	fcgi/conn.h fcgi/cors.c fcgi/cors.h fcgi/health.c fcgi/health.h \
 	fcgi/html.c fcgi/html.h \
 	fcgi/job.c fcgi/job.h fcgi/listen.c fcgi/listen.h fcgi/main.c \
-	fcgi/page.c fcgi/page.h fcgi/page_frame.c fcgi/page_frame.h \
+	fcgi/page.c fcgi/page.h fcgi/page_cache.c fcgi/page_cache.h \
+	fcgi/page_frame.c fcgi/page_frame.h \
 	fcgi/page_impact.c fcgi/page_impact.h fcgi/page_query.c \
 	fcgi/page_query.h \
 	fcgi/page_style.h fcgi/page_view.c fcgi/page_view.h fcgi/params.c \

@@ -291,6 +291,7 @@ wire_service(struct program * program)
 	service->auth.open = config->auth == CONFIG_AUTH_NONE;
 	service->auth.variable = auth_variable(config->auth_header);
 	service->body = config->body;
+	page_cache_init(&program->page.cache);
 	program->page.access = config->page;
 	program->page.prefix = config->prefix;
 	program->page.redis = &config->redis;

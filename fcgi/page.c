@@ -8,6 +8,7 @@
 #include "fcgi/page_style.h"
 #include "fcgi/page_view.h"
 #include "fcgi/response.h"
+#include "lib/base/alloc.h"
 #include "lib/base/clock.h"
 #include "lib/base/date.h"
 #include "lib/base/digest.h"
@@ -181,15 +182,9 @@ serve_health(struct page_request * request)
  * Nothing but our own style sheet is ever loaded or executed, whatever a name
  * contains (Content Security Policy Level 3).
  */
-static void
-send_view(struct cgi * cgi, const struct page_request * request,
-    const char * content, size_t length)
+static char *
+write_headers(const struct page_request * request)
 {
-	static const char * const types[] = {
-		[PAGE_HTML] = "text/html; charset=utf-8",
-		[PAGE_CSV] = "text/csv; charset=utf-8; header=present",
-		[PAGE_JSON] = "application/json",
-	};
 	unsigned char digest[DIGEST_SIZE];
 	char style[DIGEST_BASE64_MAX];
 	char queued[100] = "";
@@ -207,8 +202,7 @@ send_view(struct cgi * cgi, const struct page_request * request,
 	    "base-uri 'none'; form-action 'self'; frame-ancestors 'none'\r\n"
 	    "X-Content-Type-Options: nosniff\r\n"
 	    "Referrer-Policy: same-origin\r\n%s", style, queued);
-	response_page(cgi, types[request->query.format], headers, content,
-	    length);
+	return (alloc_string(headers));
 }
 
 /* Answer that Redis could not be read, and log it once in a while. */
@@ -220,8 +214,9 @@ send_failure(struct cgi * cgi, const char * why)
 	response_send(cgi, RESPONSE_UNAVAILABLE, why);
 }
 
-static void
-serve_view(const struct page * page, struct cgi * cgi,
+/* Read what a view shows; NULL: that it failed has been answered. */
+static struct page_answer *
+read_view(const struct page * page, struct cgi * cgi,
     struct page_request * request, struct arena * arena)
 {
 	static bool (* const views[])(struct page_request * request) = {
@@ -229,6 +224,12 @@ serve_view(const struct page * page, struct cgi * cgi,
 		[PAGE_SDKS] = serve_sdks, [PAGE_IMPACT] = serve_impact,
 		[PAGE_EDGES] = serve_edges, [PAGE_HEALTH] = serve_health,
 	};
+	static const char * const types[] = {
+		[PAGE_HTML] = "text/html; charset=utf-8",
+		[PAGE_CSV] = "text/csv; charset=utf-8; header=present",
+		[PAGE_JSON] = "application/json",
+	};
+	struct page_answer * answer = NULL;
 	char * content = NULL;
 	size_t length = 0;
 	bool complete;
@@ -244,11 +245,14 @@ serve_view(const struct page * page, struct cgi * cgi,
 	complete = views[request->query.show](request);
 	fclose(request->out);
 	if (complete)
-		send_view(cgi, request, content, length);
-	else
+		answer = page_answer_create(types[request->query.format],
+		    write_headers(request), content, length);
+	else {
 		send_failure(cgi, report_error(request->report));
+		free(content);
+	}
 	report_free(request->report);
-	free(content);
+	return (answer);
 }
 
 /*
@@ -288,6 +292,43 @@ leave_page(struct page * page)
 	atomic_fetch_sub(&page->readers, 1);
 }
 
+/* What is kept of an earlier answer, unless the client wants a new one. */
+static struct page_answer *
+find_answer(struct page * page, const struct cgi * cgi, const char * query)
+{
+	const char * control = cgi_parameter(cgi, "HTTP_CACHE_CONTROL");
+
+	/* RFC 9111, section 5.2.1.4: as when a page is loaded anew. */
+	if (control != NULL && strstr(control, "no-cache") != NULL)
+		return (NULL);
+	return (page_cache_find(&page->cache, query));
+}
+
+static void
+serve_view(struct page * page, struct cgi * cgi,
+    struct page_request * request, struct arena * arena)
+{
+	const char * query = cgi_parameter(cgi, "QUERY_STRING");
+	int64_t began = clock_monotonic();
+	struct page_answer * answer;
+
+	if (query == NULL)
+		query = "";
+	answer = find_answer(page, cgi, query);
+	if (answer == NULL && enter_page(page, cgi)) {
+		answer = read_view(page, cgi, request, arena);
+		leave_page(page);
+		if (answer != NULL && request->query.show != PAGE_HEALTH)
+			page_cache_keep(&page->cache, query, answer,
+			    clock_monotonic() - began);
+	}
+	if (answer == NULL)
+		return;
+	response_page(cgi, answer->type, answer->headers, answer->content,
+	    answer->length);
+	page_answer_release(answer);
+}
+
 bool
 page_serve(struct page * page, struct cgi * cgi)
 {
@@ -306,16 +347,14 @@ page_serve(struct page * page, struct cgi * cgi)
 	request.query.scope.queued = &request.queued;
 	if (request.query.wrong != NULL)
 		response_send(cgi, RESPONSE_INVALID, request.query.wrong);
-	else if (enter_page(page, cgi)) {
+	else
 		serve_view(page, cgi, &request, arena);
-		leave_page(page);
-	}
 	arena_free(arena);
 	return (true);
 }
 
-static void
-serve_usage(const struct page * page, struct cgi * cgi)
+static struct page_answer *
+read_usage(const struct page * page, struct cgi * cgi)
 {
 	struct exposition exposition = { .prefix = page->prefix,
 	    .redis = page->redis, .timeout = REDIS_TIMEOUT,
@@ -330,12 +369,33 @@ serve_usage(const struct page * page, struct cgi * cgi)
 	status = exposition_write(&exposition, out);
 	fclose(out);
 	if (status == 0)
-		response_content(cgi, RESPONSE_OK,
-		    "text/plain; version=0.0.4; charset=utf-8", content,
-		    length);
-	else
-		send_failure(cgi, exposition.error);
+		return (page_answer_create("text/plain; version=0.0.4; "
+		    "charset=utf-8", NULL, content, length));
+	send_failure(cgi, exposition.error);
 	free(content);
+	return (NULL);
+}
+
+static void
+serve_usage(struct page * page, struct cgi * cgi)
+{
+	/* No query has a line break. */
+	static const char key[] = "\nusage";
+	int64_t began = clock_monotonic();
+	struct page_answer * answer = find_answer(page, cgi, key);
+
+	if (answer == NULL && enter_page(page, cgi)) {
+		answer = read_usage(page, cgi);
+		leave_page(page);
+		if (answer != NULL)
+			page_cache_keep(&page->cache, key, answer,
+			    clock_monotonic() - began);
+	}
+	if (answer == NULL)
+		return;
+	response_content(cgi, RESPONSE_OK, answer->type, answer->content,
+	    answer->length);
+	page_answer_release(answer);
 }
 
 bool
@@ -345,9 +405,7 @@ page_usage(struct page * page, enum config_access access,
 
 	if (!backstage_admits(access, cgi))
 		return (false);
-	if (is_read(cgi) && enter_page(page, cgi)) {
+	if (is_read(cgi))
 		serve_usage(page, cgi);
-		leave_page(page);
-	}
 	return (true);
 }

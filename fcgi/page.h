@@ -7,6 +7,7 @@
 #include "fcgi/backstage.h"
 #include "fcgi/cgi.h"
 #include "fcgi/health.h"
+#include "fcgi/page_cache.h"
 #include "lib/redis/redis.h"
 
 /*
@@ -22,13 +23,14 @@ struct page {
 	const struct redis_address * redis;
 	struct health_source source;
 	size_t limit_scrape;			/* Samples; 0: no limit. */
-	_Atomic int readers;			/* Requests being served. */
+	_Atomic int readers;			/* Requests that read Redis. */
+	struct page_cache cache;
 };
 
 /**
  * page_serve(page, cgi):
- * Answer a request for the page.  At most PAGE_CONCURRENT_MAX requests read
- * from Redis at once; others get 503.  Return false, with nothing answered, if
+ * Answer a request for the page, perhaps with what page_cache keeps.  At most
+ * PAGE_CONCURRENT_MAX requests read from Redis at once; others get 503.  Return false, with nothing answered, if
  * the client is not allowed to see the page; the caller then sends 404.
  */
 bool page_serve(struct page * page, struct cgi * cgi);

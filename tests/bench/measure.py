@@ -435,7 +435,7 @@ class Readers:
                 answer = fcgi.post(
                     self.target.addresses[0], b"", REQUEST_METHOD="GET",
                     REQUEST_URI=f"{path}?{query}", QUERY_STRING=query,
-                    SCRIPT_NAME=path)
+                    SCRIPT_NAME=path, HTTP_CACHE_CONTROL=None)
             except OSError:
                 return                  # It has ended.
             if answer.status != 200:

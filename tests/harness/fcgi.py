@@ -105,7 +105,10 @@ class Connection:
 
 
 def params(body=b"", **changes):
-    """The meta-variables of a POST; None leaves one out."""
+    """The meta-variables of a POST; None leaves one out.
+
+    A page is read anew, and not what is kept of an earlier one.
+    """
     values = {
         "REQUEST_METHOD": "POST",
         "REQUEST_URI": "/api/client/metrics/bulk",
@@ -114,6 +117,7 @@ def params(body=b"", **changes):
         "CONTENT_LENGTH": str(len(body)),
         "GATEWAY_INTERFACE": "CGI/1.1",
         "SERVER_PROTOCOL": "HTTP/1.1",
+        "HTTP_CACHE_CONTROL": "no-cache",
     }
     values.update(changes)
     return {name: value for name, value in values.items()

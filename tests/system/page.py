@@ -267,6 +267,43 @@ def caching():
               "HEAD has the length alone")
 
 
+def kept():
+    """A view that takes long to read is kept for a moment."""
+    with Place() as place:
+        redis = Redis(place)
+        proxy = Proxy(place, redis.path)
+        story = Story.__new__(Story)
+        story.program = Flagtally(place, proxy)
+        story.post([metric("f")])
+        where = {"env": "production", "app": "shop"}
+        # With how long each of Redis's replies is to take.
+        views = [
+            (0.002, lambda **more: story.get(**where, **more).body),
+            (0.05, lambda **more: story.get(
+                path="/internal-backstage/usage", **more).body)]
+
+        def reads(view, **more):
+            before = redis.calls("hgetall")
+            return view(**more), redis.calls("hgetall") > before
+
+        for seconds, view in views:
+            proxy.delay(seconds)
+            first, _ = reads(view)
+            story.post([metric("f")])
+            equal(reads(view, HTTP_CACHE_CONTROL=None), (first, False),
+                  "a view that took long is sent again")
+            fresh, read = reads(view)
+            check(read and fresh != first, "a client can have a new one")
+            until(lambda: reads(view, HTTP_CACHE_CONTROL=None)[1],
+                  "an end of it")
+        check(b"Redis cannot be read" not in story.get(show="health").body,
+              "the health is well")
+        redis.kill()
+        check(b"Redis cannot be read" in story.get(
+            show="health", HTTP_CACHE_CONTROL=None).body,
+            "and always the current one")
+
+
 def access():
     for word, local, remote in (("off", 404, 404), ("local", 200, 404),
                                 ("all", 200, 200)):
@@ -555,5 +592,5 @@ def ten_thousand():
                   .links) < 40, True, "and top=10 ten")
 
 
-run([views, more_views, queued, formats, hostile, caching, access, wrong,
+run([views, more_views, queued, formats, hostile, caching, kept, access, wrong,
      trouble, usage, large, ten_thousand])

@@ -1,0 +1,123 @@
+#include <stdlib.h>
+#include <string.h>
+
+#include "fcgi/page_cache.h"
+#include "lib/base/alloc.h"
+#include "lib/base/clock.h"
+
+struct page_answer *
+page_answer_create(const char * type, char * headers, char * content,
+    size_t length)
+{
+	struct page_answer * answer = alloc_bytes(sizeof(*answer));
+
+	*answer = (struct page_answer){ .type = type, .headers = headers,
+	    .content = content, .length = length, .users = 1 };
+	return (answer);
+}
+
+void
+page_answer_release(struct page_answer * answer)
+{
+
+	if (atomic_fetch_sub(&answer->users, 1) > 1)
+		return;
+	free(answer->headers);
+	free(answer->content);
+	free(answer);
+}
+
+void
+page_cache_init(struct page_cache * cache)
+{
+
+	pthread_mutex_init(&cache->lock, NULL);
+	memset(cache->slots, 0, sizeof(cache->slots));
+}
+
+static void
+free_slot(struct page_cache_slot * slot)
+{
+
+	if (slot->answer != NULL) {
+		page_answer_release(slot->answer);
+		free(slot->query);
+	}
+	slot->answer = NULL;
+}
+
+/* Free the slots whose time has passed; return the bytes that are left. */
+static size_t
+expire_slots(struct page_cache * cache)
+{
+	int64_t now = clock_monotonic();
+	struct page_cache_slot * slot;
+	size_t bytes = 0;
+
+	for (slot = cache->slots; slot < cache->slots + PAGE_CACHE_SLOTS;
+	    slot++) {
+		if (slot->answer != NULL && slot->until <= now)
+			free_slot(slot);
+		if (slot->answer != NULL)
+			bytes += slot->answer->length;
+	}
+	return (bytes);
+}
+
+static struct page_cache_slot *
+find_slot(struct page_cache * cache, const char * query)
+{
+	struct page_cache_slot * slot;
+
+	for (slot = cache->slots; slot < cache->slots + PAGE_CACHE_SLOTS;
+	    slot++)
+		if (query == NULL ? slot->answer == NULL :
+		    slot->answer != NULL && strcmp(slot->query, query) == 0)
+			return (slot);
+	return (NULL);
+}
+
+struct page_answer *
+page_cache_find(struct page_cache * cache, const char * query)
+{
+	struct page_answer * answer = NULL;
+	struct page_cache_slot * slot;
+
+	pthread_mutex_lock(&cache->lock);
+	expire_slots(cache);
+	slot = find_slot(cache, query);
+	if (slot != NULL) {
+		answer = slot->answer;
+		atomic_fetch_add(&answer->users, 1);
+	}
+	pthread_mutex_unlock(&cache->lock);
+	return (answer);
+}
+
+void
+page_cache_keep(struct page_cache * cache, const char * query,
+    struct page_answer * answer, int64_t took)
+{
+	int64_t time = took * PAGE_CACHE_SHARE;
+	struct page_cache_slot * slot;
+	size_t bytes;
+
+	if (took < PAGE_CACHE_TOOK_MIN)
+		return;
+	pthread_mutex_lock(&cache->lock);
+	bytes = expire_slots(cache);
+	slot = find_slot(cache, query);
+	if (slot != NULL) {
+		bytes -= slot->answer->length;
+		free_slot(slot);
+	} else
+		slot = find_slot(cache, NULL);
+	if (slot != NULL && bytes + answer->length <= PAGE_CACHE_BYTES_MAX) {
+		atomic_fetch_add(&answer->users, 1);
+		*slot = (struct page_cache_slot){ .query = alloc_string(query),
+		    .answer = answer, .until = clock_monotonic() +
+		    (time < PAGE_CACHE_TIME_MAX ? time :
+		    PAGE_CACHE_TIME_MAX) };
+	}
+	pthread_mutex_unlock(&cache->lock);
+}

@@ -1,0 +1,75 @@
+#ifndef FLAGTALLY_PAGE_CACHE_H
+#define FLAGTALLY_PAGE_CACHE_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/*
+ * Answers that took long to read, kept for a moment.  An answer that took a
+ * time t is served again for PAGE_CACHE_SHARE times t, so however many clients
+ * ask for the same, reading it takes Redis and us at most a tenth of the time.
+ * What is read quickly is not kept, and always current.
+ */
+#define PAGE_CACHE_SHARE 10
+#define PAGE_CACHE_TOOK_MIN 20		/* Milliseconds. */
+#define PAGE_CACHE_TIME_MAX 5000	/* Likewise. */
+#define PAGE_CACHE_SLOTS 8
+#define PAGE_CACHE_BYTES_MAX ((size_t)4 * 1024 * 1024)
+
+/* An answer; it is freed when nobody uses it any more. */
+struct page_answer {
+	const char * type;		/* The media type; static. */
+	char * headers;			/* As response_page takes them. */
+	char * content;
+	size_t length;
+	_Atomic int users;
+};
+
+struct page_cache {
+	pthread_mutex_t lock;
+	struct page_cache_slot {
+		char * query;
+		struct page_answer * answer;	/* NULL: the slot is free. */
+		int64_t until;
+	} slots[PAGE_CACHE_SLOTS];
+};
+
+/**
+ * page_answer_create(type, headers, content, length):
+ * Return an answer with one user.  It owns ${headers} and ${content}, which
+ * free must accept; ${type} must be static.
+ */
+struct page_answer * page_answer_create(const char * type, char * headers,
+    char * content, size_t length);
+
+/**
+ * page_answer_release(answer):
+ * End one use of an answer.
+ */
+void page_answer_release(struct page_answer * answer);
+
+/**
+ * page_cache_init(cache):
+ * Make an empty cache.
+ */
+void page_cache_init(struct page_cache * cache);
+
+/**
+ * page_cache_find(cache, query):
+ * Return the answer that is kept for ${query}, which the caller releases, or
+ * NULL.
+ */
+struct page_answer * page_cache_find(struct page_cache * cache,
+    const char * query);
+
+/**
+ * page_cache_keep(cache, query, answer, took):
+ * Keep ${answer}, which took ${took} milliseconds to read, unless that is too
+ * little, or the answer too large.
+ */
+void page_cache_keep(struct page_cache * cache, const char * query,
+    struct page_answer * answer, int64_t took);
+
+#endif
