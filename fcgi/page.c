@@ -245,7 +245,7 @@ read_view(const struct page * page, struct cgi * cgi,
 	complete = views[request->query.show](request);
 	fclose(request->out);
 	if (complete)
-		answer = page_answer_create(types[request->query.format],
+		answer = page_cache_answer(types[request->query.format],
 		    write_headers(request), content, length);
 	else {
 		send_failure(cgi, report_error(request->report));
@@ -294,7 +294,7 @@ leave_page(struct page * page)
 
 /* What is kept of an earlier answer, unless the client wants a new one. */
 static struct page_answer *
-find_answer(struct page * page, const struct cgi * cgi, const char * query)
+find_kept(struct page * page, const struct cgi * cgi, const char * query)
 {
 	const char * control = cgi_parameter(cgi, "HTTP_CACHE_CONTROL");
 
@@ -314,7 +314,7 @@ serve_view(struct page * page, struct cgi * cgi,
 
 	if (query == NULL)
 		query = "";
-	answer = find_answer(page, cgi, query);
+	answer = find_kept(page, cgi, query);
 	if (answer == NULL && enter_page(page, cgi)) {
 		answer = read_view(page, cgi, request, arena);
 		leave_page(page);
@@ -326,7 +326,7 @@ serve_view(struct page * page, struct cgi * cgi,
 		return;
 	response_page(cgi, answer->type, answer->headers, answer->content,
 	    answer->length);
-	page_answer_release(answer);
+	page_cache_release(answer);
 }
 
 bool
@@ -369,7 +369,7 @@ read_usage(const struct page * page, struct cgi * cgi)
 	status = exposition_write(&exposition, out);
 	fclose(out);
 	if (status == 0)
-		return (page_answer_create("text/plain; version=0.0.4; "
+		return (page_cache_answer("text/plain; version=0.0.4; "
 		    "charset=utf-8", NULL, content, length));
 	send_failure(cgi, exposition.error);
 	free(content);
@@ -382,7 +382,7 @@ serve_usage(struct page * page, struct cgi * cgi)
 	/* No query has a line break. */
 	static const char key[] = "\nusage";
 	int64_t began = clock_monotonic();
-	struct page_answer * answer = find_answer(page, cgi, key);
+	struct page_answer * answer = find_kept(page, cgi, key);
 
 	if (answer == NULL && enter_page(page, cgi)) {
 		answer = read_usage(page, cgi);
@@ -395,7 +395,7 @@ serve_usage(struct page * page, struct cgi * cgi)
 		return;
 	response_content(cgi, RESPONSE_OK, answer->type, answer->content,
 	    answer->length);
-	page_answer_release(answer);
+	page_cache_release(answer);
 }
 
 bool

@@ -30,8 +30,9 @@ struct page {
 /**
  * page_serve(page, cgi):
  * Answer a request for the page, perhaps with what page_cache keeps.  At most
- * PAGE_CONCURRENT_MAX requests read from Redis at once; others get 503.  Return false, with nothing answered, if
- * the client is not allowed to see the page; the caller then sends 404.
+ * PAGE_CONCURRENT_MAX requests read from Redis at once; others get 503.  Return
+ * false, with nothing answered, if the client is not allowed to see the page;
+ * the caller then sends 404.
  */
 bool page_serve(struct page * page, struct cgi * cgi);
 

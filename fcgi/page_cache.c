@@ -6,7 +6,7 @@
 #include "lib/base/clock.h"
 
 struct page_answer *
-page_answer_create(const char * type, char * headers, char * content,
+page_cache_answer(const char * type, char * headers, char * content,
     size_t length)
 {
 	struct page_answer * answer = alloc_bytes(sizeof(*answer));
@@ -17,7 +17,7 @@ page_answer_create(const char * type, char * headers, char * content,
 }
 
 void
-page_answer_release(struct page_answer * answer)
+page_cache_release(struct page_answer * answer)
 {
 
 	if (atomic_fetch_sub(&answer->users, 1) > 1)
@@ -40,7 +40,7 @@ free_slot(struct page_cache_slot * slot)
 {
 
 	if (slot->answer != NULL) {
-		page_answer_release(slot->answer);
+		page_cache_release(slot->answer);
 		free(slot->query);
 	}
 	slot->answer = NULL;
@@ -65,7 +65,7 @@ expire_slots(struct page_cache * cache)
 }
 
 static struct page_cache_slot *
-find_slot(struct page_cache * cache, const char * query)
+slot_of(struct page_cache * cache, const char * query)
 {
 	struct page_cache_slot * slot;
 
@@ -85,7 +85,7 @@ page_cache_find(struct page_cache * cache, const char * query)
 
 	pthread_mutex_lock(&cache->lock);
 	expire_slots(cache);
-	slot = find_slot(cache, query);
+	slot = slot_of(cache, query);
 	if (slot != NULL) {
 		answer = slot->answer;
 		atomic_fetch_add(&answer->users, 1);
@@ -106,12 +106,12 @@ page_cache_keep(struct page_cache * cache, const char * query,
 		return;
 	pthread_mutex_lock(&cache->lock);
 	bytes = expire_slots(cache);
-	slot = find_slot(cache, query);
+	slot = slot_of(cache, query);
 	if (slot != NULL) {
 		bytes -= slot->answer->length;
 		free_slot(slot);
 	} else
-		slot = find_slot(cache, NULL);
+		slot = slot_of(cache, NULL);
 	if (slot != NULL && bytes + answer->length <= PAGE_CACHE_BYTES_MAX) {
 		atomic_fetch_add(&answer->users, 1);
 		*slot = (struct page_cache_slot){ .query = alloc_string(query),

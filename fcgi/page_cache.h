@@ -37,18 +37,18 @@ struct page_cache {
 };
 
 /**
- * page_answer_create(type, headers, content, length):
+ * page_cache_answer(type, headers, content, length):
  * Return an answer with one user.  It owns ${headers} and ${content}, which
  * free must accept; ${type} must be static.
  */
-struct page_answer * page_answer_create(const char * type, char * headers,
+struct page_answer * page_cache_answer(const char * type, char * headers,
     char * content, size_t length);
 
 /**
- * page_answer_release(answer):
+ * page_cache_release(answer):
  * End one use of an answer.
  */
-void page_answer_release(struct page_answer * answer);
+void page_cache_release(struct page_answer * answer);
 
 /**
  * page_cache_init(cache):
