@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import socket
+import sqlite3
 import struct
 import threading
 
@@ -179,10 +180,14 @@ def other_process():
         case = Case(place)
         other = case.start("other")
         case.redis.signal(signal.SIGSTOP)
+        # So that it is not in the spool before the process is stopped.
+        spool = sqlite3.connect(case.settings["spool"], isolation_level=None)
+        spool.execute("BEGIN IMMEDIATE")
         first = fcgi.Connection(case.program.address)
         first.send(whole(body(), HTTP_UNLEASH_CONNECTION_ID=ID))
         until(lambda: case.claims() == 1, "the claim")
         case.program.signal(signal.SIGSTOP)
+        spool.close()
         case.redis.signal(signal.SIGCONT)
         equal(case.post(body(), program=other), 503,
               "a repeat waits, but not for ever")
