@@ -75,22 +75,6 @@ spool_calls(struct store * store, struct spool_change * change)
 	return (true);
 }
 
-static void
-set_fate(struct store * store, const struct call * call, bool stored)
-{
-	struct tally_node * node = call->node;
-	enum tally_fate fate = stored || call->outcome == CALL_APPLIED ?
-	    FATE_DURABLE : call->outcome == CALL_REFUSED ? FATE_REFUSED :
-	    FATE_FAILED;
-
-	if (node == NULL)
-		store->plain_failed |= fate == FATE_FAILED;
-	else if (node->fate == FATE_OPEN || fate == FATE_FAILED)
-		node->fate = fate;
-	else if (node->fate != FATE_FAILED && node->fate != fate)
-		node->fate = FATE_MIXED;
-}
-
 /*
  * Store the calls that Redis has not applied in the spool: open ones with their
  * identity, with which this writer ends.  Return whether all is durable.
@@ -119,8 +103,6 @@ store_rest(struct store * store)
 			calls[change.call_count++] = record;
 	}
 	stored = spool_calls(store, &change);
-	for (i = 0; i < count; i++)
-		set_fate(store, sink_call(sink, i), stored);
 	if (stored && change.call_count > 0)
 		sink_new_writer(sink);
 	free(calls);
@@ -201,7 +183,6 @@ store_make(struct store * store, struct tally * tally, int64_t deadline)
 
 	store->deadline = deadline;
 	store->spooled = SPOOL_DONE;
-	store->plain_failed = false;
 	CRASH_POINT("commit-begin");
 	if (store->spool_first ||
 	    (is_large(tally) && store->replay != NULL) ||
@@ -221,60 +202,64 @@ store_make(struct store * store, struct tally * tally, int64_t deadline)
 	return (result);
 }
 
-/* How many parts of a tally have each fate. */
-struct parts {
-	size_t durable;
-	size_t refused;
-	size_t failed;
-};
-
-static void
-count_part(struct parts * parts, const struct tally_node * node)
+/* Return whether a counter of a body is one of this node's. */
+static bool
+counts(const struct tally_node * node)
 {
 
-	/* A node that was merged has its fate in the group's tally. */
-	if (node->merged_into != NULL)
-		node = node->merged_into;
-	if (node->fate == FATE_FAILED)
-		parts->failed++;
-	if (node->fate == FATE_REFUSED || node->fate == FATE_MIXED)
-		parts->refused++;
-	if (node->fate != FATE_REFUSED && node->fate != FATE_FAILED)
-		parts->durable++;
+	return (node->kind == TALLY_FEATURE ? node->yes + node->no > 0 :
+	    node->kind == TALLY_VARIANT || node->kind == TALLY_INSTANCE ||
+	    node->kind == TALLY_SERIES);
+}
+
+/* Return whether Redis has all that may be repeated without harm. */
+static bool
+touches_applied(const struct store * store)
+{
+	size_t i;
+
+	for (i = 0; i < sink_count(store->sink); i++) {
+		const struct call * call = sink_call(store->sink, i);
+
+		if (call->script == SCRIPT_TOUCH &&
+		    call->outcome != CALL_APPLIED)
+			return (false);
+	}
+	return (true);
 }
 
 /*
- * A tally has failed if a part of it was stored nowhere, or if all of it was
- * refused.  If Redis refused one part for good and applied another, sending the
- * body again would count the second part twice, and not help the first.
+ * The spool has none of the calls.  A tally has failed if a part of it was
+ * stored nowhere, or if all of it was refused.  If Redis refused one part for
+ * good and applied another, sending the body again would count the second part
+ * twice, and not help the first.
  */
 bool
 store_is_durable(const struct store * store, const struct tally * tally)
 {
-	const struct tally_node * environment, * node;
-	struct parts parts = { 0, 0, 0 };
+	const struct tally_node * node, * merged;
+	size_t parts = 0, refused = 0;
 
-	for (environment = tally->root->first; environment != NULL;
-	    environment = environment->next) {
-		bool impact = false;
+	for (node = tally->root; node != NULL; node = tally_next(node)) {
+		enum call_outcome outcome;
 
-		for (node = environment->first; node != NULL;
-		    node = node->next) {
-			impact = impact || node->kind == TALLY_METRIC;
-			if (node->kind == TALLY_APPLICATION)
-				count_part(&parts, node);
-		}
-		if (impact)
-			count_part(&parts, environment);
+		/* A node that was merged has its call in the group's tally. */
+		merged = node->merged_into == NULL ? node : node->merged_into;
+		if (!counts(node) || merged->call == 0)
+			continue;
+		outcome = sink_call(store->sink, merged->call - 1)->outcome;
+		if (outcome != CALL_APPLIED && outcome != CALL_REFUSED)
+			return (false);
+		parts++;
+		refused += outcome == CALL_REFUSED;
 	}
-	if (parts.durable + parts.refused + parts.failed == 0)
-		return (!store->plain_failed);
-	if (parts.failed > 0 || parts.durable == 0)
+	if (parts == 0)
+		return (touches_applied(store));
+	if (refused == parts)
 		return (false);
-	if (parts.refused > 0)
+	if (refused > 0)
 		log_error_limited("%zu of %zu parts of a body are lost: Redis "
-		    "refused them", parts.refused,
-		    parts.refused + parts.durable);
+		    "refused them", refused, parts);
 	return (true);
 }
 

@@ -20,12 +20,11 @@ struct store {
 	int64_t deadline;		/* Of the current tally. */
 	enum spool_result spooled;	/* The spool's latest result. */
 	bool usable;			/* That was success. */
-	bool plain_failed;		/* A plain command was not stored. */
 };
 
 enum store_result {
 	STORE_DURABLE,
-	STORE_MIXED,		/* A part is: see the nodes' fates. */
+	STORE_MIXED,		/* A part is: see store_is_durable. */
 	STORE_FAILED,		/* No part is known to be durable. */
 };
 
@@ -40,16 +39,17 @@ void store_init(struct store * store, bool spool_first, struct sink * sink,
 
 /**
  * store_make(store, tally, deadline):
- * Make a tally durable by ${deadline}, and set the fates of its nodes.  Unless
- * the result is STORE_DURABLE, log why.
+ * Make a tally durable by ${deadline}.  Unless the result is STORE_DURABLE, log
+ * why.
  */
 enum store_result store_make(struct store * store, struct tally * tally,
     int64_t deadline);
 
 /**
  * store_is_durable(store, tally):
- * After STORE_MIXED: return whether ${tally}, which was stored alone or merged
- * into a group, counts as durable.  If not, its sender has to send it again.
+ * After STORE_MIXED, while the sink has the calls: return whether ${tally},
+ * which was stored alone or merged into a group, counts as durable.  If not,
+ * its sender has to send it again.
  */
 bool store_is_durable(const struct store * store, const struct tally * tally);
 

@@ -189,7 +189,7 @@ drop(struct caps * caps, struct tally_node * node)
 	    &caps->tally->dropped[lists[caps->list].drop];
 	const struct tally_node * child, * series;
 
-	node->fate = FATE_DROPPED;
+	node->call = TALLY_DROPPED;
 	member_of(caps, caps->list, node);
 	tally_drop_log(lists[caps->list].drop, caps->text.bytes,
 	    caps->text.length, 1);

@@ -103,17 +103,25 @@ add_identity(struct pipeline * pipeline, struct commands_writer * writer,
 
 /* Applications */
 
+/* Note which call counts what a node holds: the one that is being built. */
+static void
+note_call(const struct pipeline * pipeline, struct tally_node * node)
+{
+
+	node->call = (uint32_t)pipeline->count + 1;
+}
+
 /* How far an application has been encoded. */
 struct cursor {
-	const struct tally_node * instance;
-	const struct tally_node * bucket;
-	const struct tally_node * feature;
-	const struct tally_node * variant;
+	struct tally_node * instance;
+	struct tally_node * bucket;
+	struct tally_node * feature;
+	struct tally_node * variant;
 	bool begun;			/* The feature's yes and no are done. */
 };
 
-static const struct tally_node *
-next_of_kind(const struct tally_node * node, enum tally_kind kind)
+static struct tally_node *
+next_of_kind(struct tally_node * node, enum tally_kind kind)
 {
 
 	while (node != NULL && node->kind != kind)
@@ -122,7 +130,7 @@ next_of_kind(const struct tally_node * node, enum tally_kind kind)
 }
 
 static void
-enter_feature(struct cursor * cursor, const struct tally_node * feature)
+enter_feature(struct cursor * cursor, struct tally_node * feature)
 {
 
 	cursor->feature = feature;
@@ -131,7 +139,7 @@ enter_feature(struct cursor * cursor, const struct tally_node * feature)
 }
 
 static void
-enter_bucket(struct cursor * cursor, const struct tally_node * bucket)
+enter_bucket(struct cursor * cursor, struct tally_node * bucket)
 {
 
 	cursor->bucket = bucket;
@@ -159,7 +167,7 @@ static void
 add_instances(struct pipeline * pipeline,
     const struct commands_writer * writer, struct cursor * cursor)
 {
-	const struct tally_node * node = cursor->instance;
+	struct tally_node * node = cursor->instance;
 	size_t bytes = 0;
 	size_t count;
 
@@ -174,6 +182,7 @@ add_instances(struct pipeline * pipeline,
 		pipeline_add_bytes(pipeline, node->text, node->text_length);
 		pipeline_add_integer(pipeline, seconds_since(writer,
 		    node->when));
+		note_call(pipeline, node);
 		node = next_of_kind(node->next, TALLY_INSTANCE);
 	}
 	cursor->instance = node;
@@ -210,7 +219,7 @@ counters_left(const struct cursor * cursor, size_t room)
 static size_t
 add_feature(struct pipeline * pipeline, struct cursor * cursor, size_t room)
 {
-	const struct tally_node * feature = cursor->feature;
+	struct tally_node * feature = cursor->feature;
 	size_t count = counters_left(cursor, room);
 	size_t left = count;
 
@@ -224,13 +233,16 @@ add_feature(struct pipeline * pipeline, struct cursor * cursor, size_t room)
 		add_count(pipeline, "no", feature->no);
 		left--;
 	}
+	if (!cursor->begun)
+		note_call(pipeline, feature);
 	cursor->begun = true;
 	for (; left > 0; left--) {
-		const struct tally_node * variant = cursor->variant;
+		struct tally_node * variant = cursor->variant;
 
 		pipeline_add_name(pipeline, "variant:", variant->name,
 		    variant->length);
 		pipeline_add_integer(pipeline, (int64_t)variant->count);
+		note_call(pipeline, variant);
 		cursor->variant = variant->next;
 	}
 	if (cursor->variant == NULL)
@@ -405,9 +417,10 @@ milliseconds_since(const struct commands_writer * writer, int64_t when)
 
 static void
 add_series(struct pipeline * pipeline, const struct commands_writer * writer,
-    enum tally_type type, const struct tally_node * series)
+    enum tally_type type, struct tally_node * series)
 {
 
+	note_call(pipeline, series);
 	pipeline_add_bytes(pipeline, series->name, series->length);
 	add_double(pipeline, series->value);
 	if (type == TALLY_GAUGE)
@@ -469,11 +482,10 @@ add_metric_keys(struct pipeline * pipeline, const struct buffer * tag,
  * Add a metric's series from ${series} on, as many as there is room for.
  * Return the series to go on with, or NULL.
  */
-static const struct tally_node *
+static struct tally_node *
 add_metric(struct pipeline * pipeline, const struct commands_writer * writer,
-    const struct buffer * tag,
-    const struct tally_node * metric, const struct tally_node * series,
-    size_t * room)
+    const struct buffer * tag, const struct tally_node * metric,
+    struct tally_node * series, size_t * room)
 {
 	static const char * const types[] = {
 		[TALLY_COUNTER] = "counter", [TALLY_GAUGE] = "gauge",
@@ -481,7 +493,7 @@ add_metric(struct pipeline * pipeline, const struct commands_writer * writer,
 	};
 	enum tally_type type = tally_metric_type(metric);
 	struct text name = tally_metric_name(metric);
-	const struct tally_node * end = series;
+	struct tally_node * end = series;
 	int64_t count = 0;
 	size_t left = *room;
 
@@ -506,9 +518,9 @@ static void
 encode_impact(struct pipeline * pipeline, struct commands_writer * writer,
     const struct buffer * tag, struct tally_node * environment)
 {
-	const struct tally_node * metric = next_of_kind(environment->first,
+	struct tally_node * metric = next_of_kind(environment->first,
 	    TALLY_METRIC);
-	const struct tally_node * series = metric->first;
+	struct tally_node * series = metric->first;
 	size_t room;
 
 	writer->slot = 0;
@@ -579,7 +591,7 @@ encode_members(struct pipeline * pipeline,
 
 	for (node = next_of_kind(environment->first, TALLY_APPLICATION);
 	    node != NULL; node = next_of_kind(node->next, TALLY_APPLICATION)) {
-		if (node->fate == FATE_DROPPED)
+		if (node->call == TALLY_DROPPED)
 			continue;
 		touch_next(pipeline, writer, touch);
 		commands_member(&pipeline->text, node);
@@ -593,7 +605,7 @@ encode_token(struct pipeline * pipeline, const struct commands_writer * writer,
     const struct tally_node * token, struct touch * touch)
 {
 
-	if (token->fate == FATE_DROPPED)
+	if (token->call == TALLY_DROPPED)
 		return;
 	touch_next(pipeline, writer, touch);
 	commands_token(&pipeline->text, token);
@@ -606,7 +618,7 @@ static bool
 has_impact(const struct tally_node * environment)
 {
 
-	return (environment->fate != FATE_DROPPED &&
+	return (environment->call != TALLY_DROPPED &&
 	    next_of_kind(environment->first, TALLY_METRIC) != NULL);
 }
 
@@ -632,7 +644,7 @@ encode_environment(struct pipeline * pipeline, struct commands_writer * writer,
 
 	for (node = environment->first; node != NULL; node = node->next) {
 		if (node->kind != TALLY_APPLICATION ||
-		    node->fate == FATE_DROPPED)
+		    node->call == TALLY_DROPPED)
 			continue;
 		write_tag(&tag, writer->settings, environment, node);
 		encode_application(pipeline, writer, &tag, node);

@@ -32,8 +32,9 @@ struct commands_writer {
 
 /**
  * commands_encode(pipeline, writer, tally):
- * Replace the calls of ${pipeline} by those for ${tally}, without nodes marked
- * as dropped.  The tally must outlive the use of the calls.
+ * Replace the calls of ${pipeline} by those for ${tally}, without nodes that
+ * are TALLY_DROPPED, and set the call of each node that a call counts.  The
+ * tally must outlive the use of the calls.
  */
 void commands_encode(struct pipeline * pipeline,
     struct commands_writer * writer,

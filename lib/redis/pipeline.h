@@ -47,7 +47,8 @@ struct call {
 	int64_t stored;			/* When, by Redis's clock, in ms;
 					 * 0: unknown. */
 	char * reason;			/* CALL_REFUSED: Redis's words. */
-	struct tally_node * node;	/* Whose counts; NULL: of none. */
+	struct tally_node * node;	/* Its application or environment;
+					 * NULL: none. */
 };
 
 struct pipeline {

@@ -50,15 +50,8 @@ enum tally_type {
 	TALLY_HISTOGRAM = 'h',
 };
 
-/* The outcome of an application, or of an environment's impact metrics. */
-enum tally_fate {
-	FATE_OPEN,		/* Not decided yet. */
-	FATE_DURABLE,		/* In Redis or in the spool. */
-	FATE_REFUSED,		/* Redis will never take it, nor the spool. */
-	FATE_MIXED,		/* Of several calls, some either way. */
-	FATE_FAILED,		/* At least one call is stored nowhere. */
-	FATE_DROPPED,		/* It exceeds a cap. */
-};
+/* The call of an application, environment or token that exceeds a cap. */
+#define TALLY_DROPPED UINT32_MAX
 
 struct tally_node {
 	struct tally_node * parent;
@@ -70,7 +63,8 @@ struct tally_node {
 	size_t length;
 	size_t children;
 	enum tally_kind kind;
-	enum tally_fate fate;		/* Its outcome. */
+	uint32_t call;			/* The call to Redis that counts it,
+					 * from 1 on; 0: none. */
 	int64_t when;			/* Of what takes the latest value: see
 					 * the tally's. */
 	union {

@@ -15,12 +15,12 @@ from tests.harness.servers import (NO_SPOOL, PROGRAM, Flagtally, Place, Redis,
 from tests.harness.tap import check, equal, run
 from tests.harness.wait import until
 
-DAY = "flagtally:{e:%s}:2026-11-23"
+DAY = "flagtally:{e:%s}:2026-11-%d"
 
 
-def metric(feature="f", app="a"):
+def metric(feature="f", app="a", day=23):
     return {"featureName": feature, "appName": app, "environment": "e",
-            "timestamp": "2026-11-23T09:30:00Z", "yes": 1, "no": 0,
+            "timestamp": f"2026-11-{day}T09:30:00Z", "yes": 1, "no": 0,
             "variants": {}}
 
 
@@ -33,8 +33,8 @@ def post(flagtally, *metrics):
     return answer(flagtally, *metrics).status
 
 
-def yes(redis, feature="f", app="a"):
-    return int(redis("HGET", DAY % app, feature + ":yes") or 0)
+def yes(redis, feature="f", app="a", day=23):
+    return int(redis("HGET", DAY % (app, day), feature + ":yes") or 0)
 
 
 def start(place, redis, name="flagtally", **settings):
@@ -160,31 +160,61 @@ def handed_over():
         check("copied" not in place.read(first.log), "this is no copied host")
 
 
+def together(place, redis, url, *metrics):
+    """Post bodies of a metric each as one group, without a spool; return the
+    statuses, and the process."""
+    proxy = Proxy(place, redis.path)
+    flagtally = Flagtally(place, url.replace(redis.path, proxy.path),
+                          spool=NO_SPOOL, limit_apps=0, redis_timeout="10s")
+    equal(post(flagtally, metric()), 202, "before")
+    before = redis.calls(), parsed(flagtally)
+    proxy.hold("down")
+    with ThreadPoolExecutor(8) as pool:
+        first = pool.submit(post, flagtally, metric())
+        until(lambda: redis.calls() > before[0], "the first one, alone")
+        rest = [pool.submit(post, flagtally, each) for each in metrics]
+        until(lambda: parsed(flagtally) == before[1] + 1 + len(metrics),
+              "the others")
+        proxy.release()
+        equal(first.result(), 202, "the first one")
+        return [future.result() for future in rest], flagtally
+
+
 def own_calls():
     """Each body is answered by what became of its own calls."""
     with Place() as place:
         redis = Redis(place)
         redis("ACL", "SETUSER", "f", "on", ">secret", "+@all",
-              "~flagtally:apps", "~flagtally:{e:a}*")
-        proxy = Proxy(place, redis.path)
-        flagtally = Flagtally(
-            place, f"unix://f:secret@{proxy.path}?db=0", spool=NO_SPOOL,
-            limit_apps=0, redis_timeout="10s")
-        equal(post(flagtally, metric()), 202, "before")
-        before = redis.calls(), parsed(flagtally)
-        proxy.hold("down")
-        with ThreadPoolExecutor(8) as pool:
-            first = pool.submit(post, flagtally, metric())
-            until(lambda: redis.calls() > before[0], "the first one, alone")
-            rest = [pool.submit(post, flagtally, metric(app=app))
-                    for app in "aabbaa"]
-            until(lambda: parsed(flagtally) == before[1] + 7, "the others")
-            proxy.release()
-            statuses = [future.result() for future in rest]
-            first = first.result()
-        equal(statuses, [202, 202, 503, 503, 202, 202],
-              "one application is refused for now, the other counts")
-        equal(yes(redis), 1 + (first == 202) + 4, "once for each 202")
+              "~flagtally:apps", "~flagtally:{e:a}:[a-z]*",
+              f"~{DAY % ('a', 23)}*")
+        statuses, _ = together(
+            place, redis, f"unix://f:secret@{redis.path}?db=0",
+            metric(), metric(), metric(app="b"), metric(day=24),
+            metric("g"), metric("g", day=24))
+        equal(statuses, [202, 202, 503, 503, 202, 503],
+              "what Redis does not take for now fails, and nothing else")
+        equal((yes(redis), yes(redis, "g")), (4, 1), "once for each 202")
+
+
+def own_refusals():
+    """The same, where Redis refuses for good."""
+    with Place() as place:
+        redis = Redis(place)
+        redis("SET", DAY % ("a", 24), "x")
+        statuses, flagtally = together(
+            place, redis, redis.url(), metric(), metric(day=24), metric("g"),
+            metric("g", day=24), metric(app="b"))
+        equal(statuses, [202, 503, 202, 503, 202],
+              "only a body whose calls count is accepted")
+        equal((yes(redis), yes(redis, "g"), yes(redis, app="b")), (3, 1, 1),
+              "once for each 202")
+        check("parts of a body" not in place.read(flagtally.log),
+              "no body lost a part", place.read(flagtally.log))
+        equal(post(flagtally, metric(), metric(day=24)), 202,
+              "of a body that counts in part, the rest is lost")
+        check("1 of 2 parts of a body are lost" in
+              place.read(flagtally.log), "and the log says so",
+              place.read(flagtally.log))
 
 
 def reasons():
@@ -224,7 +254,7 @@ def full_and_ready():
               "readiness says so")
         redis.start()
         until(lambda: ready(flagtally)[1]["status"] == "ready", "room")
-        until(lambda: redis("HLEN", DAY % "a") == number * 200, "replay")
+        until(lambda: redis("HLEN", DAY % ("a", 23)) == number * 200, "replay")
 
 
 def full_disk():
@@ -258,7 +288,7 @@ def full_disk():
                   "--spool works", done)
             os.unlink(filler)
             redis.start()
-            until(lambda: redis("HLEN", DAY % "a") == number * 200,
+            until(lambda: redis("HLEN", DAY % ("a", 23)) == number * 200,
                   "it drains")
             flagtally.end()
         finally:
@@ -354,5 +384,5 @@ def stuck():
         until(lambda: yes(redis, app="b") == 11, "and counts in the end", 60)
 
 
-run([deleted, copied, handed_over, own_calls, reasons, full_and_ready,
-     full_disk, shell, cgi, stuck])
+run([deleted, copied, handed_over, own_calls, own_refusals, reasons,
+     full_and_ready, full_disk, shell, cgi, stuck])
