@@ -148,14 +148,13 @@ static const char * const statement_texts[STATEMENT_COUNT] = {
 	    "ON CONFLICT DO UPDATE SET a = a + excluded.a, "
 	    "b = b + excluded.b, value = iif(abs(value + excluded.value) "
 	    "<= 1.7976931348623157e308, value + excluded.value, value), "
-	    "at = max(at, excluded.at), "
-	    "text = iif(excluded.at >= at, excluded.text, text) "
+	    "at = excluded.at, text = excluded.text "
 	    "WHERE a <= 9223372036854775807 - excluded.a "
 	    "AND b <= 9223372036854775807 - excluded.b",
 	[STATEMENT_CELL_LATEST] = "INSERT INTO cell VALUES "
 	    "(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) "
 	    "ON CONFLICT DO UPDATE SET value = excluded.value, "
-	    "at = excluded.at, text = excluded.text WHERE excluded.at >= at",
+	    "at = excluded.at, text = excluded.text",
 	[STATEMENT_CELLS] = "SELECT lap, part, name, leaf, kind, a, b, value, "
 	    "at, text FROM cell WHERE tag = ?1 "
 	    "ORDER BY tag, lap, part, name, leaf, kind",

@@ -447,13 +447,12 @@ keep_text(struct tally * into, const char * text, size_t length, bool copy)
 	return (copy ? arena_copy(into->arena, text, length) : text);
 }
 
+/* What is merged last replaces the value, whatever the clock was when. */
 static void
-take_later(struct tally * tally, struct tally_node * into,
+take_latest(struct tally * tally, struct tally_node * into,
     const struct tally_node * from, bool copy)
 {
 
-	if (from->when < into->when)
-		return;
 	into->when = from->when;
 	if (from->kind == TALLY_SERIES)
 		into->value = from->value;
@@ -502,11 +501,11 @@ merge_values(struct tally * tally, struct tally_node * into,
 		break;
 	case TALLY_INSTANCE:
 	case TALLY_METRIC:
-		take_later(tally, into, from, copy);
+		take_latest(tally, into, from, copy);
 		break;
 	case TALLY_SERIES:
 		if (tally_metric_type(into->parent) == TALLY_GAUGE) {
-			take_later(tally, into, from, copy);
+			take_latest(tally, into, from, copy);
 			break;
 		}
 		if (isfinite(into->value + from->value))
@@ -549,7 +548,6 @@ merge_node(struct tally * into, struct tally_node * parent,
 		node = add(into, parent, from->kind, hash, from->name,
 		    from->length, copy);
 		into->counters += (size_t)tally_is_counter(from->kind);
-		node->when = INT64_MIN;
 	}
 	merge_values(into, node, from, copy);
 	return (node);
@@ -578,8 +576,7 @@ tally_merge(struct tally * into, struct tally * from)
 	if (tally_empty(into))
 		into->largest = 0;
 	merge_children(into, into->root, from->root);
-	if (from->when > into->when)
-		into->when = from->when;
+	into->when = from->when;
 	for (i = 0; i < DROP_COUNT; i++)
 		into->dropped[i] += from->dropped[i];
 }

@@ -258,10 +258,9 @@ bool tally_empty(const struct tally * tally);
 /**
  * tally_merge(into, from):
  * Add all of ${from} to ${into}.  Counters add up, to 2^63-1, the largest
- * number of Redis.  Of two latest values, keep the one reported later, or that
- * of ${from} if they were reported at the same time.  Names are not copied, so
- * ${from} must outlive ${into}; each node of ${from} points to the one that it
- * was merged into.
+ * number of Redis.  Of two latest values, keep that of ${from}, so merge in the
+ * order of arrival.  Names are not copied, so ${from} must outlive ${into};
+ * each node of ${from} points to the one that it was merged into.
  */
 void tally_merge(struct tally * into, struct tally * from);
 

@@ -368,8 +368,7 @@ tally_codec_decode(struct tally * tally, const void * bytes, size_t length)
 	get_nodes(&reader, NULL);
 	if (reader.failed)
 		return ("a packed tally that makes no sense");
-	if (when > tally->when || tally_empty(tally))
-		tally->when = when;
+	tally->when = when;
 	get_nodes(&again, tally);
 	return (NULL);
 }

@@ -313,6 +313,54 @@ test_kinds(void)
 	spool_free(spool);
 }
 
+/* A clock that was ahead for a moment does not hold up what arrives later. */
+static void
+test_latest(void)
+{
+	static const int64_t whens[] = { 9000, 9, 7, 8 };
+	struct text e = text_of("e"), a = text_of("a"), l = text_of("");
+	struct text g = text_of("g"), i = text_of("i");
+	struct tally * back;
+	struct spool_batch batch;
+	const struct tally_node * read;
+	struct spool * spool;
+	int round;
+
+	begin_place();
+	back = tally_create(arena);
+	spool = spool_open(path, LIMIT, false);
+	for (round = 0; round < 4; round++) {
+		struct tally * tally = tally_create(arena);
+		char word[2] = { (char)('0' + round), '\0' };
+		struct text text = text_of(word);
+
+		tally->when = whens[round];
+		tally_set_instance(tally, tally_application(tally, &e, &a), &i,
+		    &text);
+		tally_set_gauge(tally, tally_series(tally, tally_metric(tally,
+		    &e, TALLY_GAUGE, &g, &text), &l), round);
+		tally_series(tally, tally_metric(tally, &e, TALLY_COUNTER, &g,
+		    &text), &l)->value = 1;
+		spool_append(spool, tally);
+		/* Two merge in the cells, and two in memory. */
+		if (round < 2)
+			fold(spool);
+	}
+	fold(spool);
+	is_integer(spool_take(spool, 0, 1000, back, &batch), SPOOL_DONE,
+	    "the latest are taken");
+	spool_release(&batch);
+	for (read = back->root->first; read != NULL; read = tally_next(read))
+		if (read->kind == TALLY_INSTANCE || read->kind == TALLY_METRIC)
+			ok(read->text_length == 1 && read->text[0] == '3' &&
+			    read->when == 8, "what was appended last stays");
+		else if (read->kind == TALLY_SERIES)
+			is_integer((int64_t)read->value, tally_metric_type(
+			    read->parent) == TALLY_GAUGE ? 3 : 4,
+			    "of a gauge, and not of a counter");
+	spool_free(spool);
+}
+
 /* What has changed between spool_take and spool_change is not taken. */
 static void
 test_changed(void)
@@ -584,6 +632,7 @@ main(void)
 	test_way();
 	test_laps();
 	test_kinds();
+	test_latest();
 	test_changed();
 	test_two_fold();
 	test_limit();

@@ -517,66 +517,36 @@ test_groups(struct arena * arena)
 	    "both to the same environment");
 }
 
-/* Which of two values stays where the latest counts. */
+/* Of latest values that merged last stays, whatever the clock was. */
 static void
-test_merge_when(struct arena * arena)
+test_merge_latest(struct arena * arena)
 {
-	static const struct {
-		int64_t first, second;
-		bool second_stays;
-	} rows[] = {
-		{ 1, 2, true }, { 5, 5, true }, { 0, 0, true },
-		{ 2, 1, false }, { 1795428000001, 1795428000000, false },
-		{ 1795428000000, 1795428000001, true },
-	};
-	size_t i;
-
-	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		struct tally * tallies[2];
-		struct tally * into = tally_create(arena);
-		int j;
-
-		for (j = 0; j < 2; j++) {
-			struct tally * tally = tallies[j] =
-			    tally_create(arena);
-			const char * text = j == 0 ? "1" : "2";
-
-			tally->when = j == 0 ? rows[i].first : rows[i].second;
-			instance(tally, "e", "a", "i", text);
-			tally_set_gauge(tally, series(tally, metric(tally,
-			    "e", TALLY_GAUGE, "g", text), ""), j + 1);
-			tally_merge(into, tally);
-		}
-		is_text(dump(into), rows[i].second_stays ?
-		    "e e [a a [i i=2], m g:g'2' [s =2#0]]" :
-		    "e e [a a [i i=1], m g:g'1' [s =1#0]]",
-		    "reported at %lld and at %lld", (long long)rows[i].first,
-		    (long long)rows[i].second);
-		is_integer(into->when, rows[i].second_stays ? rows[i].second :
-		    rows[i].first, "when what it holds was reported");
-	}
-}
-
-/* Three, so that what was merged first is neither forgotten nor too old. */
-static void
-test_merge_when_again(struct arena * arena)
-{
-	static const int64_t whens[] = { 20, 30, 10, 25 };
+	static const int64_t whens[] = { 20, 1795428000001, 1795428000000, -1,
+	    0 };
 	struct tally * into = tally_create(arena);
-	size_t i;
+	char wanted[100];
+	int i;
 
-	for (i = 0; i < sizeof(whens) / sizeof(whens[0]); i++) {
+	for (i = 0; i < (int)(sizeof(whens) / sizeof(whens[0])); i++) {
 		struct tally * tally = tally_create(arena);
+		char text[2] = { (char)('0' + i), '\0' };
+		struct tally_node * gauge;
 
 		tally->when = whens[i];
-		tally_set_gauge(tally, series(tally, metric(tally, "e",
-		    TALLY_GAUGE, "g", ""), ""), (double)whens[i]);
+		instance(tally, "e", "a", "i", text);
+		gauge = series(tally, metric(tally, "e", TALLY_GAUGE, "g",
+		    text), "");
+		tally_set_gauge(tally, gauge, i);
 		series(tally, metric(tally, "e", TALLY_COUNTER, "c", ""),
 		    "")->value = 1;
 		tally_merge(into, tally);
+		snprintf(wanted, sizeof(wanted), "e e [a a [i i=%d], m g:g'%d' "
+		    "[s =%d#0], m c:c'' [s =%d#0]]", i, i, i, i + 1);
+		is_text(dump(into), wanted, "reported at %lld, after others",
+		    (long long)whens[i]);
+		is_integer(gauge->merged_into->when, whens[i],
+		    "with the time at which it was reported");
 	}
-	is_text(dump(into), "e e [m g:g'' [s =30#0], m c:c'' [s =4#0]]",
-	    "of four gauges the latest stays, and counters add");
 }
 
 /* A value set again in one tally. */
@@ -764,8 +734,7 @@ main(void)
 	static void (* const tests[])(struct arena *) = {
 		test_features, test_distinct, test_copies, test_add_limits,
 		test_instances, test_metrics, test_tokens, test_merge,
-		test_place, test_groups, test_merge_when,
-		test_merge_when_again,
+		test_place, test_groups, test_merge_latest,
 		test_set_gauge, test_merge_max,
 		test_merge_counters, test_random, test_many,
 	};
