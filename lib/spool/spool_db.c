@@ -59,7 +59,11 @@
 #define USE_TIME_MAX 500
 #define RETRY_INTERVAL 1000
 
-/* Milliseconds to keep a mark: its COMMIT may be repeated for USE_TIME_MAX. */
+/*
+ * Milliseconds to keep a mark: its COMMIT may be repeated for USE_TIME_MAX.  A
+ * mark has the monotonic time, which is never set.  A later one is of a process
+ * before the host was started, and no COMMIT of that is in doubt.
+ */
 #define MARK_LIFETIME 600000
 
 /* Pages in the log at which SQLite moves them to the database. */
@@ -586,7 +590,7 @@ static int
 put_mark(struct spool_db * db, bool * done)
 {
 	sqlite3_stmt * statement = db->statements[STATEMENT_MARK];
-	int64_t now = clock_now_ms();
+	int64_t now = clock_monotonic();
 	int code;
 
 	sqlite3_bind_int64(statement, 1, db->writer);
@@ -599,6 +603,7 @@ put_mark(struct spool_db * db, bool * done)
 	db->marked = true;
 	statement = db->statements[STATEMENT_FORGET_MARKS];
 	sqlite3_bind_int64(statement, 1, now - MARK_LIFETIME);
+	sqlite3_bind_int64(statement, 2, now);
 	return (spool_db_run(statement));
 }
 

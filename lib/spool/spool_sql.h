@@ -120,7 +120,8 @@ static const char * const statement_texts[STATEMENT_COUNT] = {
 	[STATEMENT_MARK] = "INSERT INTO mark VALUES (?1, ?2, ?3) "
 	    "ON CONFLICT (writer) DO UPDATE SET number = excluded.number, "
 	    "since = excluded.since WHERE number < excluded.number",
-	[STATEMENT_FORGET_MARKS] = "DELETE FROM mark WHERE since < ?1",
+	[STATEMENT_FORGET_MARKS] = "DELETE FROM mark "
+	    "WHERE since NOT BETWEEN ?1 AND ?2",
 	[STATEMENT_APPEND] = "INSERT INTO journal (since, largest, bytes) "
 	    "VALUES (?1, ?2, ?3)",
 	[STATEMENT_JOURNAL] = "SELECT id, since, largest, bytes FROM journal "
