@@ -36,7 +36,8 @@ take_value(void * context, const char * text, size_t length)
 {
 	struct object * object = context;
 
-	if (object->next != NULL)
+	/* flagtally's own member comes before one of the same name. */
+	if (object->next != NULL && object->next->value.bytes == NULL)
 		object->next->value = (struct text){ arena_copy(object->arena,
 		    text, length), length };
 	return (skip_null(context));

@@ -419,15 +419,19 @@ def edges():
         story = Story(place)
         for number in range(2):
             answer = fcgi.post(story.program.address, json.dumps(
-                {**EDGE, "identifier": f"01:EDGE/{number}"}).encode(),
+                {**EDGE, "identifier": f"01:EDGE/{number}",
+                 "received": 4000000000}).encode(),
                 REQUEST_URI="/api/client/metrics/edge")
             equal(answer.status, 202, "data of an Edge is accepted")
         until(lambda: len(story.json("--show", "edges")["edges"]) == 2,
               "both to be in Redis")
         found = story.json("--show", "edges")["edges"]
-        check(all(one["edgeVersion"] == "20.1.0" and one["received"] > 0 and
+        check(all(one["edgeVersion"] == "20.1.0" and
                   one["traffic"] == {"get": {}} for one in found),
               "JSON has all that they report", found)
+        check(all(row["last_report"] < "2090" for row in
+                  story.rows("--show", "edges")),
+              "the time is Redis's, and no member of the same name")
         equal([(row["identifier"], row["name"], row["version"], row["region"])
                for row in story.rows("--show", "edges")],
               [(f"01:EDGE/{number}", "eu-edge", "20.1.0", "")
