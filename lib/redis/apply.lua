@@ -307,13 +307,19 @@ local function keep()
 	end
 end
 
+-- Times that are ahead, from before Redis's clock was set back, become one that
+-- is not, or their members would be the last ones until then.
+local function bring_back(key, time)
+	local ahead = redis.call('ZRANGEBYSCORE', key, '(' .. now, '+inf', 'LIMIT', 0, 1000)
+	for _, name in ipairs(ahead) do
+		redis.call('ZADD', key, time, name)
+	end
+end
+
 -- Note when features were seen.  The list of features may have ten times as many
 -- as a bucket; beyond that those not evaluated for longest are removed.
 local function note_seen(latest)
-	local ahead = redis.call('ZRANGEBYSCORE', seen, '(' .. now, '+inf', 'LIMIT', 0, 1000)
-	for _, name in ipairs(ahead) do
-		redis.call('ZADD', seen, now - now % DAY, name)
-	end
+	bring_back(seen, now - now % DAY)
 	redis.call('ZADD', seen, 'GT', unpack(latest))
 	local added, seen_max = #latest / 2, 10 * features_max
 	if features_max == 0 or seen_count + added <= seen_max then
@@ -376,6 +382,7 @@ local function register()
 			count = known and count or count + 1
 		end
 	end
+	bring_back(instances_seen, now)
 	keep()
 end
 

@@ -48,6 +48,13 @@ if tonumber(redis.call('HGET', shares, '##') or 0) ~= count then
 	recount()
 end
 
+-- A time that is ahead is from before Redis's clock was set back.  It becomes
+-- now, or its member would not be pruned until then.
+for _, member in ipairs(redis.call('ZRANGEBYSCORE', list, '(' .. now, '+inf',
+	'LIMIT', 0, PRUNED_MAX)) do
+	redis.call('ZADD', list, now, member)
+end
+
 -- What is kept of a member that has not reported for so long expires by itself.
 local pruned = false
 local function prune()

@@ -9,9 +9,11 @@
 local edges, identifier = KEYS[1], ARGV[1]
 local now = tonumber(redis.call('TIME')[1])
 
--- Every value begins like this, so that the oldest can be found.
+-- Every value begins like this, so that the oldest can be found.  A time that is
+-- ahead is from before Redis's clock was set back, and no Edge reported since.
 local function received(value)
-	return tonumber(string.match(value, '^{"received":(%d+),')) or 0
+	local time = tonumber(string.match(value, '^{"received":(%d+),')) or 0
+	return time <= now and time or 0
 end
 
 -- A new Edge takes the place of the one that has been silent for longest.

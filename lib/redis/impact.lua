@@ -114,7 +114,7 @@ end
 
 -- Of each metric how many numbers it has and on which day it was last written;
 -- it expires a day after the retention.  Sum them up, and forget metrics that
--- have expired.
+-- have expired.  A day that is ahead is from before Redis's clock was set back.
 local DAY = 86400
 local today = math.floor(now / 1000 / DAY)
 local series_count
@@ -123,6 +123,9 @@ local function count_series()
 	local all = redis.call('HGETALL', sizes)
 	for i = 1, #all, 2 do
 		local size, day = string.match(all[i + 1], '^(%d+) (%d+)$')
+		if tonumber(day or 0) > today then
+			redis.call('HSET', sizes, all[i], string.format('%d %d', size, today))
+		end
 		if tonumber(day or 0) + math.ceil(retention / DAY) + 2 < today then
 			redis.call('HDEL', sizes, all[i])
 			redis.call('SREM', names, all[i])

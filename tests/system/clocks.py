@@ -93,6 +93,11 @@ def stamp(when):
                          time.gmtime(time.time() if when is None else when))
 
 
+def gauge(name, value):
+    return {"type": "gauge", "name": name, "help": "h", "samples": [
+        {"value": value, "labels": {"environment": "e"}}]}
+
+
 def near(value, wanted, what, within=60):
     check(abs(value - wanted) <= within, what, value, wanted)
 
@@ -171,6 +176,46 @@ def registrations():
             equal(service.registered(), "last", f"{ahead} s: goes on after")
 
 
+def spooled():
+    """Of what waits in the spool that stays which arrived last."""
+    for ahead in (YEAR, 2 * HOUR):
+        with Place() as place:
+            service = Service(place, ahead, spool=place.file("spool.db"))
+            service.redis.kill()
+            for value in range(3):
+                service.register(f"at {value}")
+                service.post(impactMetrics=[gauge("g", value)])
+                service.clock.set(0)
+            with service.server_clock:
+                service.redis.start()
+            until(lambda: service.redis("EXISTS", APPLICATION + "instances",
+                                        "flagtally:{e}:impact:g") == 2,
+                  "replay")
+            equal(service.registered(), "at 2", f"{ahead} s: a registration")
+            equal(service.redis("HGET", "flagtally:{e}:impact:g",
+                                '{environment="e"}'), b"2",
+                  f"{ahead} s: a gauge")
+
+
+def marks():
+    """A clock that jumps does not delete what tells a COMMIT from none."""
+    with Place() as place:
+        path = place.file("spool.db")
+        service = Service(place, spool=path)
+        service.redis.kill()
+
+        def marked():
+            service.count()
+            with sqlite3.connect(path) as spool:
+                return {row[0] for row in spool.execute(
+                    "SELECT writer FROM mark")}
+
+        before = marked()
+        service.clock.set(YEAR)
+        service.start("again", spool=path)
+        check(before < marked(), "all are there, and a new one")
+
+
 def server_set_back():
     """Redis's own clock was ahead for a moment: nothing stands still after."""
     with Place() as place:
@@ -195,6 +240,41 @@ def server_set_back():
         service.count(day)
         equal(service.redis("HGET", APPLICATION + stamp(day)[:10], "f:yes"),
               b"1", "a late bucket finds a place")
+
+
+def server_forgets():
+    """What was there when its clock was ahead is forgotten like the rest."""
+    with Place() as place:
+        service = Service(place, retention_hourly="1d", retention_daily="10d",
+                          limit_apps=2, limit_series=2, limit_instances=2)
+        service.server_clock.set(YEAR)
+        service.count(appName="silent")
+        service.register("ahead", "silent")
+        service.post(impactMetrics=[gauge("silent", 1)])
+        edges = [("HSET", "flagtally:edges", f"e{number}",
+                  '{"received":%d,"x":1}' % (time.time() + YEAR *
+                                             (number == 99)))
+                 for number in range(256)]
+        for words in edges:
+            service.redis(*words)
+        for days, room in ((0, False), (7, False), (14, True)):
+            service.server_clock.set(days * DAY)
+            name, what = f"new{days}", f"{days} days after"
+            service.register("there", "i")
+            service.count(appName=name)
+            service.register(name, name)
+            service.post(impactMetrics=[gauge("there", 1), gauge(name, 1)])
+            equal(bool(service.redis("ZSCORE", "flagtally:apps", f"e:{name}")),
+                  room, f"{what}: an application")
+            equal(service.registered(name) is not None, room,
+                  f"{what}: an instance")
+            equal(service.redis("SISMEMBER", "flagtally:{e}:impact", name),
+                  room, f"{what}: a metric")
+        answer = fcgi.post(service.program.address, b'{"identifier":"new"}',
+                           REQUEST_URI="/api/client/metrics/edge")
+        equal(answer.status, 202, "a new Edge")
+        check(not service.redis("HEXISTS", "flagtally:edges", "e99"),
+              "takes the place of one that was silent since then")
 
 
 def outages():
@@ -228,4 +308,5 @@ def outages():
                   f"{name}: the rest counts once")
 
 
-run([lives, settled, outages, dated_ahead, registrations, server_set_back])
+run([lives, settled, outages, dated_ahead, registrations, spooled, marks,
+     server_set_back, server_forgets])
