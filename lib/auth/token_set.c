@@ -127,14 +127,15 @@ take_token_replies(void * context, size_t number,
 {
 	struct replies * replies = context;
 	struct lookup * lookup = replies->lookups;
+	char words[ERROR_REPLY_MAX];
 	size_t i;
 
 	/* Whatever the error is, no token can be looked up now. */
 	if (reply->type == REDIS_ERROR)
 		snprintf(replies->session->trouble,
 		    sizeof(replies->session->trouble),
-		    "the set of tokens: %.*s", (int)reply->length,
-		    reply->text);
+		    "the set of tokens: %s",
+		    error_reply_print(&reply->error, words));
 	else if (number == 0 && reply->type == REDIS_ARRAY)
 		for (i = 0; i < reply->count && lookup != NULL; i++) {
 			lookup->answer = reply->integers[i] == 1 ?

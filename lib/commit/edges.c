@@ -40,15 +40,16 @@ static void
 take_kept(void * context, size_t number, const struct redis_reply * reply)
 {
 	struct edges * edges = context;
+	char words[ERROR_REPLY_MAX];
 
 	(void)number;
 	if (reply->type == REDIS_INTEGER)
 		edges->kept = true;
 	else if (reply->type != REDIS_ERROR)
 		session_doubt(&edges->session);
-	else if (session_refuses(reply))
-		log_error_limited("Redis rejected an Edge's data: %.*s",
-		    (int)reply->length, reply->text);
+	else if (error_reply_is_permanent(&reply->error))
+		log_error_limited("Redis rejected an Edge's data: %s",
+		    error_reply_print(&reply->error, words));
 	else
 		session_note(&edges->session, reply);
 }

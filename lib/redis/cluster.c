@@ -302,8 +302,7 @@ take_map(void * context, size_t number, const struct redis_reply * reply)
 
 	(void)number;
 	if (reply->type == REDIS_ERROR)
-		snprintf(cluster->error, sizeof(cluster->error), "%.*s",
-		    (int)reply->length, reply->text);
+		error_reply_print(&reply->error, cluster->error);
 	else if (!slots_read(reply->part, tls, NULL, NULL))
 		snprintf(cluster->error, sizeof(cluster->error),
 		    "a reply to CLUSTER that names no master");
@@ -551,18 +550,17 @@ redirect(struct node * from, struct request * request,
     const struct redis_reply * reply)
 {
 	struct cluster * cluster = from->cluster;
-	struct text host, error = { reply->text, reply->length };
+	struct text host;
 	unsigned int slot;
 	int port;
 
-	if (reply->type != REDIS_ERROR || !slots_redirection(error, &slot,
-	    &host, &port))
+	if (!slots_redirection(&reply->error, &slot, &host, &port))
 		return (false);
 	if (host.bytes == NULL)
 		host = text_of(from->address.host);
 	request->node = find_node(cluster, host, port);
 	request->node->wanted = true;
-	request->asking = reply->text[0] == 'A';
+	request->asking = reply->error.code == ERROR_ASK;
 	request->state = REQUEST_WAITS;
 	if (!request->asking) {
 		cluster->owners[request->slot] = request->node;
@@ -655,20 +653,20 @@ answer_for_away(struct cluster * cluster)
 	char text[ERROR_MAX + 40];
 	size_t i;
 
-	reply.text = text;
+	reply.text = "";
 	for (i = 0; i < cluster->count; i++) {
 		const struct request * request = &cluster->list[i];
 		const struct node * node = target_of(cluster, request);
 
 		if (request->state == REQUEST_ANSWERED)
 			continue;
-		snprintf(text, sizeof(text), CLUSTER_AWAY " %s:%d: %s",
+		snprintf(text, sizeof(text), "AWAY %s:%d: %s",
 		    node == NULL ? "slot" : node->address.host, node == NULL ?
 		    (int)request->slot : node->address.port, node == NULL ?
 		    "no node is known to have it" : request->state ==
 		    REQUEST_WAITS ? "a slot moves from node to node" :
 		    redis_error(node->redis));
-		reply.length = strlen(text);
+		reply.error = error_reply_of(text_of(text), NULL);
 		cluster->take(cluster->context, i, &reply);
 	}
 }

@@ -15,12 +15,10 @@
  * for each master, which is made when it is needed.  It belongs to one thread.
  *
  * With one server all functions do what those of redis.h do.  In a cluster a
- * master that does not serve is away: its requests get an error that begins
- * with CLUSTER_AWAY in the place of a reply, while all others are served.
+ * master that does not serve is away: its requests get ERROR_AWAY in the
+ * place of a reply, while all others are served.
  */
 struct cluster;
-
-#define CLUSTER_AWAY "AWAY"
 
 /**
  * cluster_create(config, timeout, name):

@@ -34,32 +34,24 @@ confirm_request(const struct confirm * confirm, int64_t limit,
 	return (2);
 }
 
-/* Redis before 7.2 has no WAITAOF. */
-static bool
-lacks_waitaof(const struct confirm * confirm, const struct redis_reply * reply)
-{
-	static const char words[] = "ERR unknown command";
-
-	return (confirm->aof && !confirm->unknown &&
-	    reply->length >= strlen(words) &&
-	    strncasecmp(reply->text, words, strlen(words)) == 0);
-}
-
 bool
 confirm_take(struct confirm * confirm, const struct redis_reply * reply,
     char why[CONFIRM_WHY_MAX])
 {
+	char words[ERROR_REPLY_MAX];
 	uint64_t replicas = 0;
 
-	if (reply->type == REDIS_ERROR && lacks_waitaof(confirm, reply)) {
+	/* Redis before 7.2 has no WAITAOF. */
+	if (confirm->aof && !confirm->unknown &&
+	    reply->error.code == ERROR_UNKNOWN_COMMAND) {
 		confirm->unknown = true;
 		log_warning_limited("redis_aof: this Redis has no WAITAOF, so "
 		    "replicas confirm counts before they are in their files");
 		return (true);
 	}
 	if (reply->type == REDIS_ERROR) {
-		snprintf(why, CONFIRM_WHY_MAX, "%.*s", (int)reply->length,
-		    reply->text);
+		snprintf(why, CONFIRM_WHY_MAX, "%s",
+		    error_reply_print(&reply->error, words));
 		return (false);
 	}
 	if (reply->type == REDIS_INTEGER && reply->integers[0] > 0)

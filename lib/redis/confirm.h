@@ -19,7 +19,7 @@ struct confirm {
 	bool unknown;			/* The server has no WAITAOF. */
 };
 
-#define CONFIRM_WHY_MAX 200
+#define CONFIRM_WHY_MAX 256
 
 /**
  * confirm_request(confirm, limit, requests):

@@ -4,6 +4,7 @@ lib_libflagtally_a_SOURCES += \
 	lib/redis/commands.c lib/redis/commands.h \
 	lib/redis/confirm.c lib/redis/confirm.h \
 	lib/redis/contract.h lib/redis/drops.c lib/redis/drops.h \
+	lib/redis/error_reply.c lib/redis/error_reply.h \
 	lib/redis/pipeline.c lib/redis/pipeline.h lib/redis/redis.c \
 	lib/redis/redis.h lib/redis/redis_url.c lib/redis/redis_url.h \
 	lib/redis/resolve.c lib/redis/resolve.h lib/redis/sentinel.c \

@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 
@@ -72,7 +71,6 @@ struct redis {
 	struct tls * tls;		/* NULL: not set up. */
 	struct ssl_st * secured;	/* The context's, with TLS, or NULL. */
 	char error[300];
-	char words[256];		/* The latest error of the server. */
 	bool timed_out;
 };
 
@@ -198,52 +196,6 @@ context_failed(struct redis * redis, const char * what)
 	return (failed(redis, "%s: %s", what, redis->context->errstr));
 }
 
-/*
- * A server's errors are never logged where they may hold a part of the
- * password: servers repeat the arguments of commands that they do not know.
- */
-
-#define PART 4				/* So much of a password is too much. */
-
-static bool
-holds_part(const char * text, size_t length, const char * secret)
-{
-	size_t size = strlen(secret);
-	size_t part = size < PART ? size : PART;
-	size_t i, j;
-
-	if (size == 0 || length < part)
-		return (false);
-	for (i = 0; i + part <= length; i++)
-		for (j = 0; j + part <= size; j++)
-			if (strncasecmp(text + i, secret + j, part) == 0)
-				return (true);
-	return (false);
-}
-
-/* Keep an error, or its code and no more if it may hold a secret. */
-static void
-keep_words(struct redis * redis, const char * text, size_t length)
-{
-	const char * secret = redis->config->password;
-	size_t code = 0;
-
-	if (length >= sizeof(redis->words))
-		length = sizeof(redis->words) - 1;
-	while (code < length && text[code] >= 'A' && text[code] <= 'Z')
-		code++;
-	if ((code < length && text[code] != ' ') ||
-	    (secret != NULL && holds_part(text, code, secret)))
-		code = 0;
-	if (secret == NULL || !holds_part(text, length, secret))
-		snprintf(redis->words, sizeof(redis->words), "%.*s",
-		    (int)length, text);
-	else
-		snprintf(redis->words, sizeof(redis->words),
-		    "%.*s (the rest may hold the password)",
-		    (int)code, text);
-}
-
 static void
 convert_integers(struct redis_reply * reply, const redisReply * from)
 {
@@ -348,6 +300,7 @@ convert(struct redis * redis, const redisReply * from)
 	reply->length = (size_t)from->len;
 	reply->count = 0;
 	reply->part = from;
+	reply->error = (struct error_reply){ .code = ERROR_OTHER };
 	switch (from->type) {
 	case REDIS_REPLY_STRING:
 	case REDIS_REPLY_STATUS:
@@ -363,9 +316,10 @@ convert(struct redis * redis, const redisReply * from)
 		break;
 	case REDIS_REPLY_ERROR:
 		reply->type = REDIS_ERROR;
-		keep_words(redis, from->str, (size_t)from->len);
-		reply->text = redis->words;
-		reply->length = strlen(redis->words);
+		reply->error = error_reply_of((struct text){ reply->text,
+		    reply->length }, redis->config->password);
+		reply->text = "";
+		reply->length = 0;
 		break;
 	default:
 		reply->type = REDIS_NOTHING;
@@ -380,7 +334,8 @@ convert(struct redis * redis, const redisReply * from)
 static int
 sending_failed(struct redis * redis)
 {
-	char text[256];
+	char text[256], words[ERROR_REPLY_MAX];
+	struct error_reply error;
 	const char * end;
 	ssize_t length;
 
@@ -389,8 +344,9 @@ sending_failed(struct redis * redis)
 	end = length <= 0 ? NULL : memchr(text, '\r', (size_t)length);
 	if (end == NULL || text[0] != '-')
 		return (context_failed(redis, "sending"));
-	keep_words(redis, text + 1, (size_t)(end - text - 1));
-	return (failed(redis, "%s", redis->words));
+	error = error_reply_of((struct text){ text + 1,
+	    (size_t)(end - text - 1) }, redis->config->password);
+	return (failed(redis, "%s", error_reply_print(&error, words)));
 }
 
 /* A reply that is none. */
@@ -422,6 +378,7 @@ retract_replies(struct redis * redis, const char * why)
 
 	redis->unconfirmed = false;
 	reply->type = REDIS_UNCONFIRMED;
+	reply->error = (struct error_reply){ .code = ERROR_OTHER };
 	reply->text = why;
 	reply->length = strlen(why);
 	for (i = 0; i < redis->replies && i < requests_sent(redis); i++)
@@ -662,18 +619,15 @@ redis_serves(struct redis * redis)
 
 /* Log-in. */
 
-#define WORDS_MAX 256
-
-#define UNKNOWN_COMMAND "ERR unknown command"
-
 struct greeting {
 	struct redis * redis;
 	size_t time;			/* The request of the time. */
 	size_t optional;		/* The request that may fail. */
 	size_t role;			/* The request of the role. */
 	size_t first_script;
-	char error[WORDS_MAX];
-	char last_words[WORDS_MAX];	/* Unless more replies came. */
+	char error[ERROR_REPLY_MAX];
+	char last_words[ERROR_REPLY_MAX]; /* Unless more replies came. */
+	bool unknown;			/* A command was, by the error. */
 	bool answered;
 };
 
@@ -709,6 +663,20 @@ take_role(struct greeting * greeting, const struct redis_reply * reply)
 	    redis->server.port);
 }
 
+/* The first error counts. */
+static void
+take_greeting_error(struct greeting * greeting, size_t number,
+    const struct error_reply * error)
+{
+
+	if (number == greeting->optional)
+		error_reply_print(error, greeting->last_words);
+	else if (greeting->error[0] == '\0') {
+		error_reply_print(error, greeting->error);
+		greeting->unknown = error->code == ERROR_UNKNOWN_COMMAND;
+	}
+}
+
 static void
 take_greeting(void * context, size_t number, const struct redis_reply * reply)
 {
@@ -717,12 +685,7 @@ take_greeting(void * context, size_t number, const struct redis_reply * reply)
 
 	greeting->answered = true;
 	if (reply->type == REDIS_ERROR) {
-		char * error = number == greeting->optional ?
-		    greeting->last_words : greeting->error;
-
-		if (error[0] == '\0')
-			snprintf(error, WORDS_MAX, "%.*s",
-			    (int)reply->length, reply->text);
+		take_greeting_error(greeting, number, &reply->error);
 		return;
 	}
 	if (number == greeting->time)
@@ -822,8 +785,7 @@ greet(struct redis * redis, int64_t deadline, bool login)
 	    take_greeting, &greeting);
 	/* It may hold a password. */
 	memset(redis->requests.bytes, 0, redis->requests.length);
-	if (login && strncmp(greeting.error, UNKNOWN_COMMAND,
-	    strlen(UNKNOWN_COMMAND)) == 0)
+	if (login && greeting.unknown)
 		return (failed(redis, "%s: this is no Redis server, but "
 		    "perhaps a sentinel (redis-sentinel://)",
 		    greeting.error));

@@ -8,6 +8,7 @@
 #include "lib/base/buffer.h"
 #include "lib/base/text.h"
 #include "lib/redis/confirm.h"
+#include "lib/redis/error_reply.h"
 #include "lib/redis/tls.h"
 
 /*
@@ -70,10 +71,11 @@ enum redis_type {
 
 struct redis_reply {
 	enum redis_type type;
-	const char * text;		/* Of a string, status or error. */
+	const char * text;		/* Of a string or status. */
 	size_t length;
 	size_t count;			/* Elements of an array. */
 	int64_t integers[REDIS_INTEGERS_MAX];	/* Or the one integer. */
+	struct error_reply error;	/* Of REDIS_ERROR. */
 	const void * texts;		/* Of REDIS_TEXTS. */
 	const void * part;		/* All of it; see redis_part. */
 };

@@ -200,15 +200,6 @@ take_master(struct answer * answer, const struct redis_reply * reply)
 		    "that master");
 }
 
-static bool
-is_unknown_command(const struct redis_reply * reply)
-{
-	static const char words[] = "ERR unknown command";
-
-	return (reply->length >= strlen(words) &&
-	    memcmp(reply->text, words, strlen(words)) == 0);
-}
-
 static void
 take_answer(void * context, size_t number, const struct redis_reply * reply)
 {
@@ -217,11 +208,10 @@ take_answer(void * context, size_t number, const struct redis_reply * reply)
 	/* Without the right to subscribe, the next error tells. */
 	if (number == QUESTION_SUBSCRIBE || answer->error[0] != '\0')
 		return;
-	if (reply->type == REDIS_ERROR && is_unknown_command(reply))
+	if (reply->error.code == ERROR_UNKNOWN_COMMAND)
 		explain_why(answer->error, "it is no sentinel");
 	else if (reply->type == REDIS_ERROR)
-		explain_why(answer->error, "%.*s", (int)reply->length,
-		    reply->text);
+		error_reply_print(&reply->error, answer->error);
 	else if (number == QUESTION_ADDRESS)
 		take_address(answer, reply);
 	else

@@ -17,8 +17,6 @@
 /* The usual time is never more than this, in microseconds. */
 #define USUAL_MAX 1000000
 
-/* Calls that are put off for one reason are mentioned once in this time. */
-
 void
 session_init(struct session * session, struct cluster * cluster,
     struct stats * stats)
@@ -201,122 +199,79 @@ session_exchange(struct session * session, int64_t deadline,
 	return (true);
 }
 
-static bool
-begins_with(const struct redis_reply * reply, const char * word)
-{
-
-	return (reply->length >= strlen(word) &&
-	    memcmp(reply->text, word, strlen(word)) == 0);
-}
-
 /* Errors that the server gives whatever it is asked to change.  Of a cluster a
  * part may be down. */
 static bool
-is_of_server(const struct session * session, const struct redis_reply * reply)
+is_of_server(const struct session * session, enum error_code code)
 {
-	static const char * const words[] = { "LOADING", "READONLY", "OOM",
-	    "MISCONF", "NOREPLICAS", "MASTERDOWN", "CLUSTERDOWN", "BUSY",
-	    "NOAUTH", "ERR max number of clients" };
-	size_t i;
 
-	for (i = 0; i < sizeof(words) / sizeof(words[0]); i++)
-		if (begins_with(reply, words[i]))
-			return (cluster_is_one(session->cluster) ||
-			    !begins_with(reply, "CLUSTERDOWN"));
-	return (false);
-}
-
-static const struct {
-	const char * word;
-	const char * meaning;
-} meanings[] = {
-	{ "READONLY", "this Redis is a replica: the URL must lead to its "
-	    "master" },
-	{ "MOVED", "this Redis is one node of a cluster: the URL must begin "
-	    "with redis-cluster://" },
-	{ "CROSSSLOT", "this Redis is one node of a cluster: the URL must "
-	    "begin with redis-cluster://" },
-};
-#define MEANINGS (sizeof(meanings) / sizeof(meanings[0]))
-
-static size_t
-find_meaning(const struct redis_reply * reply)
-{
-	size_t i = 0;
-
-	while (i < MEANINGS && !begins_with(reply, meanings[i].word))
-		i++;
-	return (i);
-}
-
-const char *
-session_meaning(const struct redis_reply * reply)
-{
-	size_t i = find_meaning(reply);
-
-	return (i < MEANINGS ? meanings[i].meaning : NULL);
+	switch (code) {
+	case ERROR_LOADING:
+	case ERROR_READONLY:
+	case ERROR_OOM:
+	case ERROR_MISCONF:
+	case ERROR_NOREPLICAS:
+	case ERROR_MASTERDOWN:
+	case ERROR_BUSY:
+	case ERROR_NOAUTH:
+	case ERROR_CLIENTS:
+		return (true);
+	case ERROR_CLUSTERDOWN:
+		return (cluster_is_one(session->cluster));
+	default:
+		return (false);
+	}
 }
 
 /* Say once that the URL leads to the wrong server. */
 static void
-explain(const struct redis_reply * reply)
+explain(const struct error_reply * error)
 {
-	static atomic_flag told[MEANINGS];
-	size_t i = find_meaning(reply);
+	static atomic_flag told[ERROR_COUNT];
+	const char * meaning = error_reply_meaning(error);
 
-	if (i < MEANINGS && !atomic_flag_test_and_set(&told[i]))
-		log_error("%s", meanings[i].meaning);
+	if (meaning != NULL && !atomic_flag_test_and_set(&told[error->code]))
+		log_error("%s", meaning);
 }
 
-/* Log a line a minute for each kind of error, by its first words. */
+/* Log a line now and then for each kind of error. */
 static void
-log_put_off(const struct redis_reply * reply)
+log_put_off(enum error_code code, const char * why)
 {
-	static const char * const kinds[] = { CLUSTER_AWAY, "CLUSTERDOWN",
-	    "NOPERM", "MOVED", "ASK", "CROSSSLOT", "TRYAGAIN",
-	    "ERR ACL failure", "ERR" };
-	static struct log_limit limits[1 + sizeof(kinds) / sizeof(kinds[0])];
+	static struct log_limit limits[ERROR_COUNT];
 	uint64_t before;
-	size_t i = 0;
 
-	while (i < sizeof(kinds) / sizeof(kinds[0]) &&
-	    !begins_with(reply, kinds[i]))
-		i++;
-	if (log_allowed(&limits[i], &before))
+	if (log_allowed(&limits[code], &before))
 		log_warning("Redis puts a call off, and %llu others since the "
-		    "last such line: %.*s", (unsigned long long)before,
-		    (int)reply->length, reply->text);
+		    "last such line: %s", (unsigned long long)before, why);
 }
 
 void
 session_note(struct session * session, const struct redis_reply * reply)
 {
-	size_t length = reply->length < sizeof(session->trouble) ?
-	    reply->length : sizeof(session->trouble) - 1;
+	const struct error_reply * error = &reply->error;
 
-	if (begins_with(reply, "NOSCRIPT")) {
-		session->forgotten = true;
-		return;
-	}
 	if (reply->type == REDIS_UNCONFIRMED) {
 		cluster_blame(session->cluster);
 		session->unconfirmed = true;
-		memcpy(session->trouble, reply->text, length);
-		session->trouble[length] = '\0';
+		snprintf(session->trouble, sizeof(session->trouble), "%.*s",
+		    (int)reply->length, reply->text);
+		return;
+	}
+	if (error->code == ERROR_NOSCRIPT) {
+		session->forgotten = true;
 		return;
 	}
 	if (cluster_is_one(session->cluster))
-		explain(reply);
-	if (!is_of_server(session, reply)) {
-		session->put_off = true;
-		memcpy(session->why, reply->text, length);
-		session->why[length] = '\0';
-		log_put_off(reply);
+		explain(error);
+	if (is_of_server(session, error->code)) {
+		cluster_blame(session->cluster);
+		error_reply_print(error, session->trouble);
 		return;
 	}
-	cluster_blame(session->cluster);
-	memcpy(session->trouble, reply->text, length);
-	session->trouble[length] = '\0';
+	session->put_off = true;
+	error_reply_print(error, session->why);
+	log_put_off(error->code, session->why);
 }
 
 void
@@ -326,14 +281,6 @@ session_doubt(struct session * session)
 	cluster_blame(session->cluster);
 	snprintf(session->trouble, sizeof(session->trouble),
 	    "a reply that makes no sense");
-}
-
-bool
-session_refuses(const struct redis_reply * reply)
-{
-
-	return (begins_with(reply, "REFUSED") ||
-	    begins_with(reply, "WRONGTYPE"));
 }
 
 void

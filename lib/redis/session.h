@@ -12,11 +12,12 @@
 
 /*
  * Exchanges with Redis, one after the other, and four kinds of errors.  A
- * permanent error would come again (session_refuses).  A script that Redis has
- * lost is loaded again at once.  LOADING, READONLY, OOM and the like are errors
- * of the server: it takes no calls, and is left alone for a while.  All other
- * errors are those of one call, such as a missing right, or a key that is on
- * another node of a cluster: that call is put off, and all others go on.
+ * permanent error would come again (error_reply_is_permanent).  A script that
+ * Redis has lost is loaded again at once.  LOADING, READONLY, OOM and the like
+ * are errors of the server: it takes no calls, and is left alone for a while.
+ * All other errors are those of one call, such as a missing right, or a key
+ * that is on another node of a cluster: that call is put off, and all others go
+ * on.
  */
 #define SESSION_REASON_MAX 300
 
@@ -102,19 +103,6 @@ void session_note(struct session * session, const struct redis_reply * reply);
  * reply is one to another request.
  */
 void session_doubt(struct session * session);
-
-/**
- * session_refuses(reply):
- * Return whether the error is permanent.
- */
-bool session_refuses(const struct redis_reply * reply);
-
-/**
- * session_meaning(reply):
- * Return what an error says of a URL that names one server, as a static text,
- * or NULL if the URL is not at fault.
- */
-const char * session_meaning(const struct redis_reply * reply);
 
 /**
  * session_free(session):

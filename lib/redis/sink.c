@@ -127,7 +127,8 @@ take_probe(void * context, size_t number, const struct redis_reply * reply)
 	struct sink * sink = context;
 
 	(void)number;
-	if (reply->type == REDIS_INTEGER || session_refuses(reply))
+	if (reply->type == REDIS_INTEGER ||
+	    error_reply_is_permanent(&reply->error))
 		sink->answers++;
 	else if (reply->type == REDIS_ERROR ||
 	    reply->type == REDIS_UNCONFIRMED)
@@ -290,13 +291,11 @@ refuse_call(struct call * call, const char * reason)
 
 static void
 take_refusal(struct sink * sink, struct call * call,
-    const struct redis_reply * reply)
+    const struct error_reply * error)
 {
-	char reason[SESSION_REASON_MAX];
+	char reason[ERROR_REPLY_MAX];
 
-	snprintf(reason, sizeof(reason), "%.*s", (int)reply->length,
-	    reply->text);
-	refuse_call(call, reason);
+	refuse_call(call, error_reply_print(error, reason));
 	stats_add(sink->settings->stats, STATS_REDIS_REFUSED, 1);
 	log_error_limited("Redis rejected a call permanently: %s", reason);
 }
@@ -389,8 +388,8 @@ take_call(void * context, size_t number, const struct redis_reply * reply)
 		call->outcome = is_foreign(call, reply) ? CALL_FOREIGN :
 		    CALL_APPLIED;
 		count_drops(sink, call, reply);
-	} else if (session_refuses(reply))
-		take_refusal(sink, call, reply);
+	} else if (error_reply_is_permanent(&reply->error))
+		take_refusal(sink, call, &reply->error);
 	else
 		session_note(&sink->session, reply);
 }

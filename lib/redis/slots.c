@@ -173,32 +173,33 @@ take_slot_number(struct text * text, int * number)
 }
 
 bool
-slots_redirection(struct text error, unsigned int * slot, struct text * host,
-    int * port)
+slots_redirection(const struct error_reply * error, unsigned int * slot,
+    struct text * host, int * port)
 {
-	size_t word = error.length > 0 && error.bytes[0] == 'M' ? 6 : 4;
-	struct text end;
+	size_t word = error->code == ERROR_MOVED ? strlen("MOVED ") :
+	    strlen("ASK ");
+	struct text rest = error->raw, end;
 	int number;
 
-	if (error.length < word || (memcmp(error.bytes, "MOVED ", word) != 0 &&
-	    memcmp(error.bytes, "ASK ", word) != 0))
+	if ((error->code != ERROR_MOVED && error->code != ERROR_ASK) ||
+	    rest.length < word || rest.bytes[word - 1] != ' ')
 		return (false);
-	error.bytes += word;
-	error.length -= word;
-	if (!take_slot_number(&error, &number) || number >= SLOTS_COUNT ||
-	    error.length == 0 || *error.bytes != ' ')
+	rest.bytes += word;
+	rest.length -= word;
+	if (!take_slot_number(&rest, &number) || number >= SLOTS_COUNT ||
+	    rest.length == 0 || *rest.bytes != ' ')
 		return (false);
 	*slot = (unsigned int)number;
-	host->bytes = error.bytes + 1;
-	for (end = error; end.length > 0 &&
-	    error.bytes[end.length - 1] != ':'; end.length--)
+	host->bytes = rest.bytes + 1;
+	for (end = rest; end.length > 0 &&
+	    rest.bytes[end.length - 1] != ':'; end.length--)
 		;
 	if (end.length < 2)
 		return (false);
 	host->length = end.length - 2;
 	*host = known_host(*host);
-	end.bytes = error.bytes + end.length;
-	end.length = error.length - end.length;
+	end.bytes = rest.bytes + end.length;
+	end.length = rest.length - end.length;
 	return (take_slot_number(&end, port) && end.length == 0 && *port > 0 &&
 	    *port <= 65535);
 }

@@ -5,6 +5,7 @@
 #include <stddef.h>
 
 #include "lib/base/text.h"
+#include "lib/redis/error_reply.h"
 
 /*
  * The slots of a Redis Cluster: to which of them a key belongs, and which node
@@ -42,7 +43,7 @@ bool slots_read(const void * part, bool tls, slots_take * take,
  * false if it is none that names a node; a host without bytes is that of the
  * node that has sent it.
  */
-bool slots_redirection(struct text error, unsigned int * slot,
+bool slots_redirection(const struct error_reply * error, unsigned int * slot,
     struct text * host, int * port);
 
 #endif

@@ -215,11 +215,12 @@ reader_is_list(struct reader * reader, const struct redis_reply * reply)
 {
 
 	if (reply->type == REDIS_ERROR && reader->error[0] == '\0') {
-		const char * meaning = session_meaning(reply);
+		const char * meaning = error_reply_meaning(&reply->error);
+		char words[ERROR_REPLY_MAX];
 
-		snprintf(reader->error, sizeof(reader->error), "%.*s%s%s",
-		    (int)reply->length, reply->text, meaning == NULL ? "" :
-		    ": ", meaning == NULL ? "" : meaning);
+		snprintf(reader->error, sizeof(reader->error), "%s%s%s",
+		    error_reply_print(&reply->error, words), meaning == NULL ?
+		    "" : ": ", meaning == NULL ? "" : meaning);
 	} else if (reply->type != REDIS_TEXTS &&
 	    !(reply->type == REDIS_ARRAY && reply->count == 0))
 		reader_fail(reader, "Redis sent an unexpected reply");

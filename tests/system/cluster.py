@@ -239,6 +239,28 @@ def redirected():
         until(lambda: counts(cluster)[name] == before[name] + 1, "replay", 40)
 
 
+def like_errors():
+    """A password that has letters of MOVED, ASK and the hosts."""
+    password = "ASK.MOVED.127.0.0.1"
+    key = "flagtally:tokens:seen"
+    with Place() as place:
+        cluster = Cluster(place, replicas=0, aclfile=place.file(
+            "users.acl", "user default on nopass ~* &* +@all\n"
+            f"user flagtally on >{password} ~* &* +@all\n"))
+        flagtally = start(place, cluster.url(
+            credentials=f"flagtally:{password}@"))
+        target, source, slot = begin_move(cluster)
+        equal(post(flagtally, seenTokens=["*:e.one"]), 202, "while it moves")
+        until(lambda: target("ASKING") and target("ZCARD", key) == 1,
+              "ASK to be followed")
+        for node in (target, source):
+            node("CLUSTER", "SETSLOT", slot, "NODE", target.id())
+        equal(post(flagtally, seenTokens=["*:e.two"]), 202, "when it moved")
+        until(lambda: target("ZCARD", key) == 2, "MOVED to be followed")
+        check("may hold" not in place.read("flagtally.log"),
+              "no redirection is put off", place.read("flagtally.log"))
+
+
 def shipped():
     """The configuration and the users that are shipped, in a cluster."""
     password = "tiger"
@@ -562,5 +584,5 @@ def partly_down():
                                 for name in APPLICATIONS}, "once each")
 
 
-run([whole_job, declared, redirected, shipped, nodes_of_url,
+run([whole_job, declared, redirected, like_errors, shipped, nodes_of_url,
      over_tls, wrong_kind, moving, failovers, partly_down])

@@ -149,6 +149,33 @@ def secret():
                "wrong")
 
 
+def like_errors():
+    """What an error is does not depend on the password's letters."""
+    password = "NOSCRIPT.REFUSED.READONLY.wrongtype"
+    with Place() as place:
+        redis = Redis(place, requirepass=password)
+        flagtally = Flagtally(place, redis, spool=place.file("spool.db"))
+        equal(post(flagtally), 202, "the first")
+        redis("SCRIPT", "FLUSH")
+        equal(post(flagtally), 202, "after the scripts are lost")
+        equal(count(redis, "a"), b"2", "they are loaded again at once")
+        redis("SET", f"flagtally:{{e:b}}:{DAY}", "x")
+        equal(post(flagtally, "b"), 202, "a key of another type")
+        until(lambda: lines(place, "Redis rejected a call permanently: "
+                            "REFUSED"), "the call to be rejected")
+        redis("REPLICAOF", "127.0.0.1", "1")
+        equal(post(flagtally), 202, "the server is a replica")
+        until(lambda: lines(place, "this Redis is a replica"), "the words")
+        done = subprocess.run([os.path.abspath(PROGRAM), "--spool"],
+                              capture_output=True, text=True, timeout=20,
+                              check=False, env=environment(
+                                  spool=place.file("spool.db")))
+        check("quarantined" in done.stdout, "--spool lists it", done)
+        check(password not in done.stdout + place.read("flagtally.log"),
+              "nothing has the password", done.stdout,
+              place.read("flagtally.log"))
+
+
 def low_port():
     """A free port; a node of a cluster also takes the one 10,000 above."""
     while (port := free_port()) > 55000:
@@ -237,4 +264,4 @@ def tls_port():
                "the URL must begin with rediss://", "alerted")
 
 
-run([one_call, missing_right, greeted, secret, wrong_server, tls_port])
+run([one_call, missing_right, greeted, secret, like_errors, wrong_server, tls_port])

@@ -80,6 +80,15 @@ def arrows():
             for name in sources("lib", "fcgi")}
 
 
+def raw_errors():
+    """The text of a server's error is read only where it is not printed."""
+    for name in sources("lib", "fcgi"):
+        found = re.findall(r"error(?:\.|->)raw\b", code(name))
+        check(not found or name in ("lib/redis/error_reply.c",
+                                    "lib/redis/slots.c"),
+              f"{name} prints errors of Redis by error_reply_print", *found)
+
+
 def rooms():
     """A room uses only those below it, and no header includes itself."""
     for name, headers in arrows().items():
@@ -177,4 +186,4 @@ def sizes():
         check(not long, f"{name} has no line over 80 columns", long)
 
 
-run([includes, rooms, prefixes, statics, no_exit, headers, the_map, sizes])
+run([includes, raw_errors, rooms, prefixes, statics, no_exit, headers, the_map, sizes])

@@ -159,10 +159,12 @@ test_errors(void)
 	for (i = 0; i < sizeof(errors) / sizeof(errors[0]); i++) {
 		size_t length = strlen(errors[i].error);
 		char * copy = tap_copy(errors[i].error, length);
-		struct text error = { copy, length }, host = { NULL, 0 };
+		struct error_reply error = error_reply_of((struct text){
+		    copy, length }, NULL);
+		struct text host = { NULL, 0 };
 		unsigned int slot = 0;
 		int port = 0;
-		bool is_one = slots_redirection(error, &slot, &host, &port);
+		bool is_one = slots_redirection(&error, &slot, &host, &port);
 
 		is_integer(is_one, errors[i].port != 0, "\"%s\"",
 		    errors[i].error);
