@@ -2,23 +2,23 @@
 # --enable-fuzzer each replays its corpus as a test; see tests/fuzz/README.md.
 
 FUZZERS = tests/fuzz/body tests/fuzz/config tests/fuzz/date tests/fuzz/json \
-	tests/fuzz/number tests/fuzz/pack tests/fuzz/redis \
-	tests/fuzz/request tests/fuzz/shared tests/fuzz/spool \
-	tests/fuzz/text tests/fuzz/token tests/fuzz/unpack
+	tests/fuzz/number tests/fuzz/codec tests/fuzz/redis \
+	tests/fuzz/request tests/fuzz/stats tests/fuzz/spool \
+	tests/fuzz/text tests/fuzz/token_file tests/fuzz/decompress
 
 FUZZ_CORPORA = tests/fuzz/corpus/body.corpus \
 	tests/fuzz/corpus/config.corpus tests/fuzz/corpus/date.corpus \
 	tests/fuzz/corpus/json.corpus tests/fuzz/corpus/number.corpus \
-	tests/fuzz/corpus/pack.corpus tests/fuzz/corpus/redis.corpus \
-	tests/fuzz/corpus/request.corpus tests/fuzz/corpus/shared.corpus \
+	tests/fuzz/corpus/codec.corpus tests/fuzz/corpus/redis.corpus \
+	tests/fuzz/corpus/request.corpus tests/fuzz/corpus/stats.corpus \
 	tests/fuzz/corpus/spool.corpus tests/fuzz/corpus/text.corpus \
-	tests/fuzz/corpus/token.corpus tests/fuzz/corpus/unpack.corpus
+	tests/fuzz/corpus/token_file.corpus tests/fuzz/corpus/decompress.corpus
 EXTRA_DIST += tests/fuzz/README.md tests/fuzz/corpus.py $(FUZZ_CORPORA) \
 	tests/fuzz/body.dict tests/fuzz/config.dict tests/fuzz/date.dict \
-	tests/fuzz/json.dict tests/fuzz/number.dict tests/fuzz/pack.dict \
+	tests/fuzz/json.dict tests/fuzz/number.dict tests/fuzz/codec.dict \
 	tests/fuzz/redis.dict tests/fuzz/request.dict \
-	tests/fuzz/shared.dict tests/fuzz/spool.dict tests/fuzz/text.dict \
-	tests/fuzz/token.dict tests/fuzz/unpack.dict tests/fuzz/fuzz.py
+	tests/fuzz/stats.dict tests/fuzz/spool.dict tests/fuzz/text.dict \
+	tests/fuzz/token_file.dict tests/fuzz/decompress.dict tests/fuzz/fuzz.py
 
 if FUZZER
 FUZZ_TESTS =
@@ -41,7 +41,7 @@ tests_fuzz_config_SOURCES = tests/fuzz/config.c tests/fuzz/memory.h \
 tests_fuzz_date_SOURCES = tests/fuzz/date.c $(FUZZ_COMMON)
 tests_fuzz_json_SOURCES = tests/fuzz/json.c tests/fuzz/fault.h $(FUZZ_COMMON)
 tests_fuzz_number_SOURCES = tests/fuzz/number.c $(FUZZ_COMMON)
-tests_fuzz_pack_SOURCES = tests/fuzz/pack.c $(FUZZ_COMMON)
+tests_fuzz_codec_SOURCES = tests/fuzz/codec.c $(FUZZ_COMMON)
 tests_fuzz_redis_SOURCES = tests/fuzz/redis.c tests/fuzz/server.h \
 	tests/fuzz/quiet.h $(FUZZ_COMMON)
 tests_fuzz_request_SOURCES = tests/fuzz/request.c tests/fuzz/memory.h \
@@ -49,26 +49,26 @@ tests_fuzz_request_SOURCES = tests/fuzz/request.c tests/fuzz/memory.h \
 	fcgi/cors.c fcgi/health.c fcgi/html.c fcgi/page.c fcgi/page_frame.c \
 	fcgi/page_impact.c fcgi/page_query.c fcgi/page_view.c \
 	fcgi/params.c fcgi/job.c fcgi/request.c fcgi/route.c $(FUZZ_COMMON)
-tests_fuzz_shared_SOURCES = tests/fuzz/shared.c $(FUZZ_COMMON)
+tests_fuzz_stats_SOURCES = tests/fuzz/stats.c $(FUZZ_COMMON)
 tests_fuzz_spool_SOURCES = tests/fuzz/spool.c tests/fuzz/server.h \
 	tests/fuzz/quiet.h $(FUZZ_COMMON)
 tests_fuzz_text_SOURCES = tests/fuzz/text.c $(FUZZ_COMMON)
-tests_fuzz_token_SOURCES = tests/fuzz/token.c tests/fuzz/memory.h \
+tests_fuzz_token_file_SOURCES = tests/fuzz/token_file.c tests/fuzz/memory.h \
 	tests/fuzz/quiet.h \
 	$(FUZZ_COMMON)
-tests_fuzz_unpack_SOURCES = tests/fuzz/unpack.c $(FUZZ_COMMON)
+tests_fuzz_decompress_SOURCES = tests/fuzz/decompress.c $(FUZZ_COMMON)
 tests_fuzz_body_LDADD = $(FUZZ_LDADD)
 tests_fuzz_config_LDADD = $(FUZZ_LDADD)
 tests_fuzz_date_LDADD = $(FUZZ_LDADD)
 tests_fuzz_json_LDADD = $(FUZZ_LDADD)
 tests_fuzz_number_LDADD = $(FUZZ_LDADD)
-tests_fuzz_pack_LDADD = $(FUZZ_LDADD)
+tests_fuzz_codec_LDADD = $(FUZZ_LDADD)
 tests_fuzz_redis_LDFLAGS = $(FUZZ_SERVER_FLAGS)
 tests_fuzz_redis_LDADD = $(FUZZ_LDADD)
 tests_fuzz_request_LDADD = $(FUZZ_LDADD) $(FCGI_LIBS)
-tests_fuzz_shared_LDADD = $(FUZZ_LDADD)
+tests_fuzz_stats_LDADD = $(FUZZ_LDADD)
 tests_fuzz_spool_LDFLAGS = $(FUZZ_SERVER_FLAGS)
 tests_fuzz_spool_LDADD = $(FUZZ_LDADD)
 tests_fuzz_text_LDADD = $(FUZZ_LDADD)
-tests_fuzz_token_LDADD = $(FUZZ_LDADD)
-tests_fuzz_unpack_LDADD = $(FUZZ_LDADD)
+tests_fuzz_token_file_LDADD = $(FUZZ_LDADD)
+tests_fuzz_decompress_LDADD = $(FUZZ_LDADD)

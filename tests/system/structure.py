@@ -140,6 +140,14 @@ def statics():
     equal(shared, [], "no two files have a static function of one name")
 
 
+def unit_tests():
+    """A unit test is named after the module that it is for."""
+    modules = {os.path.basename(name)[:-2] for name in sources("lib", "fcgi")}
+    found = {os.path.basename(name)[:-2] for name in sources("tests/unit")
+             if name.endswith(".c")}
+    equal(sorted(found - modules), [], "each unit test is of a module")
+
+
 def no_exit():
     for name in sources("lib"):
         found = re.findall(r"\b(_?exit|quick_exit|setlocale|strtok|sleep|"
@@ -186,4 +194,5 @@ def sizes():
         check(not long, f"{name} has no line over 80 columns", long)
 
 
-run([includes, raw_errors, rooms, prefixes, statics, no_exit, headers, the_map, sizes])
+run([includes, raw_errors, rooms, prefixes, statics, unit_tests, no_exit,
+     headers, the_map, sizes])

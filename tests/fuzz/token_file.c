@@ -4,9 +4,9 @@
 #include "tests/fuzz/quiet.h"
 
 /*
- * The token file.  Whatever stands in it, nobody may come in with a text that
- * is no token; and if each line is `project:environment.secret` alone, each of
- * them must be let in with its environment.
+ * The token file.  Whatever it contains, a text that is no token must not be
+ * accepted; and if each line is `project:environment.secret` alone, each of them
+ * must be accepted with its environment.
  */
 #define FILE_NUMBER 902
 #define PATH_OF_FILE "/proc/self/fd/902"

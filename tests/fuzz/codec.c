@@ -6,9 +6,9 @@
 #include "tests/fuzz/fuzz.h"
 
 /*
- * What the spool keeps: packed tallies and calls.  The harness adds the
+ * What the spool keeps: encoded tallies and calls.  The harness adds the
  * checksum, so that what is behind it is reached.  What is read as a tally
- * is the same when it is packed and read again, and may be merged and made
+ * is the same when it is encoded and read again, and may be merged and made
  * calls; what is read as a call must be that call again.
  */
 #define CHECKSUM_SIZE 8
