@@ -41,10 +41,11 @@ SOURCE = {name: read(PAGES[name]) for name in PAGES}
 # Pages
 
 def section(page, title):
-    """The lines of a section or a subsection."""
-    found = re.search(rf"^\.S[hs] {re.escape(title)}\n(.*?)(?=^\.S[hs] |\Z)",
+    """The lines of a section, with its subsections, or of a subsection."""
+    found = re.search(rf"^\.Sh {re.escape(title)}\n(.*?)(?=^\.Sh |\Z)|"
+                      rf"^\.Ss {re.escape(title)}\n(.*?)(?=^\.S[hs] |\Z)",
                       SOURCE[page], flags=re.M | re.S)
-    return found.group(1) if found else ""
+    return (found[1] or found[2]) if found else ""
 
 
 def plain(text):
@@ -352,7 +353,7 @@ def variables():
         described |= mentions(page, "Ev")
     known = code_constants(r'getenv\("([A-Z_]+)"', "fcgi/*.c", "lib/*/*.c") | \
         code_constants(r'setenv\("([A-Z_]+)"', "fcgi/*.c") | \
-        code_constants(r'cgi_parameter\(cgi,\s*"([A-Z_]+)"',
+        code_constants(r'(?:cgi|has)_parameter\(cgi,\s*"([A-Z_]+)"',
                        "fcgi/*.c") | \
         code_constants(r'"(HTTP_[A-Z_]+[A-Z])"', "fcgi/*.c")
     ours = {name for name in described if name.startswith("FLAGTALLY_")}
@@ -409,8 +410,8 @@ def metrics():
               "metric", *unknown)
     codes = {int(code) for code in labels["flagtally_requests_total"]["code"]}
     described = {int(code) for code in re.findall(
-        r"^\.It (\d+)$", section("flagtally.8", "Answers"), flags=re.M)}
-    compare(codes, described, "status of an answer", "flagtally.8", ".It {}")
+        r"^\.It (\d+)$", section("flagtally.8", "Responses"), flags=re.M)}
+    compare(codes, described, "status of a response", "flagtally.8", ".It {}")
 
 
 # Redis
