@@ -46,7 +46,8 @@ tests_fuzz_redis_SOURCES = tests/fuzz/redis.c tests/fuzz/server.h \
 	tests/fuzz/quiet.h $(FUZZ_COMMON)
 tests_fuzz_request_SOURCES = tests/fuzz/request.c tests/fuzz/memory.h \
 	fcgi/response.c fcgi/backstage.c fcgi/auth.c fcgi/cgi.c \
-	fcgi/cors.c fcgi/health.c fcgi/html.c fcgi/page.c fcgi/page_frame.c \
+	fcgi/cors.c fcgi/health.c fcgi/html.c fcgi/page.c fcgi/page_cache.c \
+	fcgi/page_frame.c \
 	fcgi/page_impact.c fcgi/page_query.c fcgi/page_view.c \
 	fcgi/params.c fcgi/job.c fcgi/request.c fcgi/route.c $(FUZZ_COMMON)
 tests_fuzz_stats_SOURCES = tests/fuzz/stats.c $(FUZZ_COMMON)
