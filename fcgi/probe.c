@@ -10,8 +10,8 @@ probe_init(struct probe * probe, struct spool * spool, struct stats * stats)
 }
 
 /*
- * While Redis is down, test whether the spool would take a group: that decides
- * about the next request, too.
+ * While Redis is down, or the spool was when it was last used, test whether the
+ * spool would take a group: that decides about the next request, too.
  */
 static enum backstage_spool
 test_spool(struct probe * probe, struct backstage_state * state)
@@ -24,9 +24,11 @@ test_spool(struct probe * probe, struct backstage_state * state)
 	state->has_depth = result == SPOOL_DONE;
 	for (i = 0; i < SPOOL_STATE_COUNT; i++)
 		used += state->depth[i].bytes;
-	if (result == SPOOL_DONE && state->redis_down && !probe->looks)
+	if (result == SPOOL_DONE && !probe->looks && (state->redis_down ||
+	    stats_get_gauge(probe->stats, STATS_SPOOL_DOWN) != 0)) {
 		result = spool_test(probe->spool);
-	else if (result == SPOOL_DONE && used > spool_room(probe->spool))
+		stats_spool(probe->stats, result == SPOOL_DONE);
+	} else if (result == SPOOL_DONE && used > spool_room(probe->spool))
 		result = SPOOL_FULL;
 	return (result == SPOOL_DONE ? BACKSTAGE_SPOOL_OK : result ==
 	    SPOOL_FULL ? BACKSTAGE_SPOOL_FULL : BACKSTAGE_SPOOL_FAILED);
@@ -37,8 +39,7 @@ probe_state(void * context, struct backstage_state * state)
 {
 	struct probe * probe = context;
 
-	state->redis_down = stats_get_gauge(probe->stats,
-	    STATS_REDIS_DOWN) != 0;
+	state->redis_down = !stats_redis_is_up(probe->stats);
 	pthread_mutex_lock(&probe->lock);
 	state->spool = test_spool(probe, state);
 	pthread_mutex_unlock(&probe->lock);

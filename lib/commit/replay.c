@@ -121,6 +121,8 @@ struct replay {
 	bool ended;
 	int64_t interval;
 	_Atomic bool lost;
+	_Atomic bool doubted;		/* Since then no call was taken. */
+	bool away;			/* The last probe failed. */
 	_Atomic int64_t live;		/* When a group was committed last. */
 	struct worker worker;
 };
@@ -474,17 +476,38 @@ pause_replay(struct replay * replay, int64_t until)
 	pthread_mutex_unlock(&replay->lock);
 }
 
+/* Limits the lines about groups that Redis did not take. */
+static struct log_limit lost_limit;
+
+static void
+log_found(void)
+{
+
+	log_ended(&lost_limit);
+	log_info_limited("Redis takes changes again");
+}
+
+/*
+ * Probe a Redis that was lost, by this process or by one that has noted so and
+ * may have ended since.  If it serves, calls are tried again; but unless
+ * probes had failed, too, only a call that it takes shows that they succeed.
+ */
 static void
 look_for_redis(struct replay * replay)
 {
+	struct worker * worker = &replay->worker;
 
-	if (!replay->lost)
+	if (!replay->lost &&
+	    stats_get_gauge(worker->stats, STATS_REDIS_DOWN) == 0)
 		return;
-	if (sink_probe(replay->worker.sink, clock_monotonic() +
-	    SEND_TIME_MAX)) {
-		replay->lost = false;
-		log_info("Redis takes changes again");
+	if (!sink_probe(worker->sink, clock_monotonic() + SEND_TIME_MAX)) {
+		replay->away = replay->lost;
+		return;
 	}
+	if (replay->away)
+		log_found();
+	replay->away = false;
+	replay->lost = false;
 }
 
 /* While requests are being committed, leave half of the time to them. */
@@ -508,11 +531,15 @@ replay_steps(struct replay * replay)
 
 	for (i = 0; i < REPLAY_STEPS && result == REPLAY_BUSY &&
 	    !replay->lost && !replay->stopping; i++) {
+		uint64_t before = replay->worker.replayed;
+
 		result = replay_step(&replay->worker);
+		if (replay->worker.replayed != before)
+			replay_redis_took(replay);
 		yield_to_requests(replay);
 	}
 	if (result == REPLAY_NO_REDIS)
-		replay->lost = true;
+		replay_redis_lost(replay);
 	return (replay->lost ? REPLAY_NO_REDIS : result);
 }
 
@@ -599,7 +626,26 @@ replay_redis_lost(struct replay * replay)
 {
 
 	if (replay != NULL)
-		replay->lost = true;
+		replay->lost = replay->doubted = true;
+}
+
+void
+replay_redis_took(struct replay * replay)
+{
+
+	if (replay == NULL || !replay->doubted)
+		return;
+	replay->lost = replay->doubted = false;
+	if (log_ended(&lost_limit))
+		log_found();
+}
+
+void
+replay_log_lost(const char * reason)
+{
+
+	log_limited(&lost_limit, LOG_LEVEL_WARNING, "Redis did not take a "
+	    "group in time, so it went to the spool: %s", reason);
 }
 
 bool

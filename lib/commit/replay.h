@@ -29,10 +29,23 @@ struct replay * replay_start(struct sink * sink, struct spool * spool,
 /**
  * replay_redis_lost(replay):
  * Note that Redis did not take a group in time: replay_redis_serves returns
- * false until Redis is back.  Any thread may call this and the next two
- * functions, also with NULL, in a process that does not replay.
+ * false until Redis is to be tried again.  Any thread may call this and the
+ * next four functions, also with NULL, in a process that does not replay.
  */
 void replay_redis_lost(struct replay * replay);
+
+/**
+ * replay_redis_took(replay):
+ * Note that Redis has taken calls.  Log that it does again, after a line of
+ * replay_log_lost.
+ */
+void replay_redis_took(struct replay * replay);
+
+/**
+ * replay_log_lost(reason):
+ * Log that a group went to the spool, once in a while.
+ */
+void replay_log_lost(const char * reason);
 
 /**
  * replay_redis_serves(replay):

@@ -45,8 +45,8 @@ spool_tally(struct store * store, const struct tally * tally)
 	do
 		store->spooled = spool_append(store->spool, tally);
 	while (may_try_again(store, &tries));
-	store->usable = store->spooled == SPOOL_DONE;
-	if (!store->usable)
+	stats_spool(store->stats, store->spooled == SPOOL_DONE);
+	if (store->spooled != SPOOL_DONE)
 		return (false);
 	CRASH_POINT("commit-spooled");
 	stats_add(store->stats, STATS_SPOOLED_QUEUED, 1);
@@ -65,8 +65,8 @@ spool_calls(struct store * store, struct spool_change * change)
 	do
 		store->spooled = spool_change(store->spool, change);
 	while (may_try_again(store, &tries));
-	store->usable = store->spooled == SPOOL_DONE;
-	if (!store->usable)
+	stats_spool(store->stats, store->spooled == SPOOL_DONE);
+	if (store->spooled != SPOOL_DONE)
 		return (false);
 	CRASH_POINT("commit-spooled");
 	stats_add(store->stats, STATS_SPOOLED_IN_DOUBT, change->call_count);
@@ -142,7 +142,7 @@ store_init(struct store * store, bool spool_first, struct sink * sink,
 	store->spool = spool;
 	store->replay = replay;
 	store->stats = stats;
-	store->usable = spool_why(spool)[0] == '\0';
+	stats_spool(stats, spool_why(spool)[0] == '\0');
 }
 
 static enum store_result
@@ -152,10 +152,12 @@ store_in_redis(struct store * store, struct tally * tally, int64_t deadline)
 	enum sink_result result;
 
 	/* If the spool fails, waiting for Redis is the only chance. */
-	sink_hasten(store->sink, was_there && store->usable);
+	sink_hasten(store->sink, was_there &&
+	    stats_get_gauge(store->stats, STATS_SPOOL_DOWN) == 0);
 	result = sink_commit(store->sink, tally, deadline - SPOOL_TIME_MAX);
 	if (result == SINK_APPLIED) {
 		CRASH_POINT("commit-applied");
+		replay_redis_took(store->replay);
 		stats_add(store->stats, STATS_COUNTERS_APPLIED,
 		    tally->counters);
 		return (store_rest(store) ? STORE_DURABLE : STORE_MIXED);
@@ -168,9 +170,7 @@ store_in_redis(struct store * store, struct tally * tally, int64_t deadline)
 	if (result == SINK_UNSENT ? spool_tally(store, tally) :
 	    store_rest(store)) {
 		if (was_there)
-			log_warning("Redis did not take a group in time, so "
-			    "it went to the spool: %s",
-			    sink_reason(store->sink));
+			replay_log_lost(sink_reason(store->sink));
 		return (STORE_DURABLE);
 	}
 	return (result == SINK_UNSENT ? STORE_FAILED : STORE_MIXED);

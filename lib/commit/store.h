@@ -19,7 +19,6 @@ struct store {
 	struct stats * stats;
 	int64_t deadline;		/* Of the current tally. */
 	enum spool_result spooled;	/* The spool's latest result. */
-	bool usable;			/* That was success. */
 };
 
 enum store_result {

@@ -28,12 +28,20 @@ session_init(struct session * session, struct cluster * cluster,
 }
 
 static void
+note_service(const struct session * session, bool serves)
+{
+
+	if (session->decides)
+		stats_redis(session->stats, serves);
+}
+
+static void
 count_failure(struct session * session)
 {
 
 	stats_add(session->stats, cluster_timed_out(session->cluster) ?
 	    STATS_REDIS_TIMEOUT : STATS_REDIS_CONNECTION, 1);
-	stats_redis(session->stats, false);
+	note_service(session, false);
 }
 
 void
@@ -189,13 +197,13 @@ session_exchange(struct session * session, int64_t deadline,
 		/* Perhaps another server answers to the name by now. */
 		cluster_back_off(session->cluster, session->trouble);
 		stats_add(session->stats, STATS_REDIS_TRANSIENT, 1);
-		stats_redis(session->stats, false);
+		note_service(session, false);
 		return (false);
 	}
 	cluster_serves(session->cluster);
 	/* A master that was not asked may still be away. */
 	if (result == 0 && cluster_next_attempt(session->cluster) == 0)
-		stats_redis(session->stats, true);
+		note_service(session, true);
 	return (true);
 }
 

@@ -24,6 +24,8 @@
 struct session {
 	struct cluster * cluster;	/* One server, or several. */
 	struct stats * stats;
+	bool decides;			/* Its failures are those of counts:
+					 * whether Redis serves is noted. */
 	bool forgotten;			/* A script is not known any more. */
 	bool broken;			/* The connection has failed once, */
 	bool lost;			/* and nothing was answered since. */

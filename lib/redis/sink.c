@@ -98,6 +98,7 @@ sink_create(const struct sink_settings * settings, struct cluster * cluster)
 
 	sink->settings = settings;
 	session_init(&sink->session, cluster, settings->stats);
+	sink->session.decides = true;
 	sink->script[SCRIPT_APPLY] = cluster_script(cluster, apply_lua);
 	sink->script[SCRIPT_IMPACT] = cluster_script(cluster, impact_lua);
 	sink->script[SCRIPT_TOUCH] = cluster_script(cluster, touch_lua);
@@ -437,13 +438,24 @@ encode(struct sink * sink, struct tally * tally)
 	sink->tally = tally;
 }
 
+/* Ask which members Redis admits: a call, too, without which there is none. */
+static bool
+ask_caps(struct sink * sink, struct tally * tally, int64_t deadline)
+{
+
+	if (caps_ask(sink->caps, tally, deadline))
+		return (true);
+	stats_calls(sink->settings->stats, false);
+	return (false);
+}
+
 bool
 sink_prepare(struct sink * sink, struct tally * tally, int64_t deadline)
 {
 
 	/* Its clock has to be known. */
 	if (!session_reach(&sink->session, deadline) ||
-	    !caps_ask(sink->caps, tally, deadline))
+	    !ask_caps(sink, tally, deadline))
 		return (false);
 	encode(sink, tally);
 	return (true);
@@ -539,8 +551,8 @@ are_settled(const struct sink * sink, size_t * open)
 	return (*open == 0);
 }
 
-enum sink_result
-sink_send(struct sink * sink, size_t most, int64_t deadline)
+static enum sink_result
+send_open(struct sink * sink, size_t most, int64_t deadline)
 {
 	size_t before, after;
 
@@ -559,6 +571,36 @@ sink_send(struct sink * sink, size_t most, int64_t deadline)
 	are_settled(sink, &after);
 	return (before - after == sink->pending_count ? SINK_APPLIED :
 	    SINK_UNKNOWN);
+}
+
+/* Note whether Redis took any of the calls of the last exchange.  That it notes
+ * members of a list says nothing of counts. */
+static void
+note_calls(const struct sink * sink)
+{
+	const struct pipeline * pipeline = &sink->pipeline;
+	bool any = false, taken = false;
+	size_t i;
+
+	for (i = 0; i < sink->pending_count; i++) {
+		const struct call * call = &pipeline->list[sink->pending[i]];
+
+		if (call->script == SCRIPT_TOUCH)
+			continue;
+		any = true;
+		taken = taken || call->outcome != CALL_OPEN;
+	}
+	if (any)
+		stats_calls(sink->settings->stats, taken);
+}
+
+enum sink_result
+sink_send(struct sink * sink, size_t most, int64_t deadline)
+{
+	enum sink_result result = send_open(sink, most, deadline);
+
+	note_calls(sink);
+	return (result);
 }
 
 bool
@@ -606,16 +648,17 @@ sink_commit(struct sink * sink, struct tally * tally, int64_t deadline)
 	sink_clear(sink);
 	if (clock_remaining(deadline) == 0 ||
 	    !session_reach(&sink->session, deadline) ||
-	    !caps_ask(sink->caps, tally, deadline))
+	    !ask_caps(sink, tally, deadline))
 		return (SINK_UNSENT);
 	encode(sink, tally);
 	do {
-		result = sink_send(sink, SIZE_MAX, deadline);
+		result = send_open(sink, SIZE_MAX, deadline);
 		if (sink_readdress(sink) > 0)
 			result = SINK_UNKNOWN;
 	} while (result != SINK_APPLIED && !sink_put_off(sink) &&
 	    clock_remaining(deadline) > 0 &&
 	    session_reach(&sink->session, deadline));
+	note_calls(sink);
 	return (are_settled(sink, &open) ? SINK_APPLIED : SINK_UNKNOWN);
 }
 

@@ -152,18 +152,24 @@ static const struct family families[] = {
 	  STATS_ABANDONED, 1, NULL, NULL },
 };
 
+/* Those without a name are written as part of another one. */
 static const struct {
 	const char * name;
 	const char * help;
 	unsigned int decimals;
-	bool negated;			/* 0 is written as 1, others as 0. */
 } gauges[STATS_GAUGE_COUNT] = {
 	[STATS_REDIS_DOWN] = { "flagtally_redis_up",
-	    "1 unless Redis failed when it was last used.", 0, true },
+	    "1 unless Redis failed, or took no calls, when it was last used.",
+	    0 },
 	[STATS_REDIS_LAST_SUCCESS] = {
 	    "flagtally_redis_last_success_timestamp_seconds",
-	    "When Redis last did what it was asked to, 0 if never.", 3, false },
+	    "When Redis last took counts, 0 if never.", 3 },
+	[STATS_SPOOL_DOWN] = { "flagtally_spool_up",
+	    "1 unless the spool stored nothing when it was last used.", 0 },
 };
+
+/* Calls that failed so many milliseconds ago say nothing of the next ones. */
+#define CALLS_FAILED_MAX 60000
 
 static const struct {
 	const char * name;
@@ -185,9 +191,9 @@ static const struct {
 };
 
 /*
- * The layout is a digest of all names in their order, so it changes with the
- * lists above by itself.  Then all counters start again from 0, which
- * Prometheus expects of a counter.
+ * The layout is a digest of all names in their order, and of how many gauges
+ * there are, so it changes with the lists above by itself.  Then all counters
+ * start again from 0, which Prometheus expects of a counter.
  */
 static uint64_t
 layout_of(void)
@@ -198,6 +204,7 @@ layout_of(void)
 	uint64_t layout;
 
 	stats_write(&empty, &text);
+	buffer_integer(&text, STATS_GAUGE_COUNT);
 	layout = digest_keyed_hash(key, text.bytes, text.length);
 	buffer_free(&text);
 	free(empty.page);
@@ -336,10 +343,35 @@ void
 stats_redis(struct stats * stats, bool serves)
 {
 
-	if (serves)
+	stats_set(stats, STATS_REDIS_DOWN, !serves);
+}
+
+void
+stats_calls(struct stats * stats, bool taken)
+{
+
+	if (taken)
 		stats_set(stats, STATS_REDIS_LAST_SUCCESS,
 		    (uint64_t)clock_now_ms());
-	stats_set(stats, STATS_REDIS_DOWN, !serves);
+	stats_set(stats, STATS_CALLS_FAILED, taken ? 0 :
+	    (uint64_t)clock_monotonic());
+}
+
+bool
+stats_redis_is_up(const struct stats * stats)
+{
+	uint64_t failed = stats_get_gauge(stats, STATS_CALLS_FAILED);
+	uint64_t now = (uint64_t)clock_monotonic();
+
+	return (stats_get_gauge(stats, STATS_REDIS_DOWN) == 0 &&
+	    (failed == 0 || failed > now || now - failed > CALLS_FAILED_MAX));
+}
+
+void
+stats_spool(struct stats * stats, bool usable)
+{
+
+	stats_set(stats, STATS_SPOOL_DOWN, !usable);
 }
 
 const char *
@@ -490,10 +522,21 @@ write_observations(enum stats_histogram histogram, const struct page * page,
 	write_part(text, name, "_count", NULL, total, 0);
 }
 
+/* Return the value of a gauge as it is written. */
+static uint64_t
+shown_gauge(const struct stats * stats, enum stats_gauge gauge)
+{
+
+	if (gauge == STATS_REDIS_DOWN)
+		return (stats_redis_is_up(stats));
+	if (gauge == STATS_SPOOL_DOWN)
+		return (stats_get_gauge(stats, gauge) == 0);
+	return (stats_get_gauge(stats, gauge));
+}
+
 void
 stats_write(const struct stats * stats, struct buffer * text)
 {
-	uint64_t value;
 	size_t i;
 
 	if (stats == NULL)
@@ -501,11 +544,12 @@ stats_write(const struct stats * stats, struct buffer * text)
 	for (i = 0; i < COUNT_OF(families); i++)
 		write_counters(&families[i], stats->page, text);
 	for (i = 0; i < STATS_GAUGE_COUNT; i++) {
+		if (gauges[i].name == NULL)
+			continue;
 		stats_write_metric(text, gauges[i].name, "gauge",
 		    gauges[i].help);
-		value = atomic_value(&stats->page->gauges[i]);
 		stats_write_sample(text, gauges[i].name, NULL, NULL,
-		    gauges[i].negated ? value == 0 : value,
+		    shown_gauge(stats, (enum stats_gauge)i),
 		    gauges[i].decimals);
 	}
 	for (i = 0; i < STATS_HISTOGRAM_COUNT; i++)

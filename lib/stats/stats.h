@@ -59,7 +59,10 @@ enum stats_counter {
 /* Numbers that are set. */
 enum stats_gauge {
 	STATS_REDIS_DOWN,		/* 0 or 1 */
+	STATS_CALLS_FAILED,		/* When the latest calls did, by the
+					 * monotonic clock; 0: they did not. */
 	STATS_REDIS_LAST_SUCCESS,	/* Its time, ms since 1970. */
+	STATS_SPOOL_DOWN,		/* 0 or 1 */
 	STATS_GAUGE_COUNT,
 };
 
@@ -119,11 +122,36 @@ void stats_observe(struct stats * stats, enum stats_histogram histogram,
  */
 void stats_set(struct stats * stats, enum stats_gauge gauge, uint64_t value);
 
+/*
+ * What decides about the next request, for all processes.  Each of these facts
+ * is set by what has failed, and ends with a success of the same kind alone: a
+ * probe that Redis serves says nothing of the calls that it has put off.
+ */
+
 /**
  * stats_redis(stats, serves):
- * Note for all processes that Redis has just succeeded (${serves}) or failed.
+ * Note that Redis ${serves}, or is away or takes no changes.
  */
 void stats_redis(struct stats * stats, bool serves);
+
+/**
+ * stats_calls(stats, taken):
+ * Note that Redis has ${taken} calls with counts, or none of them.
+ */
+void stats_calls(struct stats * stats, bool taken);
+
+/**
+ * stats_redis_is_up(stats):
+ * Return whether Redis serves and takes calls, as last known.  If no call was
+ * tried for a minute since the last one failed, that is not known any more.
+ */
+bool stats_redis_is_up(const struct stats * stats);
+
+/**
+ * stats_spool(stats, usable):
+ * Note that the spool has stored something, or has not.
+ */
+void stats_spool(struct stats * stats, bool usable);
 
 /**
  * stats_get(stats, counter):

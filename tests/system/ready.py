@@ -74,6 +74,82 @@ def states():
               "No such file" in errors, "nothing runs", status, errors)
 
 
+def state(flagtally):
+    """Status and words of /internal-backstage/ready."""
+    answer = fcgi.post(flagtally.address, b"", REQUEST_METHOD="GET",
+                       REQUEST_URI="/internal-backstage/ready",
+                       SCRIPT_NAME="/internal-backstage/ready",
+                       REMOTE_ADDR="127.0.0.1")
+    return answer.status, json.loads(answer.body)
+
+
+def metric(flagtally, name):
+    page = fcgi.post(flagtally.address, b"", REQUEST_METHOD="GET",
+                     REQUEST_URI="/internal-backstage/metrics",
+                     SCRIPT_NAME="/internal-backstage/metrics",
+                     REMOTE_ADDR="127.0.0.1").body.decode()
+    return float(page.split(f"\n{name} ")[1].split()[0])
+
+
+def refused():
+    """Redis serves the probe and what an Edge posts, and refuses all calls."""
+    edge = json.dumps({"identifier": "edge", "appName": "a"}).encode()
+    with Place() as place:
+        redis = Redis(place)
+        flagtally = Flagtally(place, redis)
+        equal(fcgi.post(flagtally.address, BODY).status, 202, "before")
+        redis("ACL", "SETUSER", "default", "-hset")
+        for _ in range(5):
+            equal(fcgi.post(flagtally.address, BODY).status, 503, "503")
+            began = time.monotonic()
+            until(lambda began=began: time.monotonic() - began > 0.3,
+                  "some probes")
+            status, words = state(flagtally)
+            equal((status, words["status"], words["redis"]),
+                  (503, "unavailable", "down"), "it is not ready")
+            equal(metric(flagtally, "flagtally_redis_up"), 0, "in metrics")
+            redis("ACL", "SETUSER", "default", "+hset")
+            equal(fcgi.post(flagtally.address, edge,
+                            REQUEST_URI="/api/client/metrics/edge",
+                            SCRIPT_NAME="/api/client/metrics/edge").status,
+                  202, "an Edge's data")
+            redis("ACL", "SETUSER", "default", "-hset")
+            equal(state(flagtally)[0], 503, "which does not make it ready")
+        redis("ACL", "SETUSER", "default", "+hset")
+        equal(fcgi.post(flagtally.address, BODY).status, 202, "they pass")
+        status, words = state(flagtally)
+        equal((status, words["redis"]), (200, "up"), "it is ready")
+
+
+def filled():
+    """The same with a spool that is full, and drains by itself."""
+    def post(number):
+        return fcgi.post(flagtally.address, json.dumps({
+            "applications": [], "metrics": [{
+                "featureName": f"{number}.{i}", "appName": f"a{number}",
+                "environment": "e", "yes": 1, "no": 0,
+                "timestamp": "2026-11-23T09:30:00Z", "variants": {}}
+                for i in range(300)]}).encode()).status
+    with Place() as place:
+        redis = Redis(place)
+        flagtally = Flagtally(place, redis, spool=place.file("spool.db"),
+                              spool_limit="512k")
+        redis("ACL", "SETUSER", "default", "-hset")
+        said = set()
+        posted = 0
+        while (status := post(posted)) == 202 and posted < 500:
+            posted += 1
+            said.add(state(flagtally)[1]["status"])
+        check("ready" not in said and "degraded" in said,
+              "the spool alone takes them", said)
+        equal(status, 503, "until it is full")
+        equal(state(flagtally)[0], 503, "then it is not ready")
+        redis("ACL", "SETUSER", "default", "+hset")
+        until(lambda: state(flagtally) == (200, {
+            "status": "ready", "redis": "up", "spool": "ok"}),
+              "that it is ready again, without a request", 90)
+
+
 def addresses():
     """However listen has it."""
     with Place() as place:
@@ -148,4 +224,4 @@ def others():
                 peer.join()
 
 
-run([states, addresses, no_name_server, others])
+run([states, refused, filled, addresses, no_name_server, others])

@@ -10,6 +10,7 @@ import os
 import socket
 import subprocess
 import threading
+import time
 
 from tests.harness import fcgi
 from tests.harness.servers import (PROGRAM, Flagtally, Place, Process, Redis,
@@ -73,6 +74,64 @@ def missing_right():
         redis("ACL", "SETUSER", "default", "+hset")
         until(lambda: [count(redis, f"a{i}") for i in range(3)] ==
               [b"7", b"7", b"6"], "all counts")
+
+
+class Deaf:
+    """A way to Redis on which, while it is deaf, no call gets an answer."""
+
+    def __init__(self, place, redis):
+        self.path, self.redis = place.file("deaf.sock"), redis
+        self.deaf, self.dropped = True, 0
+        self.listener = socket.socket(socket.AF_UNIX)
+        self.listener.bind(self.path)
+        self.listener.listen(50)
+        threading.Thread(target=self.serve, daemon=True).start()
+
+    def serve(self):
+        while True:
+            client, _ = self.listener.accept()
+            server = socket.socket(socket.AF_UNIX)
+            server.connect(self.redis.path)
+            for pair in ((client, server), (server, client)):
+                threading.Thread(target=self.pass_on, args=pair,
+                                 daemon=True).start()
+
+    def pass_on(self, source, target):
+        try:
+            while data := source.recv(1 << 20):
+                if self.deaf and b"EVALSHA" in data:
+                    self.dropped += 1
+                else:
+                    target.sendall(data)
+            target.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass
+
+
+def alternating():
+    """The probe succeeds, and every call fails: the log does not go on about
+    it."""
+    with Place() as place:
+        redis = Redis(place)
+        deaf = Deaf(place, redis)
+        flagtally = Flagtally(place, "unix://" + deaf.path,
+                              spool=place.file("spool.db"),
+                              redis_timeout="100ms")
+        began = time.monotonic()
+        answers = []
+        while time.monotonic() - began < 15:
+            answers.append(post(flagtally))
+        equal(set(answers), {202}, "the spool takes all of them")
+        periods = (time.monotonic() - began) // 10 + 1
+        check(0 < len(lines(place, "did not take a group")) <= periods,
+              "a line in ten seconds", place.read("flagtally.log"))
+        check(not lines(place, "takes changes again"),
+              "and it is not said to be over", place.read("flagtally.log"))
+        check(deaf.dropped > 10, "though it is tried", deaf.dropped)
+        deaf.deaf = False
+        until(lambda: count(redis, "a") == str(len(answers)).encode(),
+              "the counts", 90)
+        equal(len(lines(place, "takes changes again")), 1, "then it is, once")
 
 
 class Peer:
@@ -264,4 +323,5 @@ def tls_port():
                "the URL must begin with rediss://", "alerted")
 
 
-run([one_call, missing_right, greeted, secret, like_errors, wrong_server, tls_port])
+run([one_call, missing_right, alternating, greeted, secret, like_errors,
+     wrong_server, tls_port])

@@ -151,12 +151,33 @@ test_redis(void)
 	when = stats_get_gauge(stats, STATS_REDIS_LAST_SUCCESS);
 	is_integer(stats_get_gauge(stats, STATS_REDIS_DOWN), 0,
 	    "Redis is back");
+	is_integer(when, 0, "which is no success of a call");
+	stats_calls(stats, true);
+	when = stats_get_gauge(stats, STATS_REDIS_LAST_SUCCESS);
 	ok(when >= before && when <= (uint64_t)clock_now_ms(),
-	    "and was reached now");
+	    "a call succeeded now");
 	stats_set(stats, STATS_REDIS_LAST_SUCCESS, 5);
+	ok(stats_redis_is_up(stats), "Redis is up");
+	stats_calls(stats, false);
+	ok(!stats_redis_is_up(stats), "not when it takes no calls");
 	stats_redis(stats, false);
+	stats_redis(stats, true);
+	ok(!stats_redis_is_up(stats), "nor when it only serves a probe");
 	is_integer(stats_get_gauge(stats, STATS_REDIS_LAST_SUCCESS), 5,
-	    "a failure does not change when it was reached");
+	    "a failure does not change when it last succeeded");
+	stats_set(stats, STATS_CALLS_FAILED,
+	    (uint64_t)clock_monotonic() - 59000);
+	ok(!stats_redis_is_up(stats), "calls failed 59 seconds ago");
+	stats_set(stats, STATS_CALLS_FAILED,
+	    (uint64_t)clock_monotonic() - 61000);
+	ok(stats_redis_is_up(stats), "61 seconds ago: they may succeed");
+	stats_set(stats, STATS_CALLS_FAILED,
+	    (uint64_t)clock_monotonic() + 100000);
+	ok(stats_redis_is_up(stats), "before the host was started again");
+	stats_calls(stats, false);
+	stats_redis(stats, false);
+	stats_calls(stats, true);
+	ok(!stats_redis_is_up(stats), "calls do not end what they did not set");
 	stats_free(stats);
 }
 
@@ -310,6 +331,7 @@ file_of(const char * path)
 	struct buffer text = { NULL, 0, 0 };
 
 	stats_write(stats, &text);
+	buffer_integer(&text, STATS_GAUGE_COUNT);
 	stats_free(stats);
 	if (shmfile_name(name, path, digest_keyed_hash(key, text.bytes,
 	    text.length)) != 0)
@@ -614,14 +636,18 @@ static const char counters_text[] =
     "server had closed the connection.\n"
     "# TYPE flagtally_abandoned_total counter\n"
     "flagtally_abandoned_total 1055\n"
-    "# HELP flagtally_redis_up 1 unless Redis failed when it was last "
-    "used.\n"
+    "# HELP flagtally_redis_up 1 unless Redis failed, or took no calls, when "
+    "it was last used.\n"
     "# TYPE flagtally_redis_up gauge\n"
     "flagtally_redis_up 0\n"
-    "# HELP flagtally_redis_last_success_timestamp_seconds When Redis last did "
-    "what it was asked to, 0 if never.\n"
+    "# HELP flagtally_redis_last_success_timestamp_seconds When Redis last "
+    "took counts, 0 if never.\n"
     "# TYPE flagtally_redis_last_success_timestamp_seconds gauge\n"
-    "flagtally_redis_last_success_timestamp_seconds 1795426200.05\n";
+    "flagtally_redis_last_success_timestamp_seconds 1795426200.05\n"
+    "# HELP flagtally_spool_up 1 unless the spool stored nothing when it was "
+    "last used.\n"
+    "# TYPE flagtally_spool_up gauge\n"
+    "flagtally_spool_up 1\n";
 
 /* On, below and above bounds: see observe_all. */
 static const char histograms_text[] =
@@ -845,7 +871,7 @@ test_form(void)
 			ok(false, "the line is right: %s", line);
 	is_integer(wrong, 0, "each metric has HELP and TYPE once, and then "
 	    "its samples, each of them once");
-	is_integer(parsed.metrics, 16, "the metrics");
+	is_integer(parsed.metrics, 17, "the metrics");
 	buffer_free(&text);
 	stats_free(stats);
 }
