@@ -266,12 +266,12 @@ make_spool(const struct program * program)
 
 /* The file is beside the spool, where all processes find it. */
 static struct stats *
-make_stats(const struct config * config)
+make_stats(const struct program * program)
 {
 	char path[PATH_MAX];
 
-	snprintf(path, sizeof(path), "%s.stats", config->spool);
-	return (stats_open(path));
+	snprintf(path, sizeof(path), "%s.stats", program->config->spool);
+	return (program->looks ? stats_look(path) : stats_open(path));
 }
 
 static void
@@ -282,7 +282,7 @@ wire_service(struct program * program)
 	/* First, as it makes the directory for both. */
 	struct spool * spool = make_spool(program);
 
-	probe_init(&program->probe, spool, make_stats(config));
+	probe_init(&program->probe, spool, make_stats(program));
 	service->stats = program->probe.stats;
 	program->config->sink.stats = service->stats;
 	service->path_prefix = config->path_prefix;
@@ -585,9 +585,9 @@ look_at_spool(struct program * program)
 		return (errno == EACCES);
 	if (spoolctl_ready(config->spool) != -1)
 		return (true);
-	if (access(config->spool, R_OK | W_OK) == 0) {
+	if (access(config->spool, R_OK) == 0) {
 		program->probe.spool = make_spool(program);
-		program->probe.stats = make_stats(config);
+		program->probe.stats = make_stats(program);
 	}
 	return (true);
 }
@@ -617,8 +617,8 @@ static int
 run_spoolctl(struct program * program, const struct options * options)
 {
 	struct sink * sink = make_sink(program);
-	struct spool * spool = make_spool(program);
-	int status = SPOOLCTL_FAILED;
+	struct spool * spool = program->probe.spool;
+	int status;
 
 	confine(program->config, true);
 	if (options->action == ACTION_REPLAY)
@@ -631,7 +631,6 @@ run_spoolctl(struct program * program, const struct options * options)
 		status = spoolctl_retry(sink, spool, options->which);
 	else
 		status = spoolctl_drop(spool, options->which);
-	spool_free(spool);
 	sink_free(sink);
 	return (status);
 }

@@ -115,6 +115,25 @@ shmfile_open(const char * path, uint64_t layout, size_t size, int * kept)
 	return (memory);
 }
 
+void *
+shmfile_look(const char * path, uint64_t layout, size_t size)
+{
+	void * memory = MAP_FAILED;
+	char name[SHMFILE_NAME_MAX];
+	struct stat file;
+	int descriptor;
+
+	if (shmfile_name(name, path, layout) != 0 || (descriptor = open(name,
+	    O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK)) == -1)
+		return (NULL);
+	if (fstat(descriptor, &file) == 0 && S_ISREG(file.st_mode) &&
+	    file.st_size == (off_t)size)
+		memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE,
+		    descriptor, 0);
+	close(descriptor);
+	return (memory == MAP_FAILED ? NULL : memory);
+}
+
 void
 shmfile_close(void * memory, size_t size)
 {

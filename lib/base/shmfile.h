@@ -37,6 +37,13 @@ void * shmfile_open(const char * path, uint64_t layout, size_t size,
     int * descriptor);
 
 /**
+ * shmfile_look(path, layout, size):
+ * Return the memory to read it only: nothing is created or grows, and what is
+ * stored there is not shared.  Return NULL if there is no file of that size.
+ */
+void * shmfile_look(const char * path, uint64_t layout, size_t size);
+
+/**
  * shmfile_close(memory, size):
  * Give the memory back; the file stays.
  */

@@ -91,12 +91,13 @@ struct spool_change {
  * spool_open(path, limit, looks):
  * Return the spool in the file ${path}, which may grow to ${limit} bytes, with
  * SQLite's files beside it (at least 256 KiB are allowed).  Create the file
- * with mode 0600, and its directory with 0700 if only that is missing; with
- * ${looks}, create and rename nothing.  If the file cannot be opened, log why;
- * every use tries again, at most once a second.  If a spool turns out to be
- * damaged, log an error, rename it to ${path}.damaged-TIME, and go on with a
- * new one.  A file that is no spool, or one of another version, is an error,
- * and stays as it is. The caller frees the spool.
+ * with mode 0600, and its directory with 0700 if only that is missing.  If the
+ * file cannot be opened, log why; every use tries again, at most once a second.
+ * If a spool turns out to be damaged, log an error, rename it to
+ * ${path}.damaged-TIME, and go on with a new one.  A file that is no spool, or
+ * one of another version, is an error, and stays as it is.  With ${looks}, the
+ * spool can be read only, and no file is created, changed or renamed; this
+ * process must not open it a second time.  The caller frees the spool.
  */
 struct spool * spool_open(const char * path, uint64_t limit, bool looks);
 

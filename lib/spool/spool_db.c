@@ -10,6 +10,7 @@
 #include "lib/base/clock.h"
 #include "lib/base/crashpoint.h"
 #include "lib/base/digest.h"
+#include "lib/base/escape.h"
 #include "lib/base/log.h"
 #include "lib/spool/spool_db.h"
 #include "lib/spool/spool_file.h"
@@ -17,7 +18,7 @@
 /*
  * Beside the database, PATH, are SQLite's files, PATH.lease, and PATH.lock,
  * which a process holds while it opens, creates or renames the database, or
- * waits for its turn to write.
+ * waits for its turn to write.  A process that only looks creates none of them.
  *
  * Damage.  A use runs a step that can be repeated.  If the spool turns out to
  * be damaged it is renamed, and the step is run on a new one.  If several
@@ -88,6 +89,7 @@ struct spool_db {
 	struct stat wal, shm;
 	bool has_wal, has_shm;
 	bool known;			/* It is, or was, our spool. */
+	bool logs;			/* The file is in WAL mode. */
 	uint64_t pages;			/* The limit in force; 0: unset. */
 	bool lazy;
 	int64_t writer;			/* Our row in mark, */
@@ -203,7 +205,7 @@ close_database(struct spool_db * db)
 		sqlite3_finalize(db->statements[i]);
 		db->statements[i] = NULL;
 	}
-	if (db->db != NULL && !has_files(db))
+	if (db->db != NULL && (db->looks || !has_files(db)))
 		sqlite3_db_config(db->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1,
 		    NULL);
 	sqlite3_close(db->db);
@@ -275,6 +277,7 @@ identify_file(struct spool_db * db, enum which * which)
 	if (size > 0 && file->pMethods->xRead(file, header, sizeof(header),
 	    0) == SQLITE_IOERR_READ)
 		return (SQLITE_IOERR_READ);
+	db->logs = header[18] == 2;
 	if (memcmp(header, magic, sizeof(magic)) == 0 &&
 	    memcmp(header + 68, "flag", 4) == 0)
 		*which = header[63] == SPOOL_SQL_VERSION ? WHICH_OURS :
@@ -331,8 +334,7 @@ set_modes(struct spool_db * db, bool wal)
 	code = create_schema(db);
 	if (code == SQLITE_OK)
 		code = execute(db, SPOOL_SQL_SETTINGS);
-	/* A process that only looks leaves the mode alone. */
-	if (code == SQLITE_OK && !db->looks)
+	if (code == SQLITE_OK)
 		code = execute(db, wal ? SPOOL_SQL_WAL : SPOOL_SQL_JOURNAL);
 	snprintf(text, sizeof(text), SPOOL_SQL_CHECKPOINT,
 	    pages < CHECKPOINT_PAGES ? (int)pages : CHECKPOINT_PAGES);
@@ -340,24 +342,81 @@ set_modes(struct spool_db * db, bool wal)
 }
 
 static int
-open_with(struct spool_db * db, bool wal)
+open_file(struct spool_db * db, const char * name, int flags,
+    enum which * which)
 {
-	int persist = 1;
-	enum which which;
-	int code = sqlite3_open_v2(db->path, &db->db, SQLITE_OPEN_READWRITE |
-	    SQLITE_OPEN_NOMUTEX, NULL);
+	int code = sqlite3_open_v2(name, &db->db, flags | SQLITE_OPEN_NOMUTEX,
+	    NULL);
 
 	if (code != SQLITE_OK)
 		return (code);
 	sqlite3_extended_result_codes(db->db, 1);
 	sqlite3_busy_handler(db->db, wait_for_others, db);
-	if (sqlite3_db_readonly(db->db, "main") == 1)
+	if ((flags & SQLITE_OPEN_READWRITE) != 0 &&
+	    sqlite3_db_readonly(db->db, "main") == 1)
 		return (SQLITE_READONLY);
-	code = identify_file(db, &which);
+	return (identify_file(db, which));
+}
+
+/* Open a file that no process has open and that is not to change. */
+static int
+open_immutable(struct spool_db * db, enum which * which)
+{
+	static const char before[] = "file:", behind[] = "?immutable=1";
+	size_t length = strlen(db->path);
+	char * name = alloc_zeroed(1, sizeof(before) + sizeof(behind) +
+	    ESCAPE_PERCENT_ROOM(length));
+	char * end = name + sizeof(before) - 1;
+	int code;
+
+	memcpy(name, before, sizeof(before));
+	end += escape_percent(end, db->path, length);
+	memcpy(end, behind, sizeof(behind));
+	code = open_file(db, name, SQLITE_OPEN_READONLY | SQLITE_OPEN_URI,
+	    which);
+	free(name);
+	return (code);
+}
+
+/*
+ * Only look.  SQLite creates PATH-wal and PATH-shm for a database in WAL mode.
+ * Without PATH-wal, no process has it open, and nothing is missing from it.
+ * Without PATH-shm, the log's index can be in memory, as PATH is ours alone.
+ */
+static int
+open_to_look(struct spool_db * db)
+{
+	enum which which;
+	int code = open_file(db, db->path, SQLITE_OPEN_READONLY, &which);
+
+	if (code == SQLITE_OK && which != WHICH_OURS)
+		return (refuse_file(db, which));
+	remember_files(db);
+	if (code == SQLITE_OK && db->logs && !(db->has_wal && db->has_shm)) {
+		bool alone = db->has_wal;
+
+		close_database(db);
+		if (alone)
+			code = open_file(db, db->path, SQLITE_OPEN_READWRITE,
+			    &which);
+		else
+			code = open_immutable(db, &which);
+		if (code == SQLITE_OK && alone)
+			code = execute(db, SPOOL_SQL_EXCLUSIVE);
+	}
+	return (code == SQLITE_OK ? execute(db, SPOOL_SQL_SETTINGS) : code);
+}
+
+static int
+open_with(struct spool_db * db, bool wal)
+{
+	int persist = 1;
+	enum which which;
+	int code = open_file(db, db->path, SQLITE_OPEN_READWRITE, &which);
+
 	if (code != SQLITE_OK)
 		return (code);
-	if (which == WHICH_OLD || (which == WHICH_OTHER && !db->known) ||
-	    (which == WHICH_EMPTY && db->looks))
+	if (which == WHICH_OLD || (which == WHICH_OTHER && !db->known))
 		return (refuse_file(db, which));
 	/* SQLite would take it for a new database and delete the log. */
 	if (which == WHICH_EMPTY && spool_file_size(db->path, "-wal") > 0)
@@ -372,8 +431,8 @@ open_with(struct spool_db * db, bool wal)
 static int
 open_database(struct spool_db * db)
 {
-	bool wal = !spool_file_is_remote(db->path);
-	int code = open_with(db, wal);
+	bool wal = !db->looks && !spool_file_is_remote(db->path);
+	int code = db->looks ? open_to_look(db) : open_with(db, wal);
 	size_t i;
 
 	/* Memory cannot be shared, or PATH-shm cannot be created. */
@@ -393,32 +452,25 @@ open_database(struct spool_db * db)
 	return (code);
 }
 
-static int
-find_file(struct spool_db * db)
-{
-
-	if (db->looks ? stat(db->path, &db->file) == 0 :
-	    spool_file_find(db->path, &db->file) == 0)
-		return (SQLITE_OK);
-	return (fail_system(db, ""));
-}
-
 /* Close or rescue the open files, and open those at PATH. */
 static int
 reopen(struct spool_db * db)
 {
-	int turn;
-	int code = lock_turn(db, &turn);
+	int turn = -1;
+	int code = db->looks ? SQLITE_OK : lock_turn(db, &turn);
 
 	if (code != SQLITE_OK)
 		return (code);
 	if (db->db != NULL && !db->looks && !has_files(db))
 		rescue(db);
 	close_database(db);
-	code = find_file(db);
-	if (code == SQLITE_OK)
+	if ((db->looks ? stat(db->path, &db->file) :
+	    spool_file_find(db->path, &db->file)) == 0)
 		code = open_database(db);
-	close(turn);
+	else
+		code = fail_system(db, "");
+	if (turn != -1)
+		close(turn);
 	return (code);
 }
 

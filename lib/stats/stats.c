@@ -231,6 +231,19 @@ stats_open(const char * path)
 	return (stats);
 }
 
+struct stats *
+stats_look(const char * path)
+{
+	struct page * page = shmfile_look(path, layout_of(), sizeof(*page));
+	struct stats * stats;
+
+	if (page == NULL)
+		return (NULL);
+	stats = alloc_zeroed(1, sizeof(*stats));
+	*stats = (struct stats){ .page = page, .shared = true };
+	return (stats);
+}
+
 void
 stats_free(struct stats * stats)
 {

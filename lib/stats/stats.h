@@ -84,6 +84,12 @@ enum stats_histogram {
 struct stats * stats_open(const char * path);
 
 /**
+ * stats_look(path):
+ * Return the stats of stats_open, to read them only; NULL if there are none.
+ */
+struct stats * stats_look(const char * path);
+
+/**
  * stats_add(stats, counter, count):
  * Add ${count} to a counter.
  */

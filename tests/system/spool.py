@@ -1,9 +1,12 @@
 """What may happen to the spool and to Redis together, and what is said of it."""
 
+import hashlib
 import json
 import os
 import re
+import shutil
 import socket
+import sqlite3
 import subprocess
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -114,6 +117,107 @@ def copied():
         check("this host was copied or restored from a snapshot" in
               place.read(flagtally.log), "the log says so",
               place.read(flagtally.log))
+
+
+# All that only looks, and whether it reads the spool.
+LOOKS = [
+    (["--spool"], True), (["--spool-export"], True),
+    (["--report"], False), (["--report", "e/a"], False),
+    (["--report", "--stale", "1d"], False),
+    *((["--report", "--show", what], False) for what in
+      ("sdks", "impact", "edges", "health")),
+    (["--check-config"], False), (["--check"], False), (["--ready"], False),
+    (["--version"], False), (["--help"], False)]
+
+
+def places(place, redis):
+    """Directories with a file spool.db, and whether that is a spool."""
+    def directory(name):
+        os.mkdir(place.file(name))
+        return place.file(name + "/spool.db")
+
+    directory("none")
+    for name, content in (("empty", b""), ("text", b"x" * 10000),
+                          ("zeros", bytes(4096))):
+        with open(directory(name), "wb") as file:
+            file.write(content)
+    other = sqlite3.connect(directory("foreign"))
+    other.execute("PRAGMA journal_mode = WAL")
+    other.execute("CREATE TABLE dashboard (title TEXT)")
+    for ending in ("", "-wal"):
+        shutil.copy(place.file("foreign/spool.db") + ending,
+                    place.file("foreign/copy") + ending)
+    other.close()
+    for ending in ("", "-wal"):
+        os.rename(place.file("foreign/copy") + ending,
+                  place.file("foreign/spool.db") + ending)
+    path = directory("killed")
+    program = start(place, redis, spool=path, ack="spool",
+                    flush_interval="1h")
+    equal(post(program, metric()), 202, "a spool with a record")
+    program.kill()
+    for name, endings in (("copied", ("", "-wal")),
+                          ("a?b#c%41", ("", "-wal")),
+                          ("newer", ("", "-wal", "-shm"))):
+        copy = directory(name)
+        for ending in endings:
+            shutil.copy(path + ending, copy + ending)
+    with open(place.file("newer/spool.db"), "r+b") as file:
+        # user_version in SQLite's header
+        file.seek(60)
+        file.write(b"\0\0\0\3")
+    path = directory("whole")
+    shutil.copy(place.file("killed/spool.db"), path)
+    shutil.copy(place.file("killed/spool.db-wal"), path + "-wal")
+    with sqlite3.connect(path) as database:
+        database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    database.close()
+    for ending in ("-wal", "-shm"):
+        check(not os.path.exists(path + ending), f"no {ending}")
+    path = directory("live")
+    program = start(place, redis, "live", spool=path, ack="spool",
+                    flush_interval="1h")
+    equal(post(program, metric()), 202, "a spool in use")
+    return {"none": None, "empty": False, "text": False, "zeros": False,
+            "foreign": False, "newer": False, "killed": True, "copied": True,
+            "a?b#c%41": True, "whole": True, "live": True}
+
+
+def state(directory):
+    """All files and what is in them, but not what processes share of it."""
+    found = {}
+    for entry in os.scandir(directory):
+        info = entry.stat()
+        with open(entry.path, "rb") as file:
+            content = hashlib.sha256(file.read()).hexdigest()
+        if entry.name.endswith("-shm"):
+            content = "shared"
+        found[entry.name] = (info.st_ino, info.st_mode, content)
+    return found
+
+
+def looking():
+    """Whatever only looks creates and changes no file, whatever is there."""
+    with Place() as place:
+        redis = Redis(place)
+        for name, is_spool in places(place, redis).items():
+            directory = place.file(name)
+            for words, reads in LOOKS:
+                before = state(directory)
+                done = command(place, redis, *words,
+                               spool=directory + "/spool.db",
+                               listen=directory + "/socket", auth="none")
+                equal(state(directory), before,
+                      f"{name}: {' '.join(words)} leaves it as it was")
+                if reads and is_spool is not None:
+                    equal(done.returncode == 0, is_spool,
+                          f"{name}: {' '.join(words)} reads a spool alone")
+                if words == ["--spool"] and is_spool:
+                    equal(len(done.stdout.splitlines()), 2,
+                          f"{name}: with its record")
+                if words[-1] == "health" and is_spool:
+                    check("queued_since" in done.stdout,
+                          f"{name}: so does a report of health", done)
 
 
 def handed_over():
@@ -384,5 +488,5 @@ def stuck():
         until(lambda: yes(redis, app="b") == 11, "and counts in the end", 60)
 
 
-run([deleted, copied, handed_over, own_calls, own_refusals, reasons,
+run([deleted, copied, looking, handed_over, own_calls, own_refusals, reasons,
      full_and_ready, full_disk, shell, cgi, stuck])

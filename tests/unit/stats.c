@@ -427,6 +427,32 @@ is_private(const char * path, const char * name)
 	stats_free(stats);
 }
 
+/* Looking creates nothing, changes nothing, and reads what others store. */
+static void
+test_look(void)
+{
+	char path[PATH_MAX];
+	struct stats * stats, * other;
+	off_t size;
+
+	ok(stats_look(temporary_path(path, "look")) == NULL,
+	    "there is nothing to look at");
+	is_integer(access(file_of(path), F_OK), -1, "nor is there now");
+	stats = stats_open(path);
+	stats_add(stats, STATS_REPLAYED, 5);
+	other = stats_look(path);
+	is_integer(stats_get(other, STATS_REPLAYED), 5, "a number is read");
+	stats_add(other, STATS_REPLAYED, 1);
+	is_integer(stats_get(stats, STATS_REPLAYED), 5, "and not changed");
+	stats_free(other);
+	stats_free(stats);
+	size = size_of(file_of(path));
+	if (truncate(file_of(path), size - 1) != 0)
+		abort();
+	ok(stats_look(path) == NULL, "one that is cut is not read");
+	is_integer(size_of(file_of(path)), size - 1, "and does not grow");
+}
+
 static void
 test_foreign(void)
 {
@@ -940,6 +966,7 @@ main(void)
 	test_kill();
 	test_new_file();
 	test_short();
+	test_look();
 	test_foreign();
 	test_unusable();
 	test_disk();
