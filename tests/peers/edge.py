@@ -5,85 +5,29 @@ it.  It gives up after 5 s and repeats, so this takes half a minute.
 """
 
 import json
-import os
 import signal
-import urllib.request
 
 from tests.harness import fcgi
+from tests.harness.edge import Edge, Unleash
 from tests.harness.front import Lighttpd, Nginx
-from tests.harness.servers import (Place, Process, Redis, environment,
-                                   free_port)
+from tests.harness.servers import Place, Redis
 from tests.harness.tap import check, equal, run
 from tests.harness.wait import until
-from tests.harness.web import Standin
 
-EDGE = os.environ.get("UNLEASH_EDGE", "unleash-edge")
 TOKEN = "*:development.secret"
 DAY = "flagtally:{development:a}:2026-11-23"
 # Edge tries again 5 s after it has begun to wait: a stall of 15 s and more.
 TRIES, STALL = 4, 40
 
 
-class Unleash(Standin):
-    """As much of the server as Edge wants before it serves."""
-
-    def answer(self, handler):
-        body = self.read(handler)
-        path = handler.path.split("?")[0]
-        self.seen.append((handler.command, path, {}, body))
-        status, content = 202, {}
-        if path == "/edge/validate":
-            status, content = 200, {"tokens": [
-                {"token": token, "type": "client", "projects": ["*"],
-                 "environment": "development"}
-                for token in json.loads(body)["tokens"]]}
-        elif path == "/api/client/features":
-            status, content = 200, {
-                "version": 2, "segments": [], "query": {}, "features": [
-                    {"name": "f", "type": "release", "enabled": True,
-                     "project": "default", "variants": [], "strategies": [
-                         {"name": "default", "parameters": {}}]}]}
-        elif handler.command != "POST":
-            status = 404
-        text = json.dumps(content).encode()
-        handler.send_response(status)
-        handler.send_header("Content-Type", "application/json")
-        handler.send_header("Content-Length", str(len(text)))
-        handler.end_headers()
-        handler.wfile.write(text)
-
-
-class Edge(Process):
-    def __init__(self, place, upstream):
-        self.port = free_port()
-        super().__init__(place, "edge", [
-            EDGE, "--port", str(self.port), "--interface", "127.0.0.1",
-            "edge", "--upstream-url", f"http://127.0.0.1:{upstream}",
-            "--tokens", TOKEN, "--metrics-interval-seconds", "1"],
-            env=environment())
-        self.ready(self.answers)
-
-    def answers(self):
-        try:
-            return self.ask("/internal-backstage/health").status == 200
-        except OSError:
-            return False
-
-    def ask(self, path, body=None):
-        return urllib.request.urlopen(urllib.request.Request(
-            f"http://127.0.0.1:{self.port}{path}", body and json.dumps(
-                body).encode(), {"Authorization": TOKEN,
-                                 "Content-Type": "application/json"}),
-            timeout=30)
-
-    def report(self, count):
-        """Report as an SDK does."""
-        equal(self.ask("/api/client/metrics", {
-            "appName": "a", "instanceId": "i", "bucket": {
-                "start": "2026-11-23T09:30:00Z",
-                "stop": "2026-11-23T09:31:00Z", "toggles": {
-                    "f": {"yes": count, "no": 0, "variants": {}}}}}).status,
-              202, "Edge takes a report")
+def report(edge, count):
+    """Report to Edge as an SDK does."""
+    equal(edge.ask("/api/client/metrics", json.dumps({
+        "appName": "a", "instanceId": "i", "bucket": {
+            "start": "2026-11-23T09:30:00Z",
+            "stop": "2026-11-23T09:31:00Z", "toggles": {
+                "f": {"yes": count, "no": 0, "variants": {}}}}}).encode())
+        .status, 202, "Edge takes a report")
 
 
 def connections(place):
@@ -107,18 +51,18 @@ def stall(kind):
 
         def count():
             return int(redis("HGET", DAY, "f:yes") or 0)
-        edge = Edge(place, front.port)
-        edge.report(7)
+        edge = Edge(place, front.port, TOKEN)
+        report(edge, 7)
         until(lambda: count() == 7, "a batch")
         before = connections(place)
         front.flagtally.signal(signal.SIGSTOP)
-        edge.report(5)
+        report(edge, 5)
         until(lambda: connections(place) >= before + TRIES,
               "Edge to repeat", STALL)
         front.flagtally.signal(signal.SIGCONT)
         until(lambda: count() > 7, "the batch", STALL)
         # When a later batch has arrived, no repeat of this one is left.
-        edge.report(1)
+        report(edge, 1)
         until(lambda: count() not in (7, 12), "another batch", STALL)
         equal(count(), 13, f"{front.title}: each is counted once")
         spared = [metric(front.flagtally.address, f"flagtally_{name}_total")
