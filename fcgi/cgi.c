@@ -20,6 +20,9 @@
 /* Bytes to discard at a time. */
 #define DISCARD_SIZE 8192
 
+/* An answer that takes long is given up if so much of it does; see job.h. */
+#define WRITE_SIZE ((size_t)64 * 1024)
+
 const char *
 cgi_parameter(const struct cgi * cgi, const char * name)
 {
@@ -237,14 +240,23 @@ int
 cgi_write(struct cgi * cgi, const void * bytes, size_t length)
 {
 
+	const char * next = bytes;
+
 	if (cgi->fcgi == NULL)
 		return (write_cgi(bytes, length));
-	cgi->writing = clock_monotonic();
-	if (FCGX_PutStr(bytes, (int)length, cgi->fcgi->out) ==
-	    (int)length)
-		return (0);
-	cgi->failed = true;
-	return (-1);
+	while (length > 0) {
+		size_t piece = length < WRITE_SIZE ? length : WRITE_SIZE;
+
+		cgi->writing = clock_monotonic();
+		if (FCGX_PutStr(next, (int)piece, cgi->fcgi->out) !=
+		    (int)piece) {
+			cgi->failed = true;
+			return (-1);
+		}
+		next += piece;
+		length -= piece;
+	}
+	return (0);
 }
 
 /* Poll a descriptor without waiting; return its events. */

@@ -30,8 +30,8 @@ struct cgi {
 					 * for its body. */
 	_Atomic int64_t received;	/* Bytes of the body. */
 	_Atomic bool reading;		/* It is still arriving. */
-	_Atomic int64_t writing;	/* Since when the answer is being sent;
-					 * 0: it is not. */
+	_Atomic int64_t writing;	/* Since when a piece of the answer is
+					 * being sent; 0: none is. */
 	int64_t unread;			/* CGI: bytes of the body left, or -1
 					 * if unknown. */
 	const struct cors * cors;	/* Of the path; NULL: there is none. */

@@ -50,6 +50,18 @@ class Story:
             **changes})
 
 
+class SlowReader(fcgi.Connection):
+    """Takes 3 seconds to read 5 MB."""
+
+    took = 0
+
+    def read_record(self):
+        began = time.monotonic()
+        time.sleep(0.005)
+        self.took += time.monotonic() - began
+        return super().read_record()
+
+
 class Page(html.parser.HTMLParser):
     """The elements and texts of a page."""
 
@@ -590,6 +602,14 @@ def ten_thousand():
               10000, "JSON has all")
         equal(len(page_of(story.get(env="production", app="shop", top=10))
                   .links) < 40, True, "and top=10 ten")
+        slow = SlowReader(story.program.address)
+        answer = slow.request(fcgi.params(
+            REQUEST_METHOD="GET", SCRIPT_NAME="/flagtally",
+            REQUEST_URI="/flagtally", REMOTE_ADDR="127.0.0.1",
+            QUERY_STRING="env=production&app=shop&format=json"))
+        check(slow.took > 2.5 and
+              len(json.loads(answer.body)["features"]) == 10000,
+              "a reader that is slow gets the whole answer", slow.took)
 
 
 run([views, more_views, queued, formats, hostile, caching, kept, access, wrong,
