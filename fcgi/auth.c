@@ -9,7 +9,7 @@
 #include "lib/base/alloc.h"
 #include "lib/base/log.h"
 
-/* Look for a header behind at most so many internal redirects. */
+/* Look for a header behind at most this many internal redirects. */
 #define REDIRECTS_MAX 5
 
 /* The longest IPv6 address: log no more of a REMOTE_ADDR. */

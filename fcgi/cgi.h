@@ -14,13 +14,13 @@ struct cors;
 struct FCGX_Request;
 
 /*
- * A body may take a millisecond longer for each so many bytes of it: enough for
+ * A body can take a millisecond longer for each this many bytes: enough for
  * a slow client, while one that sends a byte now and then does not hold a
  * thread for ever.
  */
 #define CGI_BYTES_PER_MS 64
 
-/* Discard at most so many bytes of a body to keep a FastCGI connection. */
+/* Most bytes of a body to discard to keep a FastCGI connection. */
 #define CGI_DISCARD_MAX ((size_t)256 * 1024)
 
 struct cgi {

@@ -8,14 +8,14 @@
 #include "fcgi/backstage.h"
 #include "lib/report/report_write.h"
 
-/* The state of Redis, the spool and dropped counts, for people. */
+/* The state of Redis, the spool and dropped counts, as a report. */
 
 /* Where it is looked up. */
 struct health_source {
 	backstage_look * probe;
 	void * context;			/* Of probe. */
 	const struct stats * stats;	/* NULL: unknown. */
-	bool has_spool;			/* There should be one to look at. */
+	bool has_spool;			/* One is configured. */
 };
 
 struct health {

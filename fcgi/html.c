@@ -12,7 +12,7 @@
 #define CHART_HEIGHT 160
 #define BAR_WIDTH 100
 
-/* Return what stands for a character, or NULL if it stands for itself. */
+/* Return the escape of a character, or NULL if it needs none. */
 static const char *
 replacement(uint32_t code)
 {

@@ -348,8 +348,8 @@ start_token_set(const struct program * program, bool cgi)
 	char path[PATH_MAX];
 	struct token_set_settings settings = {
 		.key = config->token_set,
-		.refresh = (int64_t)config->token_ttl,
-		.grace = (int64_t)config->token_stale,
+		.ttl = (int64_t)config->token_ttl,
+		.stale = (int64_t)config->token_stale,
 		.path = path,
 		.stats = program->service.stats,
 		.once = cgi,

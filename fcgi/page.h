@@ -11,9 +11,9 @@
 #include "lib/redis/redis.h"
 
 /*
- * The page at /flagtally: counts for people, as HTML without scripts, and as
- * CSV and JSON at the same address with format=csv or format=json; the query is
- * that of page_query.
+ * The page at /flagtally: counts as HTML without scripts, and as CSV and JSON
+ * at the same address with format=csv or format=json; the query is that of
+ * page_query.
  */
 #define PAGE_CONCURRENT_MAX 2
 
@@ -29,10 +29,10 @@ struct page {
 
 /**
  * page_serve(page, cgi):
- * Answer a request for the page, perhaps with what page_cache keeps.  At most
+ * Respond to a request for the page, if possible from page_cache.  At most
  * PAGE_CONCURRENT_MAX requests read from Redis at once; others get 503.  Return
- * false, with nothing answered, if the client is not allowed to see the page;
- * the caller then sends 404.
+ * false, without a response, if the client is not allowed to see the page; the
+ * caller then sends 404.
  */
 bool page_serve(struct page * page, struct cgi * cgi);
 

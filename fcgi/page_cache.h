@@ -7,10 +7,10 @@
 #include <stdint.h>
 
 /*
- * Answers that took long to read, kept for a moment.  An answer that took a
- * time t is served again for PAGE_CACHE_SHARE times t, so however many clients
- * ask for the same, reading it takes Redis and us at most a tenth of the time.
- * What is read quickly is not kept, and always current.
+ * A short cache of responses that took long to read.  One that took a time t is
+ * served again for PAGE_CACHE_SHARE times t, so however many clients ask for
+ * it, reading it takes Redis and us at most a tenth of the time.  A response
+ * that is read quickly is not cached, and always current.
  */
 #define PAGE_CACHE_SHARE 10
 #define PAGE_CACHE_TOOK_MIN 20		/* Milliseconds. */
@@ -18,7 +18,7 @@
 #define PAGE_CACHE_SLOTS 8
 #define PAGE_CACHE_BYTES_MAX ((size_t)4 * 1024 * 1024)
 
-/* An answer; it is freed when nobody uses it any more. */
+/* A response; it is freed when its last user releases it. */
 struct page_answer {
 	const char * type;		/* The media type; static. */
 	char * headers;			/* As response_page takes them. */

@@ -185,7 +185,7 @@ write_sections(const struct page_view * view)
 	fputs("</ul></nav>\n", view->out);
 }
 
-/* Where in the tree of names the page is. */
+/* The place of the page in the tree of names. */
 static void
 write_breadcrumb(const struct page_view * view)
 {

@@ -5,7 +5,7 @@
 #include "fcgi/page_impact.h"
 #include "lib/report/impact_write.h"
 
-/* Metrics on one page, each with tables of its own. */
+/* Metrics on one page, each with its own tables. */
 #define METRICS_MAX 50
 
 static const struct text none = { NULL, 0 };

@@ -5,7 +5,7 @@
 #include "fcgi/page_view.h"
 #include "lib/base/alloc.h"
 
-/* A feature that was not seen for so many seconds is marked as stale. */
+/* Seconds after which a feature that was not seen is marked as stale. */
 #define STALE_SECONDS (INT64_C(30) * 86400)
 
 /* Variants that a row shows. */

@@ -17,7 +17,7 @@
  * page_view_health(view, health):
  * Write a whole page: with applications; features of one application, or one
  * feature if the query has one; stale features; SDKs; instances of Edge; or
- * what is known of Redis, the spool and dropped counts.  ${recent} are the
+ * the state of Redis, the spool and dropped counts.  ${recent} are the
  * hours that features have behind the periods of the span, or NULL.
  */
 void page_view_applications(const struct page_view * view,

@@ -26,7 +26,7 @@
  * smaller. */
 #define PEEK_SIZE 8192
 
-/* One call reads at most so many times: other connections want a turn. */
+/* The most reads of one call, so that other connections get a turn. */
 #define ROUNDS_MAX 16
 
 /* Parameters in records of one byte take this many times their size. */
@@ -440,7 +440,7 @@ read_more(struct params * params, int descriptor, size_t limit, bool * drained)
 	size_t length = bytes_to_read(params);
 	ssize_t count;
 
-	/* Allocate no more than arrives: announced bytes may never come. */
+	/* Allocate no more than arrives: announced bytes may never arrive. */
 	if (length > PEEK_SIZE)
 		length = PEEK_SIZE;
 	grow(params, length);

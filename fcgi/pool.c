@@ -18,10 +18,10 @@
  * it from a thread that has been busy for a second.
  */
 
-/* A thread that has been busy for so many milliseconds loses its slot. */
+/* Milliseconds after which a busy thread loses its slot. */
 #define ACTIVE_TIME_MAX 900
 
-/* Wake one more thread for so many jobs to be concluded. */
+/* Wake one more thread for each this many jobs to be concluded. */
 #define CONCLUDE_MANY 8
 
 struct pool {
@@ -239,7 +239,7 @@ pool_complete_jobs(void * context, struct commit_ticket * tickets)
 		pool->answered_end = &tickets->next;
 		pool->answered_count++;
 	}
-	/* An active thread that does not poll will find them by itself. */
+	/* An active thread that does not poll will find them anyway. */
 	if (pool->active == pool->polling)
 		wake_one(pool);
 	pthread_mutex_unlock(&pool->lock);

@@ -26,8 +26,8 @@ struct report_table {
  * report_table_impact(table, found):
  * report_table_health(health):
  * Print a table: of applications, features, one feature by period with its
- * variants, stale features, SDKs, instances of Edge, impact metrics, or what is
- * known of Redis, the spool and dropped counts.
+ * variants, stale features, SDKs, instances of Edge, impact metrics, or the
+ * state of Redis, the spool and dropped counts.
  */
 void report_table_applications(const struct report_table * table,
     const struct report_applications * found);

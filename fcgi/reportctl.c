@@ -61,7 +61,7 @@ struct printer {
 	int64_t stale_before;
 
 	/* Of the progress that a terminal shows. */
-	int64_t shown;			/* When it was, or the begin. */
+	int64_t shown;			/* When it was printed, or the start. */
 	int width;			/* Columns of it. */
 };
 
@@ -183,7 +183,7 @@ read_target(struct printer * printer, const char * target)
 	return (wrong_option("report", target, why));
 }
 
-/* Find out from --show, --stale and --below what to report. */
+/* Choose the report by --show, --stale and --below. */
 static int
 read_subject(struct printer * printer, const struct reportctl_options * options)
 {
@@ -397,7 +397,7 @@ run_edges(struct printer * printer)
 	return (0);
 }
 
-/* That Redis cannot be read is what this report says. */
+/* This report says that Redis cannot be read: that is no failure. */
 static int
 run_health(struct printer * printer)
 {
@@ -422,7 +422,7 @@ run_counts(struct printer * printer)
 	    run_applications(printer) : run_features(printer));
 }
 
-/* Say that counts wait in the spool where that disturbs no program. */
+/* Report counts that wait in the spool, where that disturbs no program. */
 static void
 print_queued(const struct printer * printer)
 {

@@ -17,7 +17,7 @@
  * client without a token, and no body is read before its type is known.
  */
 
-/* An arena keeps so many bytes from request to request. */
+/* Bytes that an arena keeps from request to request. */
 #define KEEP_BYTES ((size_t)128 * 1024)
 
 /* libfcgi reads in pieces of 8 KiB at most. */

@@ -54,9 +54,9 @@ void request_free(struct request * request);
 
 /**
  * request_serve(service, request):
- * Read one request and act on it.  Return true if it is answered.  Return false
- * if the committer has its ticket: then do not touch the request until the
- * ticket comes back, and call request_conclude then.
+ * Read one request and act on it.  Return true if its response is sent.
+ * Return false if the committer has its ticket: then do not touch the request
+ * until the ticket comes back, and call request_conclude then.
  */
 bool request_serve(const struct service * service, struct request * request);
 

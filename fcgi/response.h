@@ -32,8 +32,8 @@ enum response_kind {
 
 /**
  * response_send(cgi, kind, detail):
- * Send a response other than RESPONSE_OK.  ${detail} is the reason, for people;
- * it is ignored if the request was accepted or is a preflight.
+ * Send a response other than RESPONSE_OK.  ${detail} is the reason, as a
+ * sentence; it is ignored if the request was accepted or is a preflight.
  */
 void response_send(struct cgi * cgi, enum response_kind kind,
     const char * detail);

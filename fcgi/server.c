@@ -52,7 +52,7 @@ struct server {
 	struct server_limits limits;
 	int epoll;
 	int stop;			/* An eventfd: readable once stopped. */
-	_Atomic bool draining;		/* Keep no connection any more. */
+	_Atomic bool draining;		/* Keep connections no longer. */
 	bool pressed;			/* is_pressed at the previous tick. */
 	struct conn * conn;
 	struct pool * pool;
@@ -66,7 +66,7 @@ struct server {
 
 /* Requests */
 
-/* The request is answered: keep its connection, or let it linger. */
+/* The response is sent: keep the connection, or let it linger. */
 static void
 end_job(struct server * server, struct job * job)
 {

@@ -327,7 +327,7 @@ act_on_call(struct spool * spool, const struct search * search)
 	return (SPOOLCTL_FAILED);
 }
 
-/* Act on the calls that ${which} names, each in a transaction of its own. */
+/* Act on the calls that ${which} names, each in its own transaction. */
 static int
 act_on(struct sink * sink, struct spool * spool, const char * which)
 {

@@ -14,7 +14,7 @@
  */
 struct digest_cache;
 
-/* Room for so many digests; a size must be a power of two, at least 8. */
+/* The number of digests; a size must be a power of two, at least 8. */
 #define DIGEST_CACHE_SHARED_SIZE ((size_t)65536)
 
 /**

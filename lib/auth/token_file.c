@@ -43,7 +43,7 @@
 #define SETTLE_MS 50
 #define SETTLE_TRIES 10
 
-/* Log at most so many duplicate tokens, and only the number of the rest. */
+/* Most duplicate tokens to log; of the rest only the number is logged. */
 #define REPEATED_MAX 5
 
 struct entry {

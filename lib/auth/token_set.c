@@ -14,21 +14,20 @@
 #include "lib/redis/session.h"
 
 /*
- * The set holds digests and nothing else: no secret can be read out of Redis,
- * a token is known or not in one step, and many are asked for with one
- * SMISMEMBER.  A member needs no environment beside it, as the digest covers
- * the token's text with its environment in it.  The digest of a frontend token
- * has FRONTEND before it, so that a member says where its token may report.
- * Answers are cached under the SHA-256 of such a member, and under a client
- * token's digest itself.
+ * The set holds only digests: no secret can be read from Redis, one step finds
+ * whether a token is known, and one SMISMEMBER looks up many.  A member needs
+ * no environment beside it, as the digest covers the token's text with its
+ * environment in it.  The digest of a frontend token has FRONTEND before it,
+ * so that a member shows where its token may report.  Answers are cached under
+ * the SHA-256 of such a member, and under a client token's digest itself.
  *
  * Answers are cached, each kind for its own time:
  *
- *   yes   is good for `refresh`, so a revoked token is refused after that.
+ *   yes   is good for `ttl`, so a revoked token is refused after that.
  *         Then Redis is asked again; while it cannot be reached, yes is good
- *         for `grace`.  These answers are in a file that all processes of the
+ *         for `stale`.  These answers are in a file that all processes of the
  *         host share, so plain CGI has them too, and they survive a restart.
- *   no    is good for a second: a client that goes on sending a bad token costs
+ *   no    is good for a second: a client that keeps sending a bad token costs
  *         Redis nothing, and a new token is accepted within a second.
  *   none  (Redis cannot be reached, or the set is missing) is never cached.
  *         The request gets 503, never 403: after a 403 Unleash Edge discards
@@ -36,25 +35,25 @@
  *
  * A missing set is no answer about a token.  Redis removes a set with its last
  * member, and a Redis that has lost its data, or another server under the same
- * name, has no set either.  Then, once `refresh` has passed, only tokens of the
+ * name, has no set either.  Then, once `ttl` has passed, only tokens of the
  * token file are accepted, and no client discards its metrics.
  *
  * Requests queue their digests for one thread, which looks all of them up with
  * one command; while that is on its way the next ones gather, as groups do in
  * commit.  So any number of random tokens costs one exchange after the other,
  * each well under a millisecond.  They cannot evict good tokens, because bad
- * ones have a cache of their own.
+ * ones have a separate cache.
  *
  * A request does not wait for a Redis that is known to be away.  With a cached
  * yes, however old, it waits only STALE_WAIT_MS for a slow one.  The thread
- * notices by itself when Redis is back.
+ * tries Redis until it is back.
  */
 
 /* How long a no is good, in milliseconds, and how many are cached. */
 #define NO_MS 1000
 #define NO_SIZE 4096
 
-/* A request with a stale yes waits so many milliseconds for a new answer. */
+/* Milliseconds that a request with a stale yes waits for a new lookup. */
 #define STALE_WAIT_MS 100
 
 /* Digests in one SMISMEMBER; a reply holds REDIS_INTEGERS_MAX. */
@@ -417,13 +416,13 @@ check_identity(struct token_set * set, const struct identity * identity)
 	int64_t no = digest_cache_find(set->no, digest);
 	bool stale;
 
-	if (yes != 0 && now >= yes && now - yes < set->settings.refresh)
+	if (yes != 0 && now >= yes && now - yes < set->settings.ttl)
 		return (count_verdict(set, STATS_TOKENS_CACHED, TOKEN_GRANTED));
 	if (no != 0 && now >= no && now - no < NO_MS)
 		return (count_verdict(set, STATS_TOKENS_CACHED, TOKEN_UNKNOWN));
 	/* After the clock was set back, the answer's time is in the future. */
 	stale = yes != 0 && (now >= yes ? now - yes : yes - now) <
-	    set->settings.grace;
+	    set->settings.stale;
 	switch (find_answer(set, identity, stale)) {
 	case ANSWER_YES:
 		return (count_verdict(set, STATS_TOKENS_ASKED, TOKEN_GRANTED));

@@ -17,15 +17,14 @@
  */
 struct token_set;
 
-/* The longest that a request waits for an answer, in milliseconds. */
+/* The longest that a request waits for a lookup, in milliseconds. */
 #define TOKEN_SET_TIME_MAX 1000
 
 struct token_set_settings {
 	const char * key;		/* Of the set. */
-	int64_t refresh;		/* An answer is good for so many
-					 * milliseconds, */
-	int64_t grace;			/* and for so many while Redis cannot
-					 * be reached. */
+	int64_t ttl;			/* Milliseconds to cache a lookup, */
+	int64_t stale;			/* and to use it while Redis cannot be
+					 * reached. */
 	const char * path;		/* The file that caches good tokens, or
 					 * NULL: cache them in memory. */
 	struct stats * stats;

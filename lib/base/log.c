@@ -58,7 +58,7 @@ log_start(void)
 	    strcmp(process, name) == 0;
 }
 
-/* What a line begins with; return its length. */
+/* Write the prefix of a line; return its length. */
 static size_t
 start_line(char line[LINE_START_MAX], enum log_level level)
 {

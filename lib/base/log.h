@@ -35,12 +35,12 @@ void log_set_level(enum log_level level);
  * log_warning(format, ...):
  * log_info(format, ...):
  * log_debug(format, ...):
- * Write `flagtally[PID]: level: text` if the level is in force.  What is not
- * printable ASCII is written as \xHH, and a backslash as two, so that no text
- * from outside can forge a line, and a line is cut at 2 KiB.  In the journal
- * `<N>` comes first, and of a service's main process the text follows at once.
- * None of these ever waits: a line that cannot be written at once is lost, and
- * counted.
+ * Write `flagtally[PID]: level: text` if the level is in force.  Everything
+ * but printable ASCII is written as \xHH, and a backslash as two, so that no
+ * text from outside can forge a line, and a line is cut at 2 KiB.  In the
+ * journal `<N>` comes first, and of a service's main process the text follows
+ * at once.  None of these ever waits: a line that cannot be written at once is
+ * lost, and counted.
  */
 void log_error(const char * format, ...)
     __attribute__((format(printf, 1, 2)));

@@ -173,7 +173,7 @@ read_short(struct short_decimal * decimal, const char * text, size_t length)
 	decimal->digits = value;
 	decimal->places = point == length ? 0 :
 	    (unsigned int)(length - point - 1);
-	/* One digit more fits only in the place of the point. */
+	/* One more digit fits only in place of the point. */
 	return (point < length || length <= SHORT_DIGITS);
 }
 

@@ -25,14 +25,14 @@ enum body_encoding {
 struct body_settings {
 	struct validate_settings validate;
 	uint64_t limit_body;		/* Bytes as sent; 0: no limit. */
-	uint64_t limit_inflated;	/* Bytes of JSON that a packed one may
-					 * come to; 0: no limit. */
+	uint64_t limit_inflated;	/* Bytes of JSON in a compressed one;
+					 * 0: no limit. */
 	uint64_t limit_ratio;		/* Of them to those sent; likewise. */
 	struct digest_mac * mac;	/* Is fed the bytes as sent; NULL:
 					 * none is. */
 };
 
-/* The ratio does not matter up to so many decompressed bytes. */
+/* Decompressed bytes up to which the ratio does not matter. */
 #define BODY_RATIO_FLOOR ((uint64_t)1024 * 1024)
 
 /**

@@ -68,7 +68,7 @@ by_name(const void * a, const void * b)
 	return (0);
 }
 
-/* Sort up to so many by insertion. */
+/* The most to sort by insertion. */
 #define FEW 8
 
 static void

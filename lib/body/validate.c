@@ -19,7 +19,7 @@
  * - Otherwise it is the body's fault, and the reader is stopped.
  */
 
-/* Log bodies with parts left out at most once in so many seconds. */
+/* Seconds between two log lines about bodies with parts left out. */
 
 struct level {
 	const struct json_shape * shape;

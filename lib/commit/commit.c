@@ -22,7 +22,7 @@
 #define GROUP_COUNTERS_MAX 10000
 #define GROUP_NODES_MAX 40000
 
-/* Sums of so many bodies stay below 2^63. */
+/* Few enough that the sums of the bodies stay below 2^63. */
 #define GROUP_TALLIES_MAX 1000
 
 /* Milliseconds between two looks at a body that another process is counting. */
@@ -238,7 +238,7 @@ claim_bodies(struct committer * committer, struct commit_ticket * tickets,
 	return (claimed);
 }
 
-/* A group has its result; requests that repeat it need not wait any more. */
+/* A group has its result; requests that repeat it need no longer wait. */
 static void
 settle_group(struct committer * committer, struct commit_ticket * group)
 {
@@ -258,7 +258,7 @@ settle_group(struct committer * committer, struct commit_ticket * group)
 	pthread_mutex_unlock(&committer->lock);
 }
 
-/* Each body is answered by what became of its own calls. */
+/* Each body gets the result of its own calls. */
 static void
 conclude_ticket(struct committer * committer, struct commit_ticket * ticket,
     enum store_result result)

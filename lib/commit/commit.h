@@ -53,7 +53,7 @@ struct commit_ticket {
  */
 typedef void commit_done(void * context, struct commit_ticket * tickets);
 
-/* A ticket is answered after at most so many milliseconds. */
+/* The most milliseconds until a ticket is answered. */
 #define COMMIT_TIME_MAX 1800
 
 /**

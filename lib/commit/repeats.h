@@ -15,7 +15,7 @@ struct repeats;
 /* Milliseconds for which a body is kept, unless it is evicted. */
 #define REPEATS_LIFETIME ((int64_t)10 * 60 * 1000)
 
-/* At most so many bodies are kept; later ones evict the oldest. */
+/* The number of digests; later bodies evict the oldest. */
 #define REPEATS_SIZE ((size_t)65536)
 
 enum repeats_state {

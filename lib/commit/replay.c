@@ -44,11 +44,11 @@
  * after each sending for as long as that took.
  */
 
-/* Load at most so many calls at once, and not many more bytes. */
+/* The most calls to load at once, and about the most bytes. */
 #define CALLS_MAX 128
 #define CALLS_BYTES ((size_t)1024 * 1024)
 
-/* Take about so many counters at once; fewer if the spool has no room. */
+/* Counters to take at once, about; fewer if the spool has no room. */
 #define TAKE_COUNTERS 2000
 #define TAKE_COUNTERS_MIN 50
 
@@ -279,7 +279,7 @@ settle_loaded(struct worker * worker)
 	return (count);
 }
 
-/* If Redis answers, but does not take these calls, go on with others. */
+/* If Redis replies, but rejects these calls for now, continue with others. */
 static enum replay_result
 leave_stuck(struct worker * worker)
 {

@@ -20,7 +20,7 @@
 #define LARGE_COUNTERS 10000		/* Not in a CGI program. */
 #define LARGE_NODES 40000
 
-/* If the spool fails, a large group of up to so many goes to Redis. */
+/* If the spool fails, the most counters of a large group to send to Redis. */
 #define ALONE_COUNTERS_MAX 200000
 
 /* Milliseconds of a request's time to leave for the spool, and attempts. */

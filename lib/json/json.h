@@ -40,8 +40,8 @@ struct json_handler {
 	bool (* array_start)(void * context);
 	bool (* array_end)(void * context);
 	/* A string (or key) has a lone surrogate, is not UTF-8, or is too
-	 * long; ${detail} is the static sentence that says so.  It comes in
-	 * the place of its event.  NULL: the text is rejected. */
+	 * long; ${detail} is the static sentence that says so.  It replaces
+	 * the event.  NULL: the text is rejected. */
 	bool (* garbled)(void * context, bool key, const char * detail);
 
 	/* What takes values directly, by rule->use, and the names of a map;

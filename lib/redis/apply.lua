@@ -2,7 +2,7 @@
 --
 -- KEYS  1 writer  2 seen  3 instances  4 instances:seen  5... the buckets into
 --       which the features count: an hour, its day, or both; then the late
---       buckets; and if readers are to be told, the feed
+--       buckets; and if there is a feed or a channel, the feed
 -- ARGV  sequence, seconds that the writer's key lives,
 --       caps of features, variants, late buckets and instances, the longer
 --       retention, if the feed is among the keys: its cap (0: none is kept) and
@@ -53,8 +53,8 @@ for i = 5, #KEYS do
 	local start, length, retention = tonumber(take()), tonumber(take()), tonumber(take())
 	local ahead = start > now + DAY
 	starts[i] = start
-	-- What is far ahead would stay until then, so it expires by when it was
-	-- written.
+	-- A bucket far ahead would stay until then, so it expires relative to the
+	-- time of writing.
 	life[i] = retention + (ahead and 0 or math.max(start + length - now, 0))
 	if late_max > 0 and (ahead or start + length + retention < now) then
 		late_life[i] = retention
@@ -149,7 +149,7 @@ local function has_place(i)
 	return true
 end
 
--- What each bucket that counts has in the fields; few enough for one command.
+-- The fields' values in each bucket that counts; few enough for one command.
 local held = {}
 local function read_buckets()
 	seen_count = read('zset', 'ZCARD', seen)
@@ -371,7 +371,7 @@ local function register()
 		local name, when = registration[1], registration[3]
 		local known = redis.call('HEXISTS', instances, name) == 1
 		local latest = tonumber(known and redis.call('ZSCORE', instances_seen, name) or 0)
-		-- What has come late does not replace what was reported later.
+		-- A late registration does not replace one that was reported later.
 		local late = latest > when and latest <= now
 		if not known and instances_max > 0 and count >= instances_max then
 			instances_dropped = instances_dropped + 1
@@ -410,7 +410,7 @@ if done and #registrations > 0 then
 	done, failure = pcall(register)
 end
 
--- Tell readers what was counted: last, as it cannot be undone.
+-- Announce the changes to readers: last, as this cannot be undone.
 if done and feed and #fields > 0 then
 	-- An entry of the feed has the finest bucket that counted its fields.
 	local function add_entry(key, entry)

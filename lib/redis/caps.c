@@ -166,7 +166,7 @@ hash_of(struct caps * caps, enum list list,
 	member_of(caps, list, node);
 	buffer_append(&caps->text, lists[list].key,
 	    strlen(lists[list].key));
-	/* 0 stands for nothing. */
+	/* 0 means an empty entry. */
 	return (digest_keyed_hash(caps->key, caps->text.bytes,
 	    caps->text.length) | 1);
 }

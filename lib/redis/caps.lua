@@ -55,7 +55,7 @@ for _, member in ipairs(redis.call('ZRANGEBYSCORE', list, '(' .. now, '+inf',
 	redis.call('ZADD', list, now, member)
 end
 
--- What is kept of a member that has not reported for so long expires by itself.
+-- The data of a member that has not reported for so long expires separately.
 local pruned = false
 local function prune()
 	local old = redis.call('ZRANGEBYSCORE', list, '-inf', '(' .. now - retention,

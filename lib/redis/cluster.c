@@ -21,8 +21,8 @@
  * No request waits for a master that is known to be away.  It is tried again at
  * growing intervals (redis_connect), when all others have replied.
  *
- * MOVED is right about its slot before the map of the node that says so is, as
- * nodes learn of changes one after the other.
+ * MOVED can be newer than the map of the node that sends it, as nodes learn of
+ * changes one after the other.
  */
 #define ROUNDS 8
 
@@ -78,13 +78,13 @@ struct cluster {
 	struct request * list;
 	size_t size;
 	struct node ** owners;		/* Of each slot; NULL: unknown. */
-	struct node * asked;		/* Of whom the map is being read. */
+	struct node * asked;		/* The node whose map is being read. */
 	bool stale;			/* The map has to be read again. */
 	int64_t next_renewal;
 	size_t script_count;
 	const char * scripts[SCRIPTS_MAX];
 	char digests[SCRIPTS_MAX][REDIS_DIGEST_LENGTH + 1];
-	int64_t ahead;			/* Some node's clock, of ours, or 0. */
+	int64_t ahead;			/* Of a node's clock; 0: none. */
 	bool confirm;			/* Of the exchange at hand. */
 	redis_take * take;
 	void * context;
@@ -335,7 +335,7 @@ ask_node(struct node * node, const char * command, int64_t deadline)
 	return (!cluster->stale);
 }
 
-/* What MOVED has said of slots is newer than the map. */
+/* The redirections by MOVED are newer than the map. */
 static void
 keep_redirections(struct cluster * cluster)
 {
@@ -645,7 +645,7 @@ run_round(struct cluster * cluster, int64_t deadline)
 			conclude_node(cluster->nodes[i]);
 }
 
-/* Pass an error on in the place of the replies that do not come. */
+/* Pass on an error in place of each missing reply. */
 static void
 answer_for_away(struct cluster * cluster)
 {
@@ -671,7 +671,7 @@ answer_for_away(struct cluster * cluster)
 	}
 }
 
-/* The end of an exchange, after which no node is wanted any more. */
+/* The end of an exchange, after which no node is wanted. */
 static int
 conclude_exchange(struct cluster * cluster)
 {

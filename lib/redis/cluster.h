@@ -45,8 +45,8 @@ const char * cluster_script_digest(const struct cluster * cluster,
 
 /**
  * cluster_connect(cluster, deadline):
- * Make a connection to the server, or to any node that says which masters have
- * which slots.  Return 0, or -1 as redis_connect does.
+ * Make a connection to the server, or to any node that has the map of slots.
+ * Return 0, or -1 as redis_connect does.
  */
 int cluster_connect(struct cluster * cluster, int64_t deadline);
 
@@ -105,8 +105,8 @@ int cluster_exchange(struct cluster * cluster, bool confirm, int64_t deadline,
 
 /**
  * cluster_blame(cluster):
- * The reply that is being taken says that its server cannot serve: it is one of
- * those that cluster_back_off means.
+ * Record that the server of the reply that is being taken cannot serve:
+ * cluster_back_off is about it.
  */
 void cluster_blame(struct cluster * cluster);
 

@@ -15,7 +15,7 @@
 
 #define DAY 86400
 
-/* A call ends after so many bytes, or so many of its names. */
+/* A call ends after this many bytes, and a list of names likewise. */
 #define BYTES_MAX ((size_t)128 * 1024)
 
 /* Texts */

@@ -18,7 +18,7 @@
  */
 #define COMMANDS_INCREMENTS_MAX 1000
 
-/* Seconds until Redis removes a writer that does not write any more. */
+/* Seconds until Redis removes a writer that no longer writes. */
 #define COMMANDS_WRITER_LIFETIME ((int64_t)30 * 24 * 3600)
 
 /* The writer of calls, and the settings of the keys. */

@@ -9,7 +9,7 @@
 /* Kinds of drops that one script reports. */
 #define DROPS_MAX 4
 
-/* Read a string of RESP, and go on behind it. */
+/* Read a string of RESP, and advance past it. */
 static struct text
 next_string(const char ** at)
 {

@@ -105,7 +105,7 @@ end
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
--- What is dropped: of each kind how much, and the first argument.
+-- Drops of each kind: the number, and the first argument.
 local dropped = { type = { 0, 0 }, series = { 0, 0 }, sum = { 0, 0 } }
 local function drop(kind, metric, count)
 	kind[1] = kind[1] + count
@@ -135,7 +135,7 @@ local function count_series()
 	end
 end
 
--- Whether there may be so many more; asked when the first new one comes.
+-- Whether ${wanted} more fit; called for the first new one.
 local function has_room(wanted)
 	if series_max == 0 then
 		return true
@@ -164,7 +164,7 @@ local function number_text(number)
 	end
 end
 
--- Write.  What a field held before is kept until the end, to be put back.
+-- Write.  The old value of each field is kept until the end, to be restored.
 local undo_list = {}
 local function write(key, field, old, value)
 	undo_list[#undo_list + 1] = { key, field, old }

@@ -138,7 +138,7 @@ failed(struct redis * redis, const char * format, ...)
 }
 
 #ifdef HAVE_HIREDIS_SSL
-/* What TLS says of a failure, or NULL. */
+/* TLS's reason for a failure, or NULL. */
 static const char *
 secured_error(const struct redis * redis)
 {
@@ -385,7 +385,7 @@ retract_replies(struct redis * redis, const char * why)
 		redis->take(redis->context_of_take, i, reply);
 }
 
-/* Take one of the confirmations, of which each has to be good. */
+/* Take one of the confirmations; every one has to be good. */
 static void
 take_confirmation(struct redis * redis)
 {

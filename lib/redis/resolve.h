@@ -5,10 +5,10 @@
 #include <stdint.h>
 
 /*
- * The addresses of a host.  The system's look-up has no time-out; with a
- * name server that is away it takes ten seconds and more.  So it is done by a
- * thread of its own, which is left behind when it is late, and asked again for
- * what it has found the next time.
+ * The addresses of a host.  The system's look-up has no time-out; with a name
+ * server that is away it takes ten seconds and more.  So a thread of its own
+ * does it.  If the thread is late, the caller stops waiting, and gets the
+ * result the next time.
  */
 struct resolve;
 

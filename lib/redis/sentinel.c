@@ -10,12 +10,12 @@
 #include "lib/redis/sentinel.h"
 
 /*
- * Which master can be trusted.  After a failover there are two servers that
- * take themselves for the master as soon as the former one is back, and it
- * stays so until the sentinels make it a replica, which takes them ten seconds.
- * All that is written to it is lost then.  The sentinels do not agree at every
- * moment, either: the one that leads the failover learns first that the replica
- * was promoted, and the others from it.  So:
+ * Which master can be trusted.  When the former master comes back after a
+ * failover, two servers consider themselves the master, until the sentinels
+ * make the former one a replica some ten seconds later.  All that was written
+ * to it meanwhile is lost.  The sentinels do not agree at every moment,
+ * either: the one that leads the failover learns first that the replica was
+ * promoted, and the others from it.  So:
  *
  * All sentinels that answer are asked, and more than half of those listed have
  * to answer.  Each answer has the epoch of the sentinel's configuration, which
@@ -205,7 +205,7 @@ take_answer(void * context, size_t number, const struct redis_reply * reply)
 {
 	struct answer * answer = context;
 
-	/* Without the right to subscribe, the next error tells. */
+	/* An error of SUBSCRIBE alone is ignored. */
 	if (number == QUESTION_SUBSCRIBE || answer->error[0] != '\0')
 		return;
 	if (reply->error.code == ERROR_UNKNOWN_COMMAND)

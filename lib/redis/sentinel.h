@@ -16,7 +16,7 @@ struct sentinel;
  * Return connections, which are not made yet, to the sentinels that ${config}
  * lists.  ${config} and ${name}, which the sentinels show in CLIENT LIST, must
  * outlive them.  A sentinel has ${timeout} milliseconds to answer, or its share
- * of what is left.
+ * of the time that is left.
  */
 struct sentinel * sentinel_create(const struct redis_address * config,
     int64_t timeout, const char * name);
@@ -24,7 +24,7 @@ struct sentinel * sentinel_create(const struct redis_address * config,
 /**
  * sentinel_find(sentinel, deadline):
  * Ask the sentinels for the master.  Return it, valid until the next call, or
- * NULL if there is none to be trusted by ${deadline}: sentinel_why says why.
+ * NULL if there is no trusted one by ${deadline}; sentinel_why has the reason.
  */
 const struct redis_node * sentinel_find(struct sentinel * sentinel,
     int64_t deadline);

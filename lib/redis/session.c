@@ -6,8 +6,8 @@
 #include "lib/base/log.h"
 #include "lib/redis/session.h"
 
-/* Give up, if hasty, after so many times the usual time, and at least so many
- * milliseconds. */
+/* Give up, if hasty, after this many times the usual time, and at least this
+ * many milliseconds. */
 #define PATIENCE 20
 #define PATIENCE_MIN 100
 
@@ -71,7 +71,7 @@ learn(int64_t * usual, int64_t time)
 		*usual = 1;
 }
 
-/* Return the deadline for a step that usually takes so many microseconds. */
+/* Return the deadline for a step that usually takes ${usual} microseconds. */
 static int64_t
 patience(const struct session * session, int64_t usual, int64_t deadline)
 {

@@ -26,7 +26,7 @@ struct session {
 	struct stats * stats;
 	bool decides;			/* Its failures are those of counts:
 					 * whether Redis serves is noted. */
-	bool forgotten;			/* A script is not known any more. */
+	bool forgotten;			/* The server has lost a script. */
 	bool broken;			/* The connection has failed once, */
 	bool lost;			/* and nothing was answered since. */
 	bool put_off;			/* A call of the last exchange was. */

@@ -53,7 +53,7 @@
  */
 #define ID_BYTES (PIPELINE_WRITER_LENGTH / 2)
 
-/* Keys of which each master of a cluster has some, most likely. */
+/* Enough keys that each master of a cluster most likely has some. */
 #define PROBES 64
 
 /* Seconds that a writer is remembered of whose calls none will come again.  A

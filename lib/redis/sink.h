@@ -14,7 +14,7 @@
 
 /*
  * The sink applies tallies to Redis, exactly once, under the keys of
- * flagtally(7). It belongs to one thread.
+ * flagtally(7).  It belongs to one thread.
  */
 struct sink;
 
@@ -116,7 +116,7 @@ const char * sink_bytes(const struct sink * sink, const struct call * call);
 
 /**
  * sink_new_writer(sink):
- * Take a new identity: calls that are left open are not this sink's any more.
+ * Take a new identity: calls that are left open no longer belong to this sink.
  */
 void sink_new_writer(struct sink * sink);
 
@@ -135,8 +135,8 @@ void sink_readdress_all(struct sink * sink);
 
 /**
  * sink_retire(sink, deadline):
- * Note that the sink commits no more.  If no call of its last commit is open,
- * remove its writer from Redis; otherwise it would expire after a month.
+ * Record that the sink commits no longer.  If no call of its last commit is
+ * open, remove its writer from Redis; otherwise it would expire after a month.
  */
 void sink_retire(struct sink * sink, int64_t deadline);
 

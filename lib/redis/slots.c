@@ -40,7 +40,7 @@ slots_of_key(const char * key, size_t length)
 	return (crc16(key, length) % SLOTS_COUNT);
 }
 
-/* A node is called so if its host is that of the node that was asked. */
+/* An empty host or ? stands for that of the node that was asked. */
 static struct text
 known_host(struct text host)
 {

@@ -40,8 +40,8 @@ bool slots_read(const void * part, bool tls, slots_take * take,
 /**
  * slots_redirection(error, slot, host, port):
  * Read an error such as `MOVED 3999 10.0.0.1:6381`, or ASK likewise.  Return
- * false if it is none that names a node; a host without bytes is that of the
- * node that has sent it.
+ * false if it names no node; a host without bytes is that of the node that has
+ * sent it.
  */
 bool slots_redirection(const struct error_reply * error, unsigned int * slot,
     struct text * host, int * port);

@@ -63,7 +63,7 @@ void tls_read_alert(struct ssl_st * connection);
 
 /**
  * tls_pending(connection):
- * Return whether bytes have arrived that the socket does not have any more.
+ * Return whether bytes have arrived that are no longer in the socket.
  */
 bool tls_pending(const struct ssl_st * connection);
 

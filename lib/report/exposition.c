@@ -139,7 +139,7 @@ take_today(void * context, size_t number, const struct redis_reply * reply)
 		features_add(&features, redis_text(reply, i), 0, (uint64_t)
 		    reader_number(redis_text(reply, i + 1)));
 	features_list(&features, &list);
-	/* The results of an application that is too large are not whole. */
+	/* The results of an application that is too large are incomplete. */
 	if (today->results.full)
 		today->exposer->reader.results.full = true;
 	else
@@ -243,7 +243,7 @@ write_impact_family(struct exposer * exposer,
 	    metric->name.bytes, (int)metric->type.length, metric->type.bytes);
 }
 
-/* Return true if there is a histogram with a name of so many bytes. */
+/* Return true if there is a histogram with this name. */
 static bool
 is_histogram(const struct report_impact * impact, struct text name)
 {
@@ -266,8 +266,8 @@ is_histogram(const struct report_impact * impact, struct text name)
 }
 
 /*
- * Return true if a metric has the name of a histogram's samples.  In one
- * environment the scripts see to it that this does not happen.
+ * Return true if a metric has the name of a histogram's samples.  Within
+ * one environment the scripts prevent this.
  */
 static bool
 is_part_of_histogram(const struct report_impact * impact, struct text name)
@@ -289,7 +289,7 @@ is_part_of_histogram(const struct report_impact * impact, struct text name)
 /*
  * Return true if the metric cannot be written: it expired meanwhile, has one of
  * our own names, or its name has another type in another environment, which one
- * exposition cannot say.
+ * exposition cannot express.
  */
 static bool
 is_unusable(const struct report_impact * impact,

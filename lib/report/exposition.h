@@ -26,7 +26,7 @@ struct exposition {
  * exposition_write(exposition, out):
  * Write the text to ${out}.  Beyond the limit, samples are left out, and the
  * gauge feature_flag_scrape_truncated is 1.  Return 0, or -1 with the error
- * set; what has been written is not to be used then.
+ * set; the text written so far is then unusable.
  */
 int exposition_write(struct exposition * exposition, FILE * out);
 

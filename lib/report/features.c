@@ -135,7 +135,7 @@ counter_of(struct features * features, struct text field)
 	entry = entry_of(features, field);
 	if (entry == NULL || entry->value != NULL)
 		return (entry == NULL ? NULL : entry->value);
-	/* It can move the entries. */
+	/* This can move the entries, so the slot is looked up again. */
 	feature = feature_of(features, name);
 	counter = feature == NULL ? NULL : new_counter(features, feature, kind);
 	if (counter != NULL)

@@ -116,7 +116,7 @@ take_sample(struct results * results, struct text field, struct text value,
 	    copy.length : (size_t)(brace - copy.bytes) };
 	if (brace == NULL)
 		return (true);
-	/* A field that ends in no brace is none that flagtally writes. */
+	/* flagtally ends labels with a brace. */
 	return (copy.bytes[copy.length - 1] == '}' && copy.length >=
 	    sample->suffix.length + 2 && split_labels(results,
 	    (struct text){ brace + 1, copy.length - sample->suffix.length -

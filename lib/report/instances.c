@@ -134,7 +134,7 @@ compare_sdks(const void * left, const void * right)
 	    results_compare(a->application, b->application));
 }
 
-/* Replies: of each application when instances registered, then as what. */
+/* Replies: for each application the times of registrations, then these. */
 
 static int
 compare_registered(const void * left, const void * right)

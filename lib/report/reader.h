@@ -27,8 +27,7 @@ struct report_span {
 };
 
 /*
- * Is called for each reply; ${total} is how many there will be as far as that
- * is known.
+ * Is called for each reply; ${total} is the number that is expected so far.
  */
 typedef void report_progress(void * context, size_t done, size_t total);
 

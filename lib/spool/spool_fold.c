@@ -334,7 +334,7 @@ fold_step(struct spool_db * db, void * context)
 	return (code);
 }
 
-/* Quarantine damaged records, for the operator to look at. */
+/* Quarantine damaged records, for the operator to inspect. */
 static int
 discard_step(struct spool_db * db, void * context)
 {

@@ -1,7 +1,7 @@
 #include "lib/base/log.h"
 #include "lib/tally/tally_drop.h"
 
-/* Log at most so many bytes of a name. */
+/* The most bytes of a name to log. */
 #define LOG_NAME_MAX 512
 
 static const char * const reasons[DROP_COUNT] = {
