@@ -42,6 +42,9 @@ struct config_origin {
 	int line;
 };
 
+/* Bytes of a line without its end. */
+#define LINE_LIMIT 4096
+
 /* Context of the callbacks. */
 struct loading {
 	struct config * config;
@@ -49,6 +52,8 @@ struct loading {
 	bool failed;
 	FILE * file;
 	int line;
+	char text[LINE_LIMIT + 2];	/* The line, and in it the value, */
+	const char * value;		/* or NULL: inih has it. */
 };
 
 __attribute__((format(printf, 2, 3)))
@@ -234,6 +239,8 @@ take_line(void * context, const char * section, const char * name,
 	char meant[80], may[EXPECTED_MAX];
 
 	(void)section;
+	if (loading->value != NULL)
+		value = loading->value;
 	if (key == NULL) {
 		fail(loading, "%s:%d: unknown key %s%s", config->file, line,
 		    name, perhaps(name, meant));
@@ -270,6 +277,38 @@ refuse_section(struct loading * loading, const char * line)
 		    (int)strcspn(text, "\r\n"), text);
 }
 
+/* Return the value in a line, as inih reads it. */
+static const char *
+find_value(char * text)
+{
+	char * end = text;
+
+	while (*end != '\0' &&
+	    !(*end == ';' && isspace((unsigned char)end[-1])))
+		end++;
+	while (end > text && isspace((unsigned char)end[-1]))
+		end--;
+	*end = '\0';
+	while (isspace((unsigned char)*text))
+		text++;
+	return (text);
+}
+
+/*
+ * inih takes lines of about 200 bytes, and a URL can be longer.  Give it a
+ * longer line up to the = alone, and the value to take_line().
+ */
+static void
+shorten_line(struct loading * loading, char * text, int size)
+{
+	size_t key = strcspn(loading->text, "=:");
+
+	if (loading->text[key] != '\0')
+		key++;
+	snprintf(text, (size_t)size, "%.*s", (int)key, loading->text);
+	loading->value = find_value(loading->text + key);
+}
+
 /*
  * Read a line for inih.  inih does not always report the line number, and would
  * take an indented line as a continuation.
@@ -278,25 +317,32 @@ static char *
 read_line(char * text, int size, void * context)
 {
 	struct loading * loading = context;
+	char * line = loading->text;
 	int length = 0;
 	int c = EOF;
 
-	while (length < size - 1 && (c = getc(loading->file)) != EOF) {
+	while (length < LINE_LIMIT + 1 && (c = getc(loading->file)) != EOF) {
 		if (length == 0 && (c == ' ' || c == '\t'))
 			continue;
-		text[length++] = (char)c;
+		line[length++] = (char)c;
 		if (c == '\n' || c == '\0')
 			break;
 	}
-	text[length] = '\0';
+	line[length] = '\0';
 	loading->line++;
+	loading->value = NULL;
 	if (c == '\0')
 		fail(loading, "%s:%d: there is a NUL in this line",
 		    loading->config->file, loading->line);
-	else if (length == size - 1 && c != '\n')
-		fail(loading, "%s:%d: the line is too long: it may have %d "
-		    "bytes", loading->config->file, loading->line, size - 2);
-	refuse_section(loading, text);
+	else if (length == LINE_LIMIT + 1 && c != '\n')
+		fail(loading, "%s:%d: the line is longer than %d bytes; a "
+		    "variable such as FLAGTALLY_REDIS can have a longer value",
+		    loading->config->file, loading->line, LINE_LIMIT);
+	refuse_section(loading, line);
+	if (length < size - 1)
+		memcpy(text, line, (size_t)length + 1);
+	else
+		shorten_line(loading, text, size - 1);
 	return (loading->failed || length == 0 ? NULL : text);
 }
 
@@ -322,6 +368,7 @@ load_file(struct loading * loading)
 		    name, result);
 	fclose(loading->file);
 	digest_wipe(buffer, sizeof(buffer));
+	digest_wipe(loading->text, sizeof(loading->text));
 }
 
 static void

@@ -37,7 +37,7 @@ is_harmless(const char * text, size_t length)
 	return (true);
 }
 
-/* A text that an INI file can hold as it is, in a line of inih's, and that is
+/* A text that an INI file can hold as it is, in a line of its own, and that is
  * printed as it is: a backslash is not, as people must be able to tell. */
 static bool
 is_writable(const char * text)
@@ -48,7 +48,7 @@ is_writable(const char * text)
 	for (i = 0; i < length; i++)
 		if ((text[i] < 0x21 || text[i] > 0x7e) && text[i] != ' ')
 			return (false);
-	return (length < 100 && strpbrk(text, ";\"\\") == NULL &&
+	return (length < 1000 && strpbrk(text, ";\"\\") == NULL &&
 	    (length == 0 || (text[0] != ' ' && text[length - 1] != ' ')));
 }
 

@@ -886,34 +886,91 @@ test_relative_paths(void)
 	config_free(config);
 }
 
+#define LINE_LIMIT 4096
+
+static void
+test_long_line(size_t length)
+{
+	static const char * const forms[] = {
+		"prefix = %s\nthreads = 4\n", " prefix:%s ; %s\nthreads = 4\n",
+		"prefix =\t%s\t \r\nthreads = 4", "threads = 4\nprefix = %s",
+		"# threads = 5 %s\n;=%s\nprefix = %s\nthreads=4\n",
+	};
+	static char text[3 * LINE_LIMIT + 100], wanted[LINE_LIMIT + 1];
+	size_t i;
+
+	/* A semicolon without white space before it is part of a value. */
+	for (i = 0; i < length; i++)
+		wanted[i] = "?n=h:7;#"[i % 8];
+	wanted[length] = '\0';
+	for (i = 0; i < sizeof(forms) / sizeof(forms[0]); i++) {
+		struct config * config;
+		const char * form = forms[i];
+		char * end = text;
+
+		for (; *form != '\0'; form++)
+			if (strncmp(form, "%s", 2) == 0) {
+				end = stpcpy(end, wanted);
+				form++;
+			} else
+				*end++ = *form;
+		*end = '\0';
+		config = load(text, NULL);
+		ok(config != NULL && config->threads == 4,
+		    "form %zu, %zu bytes: %s", i, length, error.text);
+		is_text(config == NULL ? "" : config->prefix, wanted,
+		    "its value");
+		config_free(config);
+	}
+}
+
+static void
+test_too_long_lines(void)
+{
+	static const struct {
+		const char * before;
+		size_t length;
+		const char * error;
+	} lines[] = {
+		{ "prefix = ", LINE_LIMIT - 9, "" },
+		{ "prefix = ", LINE_LIMIT - 8, "longer than 4096 bytes" },
+		{ "# ", LINE_LIMIT - 1, "longer than 4096 bytes" },
+		{ "prefix", 1000, "neither key = value nor a comment" },
+		{ "[", 1000, "there are no sections" },
+		{ "prefiks = ", 1000, "perhaps prefix was meant" },
+	};
+	static char text[LINE_LIMIT + 100];
+	size_t i;
+
+	for (i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
+		struct config * config;
+		char * end = stpcpy(stpcpy(text, "threads = 4\n"),
+		    lines[i].before);
+
+		memset(end, 'x', lines[i].length);
+		strcpy(end + lines[i].length, "\n");
+		config = load(text, NULL);
+		is_integer(config == NULL, lines[i].error[0] != '\0',
+		    "%s and %zu bytes: %s", lines[i].before, lines[i].length,
+		    error.text);
+		ok(strstr(error.text, lines[i].error) != NULL &&
+		    (config != NULL || strstr(error.text, ":2: ") != NULL),
+		    "the error has the line, and \"%s\"", lines[i].error);
+		config_free(config);
+	}
+}
+
 /* Lines about as long as inih takes them, and far beyond. */
 static void
 test_long_lines(void)
 {
-	static const size_t lengths[] = {
-		100, 150, 190, 198, 199, 200, 201, 400, 1000, 5000,
-	};
-	static char text[6100], wanted[6000];
-	size_t i;
+	size_t length;
 
-	for (i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++) {
-		struct config * config;
-
-		memset(wanted, 't', lengths[i]);
-		wanted[lengths[i]] = '\0';
-		snprintf(text, sizeof(text), "prefix = %s\nthreads = 4\n",
-		    wanted);
-		config = load(text, NULL);
-		ok(config == NULL ? strstr(error.text, ":1: ") != NULL &&
-		    strstr(error.text, " may have 198 bytes") != NULL :
-		    strcmp(config->prefix, wanted) == 0 &&
-		    config->threads == 4,
-		    "a value of %zu bytes is read whole or not at all: %s",
-		    lengths[i], error.text);
-		ok(config != NULL || lengths[i] > 150,
-		    "%zu bytes are not too long", lengths[i]);
-		config_free(config);
-	}
+	for (length = 180; length <= 210; length++)
+		test_long_line(length);
+	test_long_line(1000);
+	test_long_line(2000);
+	test_too_long_lines();
 }
 
 static char nul_variable[PATH_MAX + 64];
