@@ -68,13 +68,18 @@ def warn_of_trimmed(server, feeds):
     pipe = server.pipeline(transaction=False)
     for feed in feeds:
         pipe.xinfo_groups(feed)
-        pipe.xlen(feed)
+        pipe.xinfo_stream(feed)
     replies = pipe.execute(raise_on_error=False)
-    for feed, groups, length in zip(feeds, replies[::2], replies[1::2]):
+    for feed, groups, stream in zip(feeds, replies[::2], replies[1::2]):
         for group in groups if isinstance(groups, list) else []:
-            if group["name"] == GROUP and (group.get("lag") or 0) > length:
-                say(f"{feed}: {group['lag'] - length} entries were trimmed "
-                    "before they were read: raise feed in flagtally.ini")
+            if group["name"] != GROUP or group.get("entries-read") is None:
+                continue
+            # The group's lag does not say it since Redis 8.
+            trimmed = stream["entries-added"] - group["entries-read"] - \
+                stream["length"]
+            if trimmed > 0:
+                say(f"{feed}: {trimmed} entries were trimmed before they "
+                    "were read: raise feed in flagtally.ini")
 
 
 def merge(batch):

@@ -468,6 +468,7 @@ def follower():
             "xgroup|create": [feed, "g", "0"],
             "xreadgroup": ["GROUP", "g", "c", "STREAMS", feed, ">"],
             "xpending": [feed, "g"], "xinfo|groups": [feed],
+            "xinfo|stream": [feed],
             "xautoclaim": [feed, "g", "c", "0", "0"],
             "xack": [feed, "g", redis("XRANGE", feed, "-", "+")[0][0]],
             "cluster|slots": [], "cluster|shards": []}
