@@ -288,7 +288,10 @@ def shipped():
                     node("ACL", "SETUSER", "flagtally", "-" + right)
             flagtally = start(place, url, name, redis_replicas=1)
             if missing == ["asking"]:
-                cluster("DEL", "flagtally:tokens:seen")
+                # The slot has to be empty when it is assigned.
+                for key in ("flagtally:tokens:seen",
+                            "flagtally:{flagtally:tokens:seen}:shares"):
+                    cluster("DEL", key)
                 target, source, slot = begin_move(cluster)
             wanted = {"": "is ready", "cluster|shards": "is ready",
                       "asking": "moves from node to node"}.get(
