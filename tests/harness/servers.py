@@ -102,7 +102,11 @@ class Process:
         return self.process.pid
 
     def signal(self, number):
+        """Send a signal; after SIGSTOP all threads have stopped."""
         self.process.send_signal(number)
+        if number == signal.SIGSTOP:
+            os.waitid(os.P_PID, self.pid,
+                      os.WSTOPPED | os.WEXITED | os.WNOWAIT)
 
     def wait(self, limit=20):
         return self.process.wait(timeout=limit)
