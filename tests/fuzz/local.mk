@@ -45,11 +45,7 @@ tests_fuzz_codec_SOURCES = tests/fuzz/codec.c $(FUZZ_COMMON)
 tests_fuzz_redis_SOURCES = tests/fuzz/redis.c tests/fuzz/server.h \
 	tests/fuzz/quiet.h $(FUZZ_COMMON)
 tests_fuzz_request_SOURCES = tests/fuzz/request.c tests/fuzz/memory.h \
-	fcgi/response.c fcgi/backstage.c fcgi/auth.c fcgi/cgi.c \
-	fcgi/cors.c fcgi/health.c fcgi/html.c fcgi/page.c fcgi/page_cache.c \
-	fcgi/page_frame.c \
-	fcgi/page_impact.c fcgi/page_query.c fcgi/page_view.c \
-	fcgi/params.c fcgi/job.c fcgi/request.c fcgi/route.c $(FUZZ_COMMON)
+	$(FUZZ_COMMON)
 tests_fuzz_stats_SOURCES = tests/fuzz/stats.c $(FUZZ_COMMON)
 tests_fuzz_spool_SOURCES = tests/fuzz/spool.c tests/fuzz/server.h \
 	tests/fuzz/quiet.h $(FUZZ_COMMON)
@@ -66,7 +62,7 @@ tests_fuzz_number_LDADD = $(FUZZ_LDADD)
 tests_fuzz_codec_LDADD = $(FUZZ_LDADD)
 tests_fuzz_redis_LDFLAGS = $(FUZZ_SERVER_FLAGS)
 tests_fuzz_redis_LDADD = $(FUZZ_LDADD)
-tests_fuzz_request_LDADD = $(FUZZ_LDADD) $(FCGI_LIBS)
+tests_fuzz_request_LDADD = $(PROGRAM_LIBS) $(FUZZER_LDFLAGS)
 tests_fuzz_stats_LDADD = $(FUZZ_LDADD)
 tests_fuzz_spool_LDFLAGS = $(FUZZ_SERVER_FLAGS)
 tests_fuzz_spool_LDADD = $(FUZZ_LDADD)
