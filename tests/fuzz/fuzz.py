@@ -22,7 +22,8 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 
 # Each harness, its share of the time, and options for it.
 HARNESSES = {
-    "body": (3, ["-max_len=600"]), "config": (1, []), "date": (0.3, []),
+    "body": (3, ["-max_len=600"]), "cluster": (1.5, []), "config": (1, []),
+    "date": (0.3, []),
     "json": (1, ["-max_len=600"]), "number": (0.3, []), "codec": (1, []),
     "redis": (2, []), "request": (2, []), "stats": (0.4, []),
     "spool": (1.5, []), "text": (0.5, []), "token_file": (0.5, []),

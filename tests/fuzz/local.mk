@@ -1,12 +1,13 @@
 # Fuzzing: a harness for each place where bytes from outside come in.  Without
 # --enable-fuzzer each replays its corpus as a test; see tests/fuzz/README.md.
 
-FUZZERS = tests/fuzz/body tests/fuzz/config tests/fuzz/date tests/fuzz/json \
-	tests/fuzz/number tests/fuzz/codec tests/fuzz/redis \
-	tests/fuzz/request tests/fuzz/stats tests/fuzz/spool \
+FUZZERS = tests/fuzz/body tests/fuzz/cluster tests/fuzz/config \
+	tests/fuzz/date tests/fuzz/json tests/fuzz/number tests/fuzz/codec \
+	tests/fuzz/redis tests/fuzz/request tests/fuzz/stats tests/fuzz/spool \
 	tests/fuzz/text tests/fuzz/token_file tests/fuzz/decompress
 
 FUZZ_CORPORA = tests/fuzz/corpus/body.corpus \
+	tests/fuzz/corpus/cluster.corpus \
 	tests/fuzz/corpus/config.corpus tests/fuzz/corpus/date.corpus \
 	tests/fuzz/corpus/json.corpus tests/fuzz/corpus/number.corpus \
 	tests/fuzz/corpus/codec.corpus tests/fuzz/corpus/redis.corpus \
@@ -14,7 +15,8 @@ FUZZ_CORPORA = tests/fuzz/corpus/body.corpus \
 	tests/fuzz/corpus/spool.corpus tests/fuzz/corpus/text.corpus \
 	tests/fuzz/corpus/token_file.corpus tests/fuzz/corpus/decompress.corpus
 EXTRA_DIST += tests/fuzz/README.md tests/fuzz/corpus.py $(FUZZ_CORPORA) \
-	tests/fuzz/body.dict tests/fuzz/config.dict tests/fuzz/date.dict \
+	tests/fuzz/body.dict tests/fuzz/cluster.dict \
+	tests/fuzz/config.dict tests/fuzz/date.dict \
 	tests/fuzz/json.dict tests/fuzz/number.dict tests/fuzz/codec.dict \
 	tests/fuzz/redis.dict tests/fuzz/request.dict \
 	tests/fuzz/stats.dict tests/fuzz/spool.dict tests/fuzz/text.dict \
@@ -29,13 +31,16 @@ FUZZ_MAIN = tests/fuzz/replay.c
 endif
 # The flag links the fuzzer's own main.
 FUZZ_LDADD = $(LDADD) $(FUZZER_LDFLAGS)
-FUZZ_SERVER_FLAGS = $(AM_LDFLAGS) -Wl,--wrap=redisConnectUnixWithTimeout
+FUZZ_SERVER_FLAGS = $(AM_LDFLAGS) -Wl,--wrap=redisConnectUnixWithTimeout \
+	-Wl,--wrap=redisConnectWithTimeout
 FUZZ_COMMON = tests/fuzz/fuzz.h $(FUZZ_MAIN)
 
 if !STATIC_BINARY
 check_PROGRAMS += $(FUZZERS)
 endif
 tests_fuzz_body_SOURCES = tests/fuzz/body.c tests/fuzz/fault.h $(FUZZ_COMMON)
+tests_fuzz_cluster_SOURCES = tests/fuzz/cluster.c tests/fuzz/server.h \
+	tests/fuzz/quiet.h $(FUZZ_COMMON)
 tests_fuzz_config_SOURCES = tests/fuzz/config.c tests/fuzz/memory.h \
 	$(FUZZ_COMMON)
 tests_fuzz_date_SOURCES = tests/fuzz/date.c $(FUZZ_COMMON)
@@ -55,6 +60,8 @@ tests_fuzz_token_file_SOURCES = tests/fuzz/token_file.c tests/fuzz/memory.h \
 	$(FUZZ_COMMON)
 tests_fuzz_decompress_SOURCES = tests/fuzz/decompress.c $(FUZZ_COMMON)
 tests_fuzz_body_LDADD = $(FUZZ_LDADD)
+tests_fuzz_cluster_LDFLAGS = $(FUZZ_SERVER_FLAGS)
+tests_fuzz_cluster_LDADD = $(FUZZ_LDADD)
 tests_fuzz_config_LDADD = $(FUZZ_LDADD)
 tests_fuzz_date_LDADD = $(FUZZ_LDADD)
 tests_fuzz_json_LDADD = $(FUZZ_LDADD)

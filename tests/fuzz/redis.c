@@ -163,7 +163,7 @@ LLVMFuzzerTestOneInput(const uint8_t * bytes, size_t length)
 	if (arena == NULL)
 		arena = arena_create(65536);
 	must(digest_init() == 0);
-	server_begin(fuzz.bytes, fuzz.length, (choices & 1) != 0);
+	server_begin(fuzz.bytes, fuzz.length, (choices & 1) != 0, NULL);
 	/* A pause is none of what is said. */
 	for (i = 0; i < fuzz.length; i++)
 		if (fuzz.bytes[i] != 0xfe)
@@ -180,6 +180,8 @@ LLVMFuzzerTestOneInput(const uint8_t * bytes, size_t length)
 		commit_whole(sink, &fuzz, &seen, tally);
 	if ((choices & 8) != 0)
 		sink_probe(sink, clock_monotonic() + 100);
+	/* A log-in that the server answers succeeds. */
+	must(server.heard > 0 || (choices & 1) == 0 || length < 2);
 	sink_retire(sink, clock_monotonic() + 100);
 	must(strlen(sink_reason(sink)) < 1024);
 	sink_free(sink);

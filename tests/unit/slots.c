@@ -146,7 +146,7 @@ static const struct {
 	{ "MOVED 1 h:7x", 0, NULL, 0 }, { "MOVED 1", 0, NULL, 0 },
 	{ "MOVED ", 0, NULL, 0 }, { "MOVED", 0, NULL, 0 }, { "M", 0, NULL, 0 },
 	{ "", 0, NULL, 0 }, { "ASK", 0, NULL, 0 },
-	{ "ASKING 1 h:1", 0, NULL, 0 },
+	{ "ASKING 1 h:1", 0, NULL, 0 }, { "MISCONF 1 h:1", 0, NULL, 0 },
 	{ "ERR MOVED 1 h:1", 0, NULL, 0 }, { "TRYAGAIN", 0, NULL, 0 },
 	{ "MOVED 1:7000", 0, NULL, 0 }, { "MOVED (the rest ...)", 0, NULL, 0 },
 };
