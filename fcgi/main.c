@@ -137,97 +137,83 @@ usage(FILE * file)
 	    "  --help          print this text\n", file);
 }
 
+/* An option's number: its action, or a letter. */
+static const struct option known_options[] = {
+	{ "config", required_argument, NULL, 'c' },
+	{ "check-config", no_argument, NULL, ACTION_CHECK_CONFIG },
+	{ "check", no_argument, NULL, ACTION_CHECK },
+	{ "ready", no_argument, NULL, ACTION_READY },
+	{ "replay", no_argument, NULL, ACTION_REPLAY },
+	{ "spool", no_argument, NULL, ACTION_LIST },
+	{ "spool-export", no_argument, NULL, ACTION_EXPORT },
+	{ "spool-retry", required_argument, NULL, ACTION_RETRY },
+	{ "spool-drop", required_argument, NULL, ACTION_DROP },
+	{ "report", no_argument, NULL, ACTION_REPORT },
+	{ "since", required_argument, NULL, 's' },
+	{ "until", required_argument, NULL, 'u' },
+	{ "by", required_argument, NULL, 'b' },
+	{ "format", required_argument, NULL, 'f' },
+	{ "stale", required_argument, NULL, 'o' },
+	{ "show", required_argument, NULL, 'w' },
+	{ "below", required_argument, NULL, 'l' },
+	{ "top", required_argument, NULL, 't' },
+	{ "version", no_argument, NULL, 'v' },
+	{ "help", no_argument, NULL, 'h' },
+	{ NULL, 0, NULL, 0 },
+};
+
+/* Return where to put the value of an option; NULL: it is an action's. */
+static const char **
+option_value(struct options * options, int option)
+{
+	const char ** const values[] = {
+		['c'] = &options->config,
+		['s'] = &options->report.since,
+		['u'] = &options->report.until,
+		['b'] = &options->report.by,
+		['f'] = &options->report.format,
+		['o'] = &options->report.stale,
+		['w'] = &options->report.show,
+		['l'] = &options->report.below,
+		['t'] = &options->report.top,
+	};
+
+	return (values[option]);
+}
+
 /* Read the command line; return -1 to go on, or a status to exit with. */
 static int
 read_options(struct options * options, int argc, char ** argv)
 {
-	static const struct option known[] = {
-		{ "config", required_argument, NULL, 'c' },
-		{ "check-config", no_argument, NULL, ACTION_CHECK_CONFIG },
-		{ "check", no_argument, NULL, ACTION_CHECK },
-		{ "ready", no_argument, NULL, ACTION_READY },
-		{ "replay", no_argument, NULL, ACTION_REPLAY },
-		{ "spool", no_argument, NULL, ACTION_LIST },
-		{ "spool-export", no_argument, NULL, ACTION_EXPORT },
-		{ "spool-retry", required_argument, NULL, ACTION_RETRY },
-		{ "spool-drop", required_argument, NULL, ACTION_DROP },
-		{ "report", no_argument, NULL, ACTION_REPORT },
-		{ "since", required_argument, NULL, 's' },
-		{ "until", required_argument, NULL, 'u' },
-		{ "by", required_argument, NULL, 'b' },
-		{ "format", required_argument, NULL, 'f' },
-		{ "stale", required_argument, NULL, 'o' },
-		{ "show", required_argument, NULL, 'w' },
-		{ "below", required_argument, NULL, 'l' },
-		{ "top", required_argument, NULL, 't' },
-		{ "version", no_argument, NULL, 'v' },
-		{ "help", no_argument, NULL, 'h' },
-		{ NULL, 0, NULL, 0 },
-	};
+	const char ** value;
 	int option;
 
-	while ((option = getopt_long(argc, argv, "", known, NULL)) != -1)
-		switch (option) {
-		case 'c':
-			options->config = optarg;
-			break;
-		case ACTION_CHECK_CONFIG:
-		case ACTION_CHECK:
-		case ACTION_READY:
-		case ACTION_REPLAY:
-		case ACTION_LIST:
-		case ACTION_EXPORT:
-		case ACTION_RETRY:
-		case ACTION_DROP:
-			options->action = (enum action)option;
-			options->which = optarg;
-			break;
-		case ACTION_REPORT:
-			options->action = ACTION_REPORT;
-			break;
-		case 's':
-			options->report.since = optarg;
-			break;
-		case 'u':
-			options->report.until = optarg;
-			break;
-		case 'b':
-			options->report.by = optarg;
-			break;
-		case 'f':
-			options->report.format = optarg;
-			break;
-		case 'o':
-			options->report.stale = optarg;
-			break;
-		case 'w':
-			options->report.show = optarg;
-			break;
-		case 'l':
-			options->report.below = optarg;
-			break;
-		case 't':
-			options->report.top = optarg;
-			break;
-		case 'v':
+	while ((option = getopt_long(argc, argv, "", known_options, NULL)) !=
+	    -1) {
+		if (option == 'v') {
 			puts(REDIS_TLS_BUILT ? "flagtally " PACKAGE_VERSION
 			    " with TLS" : "flagtally " PACKAGE_VERSION
 			    " without TLS");
 			return (EXIT_SUCCESS);
-		case 'h':
+		}
+		if (option == 'h') {
 			usage(stdout);
 			return (EXIT_SUCCESS);
-		default:
-			usage(stderr);
-			return (EXIT_USAGE);
 		}
+		if (option == '?')
+			goto wrong;
+		value = option_value(options, option);
+		if (value == NULL)
+			options->action = (enum action)option;
+		*(value == NULL ? &options->which : value) = optarg;
+	}
 	if (options->action == ACTION_REPORT && optind < argc)
 		options->report.target = argv[optind++];
-	if (optind < argc) {
-		usage(stderr);
-		return (EXIT_USAGE);
-	}
-	return (-1);
+	if (optind == argc)
+		return (-1);
+wrong:
+	usage(stderr);
+	return (EXIT_USAGE);
 }
 
 static struct config *
