@@ -81,20 +81,6 @@ page_frame_spans(const struct page_view * view)
 	fputs("</ul></nav>\n", view->out);
 }
 
-void
-page_frame_formats(const struct page_view * view)
-{
-	struct page_query query = *view->query;
-
-	query.from = 0;
-	fputs("<nav aria-label=Formats><ul>", view->out);
-	query.format = PAGE_CSV;
-	page_frame_choice(view, &query, "CSV", false);
-	query.format = PAGE_JSON;
-	page_frame_choice(view, &query, "JSON", false);
-	fputs("</ul></nav>\n", view->out);
-}
-
 struct page_rows
 page_frame_rows(const struct page_view * view, size_t count, size_t most)
 {
@@ -133,23 +119,6 @@ page_frame_pager(const struct page_view * view, struct page_rows rows,
 }
 
 /* The frame of a page */
-
-void
-page_frame_queued(const struct page_view * view)
-{
-
-	if (view->queued->failed)
-		fputs("<p class=warning>The spool cannot be read, so it is "
-		    "unknown whether counts wait in it.</p>\n", view->out);
-	if (!view->queued->known || view->queued->since == 0)
-		return;
-	fputs("<p class=warning>Not complete: counts accepted since ",
-	    view->out);
-	report_write_time(view->out, view->queued->since / 1000);
-	fputs(" wait in the spool (", view->out);
-	html_number(view->out, view->queued->bytes);
-	fputs(" bytes).</p>\n", view->out);
-}
 
 static void
 write_title(const struct page_view * view)
@@ -227,8 +196,41 @@ write_heading(const struct page_view * view)
 	fputs("</h1>\n", view->out);
 }
 
+/* Links to the other formats of the same view. */
+static void
+write_formats(const struct page_view * view)
+{
+	struct page_query query = *view->query;
+
+	query.from = 0;
+	fputs("<nav aria-label=Formats><ul>", view->out);
+	query.format = PAGE_CSV;
+	page_frame_choice(view, &query, "CSV", false);
+	query.format = PAGE_JSON;
+	page_frame_choice(view, &query, "JSON", false);
+	fputs("</ul></nav>\n", view->out);
+}
+
+/* Warn if counts wait in the spool. */
+static void
+write_queued(const struct page_view * view)
+{
+
+	if (view->queued->failed)
+		fputs("<p class=warning>The spool cannot be read, so it is "
+		    "unknown whether counts wait in it.</p>\n", view->out);
+	if (!view->queued->known || view->queued->since == 0)
+		return;
+	fputs("<p class=warning>Not complete: counts accepted since ",
+	    view->out);
+	report_write_time(view->out, view->queued->since / 1000);
+	fputs(" wait in the spool (", view->out);
+	html_number(view->out, view->queued->bytes);
+	fputs(" bytes).</p>\n", view->out);
+}
+
 void
-page_frame_begin(const struct page_view * view)
+page_frame_begin(const struct page_view * view, page_frame_part * choices)
 {
 
 	fputs("<!doctype html>\n<html lang=en>\n<head>\n<meta charset=utf-8>\n"
@@ -243,6 +245,10 @@ page_frame_begin(const struct page_view * view)
 	write_breadcrumb(view);
 	fputs("</header>\n<main id=main>\n", view->out);
 	write_heading(view);
+	if (choices != NULL)
+		choices(view);
+	write_formats(view);
+	write_queued(view);
 }
 
 void

@@ -24,13 +24,17 @@ struct page_rows {
 /* Rows of a table on one page. */
 #define PAGE_FRAME_ROWS 500
 
+/* Writes a part of a view. */
+typedef void page_frame_part(const struct page_view * view);
+
 /**
- * page_frame_begin(view):
+ * page_frame_begin(view, choices):
  * page_frame_end(view):
  * Write what is before and after a view: the document's head, the navigation,
- * and the heading.
+ * the heading, the view's own ${choices}, if not NULL, links to its other
+ * formats, and a warning if counts wait in the spool.
  */
-void page_frame_begin(const struct page_view * view);
+void page_frame_begin(const struct page_view * view, page_frame_part * choices);
 void page_frame_end(const struct page_view * view);
 
 /**
@@ -51,14 +55,9 @@ void page_frame_choice(const struct page_view * view,
 
 /**
  * page_frame_spans(view):
- * page_frame_formats(view):
- * page_frame_queued(view):
- * Write links to other spans, or to the other formats, of the same view; or a
- * warning if counts wait in the spool.
+ * Write links to other spans of the same view.
  */
-void page_frame_spans(const struct page_view * view);
-void page_frame_formats(const struct page_view * view);
-void page_frame_queued(const struct page_view * view);
+page_frame_part page_frame_spans;
 
 /**
  * page_frame_rows(view, count, most):

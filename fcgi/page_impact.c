@@ -155,9 +155,7 @@ page_impact_view(const struct page_view * view,
 	    METRICS_MAX);
 	size_t i;
 
-	page_frame_begin(view);
-	page_frame_formats(view);
-	page_frame_queued(view);
+	page_frame_begin(view, NULL);
 	if (found->count == 0)
 		fputs("<p>There are no such impact metrics.</p>\n", view->out);
 	page_frame_pager(view, rows, METRICS_MAX);

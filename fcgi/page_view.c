@@ -83,10 +83,7 @@ page_view_applications(const struct page_view * view,
 	    PAGE_FRAME_ROWS);
 	size_t i;
 
-	page_frame_begin(view);
-	page_frame_spans(view);
-	page_frame_formats(view);
-	page_frame_queued(view);
+	page_frame_begin(view, page_frame_spans);
 	if (found->count == 0)
 		fputs("<p>No application has reported yet.</p>\n", view->out);
 	else if (view->query->scope.environment.bytes == NULL)
@@ -179,8 +176,7 @@ page_view_sdks(const struct page_view * view, const struct report_sdks * found)
 	struct page_rows rows = page_frame_rows(view, found->count,
 	    PAGE_FRAME_ROWS);
 
-	page_frame_begin(view);
-	page_frame_formats(view);
+	page_frame_begin(view, NULL);
 	write_below_form(view);
 	if (found->count == 0)
 		fputs("<p>There is no such instance.</p>\n", view->out);
@@ -371,10 +367,7 @@ page_view_features(const struct page_view * view,
 	struct page_rows all = { 0, sdks->count > PAGE_FRAME_ROWS ?
 	    PAGE_FRAME_ROWS : sdks->count, sdks->count };
 
-	page_frame_begin(view);
-	page_frame_spans(view);
-	page_frame_formats(view);
-	page_frame_queued(view);
+	page_frame_begin(view, page_frame_spans);
 	if (found->count == 0)
 		fputs("<p>Nothing has been counted.</p>\n", view->out);
 	else if (view->query->scope.feature.bytes == NULL)
@@ -419,10 +412,7 @@ page_view_stales(const struct page_view * view,
 	    PAGE_FRAME_ROWS);
 	size_t i;
 
-	page_frame_begin(view);
-	write_ages(view);
-	page_frame_formats(view);
-	page_frame_queued(view);
+	page_frame_begin(view, write_ages);
 	if (found->count == 0) {
 		fprintf(view->out, "<p>All features were evaluated in the last "
 		    "%zu days.</p>\n", view->query->days);
@@ -459,8 +449,7 @@ page_view_edges(const struct page_view * view,
 {
 	size_t i, j;
 
-	page_frame_begin(view);
-	page_frame_formats(view);
+	page_frame_begin(view, NULL);
 	if (found->count == 0) {
 		fputs("<p>No Unleash Edge has reported about itself in the "
 		    "last 30 days.</p>\n", view->out);
@@ -539,9 +528,7 @@ page_view_health(const struct page_view * view, const struct health * health)
 {
 	struct health_view context = { view, NULL };
 
-	page_frame_begin(view);
-	page_frame_formats(view);
-	page_frame_queued(view);
+	page_frame_begin(view, NULL);
 	if (health->read_error[0] != '\0')
 		fputs("<p class=warning>Redis cannot be read.</p>\n",
 		    view->out);
