@@ -116,6 +116,24 @@ verdict_of(const struct auth * auth, const char * token,
 	}
 }
 
+enum auth_state
+auth_state(const struct auth * auth)
+{
+	enum token_file_state file = auth->tokens == NULL ? TOKEN_FILE_EMPTY :
+	    token_file_state(auth->tokens);
+	enum token_set_state set = auth->token_set == NULL ? TOKEN_SET_FAILED :
+	    token_set_state(auth->token_set);
+
+	if (auth->open)
+		return (AUTH_OK);
+	if (auth->token_set == NULL)
+		return (file == TOKEN_FILE_OK ? AUTH_OK : AUTH_FAILED);
+	if (set == TOKEN_SET_FAILED && file != TOKEN_FILE_OK)
+		return (AUTH_FAILED);
+	return (set != TOKEN_SET_OK || file == TOKEN_FILE_UNUSABLE ?
+	    AUTH_PARTIAL : AUTH_OK);
+}
+
 static const char *
 denial_reason(const struct auth * auth, enum token_verdict verdict,
     bool missing)

@@ -15,6 +15,19 @@ struct auth {
 	char * variable;		/* HTTP_ and the token header's name. */
 };
 
+enum auth_state {
+	AUTH_OK,
+	AUTH_PARTIAL,			/* Some good tokens get 503. */
+	AUTH_FAILED,			/* No token is accepted. */
+};
+
+/**
+ * auth_state(auth):
+ * Return what becomes of requests with good tokens now.  It may wait for Redis,
+ * for TOKEN_SET_TIME_MAX.
+ */
+enum auth_state auth_state(const struct auth * auth);
+
 /**
  * auth_check(auth, cgi, kind, grant):
  * Return true if the request has a token of ${kind}, and fill in ${grant}.

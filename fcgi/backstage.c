@@ -96,10 +96,22 @@ send_health(struct cgi * cgi)
 	    strlen(text));
 }
 
+const char *
+backstage_tokens(const struct backstage_state * state)
+{
+	static const char * const words[] = {
+		[AUTH_OK] = "ok", [AUTH_PARTIAL] = "partial",
+		[AUTH_FAILED] = "failed",
+	};
+
+	return (words[state->tokens]);
+}
+
 /*
- * Requests are accepted as long as Redis or the spool accepts counts.  With one
- * of them in trouble the service is degraded, and the response is still 200, so
- * that no load balancer turns requests away that would be counted.
+ * Requests are accepted as long as Redis or the spool accepts counts, and
+ * tokens can be checked.  With a part of this in trouble the service is
+ * degraded, and the response is still 200, so that no load balancer turns
+ * requests away that would be counted.
  */
 static void
 send_ready(const struct backstage * backstage, struct cgi * cgi)
@@ -111,19 +123,21 @@ send_ready(const struct backstage * backstage, struct cgi * cgi)
 	};
 	struct backstage_state state = { .redis_down = false };
 	const char * status = "ready";
-	char text[100];
+	char text[120];
 	bool takes;
 
-	backstage->probe(backstage->context, &state);
-	takes = !state.redis_down || state.spool == BACKSTAGE_SPOOL_OK;
+	backstage->probe(backstage->context, true, &state);
+	takes = (!state.redis_down || state.spool == BACKSTAGE_SPOOL_OK) &&
+	    state.tokens != AUTH_FAILED;
 	if (!takes)
 		status = "unavailable";
-	else if (state.redis_down || state.spool == BACKSTAGE_SPOOL_FULL ||
-	    state.spool == BACKSTAGE_SPOOL_FAILED)
+	else if (state.redis_down || state.spool != BACKSTAGE_SPOOL_OK ||
+	    state.tokens != AUTH_OK)
 		status = "degraded";
 	if (snprintf(text, sizeof(text),
-	    "{\"status\":\"%s\",\"redis\":\"%s\",\"spool\":\"%s\"}", status,
-	    state.redis_down ? "down" : "up", spools[state.spool]) >=
+	    "{\"status\":\"%s\",\"redis\":\"%s\",\"spool\":\"%s\","
+	    "\"tokens\":\"%s\"}", status, state.redis_down ? "down" : "up",
+	    spools[state.spool], backstage_tokens(&state)) >=
 	    (int)sizeof(text))
 		abort();
 	response_content(cgi, takes ? RESPONSE_OK : RESPONSE_UNAVAILABLE,
@@ -182,7 +196,7 @@ send_metrics(const struct backstage * backstage, struct cgi * cgi)
 	struct backstage_state state = { .redis_down = false };
 	struct buffer text = { NULL, 0, 0 };
 
-	backstage->probe(backstage->context, &state);
+	backstage->probe(backstage->context, false, &state);
 	stats_write_metric(&text, "flagtally_build_info", "gauge",
 	    "The version that answers, in a constant 1.");
 	stats_write_sample(&text, "flagtally_build_info", "version",

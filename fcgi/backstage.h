@@ -3,6 +3,7 @@
 
 #include <stdbool.h>
 
+#include "fcgi/auth.h"
 #include "fcgi/cgi.h"
 #include "fcgi/route.h"
 #include "lib/config/config.h"
@@ -23,12 +24,24 @@ enum backstage_spool {
 struct backstage_state {
 	bool redis_down;
 	enum backstage_spool spool;
+	bool has_tokens;		/* Their state is known. */
+	enum auth_state tokens;
 	bool has_depth;
 	struct spool_depth depth[SPOOL_STATE_COUNT];
 };
 
-/* Fills in a state, which is all zero before; any thread may call it. */
-typedef void backstage_look(void * context, struct backstage_state * state);
+/*
+ * Fills in a state, which is all zero before; if ${tries}, by trying what the
+ * next request would need, which takes a moment.  Any thread may call it.
+ */
+typedef void backstage_look(void * context, bool tries,
+    struct backstage_state * state);
+
+/**
+ * backstage_tokens(state):
+ * Return a word for the state of the tokens.
+ */
+const char * backstage_tokens(const struct backstage_state * state);
 
 struct backstage {
 	enum config_access access;

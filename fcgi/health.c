@@ -15,7 +15,7 @@ health_queued(const struct health_source * source,
 	struct backstage_state state = { .redis_down = false };
 	size_t i;
 
-	source->probe(source->context, &state);
+	source->probe(source->context, false, &state);
 	*queued = (struct report_queued){ .known = state.has_depth,
 	    .failed = source->has_spool && !state.has_depth };
 	for (i = 0; i < sizeof(waits) / sizeof(waits[0]); i++) {
@@ -39,7 +39,7 @@ health_read(const struct health_source * source, struct report * report,
 	*health = (struct health){ .stats = source->stats,
 	    .read_time = clock_monotonic() - began,
 	    .read_error = read ? "" : report_error(report) };
-	source->probe(source->context, &health->state);
+	source->probe(source->context, true, &health->state);
 }
 
 /* Values */
@@ -81,6 +81,15 @@ visit_redis(const struct health * health, const struct visitor * visitor)
 	    health->state.redis_down ? "down" : "up");
 	visit_number(visitor, "redis", "last_success",
 	    stats_get_gauge(health->stats, STATS_REDIS_LAST_SUCCESS) / 1000);
+}
+
+static void
+visit_tokens(const struct health * health, const struct visitor * visitor)
+{
+
+	if (health->state.has_tokens)
+		visit_word(visitor, "tokens", "state",
+		    backstage_tokens(&health->state));
 }
 
 /* Visit the state of the spool, and the depth of each state of its counts. */
@@ -132,6 +141,7 @@ health_each(const struct health * health, health_visit * visit,
 	size_t i;
 
 	visit_redis(health, &visitor);
+	visit_tokens(health, &visitor);
 	visit_spool(health, &visitor);
 	for (i = 0; health->stats != NULL && i < DROP_COUNT; i++)
 		visit_number(&visitor, "dropped",

@@ -40,7 +40,8 @@ void health_queued(const struct health_source * source,
 void health_read(const struct health_source * source, struct report * report,
     struct health * health);
 
-/* A number or a word about a part ("redis", "spool", "dropped"). */
+/* A number or a word about a part ("redis", "tokens", "spool",
+ * "dropped"). */
 typedef void health_visit(void * context, const char * part,
     const char * name, const char * value, bool is_number);
 

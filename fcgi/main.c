@@ -268,7 +268,8 @@ wire_service(struct program * program)
 	/* First, as it makes the directory for both. */
 	struct spool * spool = make_spool(program);
 
-	probe_init(&program->probe, spool, make_stats(program));
+	probe_init(&program->probe, spool, make_stats(program),
+	    &service->auth);
 	service->stats = program->probe.stats;
 	program->config->sink.stats = service->stats;
 	service->path_prefix = config->path_prefix;
@@ -566,7 +567,7 @@ look_at_spool(struct program * program)
 
 	program->looks = true;
 	program->probe.looks = true;
-	probe_init(&program->probe, NULL, NULL);
+	probe_init(&program->probe, NULL, NULL, NULL);
 	if (access(config->spool, F_OK) != 0)
 		return (errno == EACCES);
 	if (spoolctl_ready(config->spool) != -1)

@@ -113,6 +113,18 @@ digest_cache_find(struct digest_cache * cache,
 	return (holds(slot, words) ? when : 0);
 }
 
+int64_t
+digest_cache_latest(const struct digest_cache * cache)
+{
+	int64_t latest = 0;
+	size_t i;
+
+	for (i = 0; i < cache->size; i++)
+		if (cache->slots[i].when > latest)
+			latest = cache->slots[i].when;
+	return (latest);
+}
+
 void
 digest_cache_put(struct digest_cache * cache,
     const unsigned char digest[DIGEST_SIZE],

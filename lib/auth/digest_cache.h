@@ -34,6 +34,12 @@ int64_t digest_cache_find(struct digest_cache * cache,
     const unsigned char digest[DIGEST_SIZE]);
 
 /**
+ * digest_cache_latest(cache):
+ * Return the latest of all times, or 0 if the cache is empty.
+ */
+int64_t digest_cache_latest(const struct digest_cache * cache);
+
+/**
  * digest_cache_put(cache, digest, when):
  * Store a digest with a time, which must not be 0.
  */

@@ -636,6 +636,20 @@ token_file_admit(struct token_file * store, const char * token, size_t length,
 	return (token_file_check(store, token, length, kind, grant));
 }
 
+enum token_file_state
+token_file_state(struct token_file * store)
+{
+	enum token_file_state state = TOKEN_FILE_UNUSABLE;
+
+	token_file_refresh(store, true);
+	pthread_rwlock_rdlock(&store->lock);
+	if (store->set != NULL)
+		state = store->set->count > 0 ? TOKEN_FILE_OK :
+		    TOKEN_FILE_EMPTY;
+	pthread_rwlock_unlock(&store->lock);
+	return (state);
+}
+
 void
 token_file_free(struct token_file * store)
 {

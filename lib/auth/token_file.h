@@ -79,6 +79,19 @@ enum token_verdict token_file_admit(struct token_file * store,
     const char * token, size_t length, enum token_kind kind,
     struct token_grant * grant);
 
+enum token_file_state {
+	TOKEN_FILE_OK,
+	TOKEN_FILE_EMPTY,	/* There is no token in it. */
+	TOKEN_FILE_UNUSABLE,	/* It is invalid or unreadable, and no tokens
+				 * are in force. */
+};
+
+/**
+ * token_file_state(store):
+ * Read the file again if it has changed, and return its state.
+ */
+enum token_file_state token_file_state(struct token_file * store);
+
 /**
  * token_file_environment(token, length, size):
  * Return the environment in a token of the form `project:environment.secret`,

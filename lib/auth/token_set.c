@@ -478,6 +478,26 @@ token_set_check(struct token_set * set, const char * token, size_t length,
 	return (verdict);
 }
 
+enum token_set_state
+token_set_state(struct token_set * set)
+{
+	static const struct identity nothing;
+	int64_t since = clock_now_ms() - set->settings.stale;
+
+	switch (find_answer(set, &nothing, false)) {
+	case ANSWER_YES:
+	case ANSWER_NO:
+		return (TOKEN_SET_OK);
+	case ANSWER_NONE:
+		if (digest_cache_latest(set->yes) > since)
+			return (TOKEN_SET_STALE);
+		break;
+	case ANSWER_MISSING:
+		break;
+	}
+	return (TOKEN_SET_FAILED);
+}
+
 /* Start and stop */
 
 static void

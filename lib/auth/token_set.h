@@ -51,6 +51,20 @@ enum token_verdict token_set_check(struct token_set * set,
     const char * token, size_t length, enum token_kind kind,
     struct token_grant * grant);
 
+enum token_set_state {
+	TOKEN_SET_OK,
+	TOKEN_SET_STALE,	/* Redis does not answer; cached tokens that
+				 * are good for a while are. */
+	TOKEN_SET_FAILED,	/* There is no answer for any token. */
+};
+
+/**
+ * token_set_state(set):
+ * Have a token looked up, and return what that says of all others.  It waits
+ * as long as token_set_check.
+ */
+enum token_set_state token_set_state(struct token_set * set);
+
 /**
  * token_set_stop(set, deadline):
  * Stop the thread, close the connection and free the set, which may be NULL.

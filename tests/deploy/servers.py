@@ -93,7 +93,8 @@ NO_REDIS = problem(503, "Service Unavailable", "UnavailableError",
                    "be used", retry="10")
 HEALTHY = wanted(200, "application/json", {"status": "ok"})
 READY = wanted(200, "application/json",
-               {"status": "degraded", "redis": "up", "spool": "failed"})
+               {"status": "degraded", "redis": "up", "spool": "failed",
+                "tokens": "ok"})
 
 
 def passed_on(target, length=0):

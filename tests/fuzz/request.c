@@ -63,10 +63,11 @@ edges_put(struct edges * edges, const struct text * identifier,
 }
 
 static void
-look(void * context, struct backstage_state * state)
+look(void * context, bool tries, struct backstage_state * state)
 {
 
 	(void)context;
+	(void)tries;
 	state->spool = BACKSTAGE_SPOOL_OK;
 	state->has_depth = true;
 	state->depth[SPOOL_QUEUED].records = 1;

@@ -1,5 +1,6 @@
 """--ready: the process that runs is asked whether it accepts requests."""
 
+import hashlib
 import json
 import os
 import socket
@@ -54,7 +55,7 @@ def states():
         flagtally = Flagtally(place, redis, redis_timeout="300ms")
         equal(ready(listen=flagtally.address)[:2:2], (0,), "it is ready")
         told = json.loads(ready(listen=flagtally.address)[1])
-        equal((told["redis"], set(told)), ("up", {"status", "redis", "spool"}),
+        equal((told["redis"], set(told)), ("up", {"status", "redis", "spool", "tokens"}),
               "and says so")
         redis.kill()
         equal(fcgi.post(flagtally.address, BODY).status, 503,
@@ -146,8 +147,65 @@ def filled():
         equal(state(flagtally)[0], 503, "then it is not ready")
         redis("ACL", "SETUSER", "default", "+hset")
         until(lambda: state(flagtally) == (200, {
-            "status": "ready", "redis": "up", "spool": "ok"}),
+            "status": "ready", "redis": "up", "spool": "ok",
+            "tokens": "ok"}),
               "that it is ready again, without a request", 90)
+
+
+def tokens():
+    """Tokens that cannot be checked: the requests get 503, and it says so."""
+    def post(token):
+        return fcgi.post(flagtally.address, BODY,
+                         HTTP_AUTHORIZATION=token).status
+
+    def becomes(status, word, name):
+        def there():
+            answer, words = state(flagtally)
+            return answer == status and words["tokens"] == word
+        until(there, name)
+        check(True, name)
+
+    with Place() as place:
+        redis = Redis(place)
+        key, path = "flagtally:tokens", place.file("tokens", "nonsense\n")
+        member = hashlib.sha256(b"*:e.in-redis").hexdigest()
+        flagtally = Flagtally(place, redis, "file", auth="tokens", tokens=path,
+                              spool=place.file("file.db"))
+        equal(post("*:e.secret"), 503, "the file is invalid")
+        becomes(503, "failed", "and it is not ready")
+        place.file("tokens", "# none\n")
+        equal(post("*:e.secret"), 403, "the file is empty")
+        becomes(503, "failed", "and it is not ready either")
+        place.file("tokens", "*:e.secret\n")
+        becomes(200, "ok", "a token makes it ready")
+        equal(post("*:e.secret"), 202, "as a request is")
+        flagtally.end()
+        flagtally = Flagtally(place, redis, "set", auth="tokens",
+                              spool=place.file("set.db"), token_set=key,
+                              token_ttl="100ms", token_stale="3s")
+        equal(post("*:e.in-redis"), 503, "there is no set")
+        becomes(503, "failed", "and it is not ready")
+        redis("SADD", key, member)
+        equal(post("*:e.in-redis"), 202, "now there is")
+        becomes(200, "ok", "and it is ready")
+        redis.kill()
+        equal(post("*:e.other"), 503, "Redis is away")
+        becomes(200, "partial", "which matters to some")
+        equal(post("*:e.in-redis"), 202, "not to all of them")
+        becomes(503, "failed", "but to all after token_stale")
+        equal(post("*:e.in-redis"), 503, "as it is")
+        redis.start()
+        becomes(200, "ok", "it is ready again by itself")
+        redis("SET", "other", "string")
+        redis("RENAME", "other", key)
+        equal(post("*:e.in-redis"), 503, "the key is a string")
+        becomes(503, "failed", "and it is not ready")
+        flagtally.end()
+        flagtally = Flagtally(place, redis, "both", auth="tokens", tokens=path,
+                              spool=place.file("both.db"), token_set=key)
+        equal([post("*:e.secret"), post("*:e.in-redis")], [202, 503],
+              "with a file, too")
+        becomes(200, "partial", "it is degraded")
 
 
 def addresses():
@@ -224,4 +282,4 @@ def others():
                 peer.join()
 
 
-run([states, refused, filled, addresses, no_name_server, others])
+run([states, refused, filled, tokens, addresses, no_name_server, others])

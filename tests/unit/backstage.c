@@ -231,9 +231,10 @@ test_fault(void)
 /* Backstage */
 
 static void
-look(void * context, struct backstage_state * state)
+look(void * context, bool tries, struct backstage_state * state)
 {
 
+	(void)tries;
 	*state = *(const struct backstage_state *)context;
 }
 
@@ -443,25 +444,37 @@ test_ready(void)
 	static const struct {
 		bool down;
 		enum backstage_spool spool;
+		enum auth_state tokens;
 		int status;
 		const char * body;
 	} rows[] = {
-		{ false, BACKSTAGE_SPOOL_OK, 200, "{\"status\":\"ready\","
-		  "\"redis\":\"up\",\"spool\":\"ok\"}" },
-		{ false, BACKSTAGE_SPOOL_FULL, 200,
-		  "{\"status\":\"degraded\","
-		  "\"redis\":\"up\",\"spool\":\"full\"}" },
-		{ false, BACKSTAGE_SPOOL_FAILED, 200,
-		  "{\"status\":\"degraded\","
-		  "\"redis\":\"up\",\"spool\":\"failed\"}" },
-		{ true, BACKSTAGE_SPOOL_OK, 200, "{\"status\":\"degraded\","
-		  "\"redis\":\"down\",\"spool\":\"ok\"}" },
-		{ true, BACKSTAGE_SPOOL_FULL, 503,
-		  "{\"status\":\"unavailable\","
-		  "\"redis\":\"down\",\"spool\":\"full\"}" },
-		{ true, BACKSTAGE_SPOOL_FAILED, 503,
-		  "{\"status\":\"unavailable\","
-		  "\"redis\":\"down\",\"spool\":\"failed\"}" },
+		{ false, BACKSTAGE_SPOOL_OK, AUTH_OK, 200,
+		  "{\"status\":\"ready\",\"redis\":\"up\","
+		  "\"spool\":\"ok\",\"tokens\":\"ok\"}" },
+		{ false, BACKSTAGE_SPOOL_FULL, AUTH_OK, 200,
+		  "{\"status\":\"degraded\",\"redis\":\"up\","
+		  "\"spool\":\"full\",\"tokens\":\"ok\"}" },
+		{ false, BACKSTAGE_SPOOL_FAILED, AUTH_OK, 200,
+		  "{\"status\":\"degraded\",\"redis\":\"up\","
+		  "\"spool\":\"failed\",\"tokens\":\"ok\"}" },
+		{ true, BACKSTAGE_SPOOL_OK, AUTH_OK, 200,
+		  "{\"status\":\"degraded\",\"redis\":\"down\","
+		  "\"spool\":\"ok\",\"tokens\":\"ok\"}" },
+		{ true, BACKSTAGE_SPOOL_FULL, AUTH_OK, 503,
+		  "{\"status\":\"unavailable\",\"redis\":\"down\","
+		  "\"spool\":\"full\",\"tokens\":\"ok\"}" },
+		{ true, BACKSTAGE_SPOOL_FAILED, AUTH_OK, 503,
+		  "{\"status\":\"unavailable\",\"redis\":\"down\","
+		  "\"spool\":\"failed\",\"tokens\":\"ok\"}" },
+		{ false, BACKSTAGE_SPOOL_OK, AUTH_PARTIAL, 200,
+		  "{\"status\":\"degraded\",\"redis\":\"up\","
+		  "\"spool\":\"ok\",\"tokens\":\"partial\"}" },
+		{ false, BACKSTAGE_SPOOL_OK, AUTH_FAILED, 503,
+		  "{\"status\":\"unavailable\",\"redis\":\"up\","
+		  "\"spool\":\"ok\",\"tokens\":\"failed\"}" },
+		{ true, BACKSTAGE_SPOOL_FAILED, AUTH_FAILED, 503,
+		  "{\"status\":\"unavailable\",\"redis\":\"down\","
+		  "\"spool\":\"failed\",\"tokens\":\"failed\"}" },
 	};
 	struct backstage_state state = { .redis_down = false };
 	struct backstage backstage = { .version = "1", .probe = look,
@@ -473,6 +486,7 @@ test_ready(void)
 	for (i = 0; i < COUNT_OF(rows); i++) {
 		state.redis_down = rows[i].down;
 		state.spool = rows[i].spool;
+		state.tokens = rows[i].tokens;
 		ask(&backstage, ROUTE_READY, "GET", &answer);
 		is_integer(atoi(answer.text + strlen("Status: ")),
 		    rows[i].status, "the status of %s", rows[i].body);
