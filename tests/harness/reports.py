@@ -47,4 +47,5 @@ LOAD = {"name": "load", "help": "Load", "type": "gauge",
         "samples": [{"labels": {}, "value": 0.25}]}
 EDGE = {"identifier": "01EDGE", "appName": "eu-edge", "region": None,
         "edgeVersion": "20.1.0", "hosting": "self-hosted",
-        "started": "2026-11-26T18:55:38.136Z", "traffic": {"get": {}}}
+        "started": "2026-11-26T18:55:38.136Z", "traffic": {"get": {}},
+        "offline": False}

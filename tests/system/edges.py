@@ -21,7 +21,7 @@ DATA = {
     "traffic": {"cachedResponses": {}, "get": {"/api/client/features": {
         "avg": 1.751, "count": 7.0, "p99": 4.913}}, "post": {}},
     "connectedEdges": [{"identifier": "another", "connectedEdges": []}],
-    "connectedStreamingClients": 0}
+    "connectedStreamingClients": 0, "offline": False}
 
 
 class Case:
@@ -83,6 +83,7 @@ def refused():
             ("it is elsewhere", 400, {"a": {"identifier": "x"}}, {}),
             ("an empty one", 400, {"identifier": ""}, {}),
             ("a number for it", 400, {"identifier": 1}, {}),
+            ("true for it", 400, {"identifier": True}, {}),
             ("an object for it", 400, {"identifier": {}}, {}),
             ("null for it", 400, {"identifier": None}, {}),
             ("two of them", 400, b'{"identifier":"a","identifier":"b"}', {}),

@@ -282,6 +282,26 @@ def together(place, redis, url, *metrics):
         return [future.result() for future in rest], flagtally
 
 
+def unusable():
+    """A call in the spool that cannot be sent does not hold up the rest."""
+    with Place() as place:
+        redis = Redis(place)
+        flagtally = start(place, "unix:///nowhere")
+        equal(post(flagtally, metric()), 202, "a record")
+        flagtally.end()
+        with sqlite3.connect(place.file("spool.db")) as spool:
+            spool.execute("INSERT INTO call (tag, since, stored, counters, "
+                          "bytes) VALUES (0, 1, 1, 1, x'2a310d')")
+        spool.close()
+        flagtally = start(place, redis, "again")
+        until(lambda: [line[1] for line in listed(place, redis)] ==
+              ["quarantined"], "all but it")
+        equal(yes(redis), 1, "the rest counts")
+        check("a call in the spool is quarantined: " in
+              place.read(flagtally.log), "the log says so",
+              place.read(flagtally.log))
+
+
 def own_calls():
     """Each body is answered by what became of its own calls."""
     with Place() as place:
@@ -486,5 +506,5 @@ def stuck():
         until(lambda: yes(redis, app="b") == 11, "and counts in the end", 60)
 
 
-run([deleted, copied, looking, handed_over, own_calls, own_refusals, reasons,
+run([deleted, copied, looking, unusable, handed_over, own_calls, own_refusals, reasons,
      full_and_ready, full_disk, shell, cgi, stuck])

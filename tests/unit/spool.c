@@ -573,6 +573,32 @@ test_damaged(void)
 	ok(strstr(errors, "is renamed to") != NULL, "the log says so");
 }
 
+/* A record that is damaged is set aside, and no other one. */
+static void
+test_damaged_record(void)
+{
+	struct spool * spool;
+	sqlite3 * db;
+
+	begin_place();
+	spool = spool_open(path, LIMIT, false);
+	append(spool, "a", "f", 1);
+	append(spool, "a", "f", 2);
+	append(spool, "a", "f", 4);
+	sqlite3_open(path, &db);
+	sqlite3_exec(db, "UPDATE journal SET bytes = x'02ffff' || bytes "
+	    "WHERE id = 2", NULL, NULL, NULL);
+	sqlite3_close(db);
+	is_integer(fold(spool), SPOOL_DONE, "the rest is folded");
+	is_integer(total(spool), 5, "and counts");
+	is_integer(records(spool, SPOOL_QUARANTINED), 1,
+	    "a damaged record is in quarantine");
+	spool_free(spool);
+	temporary_errors(errors, sizeof(errors));
+	ok(strstr(errors, "a record of the spool is quarantined: a packed "
+	    "tally that is damaged") != NULL, "the log says so");
+}
+
 /* Killed at any moment: what append has said is there. */
 static void
 test_killed(const char * what)
@@ -640,6 +666,7 @@ main(void)
 	test_deleted("");
 	test_deleted("-wal");
 	test_damaged();
+	test_damaged_record();
 	for (on_network = false; ; on_network = true) {
 		test_commit(on_network ? "journal" : "WAL");
 		test_killed(on_network ? "journal" : "WAL");

@@ -1,7 +1,11 @@
+#include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include "lib/base/clock.h"
 #include "lib/base/digest.h"
@@ -11,6 +15,20 @@
 #include "tests/unit/temporary.h"
 
 #define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
+
+/* Stands in for libc's: the file system can allocate blocks, or not. */
+static bool cannot_allocate;
+
+int
+fallocate(int descriptor, int mode, off_t from, off_t length)
+{
+
+	if (!cannot_allocate)
+		return ((int)syscall(SYS_fallocate, descriptor, mode, from,
+		    length));
+	errno = EOPNOTSUPP;
+	return (-1);
+}
 
 static char logged[4096];
 
@@ -409,6 +427,7 @@ test_short(void)
 		is_shared(path, size, size / 2 <= sizes[i] ? number : 0,
 		    name);
 	}
+	unlink(file_of(path));
 }
 
 /* Stats of a path that cannot be used. */
@@ -966,6 +985,9 @@ main(void)
 	test_kill();
 	test_new_file();
 	test_short();
+	cannot_allocate = true;
+	test_short();
+	cannot_allocate = false;
 	test_look();
 	test_foreign();
 	test_unusable();

@@ -549,6 +549,25 @@ test_merge_latest(struct arena * arena)
 	}
 }
 
+/* A sum that is not finite is dropped, and the one before stays. */
+static void
+test_merge_sum(struct arena * arena)
+{
+	struct tally * into = tally_create(arena);
+	int i;
+
+	for (i = 0; i < 3; i++) {
+		struct tally * tally = tally_create(arena);
+
+		series(tally, metric(tally, "e", TALLY_COUNTER, "c", ""),
+		    "")->value = 1e308;
+		tally_merge(into, tally);
+	}
+	is_text(dump(into), "e e [m c:c'' [s =1e+308#0]]", "the sum stays");
+	is_integer(into->dropped[DROP_OVERFLOW], 2, "what does not fit is "
+	    "dropped");
+}
+
 /* A value set again in one tally. */
 static void
 test_set_gauge(struct arena * arena)
@@ -735,7 +754,7 @@ main(void)
 		test_features, test_distinct, test_copies, test_add_limits,
 		test_instances, test_metrics, test_tokens, test_merge,
 		test_place, test_groups, test_merge_latest,
-		test_set_gauge, test_merge_max,
+		test_merge_sum, test_set_gauge, test_merge_max,
 		test_merge_counters, test_random, test_many,
 	};
 	struct arena * arena = arena_create(1 << 20);
