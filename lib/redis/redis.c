@@ -31,6 +31,21 @@
 
 #define SCRIPTS_MAX 5
 
+/*
+ * A reply has so many bytes, elements in all of its arrays together, and arrays
+ * in each other at most.  That is more than what reports ask for, and hiredis
+ * takes memory for elements when they are announced.
+ */
+#define REPLY_BYTES_MAX ((size_t)128 << 20)
+#define REPLY_ELEMENTS_MAX ((size_t)4 << 20)
+#define REPLY_DEPTH_MAX 7
+
+#if HIREDIS_MAJOR == 0
+typedef int element_count;
+#else
+typedef size_t element_count;
+#endif
+
 /* One for all connections: when Redis is away it is so for each of them. */
 static struct log_limit away_limit;
 
@@ -68,6 +83,11 @@ struct redis {
 	redis_take * take;
 	void * context_of_take;
 	struct redis_reply reply;
+	size_t bytes, elements;		/* Of the reply that is being read. */
+	bool excessive;			/* It has too many. */
+	/* Those of hiredis, but with take_array. */
+	redisReplyObjectFunctions functions;
+	void * (* create_array)(const redisReadTask *, element_count);
 	struct tls * tls;		/* NULL: not set up. */
 	struct ssl_st * secured;	/* The context's, with TLS, or NULL. */
 	char error[300];
@@ -349,11 +369,59 @@ sending_failed(struct redis * redis)
 	return (failed(redis, "%s", error_reply_print(&error, words)));
 }
 
+/* Have hiredis take memory for an array only if the reply may have it. */
+static void *
+take_array(const redisReadTask * task, element_count count)
+{
+	struct redis * redis = task->privdata;
+	const redisReadTask * outer;
+	int depth = 0;
+
+	for (outer = task->parent; outer != NULL; outer = outer->parent)
+		depth++;
+	if (depth >= REPLY_DEPTH_MAX ||
+	    (size_t)count > REPLY_ELEMENTS_MAX - redis->elements) {
+		redis->excessive = true;
+		return (NULL);
+	}
+	redis->elements += (size_t)count;
+	return (redis->create_array(task, count));
+}
+
+static void
+guard_reader(struct redis * redis)
+{
+	redisReader * reader = redis->context->reader;
+
+	redis->functions = *reader->fn;
+	redis->create_array = reader->fn->createArray;
+	redis->functions.createArray = take_array;
+	reader->fn = &redis->functions;
+	reader->privdata = redis;
+	redis->bytes = redis->elements = 0;
+	redis->excessive = false;
+}
+
+/* Read what has arrived.  Return 0, or -1 with the connection closed. */
+static int
+read_arrived(struct redis * redis)
+{
+	const redisReader * reader = redis->context->reader;
+	size_t before = reader->len;
+
+	if (redisBufferRead(redis->context) != REDIS_OK)
+		return (context_failed(redis, "receiving"));
+	redis->bytes += reader->len - before;
+	return (0);
+}
+
 /* A reply that is none. */
 static int
 reading_failed(struct redis * redis)
 {
 
+	if (redis->excessive)
+		return (failed(redis, "a reply is too large"));
 	/* The record of TLS with which it refuses what is not TLS. */
 	if (!redis->config->tls && strstr(redis->context->errstr,
 	    "\"\\x15\"") != NULL)
@@ -399,6 +467,21 @@ take_confirmation(struct redis * redis)
 		redis->unconfirmed = false;
 }
 
+/* Return 0 with a reply, or with NULL if none is whole yet; or return -1 with
+ * the connection closed. */
+static int
+next_reply(struct redis * redis, void ** reply)
+{
+
+	*reply = NULL;
+	if (redisGetReplyFromReader(redis->context, reply) != REDIS_OK)
+		return (reading_failed(redis));
+	if (*reply != NULL)
+		redis->bytes = redis->elements = 0;
+	redis->excessive = redis->bytes > REPLY_BYTES_MAX;
+	return (redis->excessive ? reading_failed(redis) : 0);
+}
+
 /* Hand on the replies that are here already. */
 static int
 take_replies(struct redis * redis)
@@ -406,10 +489,8 @@ take_replies(struct redis * redis)
 	void * reply;
 
 	while (redis->replies < redis->expected) {
-		reply = NULL;
-		if (redisGetReplyFromReader(redis->context, &reply) !=
-		    REDIS_OK)
-			return (reading_failed(redis));
+		if (next_reply(redis, &reply) != 0)
+			return (-1);
 		if (reply == NULL)
 			return (0);
 		convert(redis, reply);
@@ -478,9 +559,7 @@ static int
 advance(struct redis * redis)
 {
 
-	if (redisBufferRead(redis->context) != REDIS_OK)
-		return (context_failed(redis, "receiving"));
-	if (take_replies(redis) != 0)
+	if (read_arrived(redis) != 0 || take_replies(redis) != 0)
 		return (-1);
 	return (redis->written ? 0 : write_requests(redis));
 }
@@ -532,9 +611,11 @@ receive_with(struct redis * const * list, size_t count,
 	bool here;
 	size_t i;
 
+	/* After the deadline one more step is made: a server that always has
+	 * another byte does not hold us. */
 	while (describe_waits(list, count, descriptors, &here)) {
-		int ready = poll(descriptors, (nfds_t)count,
-		    here ? 0 : clock_remaining(deadline));
+		int left = clock_remaining(deadline);
+		int ready = poll(descriptors, (nfds_t)count, here ? 0 : left);
 
 		if (ready == -1 && errno == EINTR)
 			continue;
@@ -544,7 +625,8 @@ receive_with(struct redis * const * list, size_t count,
 			if (descriptors[i].revents != 0 ||
 			    has_pending(list[i]))
 				advance(list[i]);
-			else if (ready <= 0 && !here)
+			if (expects_replies(list[i]) &&
+			    (ready == -1 || left == 0))
 				give_up_waiting(list[i], ready == -1);
 		}
 	}
@@ -842,13 +924,15 @@ wait_for_socket(struct redis * redis, short events, int64_t deadline)
 {
 	struct pollfd descriptor = { .fd = redis->context->fd,
 	    .events = events };
-	int ready;
+	int left, ready;
 
 	if ((events & POLLIN) != 0 && has_pending(redis))
 		return (0);
-	do
-		ready = poll(&descriptor, 1, clock_remaining(deadline));
-	while (ready == -1 && errno == EINTR);
+	/* A server that always has another byte does not hold us, either. */
+	do {
+		left = clock_remaining(deadline);
+		ready = left == 0 ? 0 : poll(&descriptor, 1, left);
+	} while (ready == -1 && errno == EINTR);
 	if (ready == 1)
 		return (0);
 	failed(redis, ready == 0 ? "no answer in time" : "poll failed");
@@ -919,8 +1003,10 @@ take_context(struct redis * redis, redisContext * context)
 	redis->context = context;
 	if (context == NULL)
 		return (failed(redis, "no memory"));
-	if (context->err == 0)
+	if (context->err == 0) {
+		guard_reader(redis);
 		return (0);
+	}
 	if (redis->config->unix_path != NULL)
 		return (context_failed(redis, "connecting"));
 	return (failed(redis, "connecting to %s: %s", redis->server.host,
@@ -1076,21 +1162,11 @@ redis_has_message(struct redis * redis)
 	descriptor.fd = redis->context->fd;
 	if (!has_pending(redis) && poll(&descriptor, 1, 0) != 1)
 		return (false);
-	if (redisBufferRead(redis->context) != REDIS_OK) {
-		context_failed(redis, "receiving");
+	if (read_arrived(redis) != 0)
 		return (false);
-	}
-	for (;; message = true) {
-		reply = NULL;
-		if (redisGetReplyFromReader(redis->context, &reply) !=
-		    REDIS_OK) {
-			reading_failed(redis);
-			return (message);
-		}
-		if (reply == NULL)
-			return (message);
+	for (; next_reply(redis, &reply) == 0 && reply != NULL; message = true)
 		freeReplyObject(reply);
-	}
+	return (message);
 }
 
 int64_t

@@ -7,6 +7,7 @@ wrong kind of server is named as such.
 
 import json
 import os
+import re
 import socket
 import subprocess
 import threading
@@ -20,6 +21,7 @@ from tests.harness.tap import check, equal, run
 from tests.harness.wait import until
 
 DAY = "2026-11-23"
+SANITIZER = bool(os.environ.get("FLAGTALLY_SANITIZER"))
 PASSWORD = "Kzj7-Quux-0815"
 
 
@@ -135,26 +137,35 @@ def alternating():
 
 
 class Peer:
-    """A server that answers whatever comes with the same bytes."""
+    """A server that answers whatever comes with the same bytes.
 
-    def __init__(self, place, answer, greets=False, name="peer"):
+    After these it sends those of `more` for ever, as fast as they are read.
+    """
+
+    def __init__(self, place, answer, greets=False, name="peer", more=b""):
         self.path = place.file(name + ".sock")
         self.listener = socket.socket(socket.AF_UNIX)
         self.listener.bind(self.path)
         self.listener.listen(50)
-        self.answer, self.greets = answer, greets
+        self.answer, self.greets, self.more = answer, greets, more
         threading.Thread(target=self.serve, daemon=True).start()
 
     def serve(self):
         while True:
             client, _ = self.listener.accept()
+            threading.Thread(target=self.answer_to, args=(client,),
+                             daemon=True).start()
+
+    def answer_to(self, client):
+        with client:
             try:
                 if not self.greets:
                     client.recv(65536)
                 client.sendall(self.answer)
+                while self.more:
+                    client.sendall(self.more)
             except OSError:
                 pass
-            client.close()
 
 
 def starts(place, url, words, name, **settings):
@@ -206,6 +217,39 @@ def secret():
         url = redis.url().replace(PASSWORD, "other")
         starts(place, url, "WRONGPASS invalid username-password pair",
                "wrong")
+
+
+def endless():
+    """A server that never stops sending has its time and no more."""
+    with Place() as place:
+        for name, answer, more in (
+                ("status", b"+", b"x" * 4096),
+                ("array", b"*4000000\r\n", b":1\r\n" * 16)):
+            peer = Peer(place, answer, name=name, more=more)
+            starts(place, f"unix://{peer.path}", "no answer in time",
+                   name + "-ft", redis_timeout="200ms")
+
+
+def too_large():
+    """No reply takes more memory than its bytes, or all of the stack."""
+    with Place() as place:
+        for name, answer, more in (
+                ("array", b"*2147483647\r\n", b""),
+                ("sum", b"*2000000\r\n" * 3, b""),
+                ("one-after-another", b"*4\r\n" + b"*1100000\r\n" +
+                 b":1\r\n" * 1100000 + b"*3100000\r\n", b""),
+                ("deep", b"*1\r\n" * 500000, b""),
+                ("string", b"$2000000000\r\n", b"x" * 65536)):
+            peer = Peer(place, answer, name=name, more=more)
+            # A slow host does not receive all of the string in time.
+            flagtally = starts(
+                place, f"unix://{peer.path}", "Redis does not serve" if more
+                else "a reply is too large", name + "-ft")
+            with open(f"/proc/{flagtally.pid}/status",
+                      encoding="ascii") as file:
+                peak = int(re.search(r"VmHWM:\s*(\d+)", file.read()).group(1))
+            check(peak < 400 << 10 or SANITIZER, f"{name}: bounded memory",
+                  peak)
 
 
 def like_errors():
@@ -323,5 +367,5 @@ def tls_port():
                "the URL must begin with rediss://", "alerted")
 
 
-run([one_call, missing_right, alternating, greeted, secret, like_errors,
-     wrong_server, tls_port])
+run([one_call, missing_right, alternating, greeted, secret, endless, too_large,
+     like_errors, wrong_server, tls_port])
