@@ -48,6 +48,7 @@ struct answer {
 	bool down;			/* Or about to be replaced. */
 	bool promoted;
 	char error[WHY_MAX];
+	char deaf[ERROR_REPLY_MAX];	/* Why it will not report, or empty. */
 };
 
 struct node {
@@ -205,9 +206,13 @@ take_answer(void * context, size_t number, const struct redis_reply * reply)
 {
 	struct answer * answer = context;
 
-	/* An error of SUBSCRIBE alone is ignored. */
-	if (number == QUESTION_SUBSCRIBE || answer->error[0] != '\0')
+	if (answer->error[0] != '\0')
 		return;
+	if (number == QUESTION_SUBSCRIBE) {
+		if (reply->type == REDIS_ERROR)
+			error_reply_print(&reply->error, answer->deaf);
+		return;
+	}
 	if (reply->error.code == ERROR_UNKNOWN_COMMAND)
 		explain_why(answer->error, "it is no sentinel");
 	else if (reply->type == REDIS_ERROR)
@@ -234,6 +239,11 @@ ask_sentinel(struct sentinel * sentinel, struct node * node, int64_t deadline)
 	    deadline, take_answer, answer) != 0)
 		explain_why(answer->error, "%s", redis_error(node->redis));
 	node->failed = answer->error[0] != '\0';
+	/* It is asked again when the master fails, so all goes on. */
+	if (answer->deaf[0] != '\0' && !node->failed)
+		log_warning_limited("sentinel %s:%d will not report a "
+		    "failover: %s", node->address.host, node->address.port,
+		    answer->deaf);
 	if (!node->failed)
 		return;
 	redis_close(node->redis);

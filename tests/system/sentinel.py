@@ -56,7 +56,7 @@ class Oracle:
     def __init__(self, **state):
         self.state = {"port": None, "promoted": None, "epoch": 0,
                       "flags": "master", "error": None, "silent": False,
-                      **state}
+                      "host": "127.0.0.1", **state}
         self.connections = []
         self.asked = 0
         self.listener = socket.create_server(("127.0.0.1", 0))
@@ -71,8 +71,8 @@ class Oracle:
                              daemon=True).start()
 
     def serve(self, connection):
-        stream = connection.makefile("rb")
         try:
+            stream = connection.makefile("rb")
             while line := stream.readline():
                 words = []
                 for _ in range(int(line[1:])):
@@ -87,6 +87,8 @@ class Oracle:
         state = self.state
         if state["error"] and words[0] != "CLIENT":
             return f"-{state['error']}\r\n"
+        if words[0] == "SUBSCRIBE" and state.get("deaf"):
+            return f"-{state['deaf']}\r\n"
         if words[0] == "SUBSCRIBE":
             return f"*3\r\n{bulk('subscribe')}{bulk(words[1])}:1\r\n"
         if words[0] != "SENTINEL":
@@ -95,8 +97,8 @@ class Oracle:
             return state["raw"]
         if words[1] == "GET-MASTER-ADDR-BY-NAME":
             self.asked += 1
-            return array(["127.0.0.1", state["promoted"] or state["port"]])
-        return array(["name", words[2], "ip", "127.0.0.1", "port",
+            return array([state["host"], state["promoted"] or state["port"]])
+        return array(["name", words[2], "ip", state["host"], "port",
                       state["port"], "flags", state["flags"],
                       "config-epoch", state["epoch"]])
 
@@ -261,6 +263,28 @@ def news():
             equal(post(flagtally), 202, "sentinels that are gone")
         check(yes(two) >= 21, "do not keep a connection from serving",
               yes(two))
+
+
+def deaf():
+    """Sentinels that do not let us subscribe: said once, and all goes on."""
+    with Place() as place:
+        one, two = two_servers(place)
+        oracles = [Oracle(port=one.port, deaf="NOPERM subscribe")
+                   for _ in range(3)]
+        flagtally = start(place, url(*oracles))
+        equal(post(flagtally), 202, "before")
+        until(lambda: yes(one) == 1, "the first server")
+        for turn in range(3):
+            one("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+            equal(post(flagtally), 202, "the sentinels are asked again")
+        log = place.read("flagtally.log")
+        words = "will not report a failover: NOPERM subscribe"
+        equal(log.count(words), 1, "it is said once")
+        for oracle in oracles:
+            oracle.state.update(port=two.port, epoch=1)
+        one.kill()
+        until(lambda: post(flagtally) == 202 and yes(two), "the other server")
+        check(True, "a master that fails is replaced")
 
 
 def readers(watched):
@@ -447,4 +471,4 @@ def over_tls():
         equal(yes(redis), 1, "and the server has it not")
 
 
-run([which, nonsense, replica, news, failover, shipped, users, over_tls])
+run([which, nonsense, replica, news, deaf, failover, shipped, users, over_tls])
