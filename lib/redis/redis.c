@@ -903,7 +903,8 @@ begin_tls(struct redis * redis)
 		redis->tls = tls_create(&redis->config->tls_settings, &why);
 	if (redis->tls == NULL)
 		return (failed(redis, "%s", why));
-	redis->secured = tls_begin(redis->tls, redis->server.host);
+	redis->secured = tls_begin(redis->tls, redis->server.host,
+	    redis->server.port);
 	if (redis->secured == NULL)
 		return (failed(redis, "TLS cannot be set up for %s",
 		    redis->server.host));

@@ -23,7 +23,9 @@ static const char * const bundles[] = {
 
 struct tls {
 	SSL_CTX * context;
-	SSL_SESSION * session;		/* The latest, or NULL. */
+	SSL_SESSION * session;		/* The latest, or NULL, of */
+	char * host;			/* the latest connection's server; no */
+	int port;			/* host: there was none. */
 };
 
 /*
@@ -162,11 +164,28 @@ expect_host(SSL * connection, const char * host)
 	return (named);
 }
 
+/* A session that is resumed is not verified again, so it is for the server
+ * that gave it, and for no other. */
+static void
+set_session_server(struct tls * tls, const char * host, int port)
+{
+
+	if (tls->host != NULL && strcmp(tls->host, host) == 0 &&
+	    tls->port == port)
+		return;
+	SSL_SESSION_free(tls->session);
+	tls->session = NULL;
+	free(tls->host);
+	tls->host = alloc_string(host);
+	tls->port = port;
+}
+
 SSL *
-tls_begin(struct tls * tls, const char * host)
+tls_begin(struct tls * tls, const char * host, int port)
 {
 	SSL * connection = SSL_new(tls->context);
 
+	set_session_server(tls, host, port);
 	if (connection == NULL)
 		return (NULL);
 	if (!expect_host(connection, host)) {
@@ -248,6 +267,7 @@ tls_free(struct tls * tls)
 		SSL_CTX_set_app_data(tls->context, NULL);
 	SSL_CTX_free(tls->context);
 	SSL_SESSION_free(tls->session);
+	free(tls->host);
 	free(tls);
 }
 #else

@@ -35,12 +35,14 @@ struct tls * tls_create(const struct tls_settings * settings,
     const char ** why);
 
 /**
- * tls_begin(tls, host):
+ * tls_begin(tls, host, port):
  * Return a new connection to ${host}, a name or an address, which the server's
- * certificate must be for; it is for hiredis, which frees it.  Return NULL if
- * there is no memory or ${host} cannot be a host.
+ * certificate must be for; it is for hiredis, which frees it.  The connection
+ * before must have been freed; its session is resumed if it went to the same
+ * port of the same host.  Return NULL if there is no memory or ${host} cannot
+ * be a host.
  */
-struct ssl_st * tls_begin(struct tls * tls, const char * host);
+struct ssl_st * tls_begin(struct tls * tls, const char * host, int port);
 
 /**
  * tls_abandon(connection):

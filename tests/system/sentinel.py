@@ -8,6 +8,7 @@ import json
 import os
 import re
 import socket
+import ssl
 import subprocess
 import threading
 
@@ -18,6 +19,7 @@ from tests.harness.servers import (NO_SPOOL, PROGRAM, Flagtally, Place,
                                    environment, free_port)
 from tests.harness.tap import check, equal, note, run
 from tests.harness.tls import TLS, Authority
+from tests.harness.tls import server as tls_server
 from tests.harness.wait import until
 
 KEY = "flagtally:{e:a}:2026-11-23"
@@ -53,7 +55,11 @@ def array(words):
 class Oracle:
     """A sentinel that says what it is told to."""
 
-    def __init__(self, **state):
+    def __init__(self, pair=None, **state):
+        self.tls = None
+        if pair:
+            self.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            self.tls.load_cert_chain(*pair)
         self.state = {"port": None, "promoted": None, "epoch": 0,
                       "flags": "master", "error": None, "silent": False,
                       "host": "127.0.0.1", **state}
@@ -72,6 +78,10 @@ class Oracle:
 
     def serve(self, connection):
         try:
+            if self.tls:
+                plain, connection = connection, self.tls.wrap_socket(
+                    connection, server_side=True)
+                self.connections[self.connections.index(plain)] = connection
             stream = connection.makefile("rb")
             while line := stream.readline():
                 words = []
@@ -471,4 +481,27 @@ def over_tls():
         equal(yes(redis), 1, "and the server has it not")
 
 
-run([which, nonsense, replica, news, deaf, failover, shipped, users, over_tls])
+def other_session():
+    """A session of TLS is for the host that gave it: others are verified."""
+    if not TLS:
+        note("the program was built without TLS")
+        return
+    with Place() as place:
+        authority = Authority(place, "authority")
+        redis = tls_server(place, "redis", authority.sign(
+            "server", "DNS:localhost"), authority)
+        oracle = Oracle(authority.sign("oracle", "IP:127.0.0.1"),
+                        host="localhost", port=redis.tls)
+        flagtally = start(
+            place, f"rediss-sentinel://127.0.0.1:{oracle.address}?master=counts",
+            redis_tls_ca=authority.certificate)
+        equal((post(flagtally), yes(redis)), (202, 1), "the name is verified")
+        oracle.state.update(host="127.0.0.1", epoch=1)
+        oracle.switch()
+        until(lambda: post(flagtally) == 202 and "address mismatch" in
+              place.read("flagtally.log"), "the log")
+        equal(yes(redis), 1, "the address is not in the certificate")
+
+
+run([which, nonsense, replica, news, deaf, failover, shipped, users, over_tls,
+     other_session])
