@@ -144,7 +144,7 @@ denial_reason(const struct auth * auth, enum token_verdict verdict,
 	if (auth->tokens == NULL && auth->token_set == NULL)
 		return ("no tokens are configured");
 	if (verdict == TOKEN_FORBIDDEN)
-		return ("a token of this type may not report here");
+		return ("a token of this type cannot report here");
 	return (missing ? "it has no token" : "its token is unknown");
 }
 
@@ -192,7 +192,7 @@ auth_check(const struct auth * auth, struct cgi * cgi,
 		return (true);
 	case TOKEN_FORBIDDEN:
 		response_send(cgi, RESPONSE_NO_ACCESS,
-		    "a token of this type may not report here");
+		    "a token of this type cannot report here");
 		break;
 	case TOKEN_UNAVAILABLE:
 		response_send(cgi, RESPONSE_UNAVAILABLE,

@@ -184,9 +184,9 @@ write_spool(struct buffer * text, const struct backstage_state * state)
 	write_depths(text, "flagtally_spool_records",
 	    "Groups and applications, or calls, in the spool.", records, 0);
 	write_depths(text, "flagtally_spool_bytes",
-	    "Bytes that they take in the spool.", bytes, 0);
+	    "Bytes of these records.", bytes, 0);
 	write_depths(text, "flagtally_spool_oldest_age_seconds",
-	    "Age of the oldest of them, 0 if there is none.",
+	    "Age of the oldest record, 0 if there is none.",
 	    ages, 3);
 }
 
@@ -198,7 +198,7 @@ send_metrics(const struct backstage * backstage, struct cgi * cgi)
 
 	backstage->probe(backstage->context, false, &state);
 	stats_write_metric(&text, "flagtally_build_info", "gauge",
-	    "The version that answers, in a constant 1.");
+	    "The version of the process, in a constant 1.");
 	stats_write_sample(&text, "flagtally_build_info", "version",
 	    backstage->version, 1, 0);
 	stats_write(backstage->stats, &text);

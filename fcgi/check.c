@@ -160,7 +160,8 @@ print_user(void)
 {
 
 	printf(" for user %ju%s\n", user_id(), user_id() == 0 ?
-	    ", who is root; run this as the user that flagtally runs as" : "");
+	    ", which is root; run this as the user that flagtally runs "
+	    "as" : "");
 }
 
 int
@@ -194,19 +195,20 @@ advice_on(const char * error)
 		const char * part;
 		const char * advice;
 	} rows[] = {
-		{ "it is no master", "see what ROLE says there, and what the "
-		  "sentinels know" },
+		{ "it is no master", "compare its ROLE with what the sentinels "
+		  "report" },
 		{ "sentinel ", "see master= and the nodes in redis, "
 		  "redis_sentinel_user and redis_sentinel_password_file" },
-		{ "NOAUTH", "Redis wants a password: set redis_password_file, "
-		  "and the user in redis if it is not the default one" },
+		{ "NOAUTH", "Redis requires a password: set "
+		  "redis_password_file, and the user in redis if it is not "
+		  "the default one" },
 		{ "WRONGPASS", "the user or the password is wrong: see redis "
 		  "and redis_password_file" },
 		{ "invalid password", "the password is wrong: see "
 		  "redis_password_file" },
-		{ "without any password", "Redis has no password, and one is "
+		{ "without any password", "Redis has no password, but one is "
 		  "set: see redis_password_file" },
-		{ "no password is set", "Redis has no password, and one is "
+		{ "no password is set", "Redis has no password, but one is "
 		  "set: see redis_password_file" },
 		{ "NOPERM", "the user lacks a right: users.acl among the "
 		  "examples has all of them" },

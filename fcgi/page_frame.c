@@ -256,7 +256,7 @@ page_frame_end(const struct page_view * view)
 {
 
 	fputs("</main>\n<footer><p>Times are in UTC. Evaluations are counted "
-	    "by when the client made them.</p></footer>\n</body>\n</html>\n",
+	    "by the client's time.</p></footer>\n</body>\n</html>\n",
 	    view->out);
 }
 

@@ -395,7 +395,7 @@ read_whole(const struct service * service, struct request * request,
 		return (true);
 	if (whole->length > most) {
 		reject_length(service, cgi, FAULT_LIMIT_BODY, most,
-		    "the body is larger than one with an Edge's data may be");
+		    "the body is larger than an Edge's data can be");
 		return (false);
 	}
 	fault_set(&fault, FAULT_INCOMPLETE, 0, "", "%s", status == CGI_LATE ?

@@ -104,7 +104,7 @@ spoolctl_replay(struct sink * sink, struct spool * spool, struct stats * stats)
 		fputs("flagtally: another process replays\n", stderr);
 		return (SPOOLCTL_LATER);
 	case REPLAY_NO_REDIS:
-		print_error("flagtally: Redis does not take it: ",
+		print_error("flagtally: Redis does not take the counts: ",
 		    sink_reason(sink), "\n");
 		return (SPOOLCTL_LATER);
 	case REPLAY_NO_SPOOL:

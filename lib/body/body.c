@@ -89,7 +89,7 @@ feed_batch(struct body * body, const void * bytes, size_t length)
 	    arena_held(body->scratch) <= limit)
 		return (true);
 	return (too_large(body, FAULT_LIMIT_MEMORY, body->received,
-	    "the body takes more memory than one may (limit_memory)"));
+	    "the body takes more memory than limit_memory"));
 }
 
 /*
@@ -109,11 +109,11 @@ take_json(void * context, const void * bytes, size_t length)
 	if (body->inflated > ratio_limit(body))
 		return (too_large(body, FAULT_LIMIT_RATIO, body->received,
 		    "the body grows more than limit_ratio when it is "
-		    "unpacked"));
+		    "decompressed"));
 	if (wanted == length)
 		return (true);
 	return (too_large(body, FAULT_LIMIT_INFLATED, limit, "the body is "
-	    "larger than limit_inflated when it is unpacked"));
+	    "larger than limit_inflated when it is decompressed"));
 }
 
 static bool

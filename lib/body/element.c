@@ -166,7 +166,7 @@ element_within_limits(struct element * element)
 	    element->tally->counters > limit))
 		return (element_beyond(element, FAULT_TOO_LARGE,
 		    FAULT_LIMIT_COUNTERS,
-		    "is beyond the limit of distinct counters"));
+		    "exceeds the limit of distinct counters"));
 	return (element_has_room(element, 0));
 }
 
@@ -179,7 +179,7 @@ element_has_room(struct element * element, size_t size)
 	    arena_held(element->scratch) + size <= limit)
 		return (true);
 	return (element_beyond(element, FAULT_TOO_LARGE, FAULT_LIMIT_MEMORY,
-	    "takes more memory than a body may (limit_memory)"));
+	    "takes more memory than limit_memory"));
 }
 
 /* Return whether a list has room for one more item; otherwise drop it. */
@@ -259,7 +259,7 @@ may_be_name(struct element * element, size_t length)
 
 	return (length <= element->settings->limit_name ||
 	    element_beyond(element, FAULT_INVALID, FAULT_LIMIT_NAME,
-	    "is longer than names may be (limit_name)"));
+	    "is longer than limit_name"));
 }
 
 /* Keep a name, or another text with the same limit. */

@@ -29,7 +29,7 @@ element_take_report(void * context, const struct json_rule * rule,
 	if (length > element->settings->limit_name)
 		return (element_beyond(element, FAULT_INVALID,
 		    FAULT_LIMIT_NAME,
-		    "is longer than names may be (limit_name)"));
+		    "is longer than limit_name"));
 	kept->bytes = arena_copy(element->tally->arena, text, length);
 	kept->length = length;
 	return (true);

@@ -285,7 +285,7 @@ violates_once(struct validate * validate, const struct json_rule * rule)
 	char quoted[FAULT_QUOTE_MAX];
 
 	return (violates(validate, FAULT_INVALID,
-	    "%s stands twice in one object",
+	    "%s appears twice in one object",
 	    subject(rule, quoted)));
 }
 

@@ -290,8 +290,8 @@ leave_stuck(struct worker * worker)
 	    clock_monotonic() + SEND_TIME_MAX))
 		return (REPLAY_NO_REDIS);
 	if (log_allowed(&limit, &more))
-		log_warning("Redis does not take some calls for now; others go "
-		    "on: %s", sink_reason(worker->sink));
+		log_warning("Redis rejects some calls for now; others "
+		    "continue: %s", sink_reason(worker->sink));
 	/* The first that are left set the time for all after them. */
 	if (worker->stuck == 0) {
 		worker->stuck_interval = worker->stuck_interval == 0 ?

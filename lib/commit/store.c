@@ -259,7 +259,7 @@ store_is_durable(const struct store * store, const struct tally * tally)
 		return (false);
 	if (refused > 0)
 		log_error_limited("%zu of %zu parts of a body are lost: Redis "
-		    "refused them", refused, parts);
+		    "rejected them", refused, parts);
 	return (true);
 }
 

@@ -248,7 +248,7 @@ take_line(void * context, const char * section, const char * name,
 	}
 	origin = origin_of(config, key);
 	if (origin->from == FROM_FILE) {
-		fail(loading, "%s:%d: %s stands in line %d already",
+		fail(loading, "%s:%d: %s is already set in line %d",
 		    config->file, line, name, origin->line);
 		return (0);
 	}
@@ -256,7 +256,7 @@ take_line(void * context, const char * section, const char * name,
 	origin->line = line;
 	why = set_value(config, key, value);
 	if (why != NULL)
-		fail(loading, "%s:%d: %s %s; it may be %s", config->file,
+		fail(loading, "%s:%d: %s %s; allowed: %s", config->file,
 		    line, name, why, expected(key, may));
 	place_beside(config, key);
 	return (why == NULL);
@@ -272,8 +272,8 @@ refuse_section(struct loading * loading, const char * line)
 	if (loading->line == 1 && strncmp(text, "\xef\xbb\xbf", 3) == 0)
 		text += 3;
 	if (*text == '[')
-		fail(loading, "%s:%d: there are no sections, but %.*s stands "
-		    "here", loading->config->file, loading->line,
+		fail(loading, "%s:%d: a section, which is not allowed: "
+		    "%.*s", loading->config->file, loading->line,
 		    (int)strcspn(text, "\r\n"), text);
 }
 
@@ -397,7 +397,7 @@ take_variable(struct loading * loading, const char * variable)
 	}
 	why = set_value(loading->config, key, variable + length + 1);
 	if (why != NULL)
-		fail(loading, "%.*s %s; it may be %s", (int)length, variable,
+		fail(loading, "%.*s %s; allowed: %s", (int)length, variable,
 		    why, expected(key, may));
 	origin_of(loading->config, key)->from = FROM_VARIABLE;
 }
@@ -452,8 +452,8 @@ read_redis_password(struct loading * loading)
 		return;
 	}
 	if (redis->password != NULL && redis->password[0] != '\0') {
-		fail(loading, "a password in redis and redis_password_file "
-		    "are one too many");
+		fail(loading, "the password is both in redis and in "
+		    "redis_password_file: remove one");
 		return;
 	}
 	secret_wipe(redis->password);
@@ -574,15 +574,15 @@ check(struct loading * loading)
 		fail(loading, "retention_hourly and retention_daily are both "
 		    "0: nothing would be counted");
 	if (config->spool[0] == '\0')
-		fail(loading, "spool is empty: it has to name the file that "
-		    "takes counts while Redis is away");
+		fail(loading, "spool is empty: set it to the file for counts "
+		    "while Redis is away");
 	if (strpbrk(config->prefix, "{}") != NULL)
 		fail(loading, "prefix has a brace in it, which would change "
 		    "the hash tags of all keys");
 	if (config->default_environment[0] == '\0' ||
 	    strlen(config->default_environment) > ENVIRONMENT_MAX)
-		fail(loading, "default_environment has no length from 1 to "
-		    "%d bytes", ENVIRONMENT_MAX);
+		fail(loading, "default_environment must have 1 to %d "
+		    "bytes", ENVIRONMENT_MAX);
 	if (!is_origins(config->cors_origins))
 		fail(loading, "cors_origins is neither * nor a list of origins "
 		    "like https://app.example.org");

@@ -44,7 +44,7 @@ units_parse(const char * text, enum quantity kind, uint64_t least,
 	while (unit->name != NULL && strcasecmp(unit->name, end) != 0)
 		unit++;
 	if (unit->name == NULL)
-		return ("is not a number with a unit it may have");
+		return ("is not a number with a valid unit");
 	if (errno != 0 || *number > UNITS_MAX / unit->factor ||
 	    *number * unit->factor < least || *number * unit->factor > most)
 		return ("is out of range");

@@ -3,7 +3,7 @@
 #include "lib/json/json_error.h"
 
 static const struct json_error_fault faults[] = {
-	{ "invalid char in", "a byte that cannot stand here",
+	{ "invalid char in", "an unexpected byte",
 	    JSON_ERROR_BEFORE },
 	{ "inside a string, '\\'", "an unknown escape in a string",
 	    JSON_ERROR_STOPPED },
@@ -19,9 +19,9 @@ static const struct json_error_fault faults[] = {
 	{ "object key and value", "a colon must follow the name",
 	    JSON_ERROR_TOKEN },
 	{ "after key and value",
-	    "a comma or a closing brace must stand here", JSON_ERROR_AT },
+	    "a comma or a closing brace must follow", JSON_ERROR_AT },
 	{ "after array element",
-	    "a comma or a closing bracket must stand here", JSON_ERROR_TOKEN },
+	    "a comma or a closing bracket must follow", JSON_ERROR_TOKEN },
 	{ "invalid object key", "a name must be a string", JSON_ERROR_TOKEN },
 	{ "", "not JSON", JSON_ERROR_TOKEN },
 };

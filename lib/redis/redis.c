@@ -741,7 +741,7 @@ take_role(struct greeting * greeting, const struct redis_reply * reply)
 	    memcmp(reply->text, "master", reply->length) == 0)
 		return;
 	snprintf(greeting->error, sizeof(greeting->error), "the sentinels name "
-	    "%s:%d, and it is no master", redis->server.host,
+	    "%s:%d, but it is no master", redis->server.host,
 	    redis->server.port);
 }
 

@@ -172,9 +172,9 @@ read_url_query(const char * rest, const struct scheme * scheme,
 			why = read_master(rest + 7, end, redis);
 		else
 			why = scheme->kind == REDIS_SENTINEL ? "a query with "
-			    "something else than master=NAME and "
-			    "node=HOST:PORT" : "a query with something else "
-			    "than node=HOST:PORT";
+			    "other parts than master=NAME and "
+			    "node=HOST:PORT" : "a query with other parts than "
+			    "node=HOST:PORT";
 		if (why != NULL || *end == '\0')
 			return (why);
 	}

@@ -197,7 +197,7 @@ take_master(struct answer * answer, const struct redis_reply * reply)
 	/* The address is that of the promoted replica already. */
 	answer->promoted = other;
 	if (answer->epoch < 0)
-		explain_why(answer->error, "it does not say what it knows of "
+		explain_why(answer->error, "it does not report the state of "
 		    "that master");
 }
 
@@ -299,8 +299,8 @@ latest_answer(struct sentinel * sentinel)
 		    node->answer.promoted ||
 		    node->answer.epoch < latest->epoch)
 			continue;
-		explain_why(sentinel->why, "sentinel %s:%d takes the master "
-		    "%s:%d for down", node->address.host, node->address.port,
+		explain_why(sentinel->why, "sentinel %s:%d considers the "
+		    "master %s:%d down", node->address.host, node->address.port,
 		    node->answer.host, node->answer.port);
 		return (NULL);
 	}
@@ -341,7 +341,7 @@ sentinel_find(struct sentinel * sentinel, int64_t deadline)
 
 		memcpy(last, sentinel->why, sizeof(last));
 		explain_why(sentinel->why, "%zu of %zu sentinels name a "
-		    "master, and it takes %zu: %s", answers, count,
+		    "master, but %zu are needed: %s", answers, count,
 		    count / 2 + 1, last);
 		return (NULL);
 	}

@@ -250,8 +250,8 @@ log_put_off(enum error_code code, const char * why)
 	uint64_t before;
 
 	if (log_allowed(&limits[code], &before))
-		log_warning("Redis puts a call off, and %llu others since the "
-		    "last such line: %s", (unsigned long long)before, why);
+		log_warning("a call is put off, and %llu others since the last "
+		    "such line: %s", (unsigned long long)before, why);
 }
 
 void

@@ -106,7 +106,7 @@ set_up(SSL_CTX * context, const struct tls_settings * settings)
 		return ("redis_tls_ca holds no certificates that can be read");
 	if (settings->certificate[0] == '\0')
 		return (settings->key[0] == '\0' ? NULL :
-		    "redis_tls_key takes redis_tls_cert");
+		    "redis_tls_key requires redis_tls_cert");
 	if (SSL_CTX_use_certificate_chain_file(context,
 	    settings->certificate) != 1)
 		return ("redis_tls_cert holds no certificate that can be read");

@@ -114,7 +114,7 @@ _Static_assert(COUNT_OF(lookups) ==
 
 static const struct family families[] = {
 	{ "flagtally_requests_total",
-	  "Requests to report metrics, by the status of the answer.",
+	  "Requests to report metrics, by the status of the response.",
 	  STATS_REQUESTS_200, COUNT_OF(codes), "code", codes },
 	{ "flagtally_rejected_total",
 	  "Requests rejected for exceeding a limit, by the limit.",
@@ -126,22 +126,22 @@ static const struct family families[] = {
 	  "Counters of the groups that Redis has applied.",
 	  STATS_COUNTERS_APPLIED, 1, NULL, NULL },
 	{ "flagtally_dropped_total",
-	  "What valid bodies held and was left out, by the reason.",
+	  "Parts of valid bodies that were left out, by the reason.",
 	  STATS_DROPPED, COUNT_OF(drops), "reason", drops },
 	{ "flagtally_redis_errors_total",
-	  "Failures of Redis: connection lost or failed, no answer in time, "
-	  "refused for good, a transient error, scripts forgotten.",
+	  "Failures of Redis: connection lost or failed, no reply in time, "
+	  "rejected permanently, a transient error, scripts lost.",
 	  STATS_REDIS_CONNECTION, COUNT_OF(errors), "kind", errors },
 	{ "flagtally_spooled_total",
-	  "Put into the spool: groups that were not sent, calls that Redis may "
+	  "Added to the spool: groups that were not sent, calls that Redis may "
 	  "have applied, calls that it rejected.",
 	  STATS_SPOOLED_QUEUED, COUNT_OF(states), "state", states },
 	{ "flagtally_replayed_total",
 	  "Calls of the spool that Redis has settled.",
 	  STATS_REPLAYED, 1, NULL, NULL },
 	{ "flagtally_token_lookups_total",
-	  "Tokens looked up that were to be in token_set, by where the answer "
-	  "came from: cached, Redis, cached while Redis is away, none.",
+	  "Lookups for token_set, by the source of the result: cache, Redis, "
+	  "cache while Redis is away, none.",
 	  STATS_TOKENS_CACHED, COUNT_OF(lookups), "result", lookups },
 	{ "flagtally_repeated_total",
 	  "Bodies accepted but not counted, because they were counted before.",

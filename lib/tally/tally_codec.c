@@ -352,9 +352,9 @@ tally_codec_decode(struct tally * tally, const void * bytes, size_t length)
 	int64_t when;
 
 	if (length > 0 && *checksum.next != VERSION)
-		return ("a packed tally of another version");
+		return ("an encoded tally of another version");
 	if (length < 1 + CHECKSUM_SIZE)
-		return ("a packed tally that is cut short");
+		return ("an encoded tally that is cut short");
 	reader.next = checksum.next + 1;
 	reader.end = checksum.next + length - CHECKSUM_SIZE;
 	reader.failed = false;
@@ -362,12 +362,12 @@ tally_codec_decode(struct tally * tally, const void * bytes, size_t length)
 	checksum.end = reader.end + CHECKSUM_SIZE;
 	if (get_bytes(&checksum, CHECKSUM_SIZE) != digest_keyed_hash(
 	    checksum_key, bytes, length - CHECKSUM_SIZE))
-		return ("a packed tally that is damaged");
+		return ("an encoded tally that is damaged");
 	when = get_signed(&reader);
 	again = reader;
 	get_nodes(&reader, NULL);
 	if (reader.failed)
-		return ("a packed tally that makes no sense");
+		return ("an encoded tally that makes no sense");
 	tally->when = when;
 	get_nodes(&again, tally);
 	return (NULL);

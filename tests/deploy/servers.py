@@ -73,7 +73,7 @@ ACCEPTED = wanted(202, "application/json", {})
 NO_TOKEN = problem(403, "Forbidden", "NoAccessError",
                    "no token that may report metrics was sent")
 FRONTEND = problem(403, "Forbidden", "NoAccessError",
-                   "a token of this type may not report here")
+                   "a token of this type cannot report here")
 NOT_FOUND = problem(404, "Not Found", "NotFoundError",
                     "metrics go to /api/client/metrics/bulk")
 ONLY_POST = problem(405, "Method Not Allowed", "MethodNotAllowedError",
@@ -294,7 +294,7 @@ BODIES = [
         but={"Lighttpd": (411, "lighttpd itself wants a length of a POST")}),
     Row("an empty body in chunks", EMPTY,
         content=b"", framing="chunked"),
-    Row("no JSON", bad("a byte that cannot stand here"), content=b"hello"),
+    Row("no JSON", bad("an unexpected byte"), content=b"hello"),
     Row("half a body", HALF, content=lambda f: body(f)[:50]),
     Row("half a body in chunks", HALF, content=lambda f: body(f)[:50],
         framing="chunked"),
@@ -343,7 +343,7 @@ def sizes():
         Row("limit_inflated", headers=[("Content-Encoding", "gzip")],
             content=lambda f: inflated(f, LIMIT_INFLATED, gzip_fast)),
         Row("limit_inflated and a byte", too_large(
-            "the body is larger than limit_inflated when it is unpacked",
+            "the body is larger than limit_inflated when it is decompressed",
             pointer="", offset=LIMIT_INFLATED),
             headers=[("Content-Encoding", "deflate")],
             content=lambda f: inflated(f, LIMIT_INFLATED + 1, deflated)),
@@ -351,13 +351,13 @@ def sizes():
             headers=[("Content-Encoding", "deflate")],
             content=lambda f: deflated(body(f, MEGABYTE))),
         Row("limit_ratio", too_large(
-            "the body grows more than limit_ratio when it is unpacked",
+            "the body grows more than limit_ratio when it is decompressed",
             pointer="", offset=len(BLOWN)), content=BLOWN,
             headers=[("Content-Encoding", "deflate")]),
         Row("limit_counters", content=lambda f:
             body(f, variants=LIMIT_COUNTERS - 1)),
         Row("limit_counters and one", too_large(
-            "this value is beyond the limit of distinct counters",
+            "this value exceeds the limit of distinct counters",
             pointer="/metrics/0", offset=33),
             content=lambda f: body(f, variants=LIMIT_COUNTERS)),
     ]
@@ -397,12 +397,12 @@ def limits():
             content=deep("f", LIMIT_DEPTH)),
         Row("limit_name", content=lambda f: long(f, LIMIT_NAME)),
         Row("limit_name and one", bad(
-            '"sdkVersion" is longer than names may be (limit_name)',
+            '"sdkVersion" is longer than limit_name',
             "/applications/0/sdkVersion",
             long("f", LIMIT_NAME + 1).index(b'"xx')),
             content=long("f", LIMIT_NAME + 1)),
         Row("limit_memory", too_large(
-            "this value takes more memory than a body may (limit_memory)"),
+            "this value takes more memory than limit_memory"),
             somewhere=True, content=body(
             "f", applications=[{**registered(strategies=[
                 "\x01" * LIMIT_NAME])[0], "instanceId": f"i{i}"}

@@ -1424,9 +1424,9 @@ fault("bad UTF-8 in a date", metrics(metric()).replace(
     '"2024', '@"!2024').encode().replace(b"!", b"\xff"),
     "/metrics/0/timestamp", "UTF-8")
 fault("bad UTF-8 between values",
-      b'{"applications":[],@\xff"metrics":[]}', "", "cannot stand here")
+      b'{"applications":[],@\xff"metrics":[]}', "", "an unexpected byte")
 fault("a character between values",
-      '{"applications":[],@é"metrics":[]}', "", "cannot stand here")
+      '{"applications":[],@é"metrics":[]}', "", "an unexpected byte")
 for text in ("@\\ud800", "a@\\udbff", "@\\ud800a", "@\\ud800\\n",
              "@\\ud83d\\\\", "@\\ud83d\\u0041", "@\\ud83d\\ud83d\\ude00",
              "@\\uD800é", "\\ud83d\\ude00@\\ud83d", "@\\ud83d\\ue000"):
@@ -1496,7 +1496,7 @@ fault("a byte-order mark alone", "\ufeff@", "", "empty")
 fault("half a byte-order mark", b"\xef\xbb" + MINIMAL.encode(), "",
       "byte-order mark", offset=0)
 fault("two byte-order marks", "\ufeff@\ufeff" + MINIMAL, "",
-      "cannot stand here")
+      "an unexpected byte")
 fault("a byte-order mark counts in the offset", '\ufeff{"metrics":@5}',
       "/metrics", "must be an array")
 fault("UTF-16, little endian",
@@ -1505,7 +1505,7 @@ fault("UTF-16, big endian",
       b"@" + b"\xfe\xff" + MINIMAL.encode("utf-16-be"), "", "UTF-16")
 fault("UTF-16 without a mark", b"{@\0}\0", "", "")
 fault("a byte-order mark after white space", " @\ufeff" + MINIMAL, "",
-      "cannot stand here")
+      "an unexpected byte")
 for text, word in (("\f", "form feed"), ("\v", "vertical tab")):
     fault("%s before the body" % word, "@" + text + MINIMAL, "", word)
     fault("%s in the body" % word,
@@ -1515,7 +1515,7 @@ for text, word in (("\f", "form feed"), ("\v", "vertical tab")):
 for text in ("\0", "\x01", "\x7f", "\x1c", "\u00a0", "\u2028", "\\"):
     fault("%s between values" % name_of(text),
           '{"applications":[], @' + text + '"metrics":[]}', "",
-          "cannot stand here")
+          "an unexpected byte")
 for text in ("{}", MINIMAL, "x", ",", ":", "]", "}", "\0", "null", '"', "1",
              "\\", "/", "#", "\x1a", "é"):
     fault("%s after the body" % name_of(text), MINIMAL + "@" + text, "",
@@ -1549,21 +1549,23 @@ for raw in ("tru@", "tru@E", "f@oo", "fals@ e", "n@an", "nul@ l", "t@RUE",
             "nu@Ll", "fa@\\u006cse"):
     fault("the literal %s" % raw.replace("@", ""), unknown(raw), "/x",
           "true, false nor null")
-for raw in ("0@1", "0@00", "-0@1", "0@x10", "1@a", "1.5@.5", "1@_000",
-            "1 @2", "1@-1",
-            "0@b1", "1e5@.5", "true@false", "null@1", "[]@[]", "{}@{}",
+for raw in ("0@x10", "1@a", "1.5@.5", "1@_000", "0@b1", "1e5@.5"):
+    fault("after a number: %s" % name_of(raw.replace("@", "")), unknown(raw),
+          "", "an unexpected byte")
+for raw in ("0@1", "0@00", "-0@1", "1 @2", "1@-1", "true@false", "null@1",
+            "[]@[]", "{}@{}",
             '"a"@"b"', '"a" @"bcd"', "1 @234", "1 @true", "1 @null",
             '1 @"abc"', "[] @-5", "{} @[1]", '1 @"a\\n"', "true \n@:",
             "1 @]", "1@:2"):
     fault("after a value: %s" % name_of(raw.replace("@", "")), unknown(raw),
-          "", "stand here")
+          "", "must follow")
 for text, pointer in (
         ("@/* c */1", "/x"), ("@// c\n1", "/x"), ("1 @/* c */", ""),
         ("[@/**/]", "/x/0"), ("[1 @//\n]", "/x/1")):
     fault("the comment %s" % name_of(text.replace("@", "")), unknown(text),
           pointer, "comment")
 fault("a comment before the body", "@/**/" + MINIMAL, "", "comment")
-fault("a hash before the body", "@#\n" + MINIMAL, "", "cannot stand here")
+fault("a hash before the body", "@#\n" + MINIMAL, "", "an unexpected byte")
 
 for text, pointer, word in (
         ('[@,1]', "/x/0", ""), ('[1,@]', "/x/1", ""),
@@ -1640,7 +1642,7 @@ for text, pointer in (
 fault("the text ends within a character",
       b'{"x":"\xe6\x97@', "/x", "too early")
 fault("a string's quote is missing", '{"x":"a,"@applications":[]}', "",
-      "cannot stand here")
+      "an unexpected byte")
 
 valid("a string of 64 KiB", unknown('"%s"' % ("a" * 65536)), tally())
 fault("a string of 64 KiB and a byte", unknown('@"%s"' % ("a" * 65537)),

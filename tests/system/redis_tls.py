@@ -129,7 +129,7 @@ def wrong_files():
                 ({"redis_tls_cert": empty}, "redis_tls_cert holds no"),
                 ({"redis_tls_cert": one[0], "redis_tls_key": two[1]},
                  "or it is not the certificate's"),
-                ({"redis_tls_key": one[1]}, "takes redis_tls_cert")):
+                ({"redis_tls_key": one[1]}, "requires redis_tls_cert")):
             done = start("rediss://localhost", **settings)
             check(done.returncode != 0 and words in done.stderr,
                   f"{words}: at the start", done.stderr)

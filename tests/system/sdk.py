@@ -162,7 +162,7 @@ def file_kinds():
         program = Flagtally(place, redis, auth="tokens", tokens=place.file(
             "tokens", "*:dev.a type=backend\n*:dev.f type=frontend\n"))
         kinds(program, redis, "*:dev.a", "*:dev.f",
-              b"a token of this type may not report here")
+              b"a token of this type cannot report here")
 
 
 def member(token, kind=""):

@@ -149,15 +149,15 @@ def which():
                 {"silent": True}, here, here], one, ""),
             ("two of three are silent", [
                 {"silent": True}, here, {"silent": True}], None,
-             "1 of 3 sentinels name a master, and it takes 2: sentinel 127.0.0.1:"),
+             "1 of 3 sentinels name a master, but 2 are needed: sentinel 127.0.0.1:"),
             ("one of two is no majority", [here, {"silent": True}], None,
-             "1 of 2 sentinels name a master, and it takes 2"),
+             "1 of 2 sentinels name a master, but 2 are needed"),
             ("a failover is under way", [
                 here, {**here, "flags": "master,s_down,failover_in_progress"},
-                here], None, f"takes the master 127.0.0.1:{one} for down"),
+                here], None, f"considers the master 127.0.0.1:{one} down"),
             ("the master is down", [
                 {**here, "flags": "master,s_down,o_down"}, here, here], None,
-             "for down"),
+             " down"),
             ("a single sentinel does not see the master", [
                 {**here, "flags": "master,s_down"}, here, here], one, ""),
             ("the replica is promoted", [
@@ -232,7 +232,7 @@ def replica():
         oracle = Oracle(port=two.port)
         flagtally = start(place, url(oracle))
         equal(post(flagtally), 202, "the spool takes it")
-        words = f"the sentinels name 127.0.0.1:{two.port}, and it is no master"
+        words = f"the sentinels name 127.0.0.1:{two.port}, but it is no master"
         until(lambda: words in place.read("flagtally.log"), words)
         equal(yes(one), 0, "nothing is written")
         two("REPLICAOF", "NO", "ONE")

@@ -521,7 +521,7 @@ static void
 test_metrics(void)
 {
 	static const char start[] = "# HELP flagtally_build_info "
-	    "The version that answers, in a constant 1.\n"
+	    "The version of the process, in a constant 1.\n"
 	    "# TYPE flagtally_build_info gauge\n"
 	    "flagtally_build_info{version=\"1.2\\\"\\\\\\n\"} 1\n"
 	    "# HELP flagtally_requests_total ";
@@ -583,7 +583,7 @@ test_metrics_without(void)
 	state.spool = BACKSTAGE_SPOOL_FAILED;
 	ask(&backstage, ROUTE_METRICS, "GET", &answer);
 	is_text(answer.body, "# HELP flagtally_build_info "
-	    "The version that answers, in a constant 1.\n"
+	    "The version of the process, in a constant 1.\n"
 	    "# TYPE flagtally_build_info gauge\n"
 	    "flagtally_build_info{version=\"1.2.3\"} 1\n",
 	    "without stats and with an unknown spool");

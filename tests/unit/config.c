@@ -367,7 +367,7 @@ static const struct {
 	{ "prefix = a\nnonsense\n", { ":2", NULL, NULL } },
 	{ "= 4\n", { ":1", NULL, NULL } },
 	{ "[threads\n", { ":1", NULL, NULL } },
-	{ "threads = 0\n", { ":1", "threads", "may be 1 to 1024" } },
+	{ "threads = 0\n", { ":1", "threads", "allowed: 1 to 1024" } },
 	{ "limit_name = 64M\n", { ":1", "limit_name", "1 to 64K" } },
 	{ "spool_limit = 1\n", { ":1", "spool_limit", "256K or more" } },
 	{ "redis_timeout = 1\nack = disk\n",
@@ -936,7 +936,7 @@ test_too_long_lines(void)
 		{ "prefix = ", LINE_LIMIT - 8, "longer than 4096 bytes" },
 		{ "# ", LINE_LIMIT - 1, "longer than 4096 bytes" },
 		{ "prefix", 1000, "neither key = value nor a comment" },
-		{ "[", 1000, "there are no sections" },
+		{ "[", 1000, "a section" },
 		{ "prefiks = ", 1000, "perhaps prefix was meant" },
 	};
 	static char text[LINE_LIMIT + 100];
