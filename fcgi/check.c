@@ -230,10 +230,6 @@ advice_on(const char * error)
 		{ "cluster support disabled", "this is no node of a cluster: "
 		  "redis must begin with redis://" },
 		{ "CLUSTERDOWN", "see redis-cli --cluster check" },
-		{ "MOVED", "this is a node of a cluster: redis must begin with "
-		  "redis-cluster://" },
-		{ "CROSSSLOT", "this is a node of a cluster: redis must begin "
-		  "with redis-cluster://" },
 		{ "OOM", "Redis has reached its maxmemory" },
 		{ "MISCONF", "Redis cannot write to its disk" },
 		{ "LOADING", "Redis has just been started: try again" },

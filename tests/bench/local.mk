@@ -10,6 +10,7 @@ bench: fcgi/flagtally $(bench_parts)
 	    $(top_srcdir)/tests/bench/bench.py --build . $(BENCH)
 .PHONY: bench
 
-EXTRA_DIST += tests/bench/README.md tests/bench/bench.py \
+EXTRA_DIST += tests/bench/README.md tests/bench/bare_yajl.h \
+	tests/bench/bench.py \
 	tests/bench/bodies.py tests/bench/load.lua tests/bench/measure.py \
 	tests/bench/peer.py tests/bench/growth.svg

@@ -4,13 +4,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <yajl/yajl_parse.h>
 
 #include "lib/base/alloc.h"
 #include "lib/base/arena.h"
 #include "lib/body/body.h"
 #include "lib/base/digest.h"
 #include "lib/tally/tally.h"
+#include "tests/bench/bare_yajl.h"
 
 /*
  * Reads a body into a sealed tally, again and again, and in turns with it the
@@ -84,59 +84,10 @@ fail(const char * file, const char * what)
 
 /* Bare yajl */
 
-static int
-take_nothing(void * context)
-{
-
-	(void)context;
-	return (1);
-}
-
-static int
-take_boolean(void * context, int value)
-{
-
-	(void)context;
-	(void)value;
-	return (1);
-}
-
-static int
-take_number(void * context, const char * text, size_t length)
-{
-
-	(void)context;
-	(void)text;
-	(void)length;
-	return (1);
-}
-
-static int
-take_string(void * context, const unsigned char * text, size_t length)
-{
-
-	(void)context;
-	(void)text;
-	(void)length;
-	return (1);
-}
-
-static const yajl_callbacks callbacks = {
-	.yajl_null = take_nothing,
-	.yajl_boolean = take_boolean,
-	.yajl_number = take_number,
-	.yajl_string = take_string,
-	.yajl_map_key = take_string,
-	.yajl_start_map = take_nothing,
-	.yajl_end_map = take_nothing,
-	.yajl_start_array = take_nothing,
-	.yajl_end_array = take_nothing,
-};
-
 static void
 read_bare(struct workplace * workplace, const struct bytes * body)
 {
-	yajl_handle yajl = yajl_alloc(&callbacks, NULL, NULL);
+	yajl_handle yajl = yajl_alloc(&bare_yajl, NULL, NULL);
 	size_t at, length;
 
 	(void)workplace;

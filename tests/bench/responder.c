@@ -7,7 +7,8 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
-#include <yajl/yajl_parse.h>
+
+#include "tests/bench/bare_yajl.h"
 
 /*
  * What flagtally is held against: as many threads around the same libfcgi,
@@ -30,60 +31,11 @@ fail(const char * what)
 	exit(1);
 }
 
-static int
-take_nothing(void * context)
-{
-
-	(void)context;
-	return (1);
-}
-
-static int
-take_boolean(void * context, int value)
-{
-
-	(void)context;
-	(void)value;
-	return (1);
-}
-
-static int
-take_number(void * context, const char * text, size_t length)
-{
-
-	(void)context;
-	(void)text;
-	(void)length;
-	return (1);
-}
-
-static int
-take_string(void * context, const unsigned char * text, size_t length)
-{
-
-	(void)context;
-	(void)text;
-	(void)length;
-	return (1);
-}
-
-static const yajl_callbacks callbacks = {
-	.yajl_null = take_nothing,
-	.yajl_boolean = take_boolean,
-	.yajl_number = take_number,
-	.yajl_string = take_string,
-	.yajl_map_key = take_string,
-	.yajl_start_map = take_nothing,
-	.yajl_end_map = take_nothing,
-	.yajl_start_array = take_nothing,
-	.yajl_end_array = take_nothing,
-};
-
 /* Return whether the body was what it was to be. */
 static bool
 read_body(FCGX_Stream * in)
 {
-	yajl_handle yajl = parses ? yajl_alloc(&callbacks, NULL, NULL) : NULL;
+	yajl_handle yajl = parses ? yajl_alloc(&bare_yajl, NULL, NULL) : NULL;
 	char piece[PIECE_SIZE];
 	bool good = true;
 	int count;

@@ -1,6 +1,11 @@
 """Bodies whose counts reports are made of."""
 
 import datetime
+import json
+
+from tests.harness import fcgi
+from tests.harness.servers import Flagtally, Redis
+from tests.harness.tap import equal
 
 NOW = datetime.datetime.now(datetime.timezone.utc)
 
@@ -49,3 +54,19 @@ EDGE = {"identifier": "01EDGE", "appName": "eu-edge", "region": None,
         "edgeVersion": "20.1.0", "hosting": "self-hosted",
         "started": "2026-11-26T18:55:38.136Z", "traffic": {"get": {}},
         "offline": False}
+
+
+class Counted:
+    """A program, its Redis, and counts."""
+
+    def __init__(self, place, redis=None, **settings):
+        self.place = place
+        self.redis = Redis(place)
+        self.settings = settings
+        self.program = Flagtally(place, redis or self.redis, **settings)
+
+    def post(self, metrics=(), applications=(), impact=()):
+        answer = fcgi.post(self.program.address, json.dumps(
+            {"applications": list(applications), "metrics": list(metrics),
+             "impactMetrics": list(impact)}).encode())
+        equal(answer.status, 202, "counts are accepted")

@@ -39,11 +39,16 @@ def openssl(*words):
     subprocess.run(["openssl", *words], check=True, capture_output=True)
 
 
+def settings(pair, authority):
+    """Those of a Redis that has a certificate and wants none."""
+    return {"tls_cert_file": pair[0], "tls_key_file": pair[1],
+            "tls_ca_cert_file": authority.certificate,
+            "tls_auth_clients": "no"}
+
+
 def server(place, name, pair, authority, port=None, **options):
     port = port or free_port()
     redis = Redis(place, name, port="0", tls_port=str(port),
-                  tls_cert_file=pair[0], tls_key_file=pair[1],
-                  tls_ca_cert_file=authority.certificate,
-                  **{"tls_auth_clients": "no", **options})
+                  **{**settings(pair, authority), **options})
     redis.tls = port
     return redis

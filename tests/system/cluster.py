@@ -10,7 +10,7 @@ import subprocess
 import threading
 import time
 
-from tests.harness import fcgi
+from tests.harness import fcgi, tls
 from tests.harness.cluster import Cluster
 from tests.harness.resp import Client
 from tests.harness.servers import PROGRAM, Flagtally, Place, Redis, \
@@ -511,12 +511,9 @@ def over_tls():
         note("the program was built without TLS")
         return
     with Place() as place:
-        authority, other = Authority(place, "authority"), \
-            Authority(place, "other")
-        pair = authority.sign("node", "IP:127.0.0.1")
-        cluster = Cluster(place, replicas=0, tls_cert_file=pair[0],
-                          tls_key_file=pair[1], tls_auth_clients="no",
-                          tls_ca_cert_file=authority.certificate)
+        authority, other = Authority(place, "good"), Authority(place, "other")
+        cluster = Cluster(place, replicas=0, **tls.settings(authority.sign(
+            "node", "IP:127.0.0.1"), authority))
         flagtally = start(place, cluster.url("rediss-cluster"), "tls",
                           redis_tls_ca=authority.certificate)
         equal([post(flagtally) for _ in range(3)], [202] * 3, "accepted")

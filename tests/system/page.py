@@ -13,7 +13,7 @@ from urllib.parse import quote, urlencode
 
 from tests.harness import fcgi
 from tests.harness.proxy import Proxy
-from tests.harness.reports import BOUGHT, EDGE, LOAD, NOW, SECONDS, day, \
+from tests.harness.reports import BOUGHT, Counted, EDGE, LOAD, NOW, SECONDS, day, \
     metric, registration
 from tests.harness.servers import Flagtally, Place, Redis, find
 from tests.harness.tap import check, equal, note, run
@@ -28,18 +28,7 @@ HOSTILE = ["<script>alert(1)</script>", '"><img src=x onerror=alert(1)>',
 SANITIZED = "FLAGTALLY_SANITIZER" in os.environ
 
 
-class Story:
-    def __init__(self, place, **settings):
-        self.place = place
-        self.redis = Redis(place)
-        self.program = Flagtally(place, self.redis, **settings)
-
-    def post(self, metrics=(), applications=(), impact=()):
-        answer = fcgi.post(self.program.address, json.dumps(
-            {"applications": list(applications), "metrics": list(metrics),
-             "impactMetrics": list(impact)}).encode())
-        equal(answer.status, 202, "counts are accepted")
-
+class Story(Counted):
     def get(self, method="GET", path="/flagtally", **query):
         changes = {name: query.pop(name) for name in list(query)
                    if name.isupper()}

@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from tests.harness import fcgi
 from tests.harness.proxy import Proxy
-from tests.harness.reports import BOUGHT, EDGE, LOAD, SECONDS, day, hour, \
+from tests.harness.reports import BOUGHT, Counted, EDGE, LOAD, SECONDS, day, hour, \
     metric, registration
 from tests.harness.servers import NO_SPOOL, PROGRAM, Flagtally, Place, Redis, \
     environment
@@ -23,20 +23,8 @@ SEED = int(os.environ.get("FLAGTALLY_SEED") or random.randrange(1 << 32))
 ODD = 'a/b:c%7D "x"\u202e\x1b[31m=1\\'
 
 
-class Story:
+class Story(Counted):
     """A Redis with counts in it, and the command that reads them."""
-
-    def __init__(self, place, redis=None, **settings):
-        self.place = place
-        self.redis = Redis(place)
-        self.settings = settings
-        self.program = Flagtally(place, redis or self.redis, **settings)
-
-    def post(self, metrics=(), applications=(), impact=()):
-        answer = fcgi.post(self.program.address, json.dumps(
-            {"applications": list(applications), "metrics": list(metrics),
-             "impactMetrics": list(impact)}).encode())
-        equal(answer.status, 202, "counts are accepted")
 
     def report(self, *words, redis=None, **variables):
         settings = {"redis": (redis or self.redis).url(), "spool": NO_SPOOL,
@@ -503,15 +491,21 @@ def top():
                   .splitlines()), 11, "as a table")
 
 
+def long_report(place, applications):
+    """Counts that take long to read through the proxy."""
+    story = Story(place)
+    proxy = Proxy(place, story.redis.path)
+    story.post([metric("f", app=f"a{number}") for number in range(4)])
+    for number in range(applications):
+        story.redis("ZADD", "flagtally:apps", 1, f"e:a{number}")
+    proxy.delay(0.005)
+    return story, proxy
+
+
 def progress():
     """A terminal shows how far a long report is, and nothing remains of it."""
     with Place() as place:
-        story = Story(place)
-        proxy = Proxy(place, story.redis.path)
-        story.post([metric("f", app=f"a{number}") for number in range(4)])
-        for number in range(400):
-            story.redis("ZADD", "flagtally:apps", 1, f"e:a{number}")
-        proxy.delay(0.005)
+        story, proxy = long_report(place, 400)
         master, slave = pty.openpty()
         done = subprocess.run(
             [os.path.abspath(PROGRAM), "--report", "--format", "csv",
@@ -549,12 +543,7 @@ def replay():
 def killed():
     """Redis is killed in the middle of a report: a message alone."""
     with Place() as place:
-        story = Story(place)
-        proxy = Proxy(place, story.redis.path)
-        story.post([metric("f", app=f"a{number}") for number in range(4)])
-        for number in range(900):
-            story.redis("ZADD", "flagtally:apps", 1, f"e:a{number}")
-        proxy.delay(0.005)
+        story, proxy = long_report(place, 900)
         report = subprocess.Popen(
             [os.path.abspath(PROGRAM), "--report", "--since", "0d"],
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,

@@ -12,7 +12,7 @@ import ssl
 import subprocess
 import threading
 
-from tests.harness import fcgi
+from tests.harness import fcgi, tls
 from tests.harness.failover import (DEPLOY, MASTER, Sentinel, Server, Watched,
                                     on_a_port)
 from tests.harness.servers import (NO_SPOOL, PROGRAM, Flagtally, Place,
@@ -446,25 +446,23 @@ def over_tls():
         note("the program was built without TLS")
         return
     with Place() as place:
-        authority, other = Authority(place, "authority"), \
-            Authority(place, "other")
-        pair = authority.sign("server", "IP:127.0.0.1")
-        tls = {"tls-cert-file": pair[0], "tls-key-file": pair[1],
-               "tls-auth-clients": "no", "tls-replication": "yes",
-               "tls-ca-cert-file": authority.certificate}
+        authority, other = Authority(place, "good"), Authority(place, "other")
+        settings = {"tls_replication": "yes", **tls.settings(authority.sign(
+            "server", "IP:127.0.0.1"), authority)}
         ports = []
 
         def server(port):
             ports.append(free_port())
-            return Server(place, "server", port, tls_port=ports[-1], **tls)
+            return Server(place, "server", port, tls_port=ports[-1],
+                          **settings)
         redis = on_a_port(server)
         master = ports[-1]
 
         def sentinel(port):
             ports.append(free_port())
             return Sentinel(place, "sentinel", port, master, "".join(
-                f"{key} {value}\n" for key, value in
-                {**tls, "tls-port": ports[-1]}.items()))
+                f"{key.replace('_', '-')} {value}\n" for key, value in
+                {**settings, "tls_port": ports[-1]}.items()))
         oracle = on_a_port(sentinel)
         equal(oracle.master(), master, "the sentinel names the port of TLS")
         address = f"rediss-sentinel://127.0.0.1:{ports[-1]}?master={MASTER}"

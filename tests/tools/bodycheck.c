@@ -11,6 +11,7 @@
 #include "lib/body/body.h"
 #include "lib/base/digest.h"
 #include "lib/base/log.h"
+#include "lib/stats/stats.h"
 #include "lib/tally/tally.h"
 
 /*
@@ -316,23 +317,6 @@ put_token(FILE * out, const struct tally_node * token)
 static void
 put_dropped(FILE * out, const struct tally * tally, const char ** comma)
 {
-	static const char * const names[DROP_COUNT] = {
-		[DROP_ENVIRONMENT] = "environment",
-		[DROP_NAME] = "name",
-		[DROP_NULL] = "null",
-		[DROP_INVALID] = "invalid",
-		[DROP_TYPE] = "type",
-		[DROP_OVERFLOW] = "overflow",
-		[DROP_LABELS] = "labels",
-		[DROP_STRATEGIES] = "strategies",
-		[DROP_PROJECTS] = "projects",
-		[DROP_CONNECT_VIA] = "connect_via",
-		[DROP_TOKENS] = "tokens",
-		[DROP_FEATURES] = "features",
-		[DROP_APPLICATIONS] = "applications",
-		[DROP_INSTANCES] = "instances",
-		[DROP_SERIES] = "series",
-	};
 	bool any = false;
 	size_t i;
 
@@ -340,7 +324,8 @@ put_dropped(FILE * out, const struct tally * tally, const char ** comma)
 		if (tally->dropped[i] == 0)
 			continue;
 		fprintf(out, "%s\"%s\":%" PRIu64,
-		    any ? "," : "\"dropped\":{", names[i], tally->dropped[i]);
+		    any ? "," : "\"dropped\":{",
+		    stats_drop_name((enum tally_drop)i), tally->dropped[i]);
 		any = true;
 	}
 	if (any)
