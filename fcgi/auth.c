@@ -128,7 +128,8 @@ auth_state(const struct auth * auth)
 		return (AUTH_OK);
 	if (auth->token_set == NULL)
 		return (file == TOKEN_FILE_OK ? AUTH_OK : AUTH_FAILED);
-	if (set == TOKEN_SET_FAILED && file != TOKEN_FILE_OK)
+	if (set != TOKEN_SET_OK && set != TOKEN_SET_STALE &&
+	    file != TOKEN_FILE_OK)
 		return (AUTH_FAILED);
 	return (set != TOKEN_SET_OK || file == TOKEN_FILE_UNUSABLE ?
 	    AUTH_PARTIAL : AUTH_OK);

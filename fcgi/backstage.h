@@ -24,6 +24,7 @@ enum backstage_spool {
 struct backstage_state {
 	bool redis_down;
 	enum backstage_spool spool;
+	char spool_why[400];		/* If it is not OK. */
 	bool has_tokens;		/* Their state is known. */
 	enum auth_state tokens;
 	bool has_depth;

@@ -17,6 +17,7 @@
 #include "lib/base/escape.h"
 #include "lib/base/log.h"
 #include "lib/redis/bucket.h"
+#include "lib/spool/spool.h"
 #include "lib/tally/tally.h"
 
 #define REASON_MAX (2 * PATH_MAX + 400)
@@ -74,9 +75,9 @@ check_directory(const char * directory, char * reason)
 	if (stat(directory, &file) == 0)
 		return (S_ISDIR(file.st_mode) ? can_write_to(directory) ||
 		    report_why(reason, "%s belongs to user %ju, and user %ju "
-		    "cannot write to it", directory, (uintmax_t)file.st_uid,
-		    user_id()) : report_why(reason, "%s is no directory",
-		    directory));
+		    "cannot write to it: %s", directory,
+		    (uintmax_t)file.st_uid, user_id(), strerror(errno)) :
+		    report_why(reason, "%s is no directory", directory));
 	if (errno != ENOENT)
 		return (report_why(reason, "%s: %s", directory,
 		    strerror(errno)));
@@ -110,6 +111,79 @@ check_spool(const struct config * config, char * reason)
 	    AT_EACCESS) == 0 || report_why(reason, "%s belongs to user %ju, "
 	    "and user %ju cannot use it: %s", config->spool,
 	    (uintmax_t)file.st_uid, user_id(), strerror(errno)));
+}
+
+/* Remove a spool that was only for a trial. */
+static void
+remove_trial(const char * path)
+{
+	static const char * const parts[] = {
+		"", "-wal", "-shm", "-journal", ".lock",
+	};
+	char name[PATH_MAX];
+	size_t i;
+
+	for (i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
+		if (snprintf(name, sizeof(name), "%s%s", path, parts[i]) <
+		    (int)sizeof(name))
+			unlink(name);
+}
+
+/* Look at the spool, and change nothing. */
+static enum spool_result
+look_at_file(const struct config * config, char * reason)
+{
+	struct spool * spool = spool_open(config->spool, config->spool_limit,
+	    true);
+	struct spool_depth depth[SPOOL_STATE_COUNT];
+	enum spool_result result = spool_depth(spool, depth);
+
+	if (result != SPOOL_DONE)
+		report_why(reason, "%s", spool_why(spool));
+	else if (spool_is_full(spool, depth)) {
+		report_why(reason, "%s is full: spool_limit is reached",
+		    config->spool);
+		result = SPOOL_FULL;
+	}
+	spool_free(spool);
+	return (result);
+}
+
+/* Have a spool beside that of the configuration take a group. */
+static enum spool_result
+try_disk(const struct config * config, char * reason)
+{
+	enum spool_result result;
+	struct spool * spool;
+	char path[PATH_MAX];
+
+	snprintf(path, sizeof(path), "%s.check-%ld", config->spool,
+	    (long)getpid());
+	spool = spool_open(path, config->spool_limit, false);
+	result = spool_test(spool);
+	if (result != SPOOL_DONE)
+		report_why(reason, "%s%s", result == SPOOL_FULL ?
+		    "the disk is full: " : "", spool_why(spool));
+	spool_free(spool);
+	remove_trial(path);
+	return (result);
+}
+
+/* Return what becomes of the next group that the spool is to take. */
+static enum spool_result
+try_spool(const struct config * config, char * reason)
+{
+	enum spool_result result = SPOOL_DONE;
+	char directory[PATH_MAX];
+	struct stat file;
+
+	directory_of(directory, config->spool);
+	if (stat(directory, &file) != 0)
+		return (SPOOL_DONE);
+	/* An empty file becomes a spool. */
+	if (stat(config->spool, &file) == 0 && file.st_size > 0)
+		result = look_at_file(config, reason);
+	return (result == SPOOL_DONE ? try_disk(config, reason) : result);
 }
 
 /*
@@ -235,6 +309,7 @@ advice_on(const char * error)
 		{ "LOADING", "Redis has just been started: try again" },
 		{ "DB index", "the number of the database in redis is too "
 		  "large" },
+		{ "WRONGTYPE", "the key is of another type: see token_set" },
 		{ "unknown command", "this is no Redis 6.2 or later" },
 	};
 	size_t i;
@@ -351,9 +426,10 @@ remove_counts(struct sink * sink, const struct sink_settings * settings,
 }
 
 static bool
-check_scripts(const struct config * config, const struct sink_settings * from,
-    check_make_sink * make_sink, void * context, char * reason)
+check_scripts(const struct config * config, check_make_sink * make_sink,
+    void * context, char * reason)
 {
+	const struct sink_settings * from = &config->sink;
 	int64_t deadline = clock_monotonic() + REDIS_TIME +
 	    (int64_t)config->redis_timeout;
 	struct sink_settings settings = *from;
@@ -392,23 +468,46 @@ print_part(const char * part, const char * where, bool good,
 	return (good);
 }
 
+/* Return whether tokens can be looked up in Redis. */
+static bool
+check_set(const struct config * config, struct token_set * set, char * reason)
+{
+
+	switch (token_set_state(set)) {
+	case TOKEN_SET_OK:
+		return (true);
+	case TOKEN_SET_MISSING:
+		return (report_why(reason, "there is no set %s in Redis: the "
+		    "service that issues tokens has to add one",
+		    config->token_set));
+	default:
+		return (report_why(reason, "%s (%s)", token_set_why(set),
+		    advice_on(token_set_why(set))));
+	}
+}
+
 int
 check_all(const struct config * config, struct token_file * tokens,
-    const struct sink_settings * settings, check_make_sink * make_sink,
-    void * context)
+    struct token_set * set, check_make_sink * make_sink, void * context)
 {
+	enum spool_result tried = SPOOL_FAILED;
 	char reason[REASON_MAX] = "";
-	bool admits, spool, redis;
+	bool admits, spool, found, redis;
 
 	admits = print_part("tokens", tokens != NULL ? config->tokens :
 	    config->auth == CONFIG_AUTH_NONE ? "not needed" :
 	    "none in a file", check_tokens(config, tokens, reason), reason);
-	spool = print_part("spool", config->spool,
-	    check_spool(config, reason), reason);
+	if (check_spool(config, reason))
+		tried = try_spool(config, reason);
+	spool = print_part("spool", config->spool, tried == SPOOL_DONE,
+	    reason);
+	found = set == NULL || print_part("token_set", config->token_set,
+	    check_set(config, set, reason), reason);
 	redis = print_part("redis", config->redis_url, check_scripts(config,
-	    settings, make_sink, context, reason), reason);
-	fputs(admits && spool && redis ? "OK" : "not OK", stdout);
+	    make_sink, context, reason), reason);
+	fputs(admits && spool && found && redis ? "OK" : "not OK", stdout);
 	print_user();
-	return (!admits || !spool ? CHECK_EXIT_CONFIG :
-	    redis ? 0 : CHECK_EXIT_LATER);
+	return (!admits || (!spool && tried != SPOOL_FULL) ?
+	    CHECK_EXIT_CONFIG : spool && found && redis ? 0 :
+	    CHECK_EXIT_LATER);
 }

@@ -2,6 +2,7 @@
 #define FLAGTALLY_CHECK_H
 
 #include "lib/auth/token_file.h"
+#include "lib/auth/token_set.h"
 #include "lib/config/config.h"
 #include "lib/redis/redis.h"
 #include "lib/redis/sink.h"
@@ -26,14 +27,15 @@ typedef struct sink * check_make_sink(void * context,
     const struct sink_settings * settings);
 
 /**
- * check_all(config, tokens, settings, make_sink, context):
- * Check the token file, the spool's directory and Redis, and print a line for
- * each.  For Redis, let the scripts count under another prefix, over a sink
- * from ${make_sink}, and remove the counts again.  Return 0, or
- * CHECK_EXIT_CONFIG, or CHECK_EXIT_LATER if only Redis is at fault.
+ * check_all(config, tokens, set, make_sink, context):
+ * Check the token file, the spool, ${set} unless it is NULL, and Redis, and
+ * print a line for each.  Only look at the spool; have one beside it take a
+ * group, and remove that.  For Redis, let the scripts count under another
+ * prefix, over a sink from ${make_sink}, and remove the counts again.  Return
+ * 0, or CHECK_EXIT_CONFIG, or CHECK_EXIT_LATER if only Redis is at fault, or
+ * the spool is full.
  */
 int check_all(const struct config * config, struct token_file * tokens,
-    const struct sink_settings * settings, check_make_sink * make_sink,
-    void * context);
+    struct token_set * set, check_make_sink * make_sink, void * context);
 
 #endif

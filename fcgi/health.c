@@ -38,7 +38,8 @@ health_read(const struct health_source * source, struct report * report,
 
 	*health = (struct health){ .stats = source->stats,
 	    .read_time = clock_monotonic() - began,
-	    .read_error = read ? "" : report_error(report) };
+	    .read_error = read ? "" : report_error(report),
+	    .has_spool = source->has_spool };
 	source->probe(source->context, true, &health->state);
 }
 
@@ -113,12 +114,13 @@ visit_spool(const struct health * health, const struct visitor * visitor)
 	};
 	size_t i;
 
-	if (!health->state.has_depth) {
-		visit_word(visitor, "spool", "state", "unknown");
-		return;
-	}
-	visit_word(visitor, "spool", "state", words[health->state.spool]);
-	for (i = 0; i < sizeof(depths) / sizeof(depths[0]); i++) {
+	visit_word(visitor, "spool", "state", health->has_spool ?
+	    words[health->state.spool] : "unknown");
+	if (health->has_spool && health->state.spool != BACKSTAGE_SPOOL_OK)
+		visit_word(visitor, "spool", "reason",
+		    health->state.spool_why);
+	for (i = 0; health->state.has_depth &&
+	    i < sizeof(depths) / sizeof(depths[0]); i++) {
 		const struct spool_depth * depth =
 		    &health->state.depth[depths[i].state];
 

@@ -20,6 +20,7 @@ struct health_source {
 
 struct health {
 	const struct stats * stats;	/* NULL: unknown. */
+	bool has_spool;			/* There should be one. */
 	struct backstage_state state;
 	int64_t read_time;		/* Of reading from Redis, in ms. */
 	const char * read_error;	/* "": it worked. */

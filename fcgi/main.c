@@ -111,9 +111,9 @@ usage(FILE * file)
 	    "                  value; status 78 if anything is wrong with it "
 	    "or with\n"
 	    "                  the token file\n"
-	    "  --check         try the token file, the spool's directory and "
-	    "Redis; status\n"
-	    "                  78 if one is wrong, 75 if it is Redis\n"
+	    "  --check         try the token file, the spool and Redis; "
+	    "status 78 if one is\n"
+	    "                  wrong, 75 if it is Redis\n"
 	    "  --ready         ask the serving process whether it accepts "
 	    "requests; status 1\n"
 	    "                  if it does not\n"
@@ -334,22 +334,20 @@ make_repeats(const struct config * config)
 	return (repeats_open(path));
 }
 
-/* The cache of tokens in Redis is beside the spool, too. */
+/* Start to look tokens up in Redis; ${path} is that of a cache, or NULL. */
 static struct token_set *
-start_token_set(const struct program * program, bool cgi)
+start_token_set(const struct program * program, const char * path, bool once)
 {
 	const struct config * config = program->config;
-	char path[PATH_MAX];
 	struct token_set_settings settings = {
 		.key = config->token_set,
 		.ttl = (int64_t)config->token_ttl,
 		.stale = (int64_t)config->token_stale,
 		.path = path,
 		.stats = program->service.stats,
-		.once = cgi,
+		.once = once,
 	};
 
-	snprintf(path, sizeof(path), "%s.tokens", config->spool);
 	return (token_set_start(&settings, cluster_create(&config->redis,
 	    (int64_t)config->redis_timeout, "flagtally-tokens")));
 }
@@ -359,6 +357,7 @@ start_auth(struct program * program, bool cgi)
 {
 	const struct config * config = program->config;
 	struct auth * auth = &program->service.auth;
+	char path[PATH_MAX];
 
 	/* A CGI program would log it for each request. */
 	if (cgi)
@@ -368,7 +367,9 @@ start_auth(struct program * program, bool cgi)
 	log_set_level(config->log_level);
 	if (auth->open || config->token_set[0] == '\0')
 		return (0);
-	auth->token_set = start_token_set(program, cgi);
+	/* The cache is beside the spool, too. */
+	snprintf(path, sizeof(path), "%s.tokens", config->spool);
+	auth->token_set = start_token_set(program, path, cgi);
 	if (auth->token_set != NULL)
 		return (0);
 	log_error("no thread for tokens: %s", strerror(errno));
@@ -532,6 +533,7 @@ static int
 run_check(struct program * program, enum action action)
 {
 	const struct config * config = program->config;
+	struct token_set * set = NULL;
 	struct token_file * tokens;
 	int status;
 
@@ -541,10 +543,13 @@ run_check(struct program * program, enum action action)
 	/* Log lines are to follow it. */
 	fflush(stdout);
 	tokens = open_tokens(config);
+	if (action == ACTION_CHECK && config->auth != CONFIG_AUTH_NONE &&
+	    config->token_set[0] != '\0')
+		set = start_token_set(program, NULL, true);
 	status = action == ACTION_CHECK_CONFIG ?
 	    check_config(config, tokens) :
-	    check_all(config, tokens, &config->sink, make_check_sink,
-	    program);
+	    check_all(config, tokens, set, make_check_sink, program);
+	token_set_stop(set, 0);
 	token_file_free(tokens);
 	return (status);
 }

@@ -1,3 +1,5 @@
+#include <stdio.h>
+
 #include "fcgi/probe.h"
 
 void
@@ -11,6 +13,19 @@ probe_init(struct probe * probe, struct spool * spool, struct stats * stats,
 	probe->auth = auth;
 }
 
+/* Return why the spool cannot be used. */
+static const char *
+why_failed(const struct probe * probe, enum spool_result result)
+{
+
+	if (probe->spool == NULL)
+		return ("this user cannot read it");
+	if (spool_why(probe->spool)[0] != '\0')
+		return (spool_why(probe->spool));
+	return (result == SPOOL_FULL ? "it is full: spool_limit is reached, or "
+	    "the disk" : "it stored nothing when it was last used");
+}
+
 /*
  * While Redis is down, or the spool was when it was last used, test whether the
  * spool would take a group: that decides about the next request, too.
@@ -18,23 +33,22 @@ probe_init(struct probe * probe, struct spool * spool, struct stats * stats,
 static enum backstage_spool
 test_spool(struct probe * probe, bool tries, struct backstage_state * state)
 {
+	enum spool_result last = (enum spool_result)stats_get_gauge(
+	    probe->stats, STATS_SPOOL_RESULT);
 	enum spool_result result = probe->spool == NULL ? SPOOL_FAILED :
 	    spool_depth(probe->spool, state->depth);
-	bool failed = stats_get_gauge(probe->stats, STATS_SPOOL_DOWN) != 0;
-	uint64_t used = 0;
-	unsigned int i;
 
 	state->has_depth = result == SPOOL_DONE;
-	for (i = 0; i < SPOOL_STATE_COUNT; i++)
-		used += state->depth[i].bytes;
 	if (result == SPOOL_DONE && tries && !probe->looks &&
-	    (failed || state->redis_down)) {
+	    (last != SPOOL_DONE || state->redis_down)) {
 		result = spool_test(probe->spool);
-		stats_spool(probe->stats, result == SPOOL_DONE);
-	} else if (result == SPOOL_DONE && used > spool_room(probe->spool))
-		result = SPOOL_FULL;
-	else if (result == SPOOL_DONE && failed)
-		result = SPOOL_FAILED;
+		stats_spool(probe->stats, result);
+	} else if (result == SPOOL_DONE)
+		result = spool_is_full(probe->spool, state->depth) ?
+		    SPOOL_FULL : last;
+	if (result != SPOOL_DONE)
+		snprintf(state->spool_why, sizeof(state->spool_why), "%s",
+		    why_failed(probe, result));
 	return (result == SPOOL_DONE ? BACKSTAGE_SPOOL_OK : result ==
 	    SPOOL_FULL ? BACKSTAGE_SPOOL_FULL : BACKSTAGE_SPOOL_FAILED);
 }

@@ -493,9 +493,16 @@ token_set_state(struct token_set * set)
 			return (TOKEN_SET_STALE);
 		break;
 	case ANSWER_MISSING:
-		break;
+		return (TOKEN_SET_MISSING);
 	}
 	return (TOKEN_SET_FAILED);
+}
+
+const char *
+token_set_why(const struct token_set * set)
+{
+
+	return (cluster_error(set->session.cluster));
 }
 
 /* Start and stop */

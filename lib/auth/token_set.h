@@ -55,6 +55,7 @@ enum token_set_state {
 	TOKEN_SET_OK,
 	TOKEN_SET_STALE,	/* Redis does not answer; cached tokens that
 				 * are good for a while are. */
+	TOKEN_SET_MISSING,	/* There is no set. */
 	TOKEN_SET_FAILED,	/* There is no answer for any token. */
 };
 
@@ -64,6 +65,12 @@ enum token_set_state {
  * as long as token_set_check.
  */
 enum token_set_state token_set_state(struct token_set * set);
+
+/**
+ * token_set_why(set):
+ * With once: return why the last lookup had no answer.
+ */
+const char * token_set_why(const struct token_set * set);
 
 /**
  * token_set_stop(set, deadline):

@@ -543,6 +543,15 @@ replay_steps(struct replay * replay)
 	return (replay->lost ? REPLAY_NO_REDIS : result);
 }
 
+/* Test a spool that stored nothing when it was last used. */
+static void
+look_for_spool(struct worker * worker)
+{
+
+	if (stats_get_gauge(worker->stats, STATS_SPOOL_RESULT) != SPOOL_DONE)
+		stats_spool(worker->stats, spool_test(worker->spool));
+}
+
 /* Fold and replay what has gathered. */
 static void
 replay_pass(struct replay * replay)
@@ -579,6 +588,7 @@ replay_thread(void * context)
 	do {
 		began = clock_monotonic();
 		look_for_redis(replay);
+		look_for_spool(&replay->worker);
 		replay_pass(replay);
 		pause_replay(replay, began + (replay->lost ? PROBE_INTERVAL :
 		    replay->interval));

@@ -45,7 +45,7 @@ spool_tally(struct store * store, const struct tally * tally)
 	do
 		store->spooled = spool_append(store->spool, tally);
 	while (may_try_again(store, &tries));
-	stats_spool(store->stats, store->spooled == SPOOL_DONE);
+	stats_spool(store->stats, store->spooled);
 	if (store->spooled != SPOOL_DONE)
 		return (false);
 	CRASH_POINT("commit-spooled");
@@ -65,7 +65,7 @@ spool_calls(struct store * store, struct spool_change * change)
 	do
 		store->spooled = spool_change(store->spool, change);
 	while (may_try_again(store, &tries));
-	stats_spool(store->stats, store->spooled == SPOOL_DONE);
+	stats_spool(store->stats, store->spooled);
 	if (store->spooled != SPOOL_DONE)
 		return (false);
 	CRASH_POINT("commit-spooled");
@@ -142,7 +142,8 @@ store_init(struct store * store, bool spool_first, struct sink * sink,
 	store->spool = spool;
 	store->replay = replay;
 	store->stats = stats;
-	stats_spool(stats, spool_why(spool)[0] == '\0');
+	if (spool_why(spool)[0] != '\0')
+		stats_spool(stats, SPOOL_FAILED);
 }
 
 static enum store_result
@@ -153,7 +154,8 @@ store_in_redis(struct store * store, struct tally * tally, int64_t deadline)
 
 	/* If the spool fails, waiting for Redis is the only chance. */
 	sink_hasten(store->sink, was_there &&
-	    stats_get_gauge(store->stats, STATS_SPOOL_DOWN) == 0);
+	    stats_get_gauge(store->stats, STATS_SPOOL_RESULT) ==
+	    SPOOL_DONE);
 	result = sink_commit(store->sink, tally, deadline - SPOOL_TIME_MAX);
 	if (result == SINK_APPLIED) {
 		CRASH_POINT("commit-applied");

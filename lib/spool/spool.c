@@ -77,11 +77,16 @@ test_step(struct spool_db * db, void * context)
 	return (spool_db_run(statement));
 }
 
-uint64_t
-spool_room(const struct spool * spool)
+bool
+spool_is_full(const struct spool * spool,
+    const struct spool_depth depth[SPOOL_STATE_COUNT])
 {
+	uint64_t used = TEST_BYTES;
+	size_t i;
 
-	return (spool_db_room(spool->db));
+	for (i = 0; i < SPOOL_STATE_COUNT; i++)
+		used += depth[i].bytes;
+	return (used > spool_db_room(spool->db));
 }
 
 enum spool_result

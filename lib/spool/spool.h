@@ -165,11 +165,12 @@ enum spool_result spool_depth(struct spool * spool,
     struct spool_depth depth[SPOOL_STATE_COUNT]);
 
 /**
- * spool_room(spool):
- * Return the number of bytes, in all states together, at which the spool is
- * full.
+ * spool_is_full(spool, depth):
+ * Return whether, with this ${depth}, there is no room for what spool_test
+ * tries.
  */
-uint64_t spool_room(const struct spool * spool);
+bool spool_is_full(const struct spool * spool,
+    const struct spool_depth depth[SPOOL_STATE_COUNT]);
 
 /**
  * spool_test(spool):

@@ -164,7 +164,7 @@ static const struct {
 	[STATS_REDIS_LAST_SUCCESS] = {
 	    "flagtally_redis_last_success_timestamp_seconds",
 	    "When Redis last took counts, 0 if never.", 3 },
-	[STATS_SPOOL_DOWN] = { "flagtally_spool_up",
+	[STATS_SPOOL_RESULT] = { "flagtally_spool_up",
 	    "1 unless the spool stored nothing when it was last used.", 0 },
 };
 
@@ -381,10 +381,10 @@ stats_redis_is_up(const struct stats * stats)
 }
 
 void
-stats_spool(struct stats * stats, bool usable)
+stats_spool(struct stats * stats, enum spool_result result)
 {
 
-	stats_set(stats, STATS_SPOOL_DOWN, !usable);
+	stats_set(stats, STATS_SPOOL_RESULT, (uint64_t)result);
 }
 
 const char *
@@ -542,8 +542,8 @@ shown_gauge(const struct stats * stats, enum stats_gauge gauge)
 
 	if (gauge == STATS_REDIS_DOWN)
 		return (stats_redis_is_up(stats));
-	if (gauge == STATS_SPOOL_DOWN)
-		return (stats_get_gauge(stats, gauge) == 0);
+	if (gauge == STATS_SPOOL_RESULT)
+		return (stats_get_gauge(stats, gauge) == SPOOL_DONE);
 	return (stats_get_gauge(stats, gauge));
 }
 

@@ -6,6 +6,7 @@
 
 #include "lib/base/buffer.h"
 #include "lib/base/fault.h"
+#include "lib/spool/spool.h"
 #include "lib/tally/tally.h"
 
 /*
@@ -62,7 +63,7 @@ enum stats_gauge {
 	STATS_CALLS_FAILED,		/* When the latest calls did, by the
 					 * monotonic clock; 0: they did not. */
 	STATS_REDIS_LAST_SUCCESS,	/* Its time, ms since 1970. */
-	STATS_SPOOL_DOWN,		/* 0 or 1 */
+	STATS_SPOOL_RESULT,		/* Of its last use: a spool_result. */
 	STATS_GAUGE_COUNT,
 };
 
@@ -154,10 +155,10 @@ void stats_calls(struct stats * stats, bool taken);
 bool stats_redis_is_up(const struct stats * stats);
 
 /**
- * stats_spool(stats, usable):
- * Note that the spool has stored something, or has not.
+ * stats_spool(stats, result):
+ * Note the result of storing something in the spool.
  */
-void stats_spool(struct stats * stats, bool usable);
+void stats_spool(struct stats * stats, enum spool_result result);
 
 /**
  * stats_get(stats, counter):

@@ -1,8 +1,10 @@
 """What an operator is told: --check, --check-config, and a log that says the
 same thing once in a while."""
 
+import json
 import os
 import re
+import sqlite3
 import subprocess
 import time
 
@@ -110,6 +112,121 @@ def check_all():
               "a bad line of the token file", status, output, errors)
 
 
+def health(**settings):
+    """The spool's part of --report --show health."""
+    status, output, _ = command("--report", "--show", "health", "--format",
+                                "json", **settings)
+    equal(status, 0, "health is reported")
+    return json.loads(output)["spool"]
+
+
+def spools():
+    """A spool that takes nothing is not OK, and its health says why."""
+    with Place() as place:
+        redis = Redis(place)
+        settings = {**place_of(place), "redis": redis.url(),
+                    "spool_limit": "256k"}
+        path = settings["spool"]
+
+        def refused(expected, name, *words, **changes):
+            status, output, _ = command("--check", **settings, **changes)
+            check(status == expected and "not OK" in parts(output)["spool"]
+                  and all(word in parts(output)["spool"] for word in words),
+                  f"{name}: --check says so", status, output)
+            found = health(**settings, **changes)
+            check(found["state"] != "ok" and
+                  all(word in found["reason"] for word in words[:1]),
+                  f"{name}: so does health", found)
+            equal(redis.client.everything(), {}, "nothing is left in Redis")
+
+        with sqlite3.connect(path) as foreign:
+            foreign.execute("CREATE TABLE t (x)")
+        foreign.close()
+        with open(path, "rb") as file:
+            content = file.read()
+        refused(78, "another program's", "no spool of flagtally")
+        with open(path, "rb") as file:
+            equal((file.read(), os.listdir(place.file("spool"))),
+                  (content, ["spool.db"]), "it is as it was")
+        os.unlink(path)
+        place.file("spool/spool.db", "nonsense" * 1000)
+        refused(78, "a text", "no spool of flagtally")
+        os.unlink(path)
+        # Full, as Redis is away.
+        flagtally = Flagtally(place, "redis://127.0.0.1:1", spool=path,
+                              spool_limit="256k", limit_features=0)
+        number = 0
+        while fcgi.post(flagtally.address, json.dumps({
+                "applications": [], "metrics": [{
+                    "featureName": f"{number}.{i}", "appName": "a",
+                    "environment": "e", "yes": 1, "no": 0, "variants": {},
+                    "timestamp": "2026-11-23T09:30:00Z"}
+                    for i in range(500)]}).encode()).status == 202:
+            number += 1
+        flagtally.kill()
+        refused(75, "a full one", "full")
+        os.unlink(path)
+        for name in os.listdir(place.file("spool")):
+            os.unlink(place.file("spool/" + name))
+        if os.geteuid() != 0:
+            return
+        disk = place.file("disk")
+        os.mkdir(disk)
+        if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=128k", "none",
+                           disk], check=False).returncode != 0:
+            return
+        try:
+            settings["spool"] = os.path.join(disk, "spool.db")
+            with open(os.path.join(disk, "filler"), "wb") as file:
+                file.write(b"x" * 60000)
+            status, output, _ = command("--check", **settings)
+            check(status == 75 and "full" in parts(output)["spool"],
+                  "no room for one", status, output)
+            equal(os.listdir(disk), ["filler"], "nothing is left of it")
+            subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
+            status, output, _ = command("--check", **settings)
+            check(status == 78 and "Read-only" in parts(output)["spool"],
+                  "a disk that is read-only", status, output)
+        finally:
+            subprocess.run(["umount", "-l", disk], check=False)
+
+
+def token_sets():
+    """A set of tokens that cannot be asked is not OK."""
+    with Place() as place:
+        redis = Redis(place)
+        redis("ACL", "SETUSER", "poor", "on", "nopass", "~*", "&*", "+@all")
+        settings = {**place_of(place), "auth": "tokens",
+                    "token_set": "flagtally:tokens",
+                    "redis": f"unix://poor:x@{redis.path}"}
+
+        def said():
+            status, output, _ = command("--check", **settings)
+            check(parts(output)["redis"].startswith("OK"), "Redis is OK",
+                  output)
+            return status, parts(output)["token_set"]
+        status, words = said()
+        check(status == 75 and "there is no set flagtally:tokens" in words,
+              "there is none", status, words)
+        redis("SET", "flagtally:tokens", "x")
+        status, words = said()
+        check(status == 75 and "WRONGTYPE" in words, "it is a string", status,
+              words)
+        redis("DEL", "flagtally:tokens")
+        redis("SADD", "flagtally:tokens", "x")
+        equal(said(), (0, "OK: flagtally:tokens"), "it can be asked")
+        # A key alone: the commands are needed elsewhere, too.
+        redis("ACL", "SETUSER", "poor", "resetkeys", "~flagtally:check*",
+              "~flagtally:{check*")
+        status, words = said()
+        check(status == 75 and "lacks a right" in words, "not this key",
+              status, words)
+        redis("ACL", "SETUSER", "poor", "allkeys", "-exists")
+        status, output, _ = command("--check", **settings)
+        check(status == 75 and "lacks a right" in parts(output)["token_set"],
+              "nor this command", status, output)
+
+
 def check_config():
     with Place() as place:
         settings = place_of(place)
@@ -195,4 +312,4 @@ def seldom():
                   count, text)
 
 
-run([check_all, check_config, other_user, seldom])
+run([check_all, spools, token_sets, check_config, other_user, seldom])

@@ -534,7 +534,7 @@ def backstage():
         one, two = (start(place, redis, f"f{i}") for i in range(2))
         equal(get(one, "health").status, 200, "it is healthy")
         equal(ready(one), (200, {"status": "ready", "redis": "up",
-                                 "spool": "ok"}), "and ready")
+                                 "spool": "ok", "tokens": "ok"}), "and ready")
         equal(get(one, "ready", HTTP_X_FORWARDED_FOR="9.9.9.9").status, 404,
               "who comes through a proxy does not see it")
         for _ in range(3):
@@ -551,7 +551,7 @@ def backstage():
         post(one, metric())
         until(lambda: ready(two)[1]["redis"] == "down", "the news")
         equal(ready(two), (200, {"status": "degraded", "redis": "down",
-                                 "spool": "ok"}),
+                                 "spool": "ok", "tokens": "ok"}),
               "without Redis it is degraded, and the other process knows")
         numbers = samples(get(two, "metrics").body)
         check(sum(numbers[f'flagtally_spooled_total{{state="{state}"}}']
@@ -561,7 +561,8 @@ def backstage():
         redis.start()
         until(lambda: yes(redis) == 4, "replay")
         until(lambda: ready(two) == (200, {
-            "status": "ready", "redis": "up", "spool": "ok"}), "readiness")
+            "status": "ready", "redis": "up", "spool": "ok",
+            "tokens": "ok"}), "readiness")
         numbers = samples(get(two, "metrics").body)
         check(numbers['flagtally_requests_total{code="202"}'] == 7,
               "what a killed process has counted stays", numbers)
@@ -573,7 +574,7 @@ def backstage():
         redis.kill()
         post(alone, metric())
         equal(ready(alone), (503, {"status": "unavailable", "redis": "down",
-                                   "spool": "failed"}),
+                                   "spool": "failed", "tokens": "ok"}),
               "with neither Redis nor spool it is unavailable")
         redis.start()
         until(lambda: ready(alone)[0] == 200, "readiness by itself")

@@ -372,7 +372,8 @@ def full_and_ready():
         check(got.status == 503 and b"the spool is full" in got.body,
               "a full spool is 503, and the answer says so", got.body)
         until(lambda: ready(flagtally) == (503, {
-            "status": "unavailable", "redis": "down", "spool": "full"}),
+            "status": "unavailable", "redis": "down", "spool": "full",
+            "tokens": "ok"}),
               "readiness says so")
         redis.start()
         until(lambda: ready(flagtally)[1]["status"] == "ready", "room")
