@@ -278,8 +278,7 @@ search_call(void * context, const struct spool_call * call)
 	if (search->sink == NULL)
 		return (false);
 	sink_clear(search->sink);
-	search->why = sink_load(search->sink, call->bytes, call->length, true,
-	    0);
+	search->why = sink_load(search->sink, call->bytes, call->length, 0);
 	return (false);
 }
 

@@ -32,11 +32,8 @@
  *
  * One process at a time folds and replays, under a lease that ends with it.
  * This is for economy: if two processes send the same calls, Redis applies them
- * once, and a transaction fails if another process has changed its cells.  But
- * one thing needs the lease.  A call of this writer that Redis has applied
- * though no process has sent it is one of a copied host (see sink.c), and gets
- * another identity.  So only calls count as unsent that were taken under the
- * present lease, and only if the lease is still held when the answer is there.
+ * once, and a transaction fails if another process has changed its cells, or
+ * has removed a call that it moves to quarantine or gives another identity.
  *
  * Steps are small, so that requests do not wait for them: one transaction of
  * the spool changes some hundred cells, or adds as many calls as Redis applies
@@ -100,8 +97,6 @@ struct worker {
 	size_t bytes;
 	bool more;			/* Not all calls were loaded. */
 	struct spool_call unusable;	/* A call that cannot be sent. */
-	bool inherited;			/* Others may have sent calls. */
-	int64_t sent;			/* The latest call that was sent. */
 	size_t window;			/* Calls in a sending. */
 	int64_t took;			/* Milliseconds of the last one. */
 	int64_t stuck;			/* Calls up to this one wait */
@@ -145,7 +140,7 @@ load_call(void * context, const struct spool_call * call)
 		return (false);
 	}
 	why = sink_load(worker->sink, call->bytes, call->length,
-	    !worker->inherited && call->id > worker->sent, call->stored);
+	    call->stored);
 	if (why != NULL) {
 		/* Quarantine it before the calls after it are loaded. */
 		worker->unusable = *call;
@@ -224,8 +219,6 @@ settle_call(struct worker * worker, struct settling * settling, size_t i,
 	    .reason = call->reason, .bytes = sink_bytes(worker->sink, call),
 	    .length = call->length };
 
-	if (call->sent && loaded->id > worker->sent)
-		worker->sent = loaded->id;
 	if (call->outcome == CALL_OPEN && !foreign)
 		return;
 	settling->ids[settling->change.settled_count++] = loaded->id;
@@ -248,13 +241,10 @@ settle_loaded(struct worker * worker)
 	int64_t count;
 	size_t i;
 
-	/* Without the lease it may be that another process has sent them. */
-	if (spool_is_locked(worker->spool)) {
-		for (i = 0; i < worker->count; i++)
-			foreign[i] = sink_call(worker->sink, i)->outcome ==
-			    CALL_FOREIGN;
-		sink_readdress(worker->sink);
-	}
+	for (i = 0; i < worker->count; i++)
+		foreign[i] = sink_call(worker->sink, i)->outcome ==
+		    CALL_FOREIGN;
+	sink_readdress(worker->sink);
 	for (i = 0; i < worker->count; i++)
 		settle_call(worker, settling, i, foreign[i]);
 	change->settled = settling->ids;
@@ -325,10 +315,8 @@ send_calls(struct worker * worker)
 		return (REPLAY_NO_SPOOL);
 	if (worker->unusable.reason != NULL)
 		return (quarantine_unusable(worker));
-	if (worker->count == 0) {
-		worker->inherited = worker->inherited && worker->stuck != 0;
+	if (worker->count == 0)
 		return (REPLAY_DONE);
-	}
 	result = send_loaded(worker);
 	settled = settle_loaded(worker);
 	if (settled < 0)
@@ -564,7 +552,6 @@ replay_pass(struct replay * replay)
 
 	if (!spool_lock(worker->spool))
 		return;
-	worker->inherited = true;
 	if (fold)
 		worker->next_fold = now + (replay->interval < FOLD_INTERVAL ?
 		    replay->interval : FOLD_INTERVAL);
@@ -718,7 +705,6 @@ replay_all(struct sink * sink, struct spool * spool, struct stats * stats,
 	if (!spool_lock(spool))
 		return (REPLAY_BUSY);
 	init_worker(&worker, sink, spool, stats);
-	worker.inherited = true;
 	if (!sink_probe(sink, clock_monotonic() + SEND_TIME_MAX))
 		result = REPLAY_NO_REDIS;
 	while (fold || result == REPLAY_BUSY) {

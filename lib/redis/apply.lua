@@ -3,7 +3,7 @@
 -- KEYS  1 writer  2 seen  3 instances  4 instances:seen  5... the buckets into
 --       which the features count: an hour, its day, or both; then the late
 --       buckets; and if there is a feed or a channel, the feed
--- ARGV  sequence, seconds that the writer's key lives,
+-- ARGV  the call's number, seconds that the writer's key lives,
 --       caps of features, variants, late buckets and instances, the longer
 --       retention, if the feed is among the keys: its cap (0: none is kept) and
 --       the channel for changes (empty: none),
@@ -18,14 +18,18 @@
 -- comes from a clock that was wrong, perhaps Redis's own one before it was set
 -- back, and takes precedence over nothing.
 --
--- Returns {1 if done before; dropped features, instances, variants, and features
+-- The number is an integer that grows from call to call, and after it a random
+-- part by which two calls differ that have the same integer.
+--
+-- Returns {1 if done before, 2 if another call was done that comes after it or
+-- has the same integer; dropped features, instances, variants, and features
 -- of late buckets: of each how many, and which argument was the first one}, or
 -- an error that begins with REFUSED if it can never be applied.  In any case of
 -- error nothing has changed.
 
 local writer, seen = KEYS[1], KEYS[2]
 local instances, instances_seen = KEYS[3], KEYS[4]
-local sequence = string.match(ARGV[1], '^0*(%d+)$')
+local number = ARGV[1]
 local lifetime = ARGV[2]
 local features_max, variants_max = tonumber(ARGV[3]), tonumber(ARGV[4])
 local late_max, instances_max = tonumber(ARGV[5]), tonumber(ARGV[6])
@@ -181,10 +185,10 @@ end
 local before, old_instances, instance_count
 local function look()
 	before = read('string', 'GET', writer)
-	if before and tonumber(before) >= tonumber(sequence) then
+	if before and tonumber(string.match(before, '^%d+')) >= tonumber(string.match(number, '^%d+')) then
 		-- A write, so that WAIT behind it waits for those of the first time, too.
 		read('string', 'EXPIRE', writer, lifetime)
-		return true
+		return before == number and 1 or 2
 	end
 	read_buckets()
 	if #registrations > 0 then
@@ -198,7 +202,7 @@ local looked, failure = pcall(look)
 if not looked then
 	return redis.error_reply(type(failure) == 'table' and failure.err or failure)
 elseif failure then
-	return { 1, 0, 0, 0, 0, 0, 0, 0, 0 }
+	return { failure, 0, 0, 0, 0, 0, 0, 0, 0 }
 elseif #fields == 0 and #registrations == 0 then
 	-- Nothing is to be done once only, so nothing of it need be remembered.
 	return { 0, features_dropped, feature_dropped, 0, 0, 0, 0, late_dropped, first_name or 0 }
@@ -332,7 +336,7 @@ local function note_seen(latest)
 end
 
 local function apply()
-	redis.call('SET', writer, sequence, 'EX', lifetime)
+	redis.call('SET', writer, number, 'EX', lifetime)
 	if #fields == 0 then
 		return
 	end

@@ -97,7 +97,7 @@ add_identity(struct pipeline * pipeline, struct commands_writer * writer,
 {
 
 	pipeline_add_identity(pipeline, tag, writer->id, writer->slot++,
-	    writer->sequence);
+	    writer->number);
 	pipeline_add_integer(pipeline, COMMANDS_WRITER_LIFETIME);
 }
 

@@ -11,7 +11,7 @@
 /*
  * A group is a tally as the calls to Redis that apply it.  All that one hash
  * tag holds, {env:app} or {env}, changes in script calls that carry the
- * writer's id and sequence number, and a slot that no other call of the group
+ * writer's id and a number, and a slot that no other call of the group
  * has under that tag: a call that has been applied changes nothing when it is
  * repeated.  A call holds about COMMANDS_INCREMENTS_MAX increments at most, so
  * that none keeps Redis long.
@@ -25,7 +25,7 @@
 struct commands_writer {
 	const struct sink_settings * settings;
 	const char * id;
-	int64_t sequence;		/* Of the group. */
+	const char * number;		/* Of the group. */
 	unsigned int slot;		/* Of the next call under a tag. */
 	int64_t now;			/* Our clock; seconds since 1970. */
 };

@@ -4,20 +4,20 @@
 --       key; of a gauge also the key that holds when its values were reported,
 --       of a histogram that of its series' bounds; and if the metric's name ends
 --       in _count, _sum or _bucket, the key of the metric without that ending
--- ARGV  sequence, seconds that the writer's key lives, cap of series, the longer
+-- ARGV  the call's number, seconds that the writer's key lives, cap of series, the longer
 --       retention, and for each metric in KEYS: its name in the set, type, help,
 --       number of series; for each series: labels, and
 --         of a counter: value
 --         of a gauge: value, milliseconds since it was reported
 --         of a histogram: sum, count, number of bounds, and for each of these,
 --           in ascending order: le, how many observations were no greater
--- Returns {1 if done before; samples dropped for the type of their metric,
+-- Returns {1 or 2 as apply.lua; samples dropped for the type of their metric,
 -- fields dropped beyond the cap, sums dropped because they are not finite: of
 -- each how many, and which argument names the first one's metric}, or an error
 -- as apply.lua does.
 
 local writer, names, sizes = KEYS[1], KEYS[2], KEYS[3]
-local sequence, lifetime = string.match(ARGV[1], '^0*(%d+)$'), ARGV[2]
+local number, lifetime = ARGV[1], ARGV[2]
 local series_max, retention = tonumber(ARGV[3]), tonumber(ARGV[4])
 
 local function wrong_type(key, expected)
@@ -85,13 +85,13 @@ if refusal then
 	return redis.error_reply(refusal)
 end
 local before = redis.call('GET', writer)
-if before and tonumber(before) >= tonumber(sequence) then
+if before and tonumber(string.match(before, '^%d+')) >= tonumber(string.match(number, '^%d+')) then
 	-- See apply.lua.
 	local reply = redis.pcall('EXPIRE', writer, lifetime)
 	if type(reply) == 'table' and reply.err then
 		return redis.error_reply(reply.err)
 	end
-	return { 1, 0, 0, 0, 0, 0, 0 }
+	return { before == number and 1 or 2, 0, 0, 0, 0, 0, 0 }
 end
 refusal = wrong_type(names, 'set')
 for i = 3, #KEYS do
@@ -336,7 +336,7 @@ end
 
 local function apply()
 	local counting = {}
-	redis.call('SET', writer, sequence, 'EX', lifetime)
+	redis.call('SET', writer, number, 'EX', lifetime)
 	for _, metric in ipairs(metrics) do
 		local known = redis.call('HMGET', metric.key, '#type', '#help')
 		if clashes(metric, known[1]) then

@@ -64,14 +64,14 @@ pipeline_add_integer(struct pipeline * pipeline, int64_t integer)
 
 void
 pipeline_add_identity(struct pipeline * pipeline, const struct buffer * tag,
-    const char * writer, unsigned int slot, int64_t sequence)
+    const char * writer, unsigned int slot, const char * number)
 {
 	char id[PIPELINE_WRITER_LENGTH + PIPELINE_SLOT_LENGTH + 1];
 
 	snprintf(id, sizeof(id), "%.*s%08x", PIPELINE_WRITER_LENGTH, writer,
 	    slot);
 	pipeline_add_key(pipeline, tag, ":writer:", id, strlen(id));
-	pipeline_add_integer(pipeline, sequence);
+	pipeline_add_text(pipeline, number);
 }
 
 void

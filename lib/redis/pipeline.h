@@ -33,7 +33,7 @@ enum call_outcome {
 	CALL_OPEN,			/* Not sent, or its fate is unknown. */
 	CALL_APPLIED,
 	CALL_REFUSED,			/* Redis will never apply it. */
-	CALL_FOREIGN,			/* Its identity is another's. */
+	CALL_FOREIGN,			/* Its place has another's number. */
 };
 
 struct call {
@@ -42,10 +42,8 @@ struct call {
 	size_t writer;			/* and the id, if there is one. */
 	enum call_script script;
 	enum call_outcome outcome;
-	bool sent;			/* It may have been applied, */
-	bool fresh;			/* but not before the last sending. */
-	int64_t stored;			/* When, by Redis's clock, in ms;
-					 * 0: unknown. */
+	int64_t stored;			/* Time of its first sending or before,
+					 * by Redis's clock, in ms; 0: none. */
 	char * reason;			/* CALL_REFUSED: Redis's words. */
 	struct tally_node * node;	/* Its application or environment;
 					 * NULL: none. */
@@ -76,14 +74,14 @@ void pipeline_clear(struct pipeline * pipeline);
 void pipeline_begin(struct pipeline * pipeline);
 
 /**
- * pipeline_add_identity(pipeline, tag, writer, slot, sequence):
+ * pipeline_add_identity(pipeline, tag, writer, slot, number):
  * Add what every script begins with: the key of the writer and the slot under
- * the tag, and the sequence number as the first argument.  It is called first
- * after pipeline_begin.
+ * the tag, and the number as the first argument.  It is called first after
+ * pipeline_begin.
  */
 void pipeline_add_identity(struct pipeline * pipeline,
     const struct buffer * tag,
-    const char * writer, unsigned int slot, int64_t sequence);
+    const char * writer, unsigned int slot, const char * number);
 
 /**
  * pipeline_add_bytes(pipeline, bytes, length):

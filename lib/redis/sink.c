@@ -1,3 +1,4 @@
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,10 +19,11 @@
 
 /*
  * Exactly once.  A writer is one sink; its id is random, so no two are alike.
- * Each script call carries the writer's id, a slot, and a sequence number.  The
- * script keeps the latest number under each hash tag and slot, in the same
- * atomic step in which it applies the call, and does nothing if the number it
- * is given is not greater.
+ * Each script call carries the writer's id, a slot, and a number: an integer
+ * that grows from group to group, and a random part.  The script keeps the
+ * latest number under each hash tag and slot, in the same atomic step in which
+ * it applies the call, and does nothing if the integer that it is given is not
+ * greater.
  *
  * Under one tag, calls that go out together have slots of their own, and a tag
  * gets new calls only when all its earlier ones of this writer are settled, or
@@ -32,7 +34,7 @@
  * which says only that this copy was not applied: an earlier one may still be
  * on its way.  (So a call must never get another number, and slots cannot be
  * shared: with a later call applied under the same slot, one that has to be
- * repeated would look done.)
+ * repeated would find another's number.)
  *
  * Each call is settled by its own reply: applied, or refused with an error, and
  * then the script has changed nothing.  Open calls of a group go to the spool
@@ -47,11 +49,23 @@
  * scripts write even if a call was done before, so that a confirmation of the
  * copy also covers the call itself.
  *
- * "Done before" cannot be the answer to a call that no process has sent.  If it
- * is, another process has our id: this host was copied, or restored from a
- * snapshot.  Such a call was not applied, and gets a new identity.
+ * A host that is restored from a snapshot, or copied, has our id and counts on
+ * from the same integer.  The random part tells its calls and ours apart, when
+ * a call is sent for the first time as well as later: the script says "done
+ * before" only of the call that has just this number.  Of any other it says
+ * that another's number is there, and as no later call of ours exists, ours
+ * was not applied.  It gets an identity of its own (sink_readdress).  A call
+ * that was in memory or in the spool when the snapshot was taken has the same
+ * number in both hosts, and counts once.  This leaves one case: both hosts go
+ * on, one call of ours was applied and its reply lost, and before it is sent
+ * again the other host has counted further under that tag and slot.  The
+ * former call counts twice then.  But after the first such reply a host has
+ * an id of its own.
  */
 #define ID_BYTES (PIPELINE_WRITER_LENGTH / 2)
+
+/* Digits of a 64-bit integer, and those of the random part after it. */
+#define NUMBER_MAX (20 + 1 + 16 + 1)
 
 /* Enough keys that each master of a cluster most likely has some. */
 #define PROBES 64
@@ -69,7 +83,8 @@ struct sink {
 	struct session session;
 	size_t script[SCRIPT_COUNT];
 	char id[PIPELINE_WRITER_LENGTH + 1];
-	int64_t sequence;		/* Of the latest calls. */
+	int64_t sequence;		/* Of the latest calls, */
+	char number[NUMBER_MAX];	/* with its random part. */
 
 	struct caps * caps;
 	struct pipeline pipeline;
@@ -311,7 +326,7 @@ refuse_old(struct sink * sink)
 	for (i = 0; i < pipeline->count; i++) {
 		struct call * call = &pipeline->list[i];
 
-		if (call->outcome == CALL_OPEN && call->sent &&
+		if (call->outcome == CALL_OPEN &&
 		    call->script != SCRIPT_TOUCH &&
 		    call->stored != 0 && call->stored <
 		    sink_time(sink, call) - RESEND_LIFETIME) {
@@ -337,9 +352,9 @@ count_drops(struct sink * sink, const struct call * call,
 		stats_dropped(sink->settings->stats, loaded);
 }
 
-/* Whether the reply is one that says that the call is applied. */
+/* Return whether the reply is one that the script gives. */
 static bool
-says_applied(enum call_script script, const struct redis_reply * reply)
+makes_sense(enum call_script script, const struct redis_reply * reply)
 {
 	static const size_t counts[SCRIPT_COUNT] = {
 		[SCRIPT_APPLY] = 9,
@@ -351,10 +366,10 @@ says_applied(enum call_script script, const struct redis_reply * reply)
 		return (reply->type == REDIS_INTEGER);
 	if (reply->type != REDIS_ARRAY || reply->count != counts[script])
 		return (false);
-	/* Whether it had been done before, and what was dropped. */
+	/* Whether it or another was done before, and what was dropped. */
 	for (i = 0; i < reply->count; i++)
 		if (reply->integers[i] < 0 ||
-		    reply->integers[i] > (i == 0 ? 1 : INT32_MAX))
+		    reply->integers[i] > (i == 0 ? 2 : INT32_MAX))
 			return (false);
 	return (true);
 }
@@ -363,8 +378,7 @@ static bool
 is_foreign(const struct call * call, const struct redis_reply * reply)
 {
 
-	return (call->script != SCRIPT_TOUCH && reply->integers[0] == 1 &&
-	    call->fresh);
+	return (call->script != SCRIPT_TOUCH && reply->integers[0] == 2);
 }
 
 static void
@@ -375,14 +389,14 @@ take_call(void * context, size_t number, const struct redis_reply * reply)
 
 	/* A failover may undo it: it is in doubt again. */
 	if (reply->type == REDIS_UNCONFIRMED) {
-		if (call->outcome == CALL_APPLIED)
+		if (call->outcome != CALL_REFUSED)
 			call->outcome = CALL_OPEN;
 		session_note(&sink->session, reply);
 		return;
 	}
 	sink->answers++;
 	if (reply->type != REDIS_ERROR) {
-		if (!says_applied(call->script, reply)) {
+		if (!makes_sense(call->script, reply)) {
 			session_doubt(&sink->session);
 			return;
 		}
@@ -421,19 +435,30 @@ request_open(struct sink * sink, size_t most)
 		    cluster_script_digest(sink->session.cluster,
 		    sink->script[call->script]), session_request(
 		    &sink->session, key.bytes, key.length));
-		call->fresh = !call->sent;
-		call->sent = true;
 		sink->pending[sink->pending_count++] = i;
 	}
+}
+
+/* The kernel of a restored host may repeat random bytes that it gave before,
+ * but not at the same microsecond. */
+static void
+next_number(struct sink * sink)
+{
+	uint64_t nonce;
+
+	digest_random(&nonce, sizeof(nonce));
+	nonce ^= (uint64_t)clock_microseconds();
+	snprintf(sink->number, sizeof(sink->number), "%" PRId64 "-%016" PRIx64,
+	    ++sink->sequence, nonce);
 }
 
 static void
 encode(struct sink * sink, struct tally * tally)
 {
 	struct commands_writer writer = { .settings = sink->settings,
-	    .id = sink->id, .sequence = ++sink->sequence,
-	    .now = clock_now() };
+	    .id = sink->id, .number = sink->number, .now = clock_now() };
 
+	next_number(sink);
 	commands_encode(&sink->pipeline, &writer, tally);
 	sink->tally = tally;
 }
@@ -478,21 +503,15 @@ sink_time(const struct sink * sink, const struct call * call)
 }
 
 const char *
-sink_load(struct sink * sink, const void * bytes, size_t length, bool fresh,
+sink_load(struct sink * sink, const void * bytes, size_t length,
     int64_t stored)
 {
 	const char * why = pipeline_load(&sink->pipeline, bytes, length);
-	struct call * call;
 
 	sink->tally = NULL;
-	if (why != NULL)
-		return (why);
-	call = &sink->pipeline.list[sink->pipeline.count - 1];
-	call->sent = !fresh || call->script == SCRIPT_TOUCH || memcmp(
-	    sink->pipeline.requests.bytes + call->writer, sink->id,
-	    PIPELINE_WRITER_LENGTH) != 0;
-	call->stored = stored;
-	return (NULL);
+	if (why == NULL)
+		sink->pipeline.list[sink->pipeline.count - 1].stored = stored;
+	return (why);
 }
 
 bool
@@ -503,6 +522,10 @@ sink_answered(const struct sink * sink)
 	    sink->answers == sink->pending_count);
 }
 
+/*
+ * Each such call gets an id that no other has: they may come from different
+ * writers, with the same tag and slot.
+ */
 size_t
 sink_readdress(struct sink * sink)
 {
@@ -515,16 +538,17 @@ sink_readdress(struct sink * sink)
 
 		if (call->outcome != CALL_FOREIGN)
 			continue;
-		if (count++ == 0)
-			sink_new_writer(sink);
+		count++;
+		sink_new_writer(sink);
 		pipeline_readdress(pipeline, call, sink->id);
 		call->outcome = CALL_OPEN;
-		call->sent = false;
 	}
-	if (count > 0)
-		log_error("Redis has calls of a writer that never sent them: "
-		    "this host was copied or restored from a snapshot; %zu "
-		    "calls are sent under a new identity", count);
+	if (count > 0) {
+		sink_new_writer(sink);
+		log_error("Redis has other calls of a writer: this host was "
+		    "copied or restored from a snapshot; %zu calls are sent "
+		    "under a new identity", count);
+	}
 	return (count);
 }
 

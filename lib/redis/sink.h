@@ -73,20 +73,19 @@ int64_t sink_time(const struct sink * sink, const struct call * call);
 #define SINK_TOO_OLD "so old that whether Redis applied it is unknown"
 
 /**
- * sink_load(sink, bytes, length, fresh, stored):
- * Append the call with these bytes to the calls.  If ${fresh}, and it is a call
- * of this sink's writer, no process has sent it.  ${stored} is sink_time at the
+ * sink_load(sink, bytes, length, stored):
+ * Append the call with these bytes to the calls.  ${stored} is sink_time at the
  * time when it was stored in the spool; 0: unknown.  Return NULL, or an error
  * in the bytes as a static text.
  */
 const char * sink_load(struct sink * sink, const void * bytes, size_t length,
-    bool fresh, int64_t stored);
+    int64_t stored);
 
 /**
  * sink_send(sink, most, deadline):
  * Send the first ${most} open calls once, in one pipeline.  Refuse calls as
- * SINK_TOO_OLD that may have been sent before, so long ago that Redis forgets
- * their writer.  Return SINK_APPLIED if each of them got its reply.
+ * SINK_TOO_OLD that were stored so long ago that Redis forgets their writer.
+ * Return SINK_APPLIED if each of them got its reply.
  */
 enum sink_result sink_send(struct sink * sink, size_t most, int64_t deadline);
 
@@ -122,8 +121,8 @@ void sink_new_writer(struct sink * sink);
 
 /**
  * sink_readdress(sink):
- * Give those of the calls that were not applied under their identity, because
- * it is another's (CALL_FOREIGN), a new one.  Return how many.
+ * Give those of the calls that were not applied, because Redis has another's
+ * number in their place (CALL_FOREIGN), a new identity.  Return how many.
  */
 size_t sink_readdress(struct sink * sink);
 

@@ -222,8 +222,9 @@ spool_open(const char * path, uint64_t limit, bool looks)
 	return (spool);
 }
 
-bool
-spool_is_locked(const struct spool * spool)
+/* Return whether no other process had the lease since this spool took it. */
+static bool
+holds_lease(const struct spool * spool)
 {
 
 	return (spool_file_holds(spool_db_path(spool->db), ".lease",
@@ -236,7 +237,7 @@ spool_lock(struct spool * spool)
 	const char * path = spool_db_path(spool->db);
 	uint64_t more;
 
-	if (spool_is_locked(spool))
+	if (holds_lease(spool))
 		return (true);
 	spool_unlock(spool);
 	spool->lease = spool_file_lock(path, ".lease", 0);

@@ -136,8 +136,9 @@ void spool_release(struct spool_batch * batch);
 /**
  * spool_change(spool, change):
  * Make a change.  Return SPOOL_CHANGED, and change nothing, if the cells of
- * change->taken have changed since they were read, or change->released does not
- * exist.
+ * change->taken have changed since they were read, if change->released does not
+ * exist, or if a call of change->settled does not, and others are added in its
+ * place.
  */
 enum spool_result spool_change(struct spool * spool,
     const struct spool_change * change);
@@ -185,12 +186,6 @@ enum spool_result spool_test(struct spool * spool);
  * or had it already.
  */
 bool spool_lock(struct spool * spool);
-
-/**
- * spool_is_locked(spool):
- * Return whether no other process has had the lease since this spool took it.
- */
-bool spool_is_locked(const struct spool * spool);
 
 /**
  * spool_unlock(spool):

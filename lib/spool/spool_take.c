@@ -319,9 +319,10 @@ remove_tag(struct spool_db * db, int64_t tag)
 	return (spool_db_run(statement));
 }
 
-/* Remove a call, and its tag if nothing is left of it. */
+/* Remove a call, and its tag if nothing is left of it.  If it is not there it
+ * has been removed already; what it is ${replaced} by would be there twice. */
 static int
-remove_call(struct spool_db * db, int64_t id)
+remove_call(struct spool_db * db, int64_t id, bool replaced)
 {
 	sqlite3_stmt * statement = spool_db_statement(db, STATEMENT_CALL_TAG);
 	int64_t tag;
@@ -332,7 +333,7 @@ remove_call(struct spool_db * db, int64_t id)
 	tag = sqlite3_column_int64(statement, 0);
 	sqlite3_reset(statement);
 	if (code == SQLITE_DONE)
-		return (SQLITE_OK);
+		return (replaced ? SPOOL_DB_GONE : SQLITE_OK);
 	if (code != SQLITE_ROW)
 		return (code);
 	statement = spool_db_statement(db, STATEMENT_CALL_REMOVE);
@@ -408,7 +409,8 @@ change_step(struct spool_db * db, void * context)
 	for (i = 0; i < change->refused_count && code == SQLITE_OK; i++)
 		code = add_refused(db, &change->refused[i]);
 	for (i = 0; i < change->settled_count && code == SQLITE_OK; i++)
-		code = remove_call(db, change->settled[i]);
+		code = remove_call(db, change->settled[i],
+		    change->call_count + change->refused_count > 0);
 	for (i = 0; change->taken != NULL && i < change->taken->count &&
 	    code == SQLITE_OK; i++)
 		code = remove_tag(db, change->taken->tags[i].tag);

@@ -22,7 +22,7 @@ encode(struct tally * tally)
 		.limit_instances = 10, .limit_series = 10,
 	};
 	struct commands_writer writer = { .settings = &settings,
-	    .id = "0123456789abcdef0123456789ab", .sequence = 1,
+	    .id = "0123456789abcdef0123456789ab", .number = "1-0",
 	    .now = 1700000000 };
 	struct pipeline calls, loaded;
 	size_t i;

@@ -130,7 +130,7 @@ send_prepared(struct sink * sink, const struct fuzz * fuzz,
 	}
 	sink_clear(sink);
 	for (i = 0; i < before; at += lengths[i++])
-		must(sink_load(sink, bytes.bytes + at, lengths[i], false, 0) ==
+		must(sink_load(sink, bytes.bytes + at, lengths[i], 0) ==
 		    NULL);
 	sink_readdress_all(sink);
 	must(left_of(sink) == before);

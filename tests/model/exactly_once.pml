@@ -14,11 +14,20 @@
  * out of the spool, under the next number of its own writer, only when the
  * spool has no calls of theirs.
  *
+ * With RESTORES, a writer that was killed may come again as it was in the
+ * beginning, with its first id, as from a snapshot of its host.  Then a number
+ * alone does not say whose call it was, and Redis keeps the number with its
+ * random part: in the model that is the groups whose increments a call carries,
+ * as two calls never carry the same.  A call that finds another's number gets a
+ * new id (sink_readdress).
+ *
  * Each of these takes something away or does it another way, and then
  * something is lost or counted twice:
  *  NO_ROTATION          the writer keeps its id after its calls went to the
  *                       spool
  *  NO_SEQUENCE_CHECK    the script does not look at the number
+ *  NO_RANDOM_PART       with RESTORES: whoever finds a number takes it for its
+ *                       own call's
  *  RESEND_OUT_OF_ORDER  the calls of a group share a slot, each with a number
  *                       of its own, which it keeps: one that got an error is
  *                       sent again after a later one was applied, and looks
@@ -47,9 +56,8 @@
  * after a month, and may lose what it has (its own persistence); a reply that
  * no replica confirms, which is as if it had been lost, and then the call, too,
  * in a failover, after which Redis is as if the call had not arrived; that the
- * journal is folded into cells, in transactions that change no sum; that a crash
- * of the host may undo a removal of settled calls, which is as if the process
- * had been killed before it; that a host is copied with its writers.
+ * journal is folded into cells, in transactions that change no sum; that a host
+ * is copied and both go on.
  *
  * To see how something goes wrong, say without the check of the number:
  *     spin -a -DNO_SEQUENCE_CHECK -DBREAKS=1 exactly_once.pml
@@ -77,6 +85,9 @@
 #ifndef KILLS
 #define KILLS 0			/* kill -9 of a writer or of a replayer. */
 #endif
+#ifndef RESTORES
+#define RESTORES 0		/* Kills after which a snapshot is restored. */
+#endif
 #ifndef SPOOL_FAULTS
 #define SPOOL_FAULTS 0		/* The spool is full or cannot be written. */
 #endif
@@ -84,7 +95,7 @@
 /* Those in use, and those whose client has gone. */
 #define CONNECTIONS (1 + REPLAYERS + BREAKS + KILLS)
 #define NO_CONNECTION CONNECTIONS
-#define IDS (2 + 2 * GROUPS + BREAKS + ERRORS + KILLS)
+#define IDS (2 + 2 * GROUPS + BREAKS + ERRORS + KILLS + RESTORES * GROUPS)
 #define ALL_CALLS ((1 << CALLS) - 1)
 
 /* A key of Redis for each writer and slot.  The calls of a group (under one
@@ -107,7 +118,10 @@ typedef Batch {
 };
 
 /* Redis */
-byte stored[IDS * CALLS];	/* The writers' keys. */
+byte stored[IDS * CALLS];	/* The writers' keys, */
+#if RESTORES > 0
+byte by[IDS * CALLS];		/* and whose number each has. */
+#endif
 byte applied[CALLS];		/* The counters: the groups counted in each. */
 
 /* The spool: lib/spool/spool.h.  It has room for a record of each group. */
@@ -120,9 +134,13 @@ bool leased;			/* spool_lock */
 
 /* Connections: what waits in the server's socket buffer, and the replies. */
 chan wire[CONNECTIONS] = [CALLS] of { byte, byte, byte, byte };
-chan reply[CONNECTIONS] = [CALLS] of { byte, bool };
+chan reply[CONNECTIONS] = [CALLS] of { byte, byte };
 bool open[CONNECTIONS];		/* Its client still has it. */
 byte waiting;			/* Calls in all socket buffers. */
+
+#define FAILED 0		/* Replies: an error, */
+#define DONE 1			/* applied, now or before, */
+#define FOREIGN 2		/* another's number is there. */
 
 byte promised;			/* The groups that were answered 202. */
 byte next_id;			/* A fresh one: in truth it is random. */
@@ -131,6 +149,7 @@ bool ended;			/* The writer has no more groups. */
 
 /* Faults that may still come. */
 byte breaks = BREAKS, errors = ERRORS, kills = KILLS;
+byte restores = RESTORES;
 byte spool_faults = SPOOL_FAULTS;
 
 #if GROUPS == 1
@@ -243,11 +262,13 @@ inline send(batch)
 		reply[c]?call, done ->
 		unanswered--;
 		if
-		:: done -> batch.left = batch.left & ~(1 << call)
-		:: else -> failed = failed | (1 << call)
+		:: done == DONE -> batch.left = batch.left & ~(1 << call)
+		:: done == FAILED -> failed = failed | (1 << call)
+		/* Of two calls each would need an id of its own. */
+		:: done == FOREIGN -> assert(CALLS == 1); new_writer(batch)
 		fi;
 		call = 0;
-		done = false;
+		done = FAILED;
 		if
 		:: unanswered == 0 -> break
 		:: else
@@ -272,7 +293,7 @@ inline send(batch)
 proctype Server(byte c)
 {
 	byte id, call, number, groups;
-	bool done;
+	byte done;
 
 end:
 	do
@@ -281,7 +302,14 @@ end:
 		waiting--;
 		if
 #ifndef NO_SEQUENCE_CHECK
-		:: stored[KEY(id, call)] >= number -> done = true
+		:: stored[KEY(id, call)] >= number ->
+			done = DONE;
+#if RESTORES > 0 && !defined(NO_RANDOM_PART)
+			if
+			:: by[KEY(id, call)] != groups -> done = FOREIGN
+			:: else
+			fi
+#endif
 		:: stored[KEY(id, call)] < number ->
 #else
 		:: true ->
@@ -290,12 +318,15 @@ end:
 			assert((applied[call] & groups) == 0);
 			applied[call] = applied[call] | groups;
 			stored[KEY(id, call)] = number;
-			done = true
+#if RESTORES > 0
+			by[KEY(id, call)] = groups;
+#endif
+			done = DONE
 		/* The server may refuse before the script has begun, so even
 		 * what has been applied before. */
 		:: errors > 0 ->
 			errors--;
-			done = false
+			done = FAILED
 		fi;
 		if
 		:: open[c] -> reply[c]!call, done
@@ -305,7 +336,7 @@ end:
 		call = 0;
 		number = 0;
 		groups = 0;
-		done = false
+		done = FAILED
 	   }
 	/* The client has gone, and what still waits never arrives. */
 	:: atomic {
@@ -324,15 +355,28 @@ end:
 proctype Writer()
 {
 	Batch batch;
-	byte sequence, group, unanswered, failed, call;
+	byte sequence, group, unanswered, failed, call, done;
 	byte c = NO_CONNECTION;
-	bool done, broken;
+	byte first = IDS;	/* Its first id. */
+	bool broken;
 
 begin:
 	atomic {
-		new_writer(batch);
-		sequence = 0;
-		broken = false
+		broken = false;
+		if
+		:: new_writer(batch)
+		/* A program that retires its writer takes one request (CGI),
+		 * and ends before its host could be restored. */
+		:: restores > 0 && first != IDS ->
+			restores--;
+			batch.id = first;
+			broken = true
+		fi;
+		if
+		:: first == IDS -> first = batch.id
+		:: else
+		fi;
+		sequence = 0
 	}
 	do
 	:: atomic { group == GROUPS -> break }
@@ -437,11 +481,12 @@ stop:	/* sink_retire: unless an old copy of a call may still come. */
 proctype Replayer()
 {
 	Batch batch;
-	byte sequence, unanswered, failed, call;
+	byte sequence, unanswered, failed, call, done;
 	byte c = NO_CONNECTION;
 	byte r, tallies;
 	byte own, latest;	/* Its writer, 0 if there is none yet. */
-	bool done, broken, found;
+	byte was;		/* The id of the calls before they were sent. */
+	bool broken, found;
 
 end:
 	atomic {
@@ -576,17 +621,20 @@ calls:	/* send_calls */
 #ifdef REMOVE_BEFORE_DONE
 	kind[r] = NOTHING;
 #endif
+	was = batch.id;
 	send(batch);
 	if
-	/* settle_loaded: each call by itself; the others stay as they are. */
+	/* settle_loaded: each call by itself; the others stay as they are, but
+	 * for those that have got a new id. */
 	:: d_step {
 		if
 #ifdef RENUMBER
-		:: kind[r] == SENT && record[r].id == batch.id ->
+		:: kind[r] == SENT && record[r].id == was ->
 #else
-		:: kind[r] == SENT && record[r].id == batch.id &&
+		:: kind[r] == SENT && record[r].id == was &&
 		    record[r].number[0] == batch.number[0] ->
 #endif
+			record[r].id = batch.id;
 			record[r].left = record[r].left & batch.left;
 #ifdef RENUMBER
 			record[r].number[0] = batch.number[0];
@@ -624,6 +672,7 @@ release:
 		found = false;
 		broken = false;
 		sequence = 0;
+		was = 0;
 		batch.id = 0;
 		batch.groups = 0;
 		batch.left = 0;

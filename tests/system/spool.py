@@ -218,6 +218,43 @@ def looking():
                           f"{name}: so does a report of health", done)
 
 
+def restored():
+    """The same, and the first sending is lost: the next one has to tell whether
+    it is its own call that Redis knows."""
+    with Place() as place:
+        redis = Redis(place)
+        proxy = Proxy(place, redis.path)
+        flagtally = start(place, proxy.url())
+        posted = 0
+
+        def foreign(ahead):
+            """Another call had the next number, or a later one."""
+            for key in redis("KEYS", "*:writer:*"):
+                number, *rest = redis("GET", key).split(b"-")
+                redis("SET", key, b"-".join([b"%d" % (int(number) + ahead),
+                                             *rest]), "EX", 3600)
+
+        troubles = {
+            "a dead connection": lambda: proxy.cut(up=1),
+            "a lost reply": lambda: proxy.cut(down=1),
+            "lost scripts": lambda: redis("SCRIPT", "FLUSH"),
+            "no trouble": lambda: None}
+        for name, trouble in troubles.items():
+            for ahead in (1, 1000):
+                equal(post(flagtally, metric()), 202, "before")
+                foreign(ahead)
+                trouble()
+                equal(post(flagtally, metric()), 202, name)
+                posted += 2
+                until(lambda: not listed(place, redis), "replay")
+                equal(yes(redis), posted, f"{name}, {ahead} ahead: each counts")
+        # A call that is known is that which was sent, and no other.
+        proxy.cut(down=1)
+        equal(post(flagtally, metric()), 202, "a lost reply")
+        until(lambda: not listed(place, redis), "replay")
+        equal(yes(redis), posted + 1, "counts once")
+
+
 def handed_over():
     """Calls that a process took and did not send are sent by another one."""
     with Place() as place:
@@ -507,5 +544,5 @@ def stuck():
         until(lambda: yes(redis, app="b") == 11, "and counts in the end", 60)
 
 
-run([deleted, copied, looking, unusable, handed_over, own_calls, own_refusals, reasons,
-     full_and_ready, full_disk, shell, cgi, stuck])
+run([deleted, copied, looking, unusable, restored, handed_over, own_calls,
+     own_refusals, reasons, full_and_ready, full_disk, shell, cgi, stuck])

@@ -15,7 +15,7 @@ build(struct pipeline * calls, unsigned int slot)
 
 	buffer_append(&tag, "p:{e:a}", 7);
 	pipeline_begin(calls);
-	pipeline_add_identity(calls, &tag, writer, slot, 7);
+	pipeline_add_identity(calls, &tag, writer, slot, "7-0");
 	pipeline_add_key(calls, &tag, ":seen", "", 0);
 	pipeline_add_text(calls, "text");
 	pipeline_add_name(calls, "variant:", "a b\0c", 5);
@@ -37,7 +37,7 @@ test_requests(void)
 	    "$40\r\nda39a3ee5e6b4b0d3255bfef95601890afd80709\r\n"
 	    "$1\r\n2\r\n$51\r\np:{e:a}:writer:"
 	    "0123456789abcdef0123456789ab000000ff\r\n"
-	    "$12\r\np:{e:a}:seen\r\n$1\r\n7\r\n$4\r\ntext\r\n"
+	    "$12\r\np:{e:a}:seen\r\n$3\r\n7-0\r\n$4\r\ntext\r\n"
 	    "$17\r\nvariant:a%20b%00c\r\n"
 	    "*5\r\n$7\r\nEVALSHA\r\n"
 	    "$40\r\nda39a3ee5e6b4b0d3255bfef95601890afd80709\r\n"

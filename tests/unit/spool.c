@@ -391,6 +391,41 @@ test_changed(void)
 	spool_free(two);
 }
 
+/* Two settle the same call, which the lease prevents: it is replaced once. */
+static void
+test_replaced(void)
+{
+	struct spool * spool;
+	struct spool_call call = { .reason = "no", .bytes = "x", .length = 1 };
+	struct spool_change change = { .settled_count = 1 };
+	int64_t id = 0;
+	uint64_t sum;
+
+	begin_place();
+	spool = spool_open(path, LIMIT, false);
+	append(spool, "a", "f", 1);
+	fold(spool);
+	take(spool, "call", &sum);
+	spool_read(spool, SPOOL_IN_DOUBT, 0, first_id, &id);
+	change.settled = &id;
+	change.refused = &call;
+	change.refused_count = 1;
+	is_integer(spool_change(spool, &change), SPOOL_DONE, "refused");
+	is_integer(spool_change(spool, &change), SPOOL_CHANGED,
+	    "and not a second time");
+	change.refused_count = 0;
+	change.calls = &call;
+	change.call_count = 1;
+	is_integer(spool_change(spool, &change), SPOOL_CHANGED,
+	    "nor does it get another identity");
+	is_integer(records(spool, SPOOL_QUARANTINED), 1, "one is set aside");
+	is_integer(records(spool, SPOOL_IN_DOUBT), 0, "and none is in doubt");
+	change.call_count = 0;
+	is_integer(spool_change(spool, &change), SPOOL_DONE,
+	    "what is gone can be settled again");
+	spool_free(spool);
+}
+
 /* Two fold at once, which the lease prevents: nothing counts twice. */
 static void
 test_two_fold(void)
@@ -660,6 +695,7 @@ main(void)
 	test_kinds();
 	test_latest();
 	test_changed();
+	test_replaced();
 	test_two_fold();
 	test_limit();
 	test_foreign();
