@@ -330,7 +330,7 @@ add_line(struct set * set, char * text, const char * path, unsigned long at)
 /* Files */
 
 /* Reads a file line by line. */
-struct reader {
+struct token_reader {
 	int descriptor;
 	unsigned long at;		/* The line's number. */
 	size_t begin, end;		/* Of the bytes that are left. */
@@ -340,7 +340,7 @@ struct reader {
 
 /* Read some more; return an error text, or NULL. */
 static const char *
-read_piece(struct reader * reader)
+read_piece(struct token_reader * reader)
 {
 	ssize_t count;
 
@@ -361,7 +361,7 @@ read_piece(struct reader * reader)
 /* Find the next line, which is NULL after the last one.  Return an error text,
  * or NULL. */
 static const char *
-next_line(struct reader * reader, char ** line)
+next_line(struct token_reader * reader, char ** line)
 {
 	const char * why = NULL;
 	char * newline;
@@ -396,7 +396,7 @@ next_line(struct reader * reader, char ** line)
 static struct set *
 read_set(int descriptor, const char * path)
 {
-	struct reader reader = { .descriptor = descriptor };
+	struct token_reader reader = { .descriptor = descriptor };
 	struct set * set = set_create();
 	const char * why;
 	char * line;

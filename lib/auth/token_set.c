@@ -62,11 +62,11 @@
 /* Limits the log lines about lookups that fail. */
 static struct log_limit lookup_limit;
 
-enum answer {
-	ANSWER_NONE,			/* Redis cannot be reached. */
-	ANSWER_MISSING,			/* There is no set. */
-	ANSWER_NO,
-	ANSWER_YES,
+enum lookup_result {
+	LOOKUP_NONE,			/* Redis cannot be reached. */
+	LOOKUP_MISSING,			/* There is no set. */
+	LOOKUP_NO,
+	LOOKUP_YES,
 };
 
 /* Before the digest of a frontend token. */
@@ -87,7 +87,7 @@ struct lookup {
 	struct lookup * next;
 	struct identity identity;
 	int64_t asked;			/* When, in ms since 1970. */
-	enum answer answer;
+	enum lookup_result answer;
 	bool answered;
 	bool left;			/* The request waits no longer. */
 	pthread_cond_t wake;
@@ -138,7 +138,7 @@ take_token_replies(void * context, size_t number,
 	else if (number == 0 && reply->type == REDIS_ARRAY)
 		for (i = 0; i < reply->count && lookup != NULL; i++) {
 			lookup->answer = reply->integers[i] == 1 ?
-			    ANSWER_YES : ANSWER_NO;
+			    LOOKUP_YES : LOOKUP_NO;
 			lookup = lookup->next;
 		}
 	else if (number == 1 && reply->type == REDIS_INTEGER)
@@ -217,13 +217,13 @@ look_up_all(struct token_set * set, struct lookup * lookups, int64_t deadline)
 		complain_of_missing(set);
 	for (lookup = lookups; lookup != NULL; lookup = lookup->next) {
 		if (!asked)
-			lookup->answer = ANSWER_NONE;
+			lookup->answer = LOOKUP_NONE;
 		else if (replies.missing)
-			lookup->answer = ANSWER_MISSING;
-		if (lookup->answer == ANSWER_YES)
+			lookup->answer = LOOKUP_MISSING;
+		if (lookup->answer == LOOKUP_YES)
 			digest_cache_put(set->yes, lookup->identity.digest,
 			    lookup->asked);
-		if (lookup->answer == ANSWER_NO) {
+		if (lookup->answer == LOOKUP_NO) {
 			digest_cache_remove(set->yes,
 			    lookup->identity.digest);
 			digest_cache_put(set->no, lookup->identity.digest,
@@ -351,14 +351,14 @@ look_up_in_thread(void * context)
 
 
 /* Have the thread look a token up; ${stale}: there is an old yes. */
-static enum answer
+static enum lookup_result
 wait_for_answer(struct token_set * set, const struct identity * identity,
     bool stale)
 {
 	struct lookup * lookup = alloc_zeroed(1, sizeof(*lookup));
 	int64_t deadline = clock_monotonic() +
 	    (stale ? STALE_WAIT_MS : TOKEN_SET_TIME_MAX);
-	enum answer answer = ANSWER_NONE;
+	enum lookup_result answer = LOOKUP_NONE;
 
 	lookup->identity = *identity;
 	thread_init_condition(&lookup->wake);
@@ -372,7 +372,7 @@ wait_for_answer(struct token_set * set, const struct identity * identity,
 		while (!lookup->answered &&
 		    thread_wait(&lookup->wake, &set->lock, deadline))
 			;
-		answer = lookup->answered ? lookup->answer : ANSWER_NONE;
+		answer = lookup->answered ? lookup->answer : LOOKUP_NONE;
 		lookup->left = !lookup->answered;
 	}
 	if (!lookup->left)
@@ -385,7 +385,7 @@ wait_for_answer(struct token_set * set, const struct identity * identity,
 	return (answer);
 }
 
-static enum answer
+static enum lookup_result
 find_answer(struct token_set * set, const struct identity * identity,
     bool stale)
 {
@@ -424,13 +424,13 @@ check_identity(struct token_set * set, const struct identity * identity)
 	stale = yes != 0 && (now >= yes ? now - yes : yes - now) <
 	    set->settings.stale;
 	switch (find_answer(set, identity, stale)) {
-	case ANSWER_YES:
+	case LOOKUP_YES:
 		return (count_verdict(set, STATS_TOKENS_ASKED, TOKEN_GRANTED));
-	case ANSWER_NO:
+	case LOOKUP_NO:
 		return (count_verdict(set, STATS_TOKENS_ASKED, TOKEN_UNKNOWN));
-	case ANSWER_MISSING:
+	case LOOKUP_MISSING:
 		break;
-	case ANSWER_NONE:
+	case LOOKUP_NONE:
 		if (stale)
 			return (count_verdict(set, STATS_TOKENS_STALE,
 			    TOKEN_GRANTED));
@@ -485,14 +485,14 @@ token_set_state(struct token_set * set)
 	int64_t since = clock_now_ms() - set->settings.stale;
 
 	switch (find_answer(set, &nothing, false)) {
-	case ANSWER_YES:
-	case ANSWER_NO:
+	case LOOKUP_YES:
+	case LOOKUP_NO:
 		return (TOKEN_SET_OK);
-	case ANSWER_NONE:
+	case LOOKUP_NONE:
 		if (digest_cache_latest(set->yes) > since)
 			return (TOKEN_SET_STALE);
 		break;
-	case ANSWER_MISSING:
+	case LOOKUP_MISSING:
 		return (TOKEN_SET_MISSING);
 	}
 	return (TOKEN_SET_FAILED);

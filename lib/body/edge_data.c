@@ -9,7 +9,7 @@
  * the body is stored as it is.  It is parsed only to check that it is JSON, and
  * to find the identifier.
  */
-struct reader {
+struct edge_reader {
 	struct json * json;
 	struct arena * arena;
 	struct fault * fault;
@@ -20,7 +20,7 @@ struct reader {
 
 __attribute__((format(printf, 2, 3)))
 static bool
-reject_data(struct reader * reader, const char * format, ...)
+reject_data(struct edge_reader * reader, const char * format, ...)
 {
 	va_list arguments;
 
@@ -33,7 +33,7 @@ reject_data(struct reader * reader, const char * format, ...)
 
 /* A value that is not a string begins. */
 static bool
-begin_value(struct reader * reader)
+begin_value(struct edge_reader * reader)
 {
 
 	if (reader->depth == 0)
@@ -70,7 +70,7 @@ copy_number(void * context, const char * text, size_t length)
 static bool
 take_string(void * context, const char * text, size_t length)
 {
-	struct reader * reader = context;
+	struct edge_reader * reader = context;
 
 	if (!reader->identifies)
 		return (reader->depth > 0 || begin_value(reader));
@@ -87,7 +87,7 @@ take_string(void * context, const char * text, size_t length)
 static bool
 take_key(void * context, const char * text, size_t length)
 {
-	struct reader * reader = context;
+	struct edge_reader * reader = context;
 
 	reader->identifies = reader->depth == 1 &&
 	    length == strlen("identifier") &&
@@ -100,7 +100,7 @@ take_key(void * context, const char * text, size_t length)
 static bool
 begin_object(void * context)
 {
-	struct reader * reader = context;
+	struct edge_reader * reader = context;
 
 	if (reader->depth > 0 && !begin_value(reader))
 		return (false);
@@ -111,7 +111,7 @@ begin_object(void * context)
 static bool
 begin_array(void * context)
 {
-	struct reader * reader = context;
+	struct edge_reader * reader = context;
 
 	if (!begin_value(reader))
 		return (false);
@@ -122,7 +122,7 @@ begin_array(void * context)
 static bool
 end_nested(void * context)
 {
-	struct reader * reader = context;
+	struct edge_reader * reader = context;
 
 	reader->depth--;
 	return (true);
@@ -139,7 +139,7 @@ edge_data_read(struct arena * arena, const struct text * body, size_t depth,
 		.object_end = end_nested, .array_start = begin_array,
 		.array_end = end_nested,
 	};
-	struct reader reader = { .arena = arena, .fault = fault,
+	struct edge_reader reader = { .arena = arena, .fault = fault,
 	    .data = data };
 	const char * brace;
 

@@ -87,7 +87,7 @@ struct loaded {
 };
 
 /* The state of a replay, with or without a thread (replay_all). */
-struct worker {
+struct replay_worker {
 	struct sink * sink;
 	struct spool * spool;
 	struct stats * stats;
@@ -119,7 +119,7 @@ struct replay {
 	_Atomic bool doubted;		/* Since then no call was taken. */
 	bool away;			/* The last probe failed. */
 	_Atomic int64_t live;		/* When a group was committed last. */
-	struct worker worker;
+	struct replay_worker worker;
 };
 
 /* Calls */
@@ -128,7 +128,7 @@ struct replay {
 static bool
 load_call(void * context, const struct spool_call * call)
 {
-	struct worker * worker = context;
+	struct replay_worker * worker = context;
 	const char * why;
 
 	/* The spool may have started again, with another file. */
@@ -156,7 +156,7 @@ load_call(void * context, const struct spool_call * call)
 }
 
 static enum replay_result
-quarantine_unusable(struct worker * worker)
+quarantine_unusable(struct replay_worker * worker)
 {
 	struct spool_call * call = &worker->unusable;
 	struct spool_change change = { .settled = &call->id,
@@ -178,7 +178,7 @@ quarantine_unusable(struct worker * worker)
  * time, and shrinks if it does not.
  */
 static enum sink_result
-send_loaded(struct worker * worker)
+send_loaded(struct replay_worker * worker)
 {
 	int64_t began = clock_monotonic();
 	int64_t deadline = began + SEND_TIME_MAX;
@@ -208,7 +208,7 @@ struct settling {
 };
 
 static void
-settle_call(struct worker * worker, struct settling * settling, size_t i,
+settle_call(struct replay_worker * worker, struct settling * settling, size_t i,
     bool foreign)
 {
 	const struct call * call = sink_call(worker->sink, i);
@@ -232,7 +232,7 @@ settle_call(struct worker * worker, struct settling * settling, size_t i,
 
 /* Remove the settled calls; return their number, or -1 if the spool fails. */
 static int64_t
-settle_loaded(struct worker * worker)
+settle_loaded(struct replay_worker * worker)
 {
 	struct settling * settling = alloc_zeroed(1, sizeof(*settling));
 	struct spool_change * change = &settling->change;
@@ -271,7 +271,7 @@ settle_loaded(struct worker * worker)
 
 /* If Redis replies, but rejects these calls for now, continue with others. */
 static enum replay_result
-leave_stuck(struct worker * worker)
+leave_stuck(struct replay_worker * worker)
 {
 	static struct log_limit limit;
 	uint64_t more;
@@ -300,7 +300,7 @@ leave_stuck(struct worker * worker)
  * ones.
  */
 static enum replay_result
-send_calls(struct worker * worker)
+send_calls(struct replay_worker * worker)
 {
 	enum sink_result result;
 	int64_t settled;
@@ -347,7 +347,7 @@ tag_of(const struct spool_batch * batch, const struct call * call)
 
 /* Replace the cells in the spool by the sink's calls. */
 static enum replay_result
-store_calls(struct worker * worker, const struct tally * tally,
+store_calls(struct replay_worker * worker, const struct tally * tally,
     const struct spool_batch * batch)
 {
 	size_t count = sink_count(worker->sink);
@@ -386,7 +386,7 @@ store_calls(struct worker * worker, const struct tally * tally,
  * no cells.
  */
 static enum replay_result
-take_cells(struct worker * worker)
+take_cells(struct replay_worker * worker)
 {
 	enum replay_result result = REPLAY_DONE;
 	struct spool_batch batch;
@@ -415,7 +415,7 @@ take_cells(struct worker * worker)
 /* Send some calls, or take some cells.  Return REPLAY_BUSY if there may be
  * more. */
 static enum replay_result
-replay_step(struct worker * worker)
+replay_step(struct replay_worker * worker)
 {
 	enum replay_result result = send_calls(worker);
 
@@ -424,7 +424,7 @@ replay_step(struct worker * worker)
 
 /* Fold some of the journal.  Return whether there is more. */
 static bool
-fold_steps(struct worker * worker, bool begin)
+fold_steps(struct replay_worker * worker, bool begin)
 {
 	bool more = true;
 	size_t i;
@@ -439,8 +439,8 @@ fold_steps(struct worker * worker, bool begin)
 /* The thread */
 
 static void
-init_worker(struct worker * worker, struct sink * sink, struct spool * spool,
-    struct stats * stats)
+init_worker(struct replay_worker * worker, struct sink * sink,
+    struct spool * spool, struct stats * stats)
 {
 
 	memset(worker, 0, sizeof(*worker));
@@ -483,7 +483,7 @@ log_found(void)
 static void
 look_for_redis(struct replay * replay)
 {
-	struct worker * worker = &replay->worker;
+	struct replay_worker * worker = &replay->worker;
 
 	if (!replay->lost &&
 	    stats_get_gauge(worker->stats, STATS_REDIS_DOWN) == 0)
@@ -533,7 +533,7 @@ replay_steps(struct replay * replay)
 
 /* Test a spool that stored nothing when it was last used. */
 static void
-look_for_spool(struct worker * worker)
+look_for_spool(struct replay_worker * worker)
 {
 
 	if (stats_get_gauge(worker->stats, STATS_SPOOL_RESULT) != SPOOL_DONE)
@@ -544,7 +544,7 @@ look_for_spool(struct worker * worker)
 static void
 replay_pass(struct replay * replay)
 {
-	struct worker * worker = &replay->worker;
+	struct replay_worker * worker = &replay->worker;
 	int64_t now = clock_monotonic();
 	enum replay_result result = REPLAY_BUSY;
 	bool begin = true;
@@ -680,7 +680,7 @@ replay_stop(struct replay * replay, int64_t deadline)
 /* Without a thread */
 
 static void
-report_progress(struct worker * worker, replay_progress * progress,
+report_progress(struct replay_worker * worker, replay_progress * progress,
     void * context)
 {
 	struct spool_depth depth[SPOOL_STATE_COUNT];
@@ -697,7 +697,7 @@ replay_all(struct sink * sink, struct spool * spool, struct stats * stats,
     replay_progress * progress, void * context)
 {
 	enum replay_result result = REPLAY_BUSY;
-	struct worker worker;
+	struct replay_worker worker;
 	bool begin = true;
 	bool fold = true;
 	size_t i;

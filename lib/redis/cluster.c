@@ -32,7 +32,7 @@
 #define SCRIPTS_MAX 5
 #define ERROR_MAX 400
 
-struct node {
+struct cluster_node {
 	struct cluster * cluster;
 	struct redis_address address;
 	struct redis * redis;
@@ -56,11 +56,11 @@ enum request_state {
 	REQUEST_AWAY,
 };
 
-struct request {
+struct routed {
 	size_t offset;			/* In cluster->requests. */
 	unsigned int slot;
 	enum request_state state;
-	struct node * node;		/* To which it was redirected, */
+	struct cluster_node * node;	/* To which it was redirected, */
 	bool asking;			/* by ASK. */
 };
 
@@ -69,16 +69,16 @@ struct cluster {
 	int64_t timeout;
 	const char * name;
 	bool is_one;			/* There is one server, nodes[0]. */
-	struct node ** nodes;
+	struct cluster_node ** nodes;
 	size_t node_count;
 	struct buffer requests;
 	size_t count;
 
 	/* All that follows is of a cluster. */
-	struct request * list;
+	struct routed * list;
 	size_t size;
-	struct node ** owners;		/* Of each slot; NULL: unknown. */
-	struct node * asked;		/* The node whose map is being read. */
+	struct cluster_node ** owners;	/* Of each slot; NULL: unknown. */
+	struct cluster_node * asked;	/* Its map is being read. */
 	bool stale;			/* The map has to be read again. */
 	int64_t next_renewal;
 	size_t script_count;
@@ -89,17 +89,17 @@ struct cluster {
 	redis_take * take;
 	void * context;
 	size_t answered, away, lost;	/* Requests; away counts the lost. */
-	struct node * replying;		/* Whose reply is being taken. */
+	struct cluster_node * replying;	/* Its reply is being taken. */
 	char error[ERROR_MAX];
 	bool timed_out;
 };
 
 /* Nodes */
 
-static struct node *
+static struct cluster_node *
 add_node(struct cluster * cluster, const struct redis_address * address)
 {
-	struct node * node = alloc_zeroed(1, sizeof(*node));
+	struct cluster_node * node = alloc_zeroed(1, sizeof(*node));
 	size_t i;
 
 	node->cluster = cluster;
@@ -109,13 +109,13 @@ add_node(struct cluster * cluster, const struct redis_address * address)
 	for (i = 0; i < cluster->script_count; i++)
 		redis_script(node->redis, cluster->scripts[i]);
 	cluster->nodes = alloc_resize(cluster->nodes, cluster->node_count + 1,
-	    sizeof(struct node *));
+	    sizeof(struct cluster_node *));
 	cluster->nodes[cluster->node_count++] = node;
 	return (node);
 }
 
 /* Return the node with this address, which is added if it is new. */
-static struct node *
+static struct cluster_node *
 find_node(struct cluster * cluster, struct text host, int port)
 {
 	struct redis_address new = *cluster->config;
@@ -134,7 +134,7 @@ find_node(struct cluster * cluster, struct text host, int port)
 }
 
 static void
-free_node(struct node * node)
+free_node(struct cluster_node * node)
 {
 
 	redis_free(node->redis);
@@ -159,7 +159,7 @@ cluster_create(const struct redis_address * config, int64_t timeout,
 		add_node(cluster, config)->took_part = true;
 	else
 		cluster->owners = alloc_zeroed(SLOTS_COUNT,
-		    sizeof(struct node *));
+		    sizeof(struct cluster_node *));
 	return (cluster);
 }
 
@@ -197,7 +197,7 @@ remove_unlisted(struct cluster * cluster)
 	size_t i;
 
 	for (i = 0; i < cluster->node_count; i++) {
-		struct node * node = cluster->nodes[i];
+		struct cluster_node * node = cluster->nodes[i];
 
 		if (node->listed || node->wanted)
 			cluster->nodes[kept++] = node;
@@ -208,8 +208,8 @@ remove_unlisted(struct cluster * cluster)
 }
 
 /* Return the node to which a request is to go, or NULL. */
-static struct node *
-target_of(const struct cluster * cluster, const struct request * request)
+static struct cluster_node *
+target_of(const struct cluster * cluster, const struct routed * request)
 {
 
 	return (request->node != NULL ? request->node :
@@ -218,7 +218,7 @@ target_of(const struct cluster * cluster, const struct request * request)
 
 /* A node has failed: perhaps another one has its slots by now. */
 static void
-keep_error(struct node * node)
+keep_error(struct cluster_node * node)
 {
 	struct cluster * cluster = node->cluster;
 
@@ -231,7 +231,7 @@ keep_error(struct node * node)
 }
 
 static void
-set_away(struct node * node, const char * trouble)
+set_away(struct cluster_node * node, const char * trouble)
 {
 
 	redis_back_off(node->redis, trouble);
@@ -247,7 +247,7 @@ half_until(int64_t deadline)
 }
 
 static bool
-connect_node(struct node * node, int64_t deadline)
+connect_node(struct cluster_node * node, int64_t deadline)
 {
 	struct cluster * cluster = node->cluster;
 	size_t i;
@@ -267,7 +267,7 @@ connect_node(struct node * node, int64_t deadline)
 
 /* Return whether there is a connection, or one could be made now. */
 static bool
-open_node(struct node * node, int64_t deadline)
+open_node(struct cluster_node * node, int64_t deadline)
 {
 
 	return (redis_is_connected(node->redis) ||
@@ -282,7 +282,7 @@ set_owners(void * context, unsigned int first, unsigned int last,
     struct text host, int port)
 {
 	struct cluster * cluster = context;
-	struct node * node;
+	struct cluster_node * node;
 	size_t slot;
 
 	if (host.bytes == NULL)
@@ -308,7 +308,7 @@ take_map(void * context, size_t number, const struct redis_reply * reply)
 		    "a reply to CLUSTER that names no master");
 	else {
 		memset(cluster->owners, 0, SLOTS_COUNT *
-		    sizeof(struct node *));
+		    sizeof(struct cluster_node *));
 		for (i = 0; i < cluster->node_count; i++)
 			cluster->nodes[i]->listed = false;
 		slots_read(reply->part, tls, set_owners, cluster);
@@ -318,7 +318,7 @@ take_map(void * context, size_t number, const struct redis_reply * reply)
 
 /* Ask a node for the map.  Return whether it has one. */
 static bool
-ask_node(struct node * node, const char * command, int64_t deadline)
+ask_node(struct cluster_node * node, const char * command, int64_t deadline)
 {
 	struct cluster * cluster = node->cluster;
 	struct buffer request = { NULL, 0, 0 };
@@ -342,7 +342,7 @@ keep_redirections(struct cluster * cluster)
 	size_t i;
 
 	for (i = 0; i < cluster->count; i++) {
-		const struct request * request = &cluster->list[i];
+		const struct routed * request = &cluster->list[i];
 
 		if (request->node != NULL && !request->asking)
 			cluster->owners[request->slot] = request->node;
@@ -351,7 +351,7 @@ keep_redirections(struct cluster * cluster)
 
 /* Read the map from a node.  Return whether it has one. */
 static bool
-renew_from(struct node * node, int64_t deadline)
+renew_from(struct cluster_node * node, int64_t deadline)
 {
 	struct cluster * cluster = node->cluster;
 
@@ -438,8 +438,8 @@ cluster_connect(struct cluster * cluster, int64_t deadline)
 int64_t
 cluster_time(const struct cluster * cluster, const char * key, size_t length)
 {
-	const struct request request = { .slot = slots_of_key(key, length) };
-	const struct node * node = cluster->is_one ? cluster->nodes[0] :
+	const struct routed request = { .slot = slots_of_key(key, length) };
+	const struct cluster_node * node = cluster->is_one ? cluster->nodes[0] :
 	    target_of(cluster, &request);
 	int64_t time = node == NULL ? 0 : redis_time(node->redis);
 
@@ -460,7 +460,7 @@ cluster_begin(struct cluster * cluster)
 struct buffer *
 cluster_request(struct cluster * cluster, const char * key, size_t length)
 {
-	struct request * request;
+	struct routed * request;
 
 	if (cluster->is_one) {
 		cluster->count++;
@@ -488,10 +488,10 @@ cluster_size(const struct cluster * cluster)
 /* An exchange */
 
 static void
-append_request(struct node * node, size_t number)
+append_request(struct cluster_node * node, size_t number)
 {
 	const struct cluster * cluster = node->cluster;
-	struct request * request = &cluster->list[number];
+	struct routed * request = &cluster->list[number];
 	size_t end = number + 1 < cluster->count ? request[1].offset :
 	    cluster->requests.length;
 
@@ -518,7 +518,7 @@ assemble_round(struct cluster * cluster, int round, int64_t deadline)
 	size_t i;
 
 	for (i = 0; i < cluster->node_count; i++) {
-		struct node * node = cluster->nodes[i];
+		struct cluster_node * node = cluster->nodes[i];
 
 		buffer_clear(&node->requests);
 		node->count = 0;
@@ -526,8 +526,8 @@ assemble_round(struct cluster * cluster, int round, int64_t deadline)
 			node->blamed = node->took_part = false;
 	}
 	for (i = 0; i < cluster->count; i++) {
-		struct request * request = &cluster->list[i];
-		struct node * node = target_of(cluster, request);
+		struct routed * request = &cluster->list[i];
+		struct cluster_node * node = target_of(cluster, request);
 
 		if (request->state != REQUEST_WAITS)
 			continue;
@@ -546,7 +546,7 @@ assemble_round(struct cluster * cluster, int round, int64_t deadline)
 /* Send a request to the node that the error names.  Return false if it is no
  * such error. */
 static bool
-redirect(struct node * from, struct request * request,
+redirect(struct cluster_node * from, struct routed * request,
     const struct redis_reply * reply)
 {
 	struct cluster * cluster = from->cluster;
@@ -573,9 +573,9 @@ static void
 take_reply_of_node(void * context, size_t number,
     const struct redis_reply * reply)
 {
-	struct node * node = context;
+	struct cluster_node * node = context;
 	struct cluster * cluster = node->cluster;
-	struct request * request;
+	struct routed * request;
 
 	if (node->numbers[number] == NO_NUMBER)
 		return;
@@ -594,7 +594,7 @@ take_reply_of_node(void * context, size_t number,
 
 /* The connection failed; if it was silent, or again, the master is away. */
 static void
-conclude_node(struct node * node)
+conclude_node(struct cluster_node * node)
 {
 	struct cluster * cluster = node->cluster;
 	bool away = node->broke || redis_timed_out(node->redis);
@@ -626,7 +626,7 @@ run_round(struct cluster * cluster, int64_t deadline)
 	size_t i;
 
 	for (i = 0; i < cluster->node_count; i++) {
-		struct node * node = cluster->nodes[i];
+		struct cluster_node * node = cluster->nodes[i];
 
 		if (node->count == 0)
 			continue;
@@ -655,8 +655,8 @@ answer_for_away(struct cluster * cluster)
 
 	reply.text = "";
 	for (i = 0; i < cluster->count; i++) {
-		const struct request * request = &cluster->list[i];
-		const struct node * node = target_of(cluster, request);
+		const struct routed * request = &cluster->list[i];
+		const struct cluster_node * node = target_of(cluster, request);
 
 		if (request->state == REQUEST_ANSWERED)
 			continue;

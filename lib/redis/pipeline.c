@@ -184,7 +184,7 @@ pipeline_request(const struct pipeline * pipeline, const struct call * call,
  * have to be changed.
  */
 
-struct reader {
+struct call_reader {
 	const char * bytes;
 	size_t length;
 	size_t at;
@@ -192,7 +192,7 @@ struct reader {
 
 /* Read a line such as *3 or $40 and its number. */
 static bool
-read_count(struct reader * reader, char mark, size_t * count)
+read_count(struct call_reader * reader, char mark, size_t * count)
 {
 	size_t at = reader->at;
 	size_t number = 0;
@@ -212,7 +212,7 @@ read_count(struct reader * reader, char mark, size_t * count)
 }
 
 static bool
-read_string(struct reader * reader, struct text * string)
+read_string(struct call_reader * reader, struct text * string)
 {
 	size_t length;
 
@@ -237,7 +237,7 @@ find_script(const struct text * name, enum call_script * script)
 
 /* The part of a script's call from its name up to its keys. */
 static bool
-read_script(struct reader * reader, struct call * call, size_t count)
+read_script(struct call_reader * reader, struct call * call, size_t count)
 {
 	struct text name, keys, key = { NULL, 0 };
 	size_t key_count = 0;
@@ -266,7 +266,7 @@ read_script(struct reader * reader, struct call * call, size_t count)
 }
 
 static bool
-read_call(struct reader * reader, struct call * call)
+read_call(struct call_reader * reader, struct call * call)
 {
 	struct text word;
 	size_t start = reader->at;
@@ -293,7 +293,7 @@ const char *
 pipeline_load(struct pipeline * pipeline, const void * bytes, size_t length)
 {
 	size_t before = pipeline->requests.length;
-	struct reader reader;
+	struct call_reader reader;
 	struct call call;
 
 	buffer_append(&pipeline->requests, bytes, length);
@@ -311,7 +311,7 @@ pipeline_load(struct pipeline * pipeline, const void * bytes, size_t length)
 struct text
 pipeline_key(const struct pipeline * pipeline, const struct call * call)
 {
-	struct reader reader = { .bytes = pipeline->requests.bytes,
+	struct call_reader reader = { .bytes = pipeline->requests.bytes,
 	    .length = call->offset + call->length,
 	    .at = call->digest + DIGEST_LENGTH + 2 };
 	struct text count, key = { NULL, 0 };
@@ -326,7 +326,8 @@ bool
 pipeline_next_string(const void * bytes, size_t length, size_t * at,
     struct text * string)
 {
-	struct reader reader = { .bytes = bytes, .length = length, .at = *at };
+	struct call_reader reader = { .bytes = bytes, .length = length,
+	    .at = *at };
 	size_t count;
 
 	read_count(&reader, '*', &count);

@@ -26,7 +26,7 @@
 #define STACK_SIZE ((size_t)256 * 1024)
 
 /* Shared by the thread and its caller; the last one to leave it frees it. */
-struct job {
+struct query {
 	pthread_mutex_t lock;
 	pthread_cond_t ended;
 	int users;
@@ -40,7 +40,7 @@ struct job {
 
 struct resolve {
 	const char * host;
-	struct job * job;		/* NULL: nothing is under way. */
+	struct query * query;		/* NULL: nothing is under way. */
 };
 
 struct resolve *
@@ -56,67 +56,67 @@ resolve_create(const char * host)
 }
 
 static void
-leave_job(struct job * job)
+leave_query(struct query * query)
 {
 	bool last;
 
-	pthread_mutex_lock(&job->lock);
-	last = --job->users == 0;
-	pthread_mutex_unlock(&job->lock);
+	pthread_mutex_lock(&query->lock);
+	last = --query->users == 0;
+	pthread_mutex_unlock(&query->lock);
 	if (!last)
 		return;
-	pthread_mutex_destroy(&job->lock);
-	pthread_cond_destroy(&job->ended);
-	free(job);
+	pthread_mutex_destroy(&query->lock);
+	pthread_cond_destroy(&query->ended);
+	free(query);
 }
 
 /* Note the addresses of one family as digits. */
 static void
-note(struct job * job, const struct addrinfo * address, int family)
+note(struct query * query, const struct addrinfo * address, int family)
 {
 
-	for (; address != NULL && job->count < RESOLVE_MAX;
+	for (; address != NULL && query->count < RESOLVE_MAX;
 	    address = address->ai_next)
 		if (address->ai_family == family &&
 		    getnameinfo(address->ai_addr, address->ai_addrlen,
-		    job->found[job->count].text,
-		    sizeof(job->found[job->count].text), NULL, 0,
+		    query->found[query->count].text,
+		    sizeof(query->found[query->count].text), NULL, 0,
 		    NI_NUMERICHOST) == 0)
-			job->count++;
+			query->count++;
 }
 
 static void
-resolve_host(struct job * job, int flags)
+resolve_host(struct query * query, int flags)
 {
 	const struct addrinfo hints = { .ai_family = AF_UNSPEC,
 	    .ai_socktype = SOCK_STREAM, .ai_flags = flags };
 	struct addrinfo * addresses = NULL;
 
-	job->error = getaddrinfo(job->host, NULL, &hints, &addresses);
-	job->number = errno;
-	if (job->error != 0)
+	query->error = getaddrinfo(query->host, NULL, &hints, &addresses);
+	query->number = errno;
+	if (query->error != 0)
 		return;
-	note(job, addresses, AF_INET);
-	note(job, addresses, AF_INET6);
+	note(query, addresses, AF_INET);
+	note(query, addresses, AF_INET6);
 	freeaddrinfo(addresses);
 }
 
 static void *
 resolve_thread(void * context)
 {
-	struct job * job = context;
+	struct query * query = context;
 
-	resolve_host(job, 0);
-	pthread_mutex_lock(&job->lock);
-	job->done = true;
-	pthread_cond_signal(&job->ended);
-	pthread_mutex_unlock(&job->lock);
-	leave_job(job);
+	resolve_host(query, 0);
+	pthread_mutex_lock(&query->lock);
+	query->done = true;
+	pthread_cond_signal(&query->ended);
+	pthread_mutex_unlock(&query->lock);
+	leave_query(query);
 	return (NULL);
 }
 
 static void
-start_thread(struct job * job)
+start_thread(struct query * query)
 {
 	pthread_attr_t attributes;
 	pthread_t thread;
@@ -124,44 +124,45 @@ start_thread(struct job * job)
 	pthread_attr_init(&attributes);
 	pthread_attr_setstacksize(&attributes, STACK_SIZE);
 	pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-	job->users = 2;
-	if (pthread_create(&thread, &attributes, resolve_thread, job) != 0) {
+	query->users = 2;
+	if (pthread_create(&thread, &attributes, resolve_thread, query) != 0) {
 		/* Without a thread, wait for it, however long it takes. */
-		job->users = 1;
-		resolve_host(job, 0);
-		job->done = true;
+		query->users = 1;
+		resolve_host(query, 0);
+		query->done = true;
 	}
 	pthread_attr_destroy(&attributes);
 }
 
-static struct job *
-start_job(const char * host)
+static struct query *
+start_query(const char * host)
 {
 	size_t size = strlen(host) + 1;
-	struct job * job = alloc_zeroed(1, sizeof(*job) + size);
+	struct query * query = alloc_zeroed(1, sizeof(*query) + size);
 
-	memcpy(job->host, host, size);
-	pthread_mutex_init(&job->lock, NULL);
-	thread_init_condition(&job->ended);
-	job->users = 1;
+	memcpy(query->host, host, size);
+	pthread_mutex_init(&query->lock, NULL);
+	thread_init_condition(&query->ended);
+	query->users = 1;
 	/* An address needs no thread. */
-	resolve_host(job, AI_NUMERICHOST);
-	job->done = job->error == 0;
-	if (!job->done)
-		start_thread(job);
-	return (job);
+	resolve_host(query, AI_NUMERICHOST);
+	query->done = query->error == 0;
+	if (!query->done)
+		start_thread(query);
+	return (query);
 }
 
 static bool
-wait_for_job(struct job * job, int64_t deadline)
+wait_for_query(struct query * query, int64_t deadline)
 {
 	bool done;
 
-	pthread_mutex_lock(&job->lock);
-	while (!job->done && thread_wait(&job->ended, &job->lock, deadline))
+	pthread_mutex_lock(&query->lock);
+	while (!query->done &&
+	    thread_wait(&query->ended, &query->lock, deadline))
 		;
-	done = job->done;
-	pthread_mutex_unlock(&job->lock);
+	done = query->done;
+	pthread_mutex_unlock(&query->lock);
 	return (done);
 }
 
@@ -169,23 +170,23 @@ size_t
 resolve_addresses(struct resolve * resolve, int64_t deadline,
     struct resolve_address found[RESOLVE_MAX], const char ** why)
 {
-	struct job * job = resolve->job;
+	struct query * query = resolve->query;
 	size_t count;
 
-	if (job == NULL)
-		job = resolve->job = start_job(resolve->host);
+	if (query == NULL)
+		query = resolve->query = start_query(resolve->host);
 	*why = "its address is not found in time";
-	if (!wait_for_job(job, deadline))
+	if (!wait_for_query(query, deadline))
 		return (0);
-	if (job->error == EAI_SYSTEM)
-		*why = strerror(job->number);
+	if (query->error == EAI_SYSTEM)
+		*why = strerror(query->number);
 	else
-		*why = job->error != 0 ? gai_strerror(job->error) :
+		*why = query->error != 0 ? gai_strerror(query->error) :
 		    "it has no address";
-	count = job->count;
-	memcpy(found, job->found, sizeof(job->found));
-	leave_job(job);
-	resolve->job = NULL;
+	count = query->count;
+	memcpy(found, query->found, sizeof(query->found));
+	leave_query(query);
+	resolve->query = NULL;
 	return (count);
 }
 
@@ -195,7 +196,7 @@ resolve_free(struct resolve * resolve)
 
 	if (resolve == NULL)
 		return;
-	if (resolve->job != NULL)
-		leave_job(resolve->job);
+	if (resolve->query != NULL)
+		leave_query(resolve->query);
 	free(resolve);
 }

@@ -41,7 +41,7 @@ enum question {
 	QUESTION_COUNT,
 };
 
-struct answer {
+struct sentinel_answer {
 	char host[HOST_MAX + 1];	/* Empty: none. */
 	int port;
 	int64_t epoch;
@@ -51,10 +51,10 @@ struct answer {
 	char deaf[ERROR_REPLY_MAX];	/* Why it will not report, or empty. */
 };
 
-struct node {
+struct sentinel_node {
 	struct redis_address address;
 	struct redis * redis;
-	struct answer answer;
+	struct sentinel_answer answer;
 	bool asked;
 	bool failed;			/* When it was asked last. */
 };
@@ -63,7 +63,7 @@ struct sentinel {
 	const struct redis_address * config;
 	int64_t timeout;
 	struct buffer requests;
-	struct node * nodes;		/* config->node_count */
+	struct sentinel_node * nodes;		/* config->node_count */
 	struct redis_node master;	/* The latest; no host: none yet. */
 	char why[WHY_MAX];
 };
@@ -80,7 +80,7 @@ sentinel_create(const struct redis_address * config, int64_t timeout,
 	sentinel->nodes = alloc_zeroed(config->node_count,
 	    sizeof(*sentinel->nodes));
 	for (i = 0; i < config->node_count; i++) {
-		struct node * node = &sentinel->nodes[i];
+		struct sentinel_node * node = &sentinel->nodes[i];
 
 		node->address = (struct redis_address){
 			.kind = REDIS_ONE_SENTINEL,
@@ -132,7 +132,7 @@ read_port(const struct text * text, int * port)
 }
 
 static void
-take_address(struct answer * answer, const struct redis_reply * reply)
+take_address(struct sentinel_answer * answer, const struct redis_reply * reply)
 {
 	struct text host, port;
 
@@ -171,7 +171,7 @@ has_flag(struct text flags, const char * flag)
 
 /* Pairs of a name and a value; all are strings of C, too. */
 static void
-take_master(struct answer * answer, const struct redis_reply * reply)
+take_master(struct sentinel_answer * answer, const struct redis_reply * reply)
 {
 	struct text name, value;
 	bool other = false;
@@ -204,7 +204,7 @@ take_master(struct answer * answer, const struct redis_reply * reply)
 static void
 take_answer(void * context, size_t number, const struct redis_reply * reply)
 {
-	struct answer * answer = context;
+	struct sentinel_answer * answer = context;
 
 	if (answer->error[0] != '\0')
 		return;
@@ -226,9 +226,10 @@ take_answer(void * context, size_t number, const struct redis_reply * reply)
 /* Asking */
 
 static void
-ask_sentinel(struct sentinel * sentinel, struct node * node, int64_t deadline)
+ask_sentinel(struct sentinel * sentinel, struct sentinel_node * node,
+    int64_t deadline)
 {
-	struct answer * answer = &node->answer;
+	struct sentinel_answer * answer = &node->answer;
 
 	memset(answer, 0, sizeof(*answer));
 	node->asked = true;
@@ -265,7 +266,7 @@ ask_nodes(struct sentinel * sentinel, bool failed, int64_t deadline)
 		left += !sentinel->nodes[i].asked &&
 		    sentinel->nodes[i].failed == failed;
 	for (i = 0; i < sentinel->config->node_count && left > 0; i++) {
-		struct node * node = &sentinel->nodes[i];
+		struct sentinel_node * node = &sentinel->nodes[i];
 
 		if (node->asked || node->failed != failed)
 			continue;
@@ -279,21 +280,21 @@ ask_nodes(struct sentinel * sentinel, bool failed, int64_t deadline)
 
 /* Return the answer with the latest epoch, or NULL if that says that there is
  * no master. */
-static const struct answer *
+static const struct sentinel_answer *
 latest_answer(struct sentinel * sentinel)
 {
-	const struct answer * latest = NULL;
+	const struct sentinel_answer * latest = NULL;
 	size_t i;
 
 	for (i = 0; i < sentinel->config->node_count; i++) {
-		const struct node * node = &sentinel->nodes[i];
+		const struct sentinel_node * node = &sentinel->nodes[i];
 
 		if (node->asked && !node->failed && (latest == NULL ||
 		    node->answer.epoch > latest->epoch))
 			latest = &node->answer;
 	}
 	for (i = 0; latest != NULL && i < sentinel->config->node_count; i++) {
-		const struct node * node = &sentinel->nodes[i];
+		const struct sentinel_node * node = &sentinel->nodes[i];
 
 		if (!node->asked || node->failed || !node->answer.down ||
 		    node->answer.promoted ||
@@ -308,7 +309,7 @@ latest_answer(struct sentinel * sentinel)
 }
 
 static void
-keep_master(struct sentinel * sentinel, const struct answer * answer)
+keep_master(struct sentinel * sentinel, const struct sentinel_answer * answer)
 {
 	struct redis_node * master = &sentinel->master;
 
@@ -328,7 +329,7 @@ const struct redis_node *
 sentinel_find(struct sentinel * sentinel, int64_t deadline)
 {
 	size_t count = sentinel->config->node_count;
-	const struct answer * answer;
+	const struct sentinel_answer * answer;
 	size_t answers, i;
 
 	for (i = 0; i < count; i++)

@@ -25,14 +25,14 @@ struct histogram {
 	_Atomic uint64_t sum;
 };
 
-struct page {
+struct totals {
 	_Atomic uint64_t counters[STATS_COUNTER_COUNT];
 	_Atomic uint64_t gauges[STATS_GAUGE_COUNT];
 	struct histogram histograms[STATS_HISTOGRAM_COUNT];
 };
 
 struct stats {
-	struct page * page;
+	struct totals * totals;
 	bool shared;			/* Mapped from a file, not malloc'd. */
 };
 
@@ -200,14 +200,15 @@ layout_of(void)
 {
 	static const unsigned char key[DIGEST_KEY_SIZE] = { 0 };
 	struct buffer text = { NULL, 0, 0 };
-	struct stats empty = { .page = alloc_zeroed(1, sizeof(struct page)) };
+	struct stats empty = {
+	    .totals = alloc_zeroed(1, sizeof(struct totals)) };
 	uint64_t layout;
 
 	stats_write(&empty, &text);
 	buffer_integer(&text, STATS_GAUGE_COUNT);
 	layout = digest_keyed_hash(key, text.bytes, text.length);
 	buffer_free(&text);
-	free(empty.page);
+	free(empty.totals);
 	return (layout);
 }
 
@@ -217,9 +218,9 @@ stats_open(const char * path)
 	struct stats * stats = alloc_zeroed(1, sizeof(*stats));
 
 	if (path != NULL && *path != '\0') {
-		stats->page = shmfile_open(path, layout_of(),
-		    sizeof(*stats->page), NULL);
-		stats->shared = stats->page != NULL;
+		stats->totals = shmfile_open(path, layout_of(),
+		    sizeof(*stats->totals), NULL);
+		stats->shared = stats->totals != NULL;
 		if (!stats->shared)
 			log_warning("the statistics are of this process "
 			    "alone, as %s cannot be used: %s", path,
@@ -227,20 +228,21 @@ stats_open(const char * path)
 			    strerror(errno));
 	}
 	if (!stats->shared)
-		stats->page = alloc_zeroed(1, sizeof(*stats->page));
+		stats->totals = alloc_zeroed(1, sizeof(*stats->totals));
 	return (stats);
 }
 
 struct stats *
 stats_look(const char * path)
 {
-	struct page * page = shmfile_look(path, layout_of(), sizeof(*page));
+	struct totals * totals = shmfile_look(path, layout_of(),
+	    sizeof(*totals));
 	struct stats * stats;
 
-	if (page == NULL)
+	if (totals == NULL)
 		return (NULL);
 	stats = alloc_zeroed(1, sizeof(*stats));
-	*stats = (struct stats){ .page = page, .shared = true };
+	*stats = (struct stats){ .totals = totals, .shared = true };
 	return (stats);
 }
 
@@ -251,9 +253,9 @@ stats_free(struct stats * stats)
 	if (stats == NULL)
 		return;
 	if (stats->shared)
-		shmfile_close(stats->page, sizeof(*stats->page));
+		shmfile_close(stats->totals, sizeof(*stats->totals));
 	else
-		free(stats->page);
+		free(stats->totals);
 	free(stats);
 }
 
@@ -278,7 +280,7 @@ stats_add(struct stats * stats, enum stats_counter counter, uint64_t count)
 {
 
 	if (stats != NULL)
-		atomic_add(&stats->page->counters[counter], count);
+		atomic_add(&stats->totals->counters[counter], count);
 }
 
 void
@@ -312,7 +314,7 @@ stats_dropped(struct stats * stats, const uint64_t dropped[DROP_COUNT])
 		return;
 	for (i = 0; i < DROP_COUNT; i++)
 		if (dropped[i] > 0)
-			atomic_add(&stats->page->counters[STATS_DROPPED + i],
+			atomic_add(&stats->totals->counters[STATS_DROPPED + i],
 			    dropped[i]);
 }
 
@@ -336,7 +338,7 @@ stats_observe(struct stats * stats, enum stats_histogram histogram,
 
 	if (stats == NULL)
 		return;
-	numbers = &stats->page->histograms[histogram];
+	numbers = &stats->totals->histograms[histogram];
 	while (i < count && value > histograms[histogram].bounds[i])
 		i++;
 	atomic_add(&numbers->buckets[i], 1);
@@ -348,7 +350,7 @@ stats_set(struct stats * stats, enum stats_gauge gauge, uint64_t value)
 {
 
 	if (stats != NULL)
-		atomic_store_explicit(&stats->page->gauges[gauge], value,
+		atomic_store_explicit(&stats->totals->gauges[gauge], value,
 		    memory_order_relaxed);
 }
 
@@ -399,14 +401,15 @@ stats_get(const struct stats * stats, enum stats_counter counter)
 {
 
 	return (stats == NULL ? 0 :
-	    atomic_value(&stats->page->counters[counter]));
+	    atomic_value(&stats->totals->counters[counter]));
 }
 
 uint64_t
 stats_get_gauge(const struct stats * stats, enum stats_gauge gauge)
 {
 
-	return (stats == NULL ? 0 : atomic_value(&stats->page->gauges[gauge]));
+	return (stats == NULL ? 0 :
+	    atomic_value(&stats->totals->gauges[gauge]));
 }
 
 /* The text */
@@ -484,7 +487,7 @@ stats_write_sample(struct buffer * text, const char * name,
 }
 
 static void
-write_counters(const struct family * family, const struct page * page,
+write_counters(const struct family * family, const struct totals * totals,
     struct buffer * text)
 {
 	size_t i;
@@ -493,7 +496,7 @@ write_counters(const struct family * family, const struct page * page,
 	for (i = 0; i < family->count; i++)
 		stats_write_sample(text, family->name, family->label,
 		    family->label == NULL ? NULL : family->values[i],
-		    atomic_value(&page->counters[family->first + i]), 0);
+		    atomic_value(&totals->counters[family->first + i]), 0);
 }
 
 /* Write a sample of a histogram, under its name and an ending. */
@@ -509,10 +512,10 @@ write_part(struct buffer * text, const char * name, const char * ending,
 }
 
 static void
-write_observations(enum stats_histogram histogram, const struct page * page,
+write_observations(enum stats_histogram histogram, const struct totals * totals,
     struct buffer * text)
 {
-	const struct histogram * numbers = &page->histograms[histogram];
+	const struct histogram * numbers = &totals->histograms[histogram];
 	const char * name = histograms[histogram].name;
 	unsigned int decimals = histograms[histogram].decimals;
 	size_t count = bound_count(histogram);
@@ -555,7 +558,7 @@ stats_write(const struct stats * stats, struct buffer * text)
 	if (stats == NULL)
 		return;
 	for (i = 0; i < COUNT_OF(families); i++)
-		write_counters(&families[i], stats->page, text);
+		write_counters(&families[i], stats->totals, text);
 	for (i = 0; i < STATS_GAUGE_COUNT; i++) {
 		if (gauges[i].name == NULL)
 			continue;
@@ -566,5 +569,6 @@ stats_write(const struct stats * stats, struct buffer * text)
 		    gauges[i].decimals);
 	}
 	for (i = 0; i < STATS_HISTOGRAM_COUNT; i++)
-		write_observations((enum stats_histogram)i, stats->page, text);
+		write_observations((enum stats_histogram)i, stats->totals,
+		    text);
 }

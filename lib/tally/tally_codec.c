@@ -144,81 +144,81 @@ tally_codec_encode(struct buffer * bytes, const struct tally * tally,
 
 /* Reading.  The first error sets failed. */
 
-struct reader {
+struct decoder {
 	const unsigned char * next, * end;
 	bool failed;
 };
 
 static uint64_t
-get_bytes(struct reader * reader, size_t count)
+get_bytes(struct decoder * decoder, size_t count)
 {
 	uint64_t number = 0;
 	size_t i;
 
-	if ((size_t)(reader->end - reader->next) < count) {
-		reader->failed = true;
+	if ((size_t)(decoder->end - decoder->next) < count) {
+		decoder->failed = true;
 		return (0);
 	}
 	for (i = 0; i < count; i++)
-		number |= (uint64_t)*reader->next++ << (8 * i);
+		number |= (uint64_t)*decoder->next++ << (8 * i);
 	return (number);
 }
 
 /* Accept only the shortest form, so that encoding gives the same bytes. */
 static uint64_t
-get_number(struct reader * reader)
+get_number(struct decoder * decoder)
 {
 	uint64_t number = 0;
 	uint64_t byte;
 	unsigned int i;
 
-	for (i = 0; i < VARINT_MAX && !reader->failed; i++) {
-		byte = get_bytes(reader, 1);
+	for (i = 0; i < VARINT_MAX && !decoder->failed; i++) {
+		byte = get_bytes(decoder, 1);
 		if ((i == VARINT_MAX - 1 && byte > 1) || (i > 0 && byte == 0))
 			break;
 		number |= (byte & 0x7f) << (7 * i);
 		if (byte < 0x80)
 			return (number);
 	}
-	reader->failed = true;
+	decoder->failed = true;
 	return (0);
 }
 
 static int64_t
-get_signed(struct reader * reader)
+get_signed(struct decoder * decoder)
 {
-	uint64_t number = get_number(reader);
+	uint64_t number = get_number(decoder);
 
 	return ((int64_t)((number & 1) != 0 ? ~(number >> 1) : number >> 1));
 }
 
 /* A count, at most the largest number of Redis. */
 static uint64_t
-get_count(struct reader * reader)
+get_count(struct decoder * decoder)
 {
-	uint64_t count = get_number(reader);
+	uint64_t count = get_number(decoder);
 
 	if (count > INT64_MAX) {
-		reader->failed = true;
+		decoder->failed = true;
 		return (0);
 	}
 	return (count);
 }
 
 static const char *
-get_text(struct reader * reader, size_t * length)
+get_text(struct decoder * decoder, size_t * length)
 {
-	uint64_t wanted = get_number(reader);
-	const char * text = (const char *)reader->next;
+	uint64_t wanted = get_number(decoder);
+	const char * text = (const char *)decoder->next;
 
 	*length = 0;
-	if (reader->failed ||
-	    wanted > (uint64_t)(reader->end - reader->next)) {
-		reader->failed = true;
+	if (decoder->failed ||
+	    wanted > (uint64_t)(decoder->end - decoder->next)) {
+		decoder->failed = true;
 		return ("");
 	}
 	*length = (size_t)wanted;
-	reader->next += wanted;
+	decoder->next += wanted;
 	return (text);
 }
 
@@ -254,51 +254,51 @@ name_fits(const struct tally_node * node)
 
 /* A bucket's name is its period: tally_bucket relies on that. */
 static void
-get_period(struct reader * reader, struct tally_node * node)
+get_period(struct decoder * decoder, struct tally_node * node)
 {
 
-	node->period = get_signed(reader);
+	node->period = get_signed(decoder);
 	if (node->period < -PERIOD_MAX || node->period > PERIOD_MAX ||
 	    memcmp(node->name, &node->period, sizeof(node->period)) != 0)
-		reader->failed = true;
+		decoder->failed = true;
 }
 
 static void
-get_series(struct reader * reader, struct tally_node * node)
+get_series(struct decoder * decoder, struct tally_node * node)
 {
-	uint64_t bits = get_bytes(reader, sizeof(bits));
+	uint64_t bits = get_bytes(decoder, sizeof(bits));
 
 	memcpy(&node->value, &bits, sizeof(bits));
 	if (isnan(node->value))
-		reader->failed = true;
-	node->count = get_count(reader);
-	node->when = get_signed(reader);
+		decoder->failed = true;
+	node->count = get_count(decoder);
+	node->when = get_signed(decoder);
 }
 
 /* Read the values of a node, which depend on its kind. */
 static void
-get_values(struct reader * reader, struct tally_node * node)
+get_values(struct decoder * decoder, struct tally_node * node)
 {
 
 	switch (node->kind) {
 	case TALLY_BUCKET:
-		get_period(reader, node);
+		get_period(decoder, node);
 		break;
 	case TALLY_FEATURE:
-		node->yes = get_count(reader);
-		node->no = get_count(reader);
+		node->yes = get_count(decoder);
+		node->no = get_count(decoder);
 		break;
 	case TALLY_VARIANT:
 	case TALLY_BOUND:
-		node->count = get_count(reader);
+		node->count = get_count(decoder);
 		break;
 	case TALLY_INSTANCE:
 	case TALLY_METRIC:
-		node->text = get_text(reader, &node->text_length);
-		node->when = get_signed(reader);
+		node->text = get_text(decoder, &node->text_length);
+		node->when = get_signed(decoder);
 		break;
 	case TALLY_SERIES:
-		get_series(reader, node);
+		get_series(decoder, node);
 		break;
 	case TALLY_ROOT:
 	case TALLY_ENVIRONMENT:
@@ -313,7 +313,7 @@ get_values(struct reader * reader, struct tally_node * node)
  * the path's nodes are checked in both cases.
  */
 static void
-get_nodes(struct reader * reader, struct tally * tally)
+get_nodes(struct decoder * decoder, struct tally * tally)
 {
 	struct tally_node * path[DEPTH_MAX + 1] = { NULL };
 	enum tally_kind kinds[DEPTH_MAX + 1] = { TALLY_ROOT };
@@ -321,25 +321,25 @@ get_nodes(struct reader * reader, struct tally * tally)
 
 	if (tally != NULL)
 		path[0] = tally->root;
-	while (reader->next < reader->end && !reader->failed) {
-		uint64_t kind = get_bytes(reader, 1);
+	while (decoder->next < decoder->end && !decoder->failed) {
+		uint64_t kind = get_bytes(decoder, 1);
 		struct tally_node node = { .kind = (enum tally_kind)kind };
 
 		if (kind == TALLY_ROOT || kind > TALLY_TOKEN ||
 		    levels[kind].depth > depth + 1 ||
 		    levels[kind].parent != kinds[levels[kind].depth - 1]) {
-			reader->failed = true;
+			decoder->failed = true;
 			return;
 		}
 		depth = levels[kind].depth;
 		kinds[depth] = node.kind;
-		node.name = get_text(reader, &node.length);
-		if (reader->failed || !name_fits(&node)) {
-			reader->failed = true;
+		node.name = get_text(decoder, &node.length);
+		if (decoder->failed || !name_fits(&node)) {
+			decoder->failed = true;
 			return;
 		}
-		get_values(reader, &node);
-		if (tally != NULL && !reader->failed)
+		get_values(decoder, &node);
+		if (tally != NULL && !decoder->failed)
 			path[depth] = tally_put(tally, path[depth - 1], &node);
 	}
 }
@@ -347,26 +347,26 @@ get_nodes(struct reader * reader, struct tally * tally)
 const char *
 tally_codec_decode(struct tally * tally, const void * bytes, size_t length)
 {
-	struct reader checksum = { .next = bytes };
-	struct reader reader, again;
+	struct decoder checksum = { .next = bytes };
+	struct decoder decoder, again;
 	int64_t when;
 
 	if (length > 0 && *checksum.next != VERSION)
 		return ("an encoded tally of another version");
 	if (length < 1 + CHECKSUM_SIZE)
 		return ("an encoded tally that is cut short");
-	reader.next = checksum.next + 1;
-	reader.end = checksum.next + length - CHECKSUM_SIZE;
-	reader.failed = false;
-	checksum.next = reader.end;
-	checksum.end = reader.end + CHECKSUM_SIZE;
+	decoder.next = checksum.next + 1;
+	decoder.end = checksum.next + length - CHECKSUM_SIZE;
+	decoder.failed = false;
+	checksum.next = decoder.end;
+	checksum.end = decoder.end + CHECKSUM_SIZE;
 	if (get_bytes(&checksum, CHECKSUM_SIZE) != digest_keyed_hash(
 	    checksum_key, bytes, length - CHECKSUM_SIZE))
 		return ("an encoded tally that is damaged");
-	when = get_signed(&reader);
-	again = reader;
-	get_nodes(&reader, NULL);
-	if (reader.failed)
+	when = get_signed(&decoder);
+	again = decoder;
+	get_nodes(&decoder, NULL);
+	if (decoder.failed)
 		return ("an encoded tally that makes no sense");
 	tally->when = when;
 	get_nodes(&again, tally);

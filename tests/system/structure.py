@@ -140,6 +140,18 @@ def statics():
     equal(shared, [], "no two files have a static function of one name")
 
 
+def tags():
+    """A struct, union or enum has a tag that no other one has."""
+    files = {}
+    for name in sources("lib", "fcgi"):
+        for tag in set(re.findall(r"^\s*(?:typedef )?(?:struct|union|enum) "
+                                  r"(\w+) \{", code(name), flags=re.M)):
+            files.setdefault(tag, []).append(name)
+    shared = [f"{tag}: {', '.join(names)}"
+              for tag, names in sorted(files.items()) if len(names) > 1]
+    equal(shared, [], "no two files have a struct, union or enum of one name")
+
+
 def unit_tests():
     """A unit test is named after the module that it is for."""
     modules = {os.path.basename(name)[:-2] for name in sources("lib", "fcgi")}
@@ -194,5 +206,5 @@ def sizes():
         check(not long, f"{name} has no line over 80 columns", long)
 
 
-run([includes, raw_errors, rooms, prefixes, statics, unit_tests, no_exit,
+run([includes, raw_errors, rooms, prefixes, statics, tags, unit_tests, no_exit,
      headers, the_map, sizes])
