@@ -466,6 +466,18 @@ run_cgi(struct program * program)
 	return (EXIT_SUCCESS);
 }
 
+/* The files that processes share may be deleted while they are in use. */
+static void
+renew_files(const struct program * program)
+{
+
+	stats_renew(program->service.stats);
+	token_set_renew(program->service.auth.token_set);
+	/* It looks for its file itself. */
+	repeats_lock(program->service.repeats);
+	repeats_unlock(program->service.repeats);
+}
+
 /* Wait for a signal to stop, and meanwhile for those to reload. */
 static void
 wait_for_stop(struct program * program, struct server * server)
@@ -482,6 +494,7 @@ wait_for_stop(struct program * program, struct server * server)
 	for (;;) {
 		received = sigtimedwait(&signals, NULL, &second);
 		server_tick(server);
+		renew_files(program);
 		log_report_lost();
 		if (received == -1)
 			continue;

@@ -3,6 +3,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "lib/auth/digest_cache.h"
 #include "lib/base/alloc.h"
@@ -32,7 +33,8 @@ struct slot {
 struct digest_cache {
 	struct slot * slots;
 	size_t size;
-	bool shared;			/* Mapped from a file, not malloc'd. */
+	char * path;
+	int descriptor;			/* Of the file; -1: malloc'd. */
 };
 
 struct digest_cache *
@@ -41,17 +43,18 @@ digest_cache_open(const char * path, size_t size)
 	struct digest_cache * cache = alloc_zeroed(1, sizeof(*cache));
 
 	cache->size = size;
+	cache->descriptor = -1;
 	if (path != NULL) {
 		cache->slots = shmfile_open(path, LAYOUT,
-		    size * sizeof(*cache->slots), NULL);
-		cache->shared = cache->slots != NULL;
-		if (!cache->shared)
+		    size * sizeof(*cache->slots), &cache->descriptor);
+		cache->path = alloc_string(path);
+		if (cache->slots == NULL)
 			log_warning("%s cannot be used, so tokens are cached "
 			    "by this process alone: %s", path,
 			    errno == EEXIST ? "it is of another kind" :
 			    strerror(errno));
 	}
-	if (!cache->shared)
+	if (cache->slots == NULL)
 		cache->slots = alloc_zeroed(size, sizeof(*cache->slots));
 	return (cache);
 }
@@ -151,6 +154,45 @@ digest_cache_put(struct digest_cache * cache,
 	slot->when = when;
 }
 
+/* Put back what was cached before another file was mapped. */
+static void
+restore_slots(struct digest_cache * cache, const struct slot * saved)
+{
+	unsigned char digest[DIGEST_SIZE];
+	uint64_t words[WORDS];
+	size_t i, j;
+
+	for (i = 0; i < cache->size; i++) {
+		if (saved[i].when == 0)
+			continue;
+		for (j = 0; j < WORDS; j++)
+			words[j] = saved[i].words[j];
+		memcpy(digest, words, sizeof(digest));
+		digest_cache_put(cache, digest, saved[i].when);
+	}
+}
+
+void
+digest_cache_renew(struct digest_cache * cache)
+{
+	size_t bytes = cache->size * sizeof(*cache->slots);
+	struct slot * saved;
+	int descriptor;
+
+	if (cache->descriptor == -1 || shmfile_is_there(cache->path, LAYOUT,
+	    cache->descriptor))
+		return;
+	saved = alloc_zeroed(1, bytes);
+	memcpy(saved, cache->slots, bytes);
+	descriptor = shmfile_renew(cache->path, LAYOUT, cache->slots, bytes);
+	if (descriptor != -1) {
+		restore_slots(cache, saved);
+		close(cache->descriptor);
+		cache->descriptor = descriptor;
+	}
+	free(saved);
+}
+
 void
 digest_cache_remove(struct digest_cache * cache,
     const unsigned char digest[DIGEST_SIZE])
@@ -174,10 +216,12 @@ digest_cache_close(struct digest_cache * cache)
 
 	if (cache == NULL)
 		return;
-	if (cache->shared)
+	if (cache->descriptor != -1) {
 		shmfile_close(cache->slots,
 		    cache->size * sizeof(*cache->slots));
-	else
+		close(cache->descriptor);
+	} else
 		free(cache->slots);
+	free(cache->path);
 	free(cache);
 }

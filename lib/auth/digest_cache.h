@@ -27,6 +27,13 @@ struct digest_cache;
 struct digest_cache * digest_cache_open(const char * path, size_t size);
 
 /**
+ * digest_cache_renew(cache):
+ * If the file was deleted, go on with a new one, to which the digests are
+ * copied.  To be called now and then, by one thread.
+ */
+void digest_cache_renew(struct digest_cache * cache);
+
+/**
  * digest_cache_find(cache, digest):
  * Return the time stored with a digest, or 0 if the cache does not have it.
  */

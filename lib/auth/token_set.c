@@ -498,6 +498,14 @@ token_set_state(struct token_set * set)
 	return (TOKEN_SET_FAILED);
 }
 
+void
+token_set_renew(struct token_set * set)
+{
+
+	if (set != NULL)
+		digest_cache_renew(set->yes);
+}
+
 const char *
 token_set_why(const struct token_set * set)
 {

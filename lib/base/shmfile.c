@@ -1,10 +1,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "lib/base/log.h"
 #include "lib/base/shmfile.h"
 
 /*
@@ -13,6 +15,10 @@
  * that was just created, by this process or another, or cut by a crash of the
  * host.  Growing is idempotent: processes that start at once all grow the same
  * file, and a process that is killed meanwhile leaves the rest to the next.
+ *
+ * The file may be deleted all the same, say with all others beside it.  Then
+ * processes that start later would share another one.  So each process has to
+ * look from time to time whether its file is still there.
  *
  * The file's blocks are allocated: a store into a hole of a mapped file kills
  * the process when the disk is full.
@@ -79,8 +85,9 @@ fit_file(const char * name, int descriptor, off_t size)
 	return (append_zeros(name, descriptor, size));
 }
 
+/* Map the file, in place of what is mapped at ${at} unless that is NULL. */
 static void *
-map_file(const char * name, size_t size, int * descriptor)
+map_file(const char * name, void * at, size_t size, int * descriptor)
 {
 	void * memory;
 
@@ -89,8 +96,8 @@ map_file(const char * name, size_t size, int * descriptor)
 	if (*descriptor == -1 ||
 	    fit_file(name, *descriptor, (off_t)size) != 0)
 		return (NULL);
-	memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED,
-	    *descriptor, 0);
+	memory = mmap(at, size, PROT_READ | PROT_WRITE, MAP_SHARED |
+	    (at == NULL ? 0 : MAP_FIXED), *descriptor, 0);
 	return (memory == MAP_FAILED ? NULL : memory);
 }
 
@@ -103,7 +110,7 @@ shmfile_open(const char * path, uint64_t layout, size_t size, int * kept)
 
 	if (shmfile_name(name, path, layout) != 0)
 		return (NULL);
-	memory = map_file(name, size, &descriptor);
+	memory = map_file(name, NULL, size, &descriptor);
 	if (memory != NULL && kept != NULL) {
 		*kept = descriptor;
 		return (memory);
@@ -113,6 +120,37 @@ shmfile_open(const char * path, uint64_t layout, size_t size, int * kept)
 		close(descriptor);
 	errno = error;
 	return (memory);
+}
+
+bool
+shmfile_is_there(const char * path, uint64_t layout, int descriptor)
+{
+	char name[SHMFILE_NAME_MAX];
+	struct stat file, named;
+
+	return (shmfile_name(name, path, layout) == 0 &&
+	    fstat(descriptor, &file) == 0 && stat(name, &named) == 0 &&
+	    named.st_dev == file.st_dev && named.st_ino == file.st_ino);
+}
+
+int
+shmfile_renew(const char * path, uint64_t layout, void * memory, size_t size)
+{
+	char name[SHMFILE_NAME_MAX];
+	int descriptor;
+
+	if (shmfile_name(name, path, layout) != 0)
+		return (-1);
+	if (map_file(name, memory, size, &descriptor) == NULL) {
+		log_warning_limited("%s was deleted while in use, and there "
+		    "can be no new one: %s", name, strerror(errno));
+		if (descriptor != -1)
+			close(descriptor);
+		return (-1);
+	}
+	log_warning_limited("%s was deleted while in use; there is a new one",
+	    name);
+	return (descriptor);
 }
 
 void *

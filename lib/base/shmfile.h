@@ -1,6 +1,7 @@
 #ifndef FLAGTALLY_SHMFILE_H
 #define FLAGTALLY_SHMFILE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -35,6 +36,22 @@ int shmfile_name(char name[SHMFILE_NAME_MAX], const char * path,
  */
 void * shmfile_open(const char * path, uint64_t layout, size_t size,
     int * descriptor);
+
+/**
+ * shmfile_is_there(path, layout, descriptor):
+ * Return whether the open file is still at its name, and was not deleted.
+ */
+bool shmfile_is_there(const char * path, uint64_t layout, int descriptor);
+
+/**
+ * shmfile_renew(path, layout, memory, size):
+ * Map the file that is at this name now, or a new one, in place of the one that
+ * is mapped at ${memory}, and log that.  Return its descriptor, or -1 if it
+ * cannot be opened.  Meanwhile other threads can use the memory, but see the
+ * new bytes at some moment.
+ */
+int shmfile_renew(const char * path, uint64_t layout, void * memory,
+    size_t size);
 
 /**
  * shmfile_look(path, layout, size):

@@ -71,9 +71,13 @@ struct table {
 struct repeats {
 	pthread_mutex_t lock;	/* A file's locks do not keep threads apart. */
 	struct table * table;
+	char * path;
 	int descriptor;		/* Of the file; -1: memory from malloc. */
+	int previous;		/* Of the one before it, or -1. */
 	int64_t owner;		/* This process. */
 	bool locked;
+	pthread_mutex_t renewal;	/* Held while another file is mapped,
+					 * against readers of the key. */
 };
 
 static int
@@ -101,15 +105,84 @@ lock_file(int descriptor)
 	return (false);
 }
 
+static bool
+is_zero(const unsigned char * bytes, size_t length)
+{
+	static const unsigned char zeros[DIGEST_MAC_KEY_SIZE];
+
+	return (digest_equal(bytes, zeros, length));
+}
+
+/* Get an owner's number in the file. */
+static bool
+choose_owner(struct repeats * repeats)
+{
+	uint32_t number;
+	int i;
+
+	/* Another process may have this number. */
+	for (i = 0; repeats->owner == 0 && i < LOCK_TRIES; i++) {
+		digest_random(&number, sizeof(number));
+		number = number >> 1 | 1;
+		if (repeats->descriptor == -1 ||
+		    set_lock(repeats->descriptor, F_WRLCK, number) == 0)
+			repeats->owner = number;
+	}
+	return (repeats->owner != 0);
+}
+
+/*
+ * The file was deleted.  Its lock is held, and each process looks for the file
+ * after taking that, so no other one uses the table any more.  The first one
+ * takes it along to the new file.  Claims are owned there by the same numbers;
+ * those of processes that have not come yet are locked in the old file only.
+ */
+static void
+renew_file(struct repeats * repeats)
+{
+	struct table * table = repeats->table;
+	struct table * saved = alloc_zeroed(1, sizeof(*saved));
+	int descriptor;
+
+	memcpy(saved, table, sizeof(*saved));
+	pthread_mutex_lock(&repeats->renewal);
+	descriptor = shmfile_renew(repeats->path, LAYOUT, table,
+	    sizeof(*table));
+	if (descriptor != -1) {
+		repeats->locked = lock_file(descriptor);
+		if (repeats->locked && is_zero(table->key, sizeof(table->key)))
+			memcpy(table, saved, sizeof(*table));
+		set_lock(repeats->descriptor, F_UNLCK, 0);
+		if (repeats->previous != -1)
+			close(repeats->previous);
+		repeats->previous = repeats->descriptor;
+		repeats->descriptor = descriptor;
+		if (set_lock(descriptor, F_WRLCK, repeats->owner) != 0) {
+			repeats->owner = 0;
+			repeats->locked = choose_owner(repeats) &&
+			    repeats->locked;
+		}
+	}
+	pthread_mutex_unlock(&repeats->renewal);
+	free(saved);
+}
+
 void
 repeats_lock(struct repeats * repeats)
 {
+	unsigned char * key;
 
 	if (repeats == NULL)
 		return;
 	pthread_mutex_lock(&repeats->lock);
 	repeats->locked = repeats->descriptor == -1 ||
 	    lock_file(repeats->descriptor);
+	if (repeats->locked && repeats->descriptor != -1 &&
+	    !shmfile_is_there(repeats->path, LAYOUT, repeats->descriptor))
+		renew_file(repeats);
+	key = repeats->table->key;
+	if (repeats->locked && is_zero(key, sizeof(repeats->table->key)))
+		digest_random(key, sizeof(repeats->table->key));
 }
 
 void
@@ -124,36 +197,16 @@ repeats_unlock(struct repeats * repeats)
 	pthread_mutex_unlock(&repeats->lock);
 }
 
-static bool
-is_zero(const unsigned char * bytes, size_t length)
-{
-	static const unsigned char zeros[DIGEST_MAC_KEY_SIZE];
-
-	return (digest_equal(bytes, zeros, length));
-}
-
 /* Get an owner's number, and make sure that the table has a key. */
 static bool
 enter_table(struct repeats * repeats)
 {
-	unsigned char * key = repeats->table->key;
-	uint32_t number;
-	int i;
+	bool owns = choose_owner(repeats);
 
-	/* Another process may have this number. */
-	for (i = 0; repeats->owner == 0 && i < LOCK_TRIES; i++) {
-		digest_random(&number, sizeof(number));
-		number = number >> 1 | 1;
-		if (repeats->descriptor == -1 ||
-		    set_lock(repeats->descriptor, F_WRLCK, number) == 0)
-			repeats->owner = number;
-	}
 	repeats_lock(repeats);
-	if (repeats->locked && is_zero(key, sizeof(repeats->table->key)))
-		digest_random(key, sizeof(repeats->table->key));
 	repeats_unlock(repeats);
-	return (repeats->owner != 0 &&
-	    !is_zero(key, sizeof(repeats->table->key)));
+	return (owns && !is_zero(repeats->table->key,
+	    sizeof(repeats->table->key)));
 }
 
 static void
@@ -164,6 +217,9 @@ leave_file(struct repeats * repeats)
 		return;
 	shmfile_close(repeats->table, sizeof(*repeats->table));
 	close(repeats->descriptor);
+	if (repeats->previous != -1)
+		close(repeats->previous);
+	repeats->previous = -1;
 	repeats->table = NULL;
 	repeats->descriptor = -1;
 }
@@ -174,8 +230,10 @@ repeats_open(const char * path)
 	struct repeats * repeats = alloc_zeroed(1, sizeof(*repeats));
 
 	pthread_mutex_init(&repeats->lock, NULL);
-	repeats->descriptor = -1;
+	pthread_mutex_init(&repeats->renewal, NULL);
+	repeats->descriptor = repeats->previous = -1;
 	if (path != NULL) {
+		repeats->path = alloc_string(path);
 		repeats->table = shmfile_open(path, LAYOUT,
 		    sizeof(*repeats->table), &repeats->descriptor);
 		if (repeats->table == NULL || !enter_table(repeats)) {
@@ -193,25 +251,34 @@ repeats_open(const char * path)
 }
 
 void
-repeats_begin(const struct repeats * repeats, struct digest_mac * mac)
+repeats_begin(struct repeats * repeats, struct digest_mac * mac)
 {
 
+	pthread_mutex_lock(&repeats->renewal);
 	digest_mac_begin(mac, repeats->table->key);
+	pthread_mutex_unlock(&repeats->renewal);
+}
+
+static bool
+is_owned(int descriptor, int64_t owner)
+{
+	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET,
+	    .l_start = (off_t)owner, .l_len = 1 };
+
+	return (descriptor != -1 &&
+	    fcntl(descriptor, F_OFD_GETLK, &lock) == 0 &&
+	    lock.l_type != F_UNLCK);
 }
 
 /* Return whether the process that claimed this body still runs. */
 static bool
 has_owner(const struct repeats * repeats, const struct mark * mark)
 {
-	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET,
-	    .l_start = (off_t)mark->owner, .l_len = 1 };
 
 	/* A process does not see its own locks. */
-	if (mark->owner == repeats->owner)
-		return (true);
-	return (repeats->descriptor != -1 && mark->owner > 0 &&
-	    fcntl(repeats->descriptor, F_OFD_GETLK, &lock) == 0 &&
-	    lock.l_type != F_UNLCK);
+	return (mark->owner == repeats->owner || (mark->owner > 0 &&
+	    (is_owned(repeats->descriptor, mark->owner) ||
+	    is_owned(repeats->previous, mark->owner))));
 }
 
 /* Return the first mark of a digest's set. */
@@ -323,5 +390,7 @@ repeats_close(struct repeats * repeats)
 		free(repeats->table);
 	leave_file(repeats);
 	pthread_mutex_destroy(&repeats->lock);
+	pthread_mutex_destroy(&repeats->renewal);
+	free(repeats->path);
 	free(repeats);
 }

@@ -37,14 +37,16 @@ struct repeats * repeats_open(const char * path);
  * Begin the digest of a body: feed ${mac} the body's token, connection id and
  * bytes.  Any thread may call this.
  */
-void repeats_begin(const struct repeats * repeats, struct digest_mac * mac);
+void repeats_begin(struct repeats * repeats, struct digest_mac * mac);
 
 /**
  * repeats_lock(repeats):
  * repeats_unlock(repeats):
  * Lock the table, for repeats_claim and repeats_settle, against all threads
  * and processes.  ${repeats} may be NULL.  If the table cannot be locked within
- * 100 milliseconds, all bodies are new, and none is stored.
+ * 100 milliseconds, all bodies are new, and none is stored.  If its file was
+ * deleted, the table goes on in a new one; to notice that before another
+ * process creates one, call both now and then.
  */
 void repeats_lock(struct repeats * repeats);
 void repeats_unlock(struct repeats * repeats);

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "lib/base/alloc.h"
 #include "lib/base/clock.h"
@@ -34,6 +35,9 @@ struct totals {
 struct stats {
 	struct totals * totals;
 	bool shared;			/* Mapped from a file, not malloc'd. */
+	char * path;
+	uint64_t layout;
+	int descriptor;			/* Of the file; -1: none is shared. */
 };
 
 /* The metrics */
@@ -218,18 +222,38 @@ stats_open(const char * path)
 	struct stats * stats = alloc_zeroed(1, sizeof(*stats));
 
 	if (path != NULL && *path != '\0') {
-		stats->totals = shmfile_open(path, layout_of(),
-		    sizeof(*stats->totals), NULL);
+		stats->layout = layout_of();
+		stats->totals = shmfile_open(path, stats->layout,
+		    sizeof(*stats->totals), &stats->descriptor);
 		stats->shared = stats->totals != NULL;
+		stats->path = alloc_string(path);
 		if (!stats->shared)
 			log_warning("the statistics are of this process "
 			    "alone, as %s cannot be used: %s", path,
 			    errno == EEXIST ? "it is of another kind" :
 			    strerror(errno));
 	}
-	if (!stats->shared)
+	if (!stats->shared) {
 		stats->totals = alloc_zeroed(1, sizeof(*stats->totals));
+		stats->descriptor = -1;
+	}
 	return (stats);
+}
+
+void
+stats_renew(struct stats * stats)
+{
+	int descriptor;
+
+	if (stats == NULL || stats->descriptor == -1 || shmfile_is_there(
+	    stats->path, stats->layout, stats->descriptor))
+		return;
+	descriptor = shmfile_renew(stats->path, stats->layout, stats->totals,
+	    sizeof(*stats->totals));
+	if (descriptor == -1)
+		return;
+	close(stats->descriptor);
+	stats->descriptor = descriptor;
 }
 
 struct stats *
@@ -242,7 +266,8 @@ stats_look(const char * path)
 	if (totals == NULL)
 		return (NULL);
 	stats = alloc_zeroed(1, sizeof(*stats));
-	*stats = (struct stats){ .totals = totals, .shared = true };
+	*stats = (struct stats){ .totals = totals, .shared = true,
+	    .descriptor = -1 };
 	return (stats);
 }
 
@@ -256,6 +281,9 @@ stats_free(struct stats * stats)
 		shmfile_close(stats->totals, sizeof(*stats->totals));
 	else
 		free(stats->totals);
+	if (stats->descriptor != -1)
+		close(stats->descriptor);
+	free(stats->path);
 	free(stats);
 }
 

@@ -91,6 +91,13 @@ struct stats * stats_open(const char * path);
 struct stats * stats_look(const char * path);
 
 /**
+ * stats_renew(stats):
+ * If the file was deleted, go on with a new one, in which all numbers are 0.
+ * To be called now and then, by one thread.
+ */
+void stats_renew(struct stats * stats);
+
+/**
  * stats_add(stats, counter, count):
  * Add ${count} to a counter.
  */

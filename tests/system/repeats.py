@@ -1,5 +1,7 @@
 """A body that its sender repeats is counted once; an abandoned one is not."""
 
+import glob
+import hashlib
 import json
 import os
 import signal
@@ -203,6 +205,33 @@ def other_process():
         equal(case.count(), 1, "counted once")
 
 
+def deleted():
+    """The shared files are deleted; what is in them stays, for all."""
+    def shared(kind):
+        return glob.glob(case.place.file(f"spool.db.{kind}-*"))
+
+    with Place() as place:
+        token = "*:e.secret"
+        case = Case(place, auth="tokens", token_set="flagtally:tokens",
+                    token_ttl="100ms")
+        case.redis("SADD", "flagtally:tokens",
+                   hashlib.sha256(token.encode()).hexdigest())
+        sent = {"HTTP_AUTHORIZATION": token}
+        equal(case.post(body(), **sent), 202, "the first")
+        for kind in ("repeats", "stats", "tokens"):
+            name, = shared(kind)
+            os.unlink(name)
+            until(lambda kind=kind: shared(kind), "a new " + kind)
+        other = case.start("other")
+        equal([case.post(body(), program=program, **sent)
+               for program in (other, case.program)], [202] * 2, "repeats")
+        equal(case.count(), 1, "of which no process counts one")
+        equal(case.metric("repeated_total"), 2, "the numbers are shared")
+        case.redis.kill()
+        equal(case.post(body(2), program=other, **sent), 202,
+              "the token was good lately, whichever process had asked")
+
+
 def owner_killed():
     """The claim of a process that was killed is nobody's."""
     with Place() as place:
@@ -327,4 +356,4 @@ def nginx():
 
 
 run([which_are_repeats, of_sdks, failures_are_not, in_the_spool, at_once,
-     other_process, owner_killed, abandoned, lighttpd, nginx])
+     other_process, deleted, owner_killed, abandoned, lighttpd, nginx])

@@ -105,6 +105,31 @@ test_shared(void)
 	digest_cache_close(cache);
 }
 
+static void
+test_deleted(void)
+{
+	struct digest_cache * cache = digest_cache_open(path, SIZE);
+	struct digest_cache * other = digest_cache_open(path, SIZE);
+	char name[SHMFILE_NAME_MAX];
+
+	put(cache, 9, 90);
+	put(cache, 10, 100);
+	if (shmfile_name(name, path, 1) != 0 || unlink(name) != 0)
+		abort();
+	digest_cache_renew(cache);
+	is_integer(find(cache, 9), 90, "what was there is in the new file");
+	put(cache, 11, 110);
+	digest_cache_renew(other);
+	is_integer(find(other, 11), 110, "which the other one uses, too");
+	is_integer(find(other, 10), 100, "with all of it");
+	digest_cache_renew(other);
+	digest_cache_close(other);
+	other = digest_cache_open(path, SIZE);
+	is_integer(find(other, 9), 90, "and the next one does");
+	digest_cache_close(cache);
+	digest_cache_close(other);
+}
+
 static struct digest_cache * busy;
 static _Atomic int wrong;
 
@@ -159,6 +184,7 @@ main(void)
 	test_one(NULL);
 	test_one(path);
 	test_full();
+	test_deleted();
 	test_shared();
 	test_threads();
 	digest_cache_close(NULL);

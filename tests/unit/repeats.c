@@ -11,7 +11,7 @@ static char path[PATH_MAX];
 
 /* The digest of a body that is this text. */
 static const unsigned char *
-digest_of(const struct repeats * repeats, const char * text)
+digest_of(struct repeats * repeats, const char * text)
 {
 	static unsigned char digest[DIGEST_MAC_SIZE];
 	struct digest_mac mac;
@@ -117,6 +117,59 @@ test_processes(void)
 	is_integer(claim(other, "killed"), REPEATS_NEW,
 	    "a killed process owns nothing");
 	repeats_close(other);
+}
+
+/* The table goes on in another file, whoever notices first. */
+static void
+test_deleted(void)
+{
+	struct repeats * repeats = repeats_open(path);
+	struct repeats * other = repeats_open(path);
+	struct repeats * third;
+	char name[SHMFILE_NAME_MAX];
+	int i;
+
+	if (shmfile_name(name, path, 1) != 0)
+		abort();
+	for (i = 0; i < 3; i++) {
+		char before[8], under_way[8], after[8];
+
+		snprintf(before, sizeof(before), "before%d", i);
+		snprintf(under_way, sizeof(under_way), "way%d", i);
+		snprintf(after, sizeof(after), "after%d", i);
+		is_integer(claim(repeats, before), REPEATS_NEW, "a claim");
+		settle(repeats, before, true);
+		is_integer(claim(repeats, under_way), REPEATS_NEW, "another");
+		unlink(name);
+		is_integer(claim(other, before), REPEATS_COUNTED,
+		    "what was counted when the file was deleted stays so");
+		is_integer(claim(other, under_way), REPEATS_BUSY,
+		    "what was being counted is");
+		third = repeats_open(path);
+		is_integer(claim(third, before), REPEATS_COUNTED,
+		    "and so it is for a process that starts now");
+		is_integer(claim(third, after), REPEATS_NEW, "a claim of it");
+		is_integer(claim(repeats, after), REPEATS_BUSY,
+		    "is one for those that were there");
+		settle(third, after, true);
+		repeats_close(third);
+		settle(repeats, under_way, true);
+		is_integer(claim(other, under_way), REPEATS_COUNTED,
+		    "and is counted");
+		is_integer(claim(repeats, after), REPEATS_COUNTED,
+		    "as the other one");
+	}
+	/* Nobody looks before another process starts: then all use its. */
+	unlink(name);
+	third = repeats_open(path);
+	is_integer(claim(third, "new"), REPEATS_NEW, "in a new file");
+	settle(third, "new", true);
+	repeats_lock(other);
+	repeats_unlock(other);
+	is_integer(claim(other, "new"), REPEATS_COUNTED, "all use that");
+	repeats_close(third);
+	repeats_close(other);
+	repeats_close(repeats);
 }
 
 /* A process that was stopped while it changed the table. */
@@ -267,6 +320,7 @@ main(void)
 	test_one(NULL);
 	test_one(path);
 	test_processes();
+	test_deleted();
 	test_lock_held();
 	test_full();
 	test_expired();

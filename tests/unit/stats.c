@@ -472,6 +472,34 @@ test_look(void)
 	is_integer(size_of(file_of(path)), size - 1, "and does not grow");
 }
 
+/* Processes that have a deleted file open go on with a new one, together. */
+static void
+test_deleted(void)
+{
+	char path[PATH_MAX];
+	struct stats * stats = stats_open(temporary_path(path, "deleted"));
+	struct stats * other = stats_open(path);
+	struct stats * third;
+
+	stats_add(stats, STATS_REPLAYED, 5);
+	stats_renew(stats);
+	is_integer(stats_get(other, STATS_REPLAYED), 5, "it is there");
+	if (unlink(file_of(path)) != 0)
+		abort();
+	third = stats_open(path);
+	stats_renew(stats);
+	stats_renew(other);
+	stats_renew(NULL);
+	stats_add(stats, STATS_REPLAYED, 1);
+	stats_add(other, STATS_REPLAYED, 1);
+	is_integer(stats_get(third, STATS_REPLAYED), 2,
+	    "all of them add to the new file");
+	is_integer(log_lines(), 1, "and the log says why");
+	stats_free(third);
+	stats_free(other);
+	stats_free(stats);
+}
+
 static void
 test_foreign(void)
 {
@@ -989,6 +1017,7 @@ main(void)
 	test_short();
 	cannot_allocate = false;
 	test_look();
+	test_deleted();
 	test_foreign();
 	test_unusable();
 	test_disk();
