@@ -84,7 +84,6 @@ struct spool_change {
 	const struct spool_call * refused;	/* To add to quarantine. */
 	size_t refused_count;
 	int64_t released;		/* To remove from it; 0: none. */
-	bool lazy;			/* It can be lost in a crash. */
 };
 
 /**
@@ -135,7 +134,7 @@ void spool_release(struct spool_batch * batch);
 
 /**
  * spool_change(spool, change):
- * Make a change.  Return SPOOL_CHANGED, and change nothing, if the cells of
+ * Make a change, and sync it.  Return SPOOL_CHANGED, and change nothing, if the cells of
  * change->taken have changed since they were read, if change->released does not
  * exist, or if a call of change->settled does not, and others are added in its
  * place.

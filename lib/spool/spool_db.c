@@ -582,7 +582,7 @@ set_limit(struct spool_db * db, enum spool_db_mode mode)
 	uint64_t pages;
 	int code;
 
-	if (mode == SPOOL_DB_DRAIN || mode == SPOOL_DB_DRAIN_LAZY)
+	if (mode == SPOOL_DB_DRAIN)
 		limit += reserve;
 	else if (mode == SPOOL_DB_FOLD)
 		limit += reserve / 2;
@@ -620,8 +620,7 @@ static int
 begin(struct spool_db * db, enum spool_db_mode mode)
 {
 	int turn;
-	int code = set_lazy(db, mode == SPOOL_DB_FOLD ||
-	    mode == SPOOL_DB_DRAIN_LAZY);
+	int code = set_lazy(db, mode == SPOOL_DB_FOLD);
 
 	if (code == SQLITE_OK)
 		code = lock_turn(db, &turn);

@@ -20,9 +20,9 @@ struct spool_db;
 enum spool_db_mode {
 	SPOOL_DB_READ,
 	SPOOL_DB_APPEND,	/* Leaves the reserve free. */
-	SPOOL_DB_FOLD,		/* Leaves half of it free; lazy. */
+	SPOOL_DB_FOLD,		/* Leaves half of it free; lazy: a crash of
+				 * the host can undo it. */
 	SPOOL_DB_DRAIN,		/* Can use the reserve. */
-	SPOOL_DB_DRAIN_LAZY,	/* The same, but can be lost in a crash. */
 };
 
 /**

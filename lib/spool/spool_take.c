@@ -427,6 +427,6 @@ enum spool_result
 spool_change(struct spool * spool, const struct spool_change * change)
 {
 
-	return (spool_db_use(spool->db, change->lazy ? SPOOL_DB_DRAIN_LAZY :
-	    SPOOL_DB_DRAIN, change_step, (void *)(uintptr_t)change));
+	return (spool_db_use(spool->db, SPOOL_DB_DRAIN, change_step,
+	    (void *)(uintptr_t)change));
 }

@@ -41,12 +41,14 @@ statfs(const char * name, struct statfs * out)
 
 /* Stand in for libc's: of the next ones, one fails after it has worked. */
 static int fail_sync;
+static int syncs;
 
 int
 fdatasync(int descriptor)
 {
 	int result = (int)syscall(SYS_fdatasync, descriptor);
 
+	syncs++;
 	if (fail_sync > 0 && --fail_sync == 0) {
 		errno = EIO;
 		return (-1);
@@ -194,6 +196,7 @@ test_way(void)
 	struct spool_change change = { .settled_count = 1 };
 	int64_t id = 0;
 	uint64_t sum;
+	int before;
 
 	begin_place();
 	spool = spool_open(path, LIMIT, false);
@@ -214,7 +217,9 @@ test_way(void)
 	is_integer(sum, 6, "but not of a tag that has calls");
 	spool_read(spool, SPOOL_IN_DOUBT, 0, first_id, &id);
 	change.settled = &id;
+	before = syncs;
 	is_integer(spool_change(spool, &change), SPOOL_DONE, "settled");
+	is_integer(syncs > before, 1, "for good, even if the power fails");
 	take(spool, "call", &sum);
 	is_integer(sum, 5, "then the tag is free");
 	spool_free(spool);
