@@ -635,7 +635,7 @@ test_damaged_record(void)
 	    "a damaged record is in quarantine");
 	spool_free(spool);
 	temporary_errors(errors, sizeof(errors));
-	ok(strstr(errors, "a record of the spool is quarantined: a packed "
+	ok(strstr(errors, "a record of the spool is quarantined: an encoded "
 	    "tally that is damaged") != NULL, "the log says so");
 }
 
