@@ -20,7 +20,7 @@
 /* Bytes to discard at a time. */
 #define DISCARD_SIZE 8192
 
-/* An answer that takes long is given up if so much of it does; see job.h. */
+/* Bytes of a response to write at once; each piece has a deadline (job.h). */
 #define WRITE_SIZE ((size_t)64 * 1024)
 
 const char *
@@ -289,7 +289,7 @@ peer_resets(const struct cgi * cgi)
 
 /*
  * Ignore FCGI_ABORT_REQUEST: HAProxy sends it when it closes its own direction
- * after the whole request, and still passes the answer on.
+ * after the whole request, and still passes the response on.
  */
 static bool
 is_closed(const struct cgi * cgi)
@@ -318,7 +318,7 @@ cgi_is_abandoned(const struct cgi * cgi)
 }
 
 void
-cgi_end_answer(const struct cgi * cgi)
+cgi_end_response(const struct cgi * cgi)
 {
 	int null;
 

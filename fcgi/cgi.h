@@ -99,9 +99,9 @@ int cgi_write(struct cgi * cgi, const void * bytes,
 bool cgi_is_abandoned(const struct cgi * cgi);
 
 /**
- * cgi_end_answer(cgi):
+ * cgi_end_response(cgi):
  * End the answer of a CGI program before the program ends.
  */
-void cgi_end_answer(const struct cgi * cgi);
+void cgi_end_response(const struct cgi * cgi);
 
 #endif

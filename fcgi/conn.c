@@ -18,12 +18,12 @@
 #define NONE (-1)
 
 /*
- * If an answer is sent before the whole body has arrived, and the connection is
- * closed, the rest of the body resets it and the answer is lost.  So such a
- * connection lingers: our end is shut down, and up to DISCARD_MAX bytes are
+ * If a response is sent before the whole body has arrived, and the connection
+ * is closed, the rest of the body resets it and the response is lost.  So such
+ * a connection lingers: our end is shut down, and up to DISCARD_MAX bytes are
  * discarded as they arrive, until the peer closes its end.  Apache's mod_fcgid
- * reads no answer before it has sent the whole body, and turns our answer into
- * a 500 if it cannot, so DISCARD_MAX is above the body limits of the shipped
+ * reads no response before it has sent the whole body, and turns ours into a
+ * 500 if it cannot, so DISCARD_MAX is above the body limits of the shipped
  * configurations.
  */
 #define DISCARD_SIZE 16384

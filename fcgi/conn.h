@@ -15,18 +15,18 @@
  */
 struct conn;
 
-/* At most so many connections are idle.  To make room for another, the one that
- * has lingered longest is closed, or else the one that has waited longest. */
+/* The most idle connections.  To make room for another, the one that has
+ * lingered longest is closed, or else the one that has waited longest. */
 #define CONN_MAX 512
 
-/* At most so many bytes of parameters are held for them.  To make room, the
+/* The most bytes of parameters that are held for them.  To make room, the
  * connection that has waited longest with parameters is closed. */
 #define CONN_PARAMS_MAX ((size_t)8 * 1024 * 1024)
 
 /*
- * At most so many connections linger, each for so many milliseconds: in this
- * time a peer can send the rest of a body and close its end.  A web server may
- * pass on a slow client's body for many seconds before it reads our answer.
+ * The most lingering connections, and their time in milliseconds, in which a
+ * peer can send the rest of a body and close its end.  A web server may pass on
+ * a slow client's body for many seconds before it reads our response.
  */
 #define CONN_LINGERING_MAX 256
 #define CONN_LINGER_MAX 30000

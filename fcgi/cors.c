@@ -5,7 +5,7 @@
 
 #include "fcgi/cors.h"
 
-/* Seconds for which a browser may remember the answer to a preflight. */
+/* Seconds for which a browser may cache the response to a preflight. */
 #define MAX_AGE "86400"
 
 /* Longer lists of headers and longer origins are not echoed. */

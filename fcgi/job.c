@@ -132,8 +132,8 @@ job_begin(struct job * job, int descriptor, struct params * params, bool large,
 }
 
 /*
- * Return whether another answer can be sent without blocking: a peer that does
- * not read our answers must not block a thread with the next one.
+ * Return whether another response can be sent without blocking: a peer that
+ * does not read our responses must not block a thread with the next one.
  */
 static bool
 peer_can_read(int descriptor)
@@ -144,7 +144,7 @@ peer_can_read(int descriptor)
 }
 
 /*
- * Like FCGX_Finish_r, but leave the connection open.  Send the answer first,
+ * Like FCGX_Finish_r, but leave the connection open.  Send the response first,
  * since the rest of the body may arrive late or never.  Send the end of the
  * request last: only then may the peer send its next request, and libfcgi must
  * not read a part of that with the rest of this one.
@@ -203,7 +203,7 @@ job_break_off(struct job * job, int64_t now, int64_t time_max)
 	else if (writing != 0 && now - writing >= JOB_SEND_TIMEOUT)
 		shutdown(job->descriptor, SHUT_RDWR);
 	else if (is_late(job, now, time_max)) {
-		/* libfcgi writes while it reads, if it is asked for values. */
+		/* libfcgi writes while it reads, if the peer queries values. */
 		shutdown(job->descriptor, job->broken_off ? SHUT_RDWR :
 		    SHUT_RD);
 		job->broken_off = true;

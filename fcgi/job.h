@@ -27,8 +27,8 @@ struct job {
 
 #define JOB_NONE (-1)
 
-/* Give up a peer that sends nothing, or does not read a piece of our answer,
- * for so many milliseconds. */
+/* Milliseconds after which a peer is given up that sends nothing, or does not
+ * read a piece of our response. */
 #define JOB_RECEIVE_TIMEOUT 10000
 #define JOB_SEND_TIMEOUT 2000
 

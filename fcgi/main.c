@@ -613,7 +613,7 @@ report_from_redis(struct program * program, const struct options * options)
 	    .context = &program->probe };
 	int status;
 
-	/* The report says by itself why it failed. */
+	/* The report itself logs why it failed. */
 	limit_log(config, LOG_LEVEL_ERROR);
 	source.has_spool = look_at_spool(program);
 	source.stats = program->probe.stats;

@@ -160,7 +160,7 @@ serve_edges(struct page_request * request)
 	return (true);
 }
 
-/* That Redis cannot be read is what this view says. */
+/* This view says that Redis cannot be read: that is no failure. */
 static bool
 serve_health(struct page_request * request)
 {
@@ -176,7 +176,7 @@ serve_health(struct page_request * request)
 	return (true);
 }
 
-/* The answer */
+/* The response */
 
 /*
  * Nothing but our own style sheet is ever loaded or executed, whatever a name
@@ -205,7 +205,7 @@ write_headers(const struct page_request * request)
 	return (alloc_string(headers));
 }
 
-/* Answer that Redis could not be read, and log it once in a while. */
+/* Respond that Redis could not be read, and log it once in a while. */
 static void
 send_failure(struct cgi * cgi, const char * why)
 {
@@ -214,7 +214,7 @@ send_failure(struct cgi * cgi, const char * why)
 	response_send(cgi, RESPONSE_UNAVAILABLE, why);
 }
 
-/* Read what a view shows; NULL: that it failed has been answered. */
+/* Read what a view shows; NULL: it failed, and the response is sent. */
 static struct page_answer *
 read_view(const struct page * page, struct cgi * cgi,
     struct page_request * request, struct arena * arena)
@@ -256,7 +256,7 @@ read_view(const struct page * page, struct cgi * cgi,
 }
 
 /*
- * Return true if the client may be answered, and reads with GET or HEAD; answer
+ * Return true if the client may see it, and reads with GET or HEAD; respond to
  * the request if it does not.
  */
 static bool
@@ -272,7 +272,7 @@ is_read(struct cgi * cgi)
 	return (false);
 }
 
-/* Take a place among the readers of Redis, or answer that there is none. */
+/* Take a place among the readers of Redis, or respond that there is none. */
 static bool
 enter_page(struct page * page, struct cgi * cgi)
 {
@@ -292,7 +292,7 @@ leave_page(struct page * page)
 	atomic_fetch_sub(&page->readers, 1);
 }
 
-/* What is kept of an earlier answer, unless the client wants a new one. */
+/* Return a cached response, unless the client requests a new one. */
 static struct page_answer *
 find_kept(struct page * page, const struct cgi * cgi, const char * query)
 {

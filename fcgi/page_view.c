@@ -145,7 +145,7 @@ write_sdk_rows(const struct page_view * view, const struct report_sdks * found,
 	page_frame_end_table(view);
 }
 
-/* Ask for a version; the answer is this page again. */
+/* A form for a version, which leads to this page again. */
 static void
 write_below_form(const struct page_view * view)
 {

@@ -90,7 +90,7 @@ send_record(int descriptor, unsigned int type, unsigned int request,
 	bytes[5] = (unsigned char)length;
 	bytes[6] = (unsigned char)padding;
 	memcpy(bytes + FASTCGI_HEADER_SIZE, content, length);
-	/* Never block on a peer that does not read our replies. */
+	/* Never block on a peer that does not read our responses. */
 	return (send(descriptor, bytes, total, MSG_DONTWAIT | MSG_NOSIGNAL) ==
 	    (ssize_t)total);
 }

@@ -352,7 +352,7 @@ serve_body(const struct service * service, struct request * request,
 	}
 	if (settings.mac != NULL)
 		digest_mac_end(&mac, request->digest);
-	/* Its sender would get no answer, and will send it again. */
+	/* Its sender would get no response, and will send it again. */
 	if (cgi_is_abandoned(cgi)) {
 		stats_add(service->stats, STATS_ABANDONED, 1);
 		response_send(cgi, RESPONSE_UNAVAILABLE,
@@ -457,8 +457,8 @@ has_rest(struct cgi * cgi)
 }
 
 /*
- * Apache's mod_cgid discards the answer of a CGI program that ends before it
- * has read the whole body.  Over FastCGI the answer is sent at once instead,
+ * Apache's mod_cgid discards the response of a CGI program that ends before it
+ * has read the whole body.  Over FastCGI the response is sent at once instead,
  * and the connection lingers without a thread (job_end, conn_linger).
  */
 static void
@@ -470,7 +470,7 @@ drain_process(struct cgi * cgi)
 
 	if (cgi->fcgi != NULL || cgi->ended || cgi->failed || !has_rest(cgi))
 		return;
-	cgi_end_answer(cgi);
+	cgi_end_response(cgi);
 	while (drained < DRAIN_MAX &&
 	    cgi_read(cgi, piece, sizeof(piece), &count) == CGI_MORE)
 		drained += count;

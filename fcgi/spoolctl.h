@@ -20,7 +20,7 @@
  * spoolctl_ready(path):
  * Return -1 if the spool ${path} exists and this process can use it, else the
  * exit status, which is 0 if there is no spool yet, so that nothing waits.  A
- * process of root becomes the spool's owner for good, since files that root
+ * process of root switches to the spool's owner for good, since files that root
  * creates would be unusable for the owner.
  */
 int spoolctl_ready(const char * path);

@@ -36,7 +36,7 @@
 #define RETRY_MS 1000
 
 /*
- * A file that is written in place is read when it has not changed for so many
+ * A file that is written in place is read when it has not changed for this many
  * milliseconds.  Until then it may be incomplete, and a further change may
  * leave its time stamps the same.
  */

@@ -29,7 +29,7 @@ bool thread_wait(pthread_cond_t * condition, pthread_mutex_t * lock,
  * thread_join(thread, condition, lock, ended, deadline):
  * Wait for the end of ${thread}, which sets ${ended} and signals ${condition}
  * under ${lock} as the last thing that it does.  Return false if ${deadline}
- * passes first: the thread is detached then, and goes on by itself.
+ * passes first: the thread is then detached, and continues.
  */
 bool thread_join(pthread_t thread, pthread_cond_t * condition,
     pthread_mutex_t * lock, const bool * ended, int64_t deadline);

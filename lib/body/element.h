@@ -76,8 +76,8 @@ struct element_problem {
 	const char * why;		/* More, or NULL. */
 };
 
-/* At most so many texts are borrowed from the current piece of the body instead
- * of being copied. */
+/* The most texts to borrow from the current piece of the body instead of
+ * copying them. */
 #define ELEMENT_BORROWED_MAX 64
 
 struct element {

@@ -12,12 +12,12 @@
 
 /*
  * A group is closed when the committer is free and has taken all that waits
- * (gather), because while one group is on its way to Redis the next one gathers
- * by itself.  It is also bounded, so that its time in Redis stays well within
- * the time in which its requests must be answered, and its memory small.
- * Redis's time depends on the distinct counters, so the bounds are on these:
- * any number of bodies with the same counters make one small group.  A tally
- * that is larger is a group of its own, and store.c sends it another way.
+ * (gather), because the next group gathers while one is on its way to Redis.
+ * It is also bounded, so that its time in Redis stays well within the time in
+ * which its requests must be answered, and its memory small.  Redis's time
+ * depends on the distinct counters, so the bounds are on these: any number of
+ * bodies with the same counters make one small group.  A tally that is larger
+ * is a group of its own, and store.c sends it another way.
  */
 #define GROUP_COUNTERS_MAX 10000
 #define GROUP_NODES_MAX 40000
@@ -61,8 +61,8 @@ struct committer {
 	struct commit_ticket * first;
 	struct commit_ticket ** end;
 	size_t waiting;			/* Tickets from first on. */
-	size_t wanted;			/* So many wake up the committer. */
-	size_t expected;		/* So many can be in the next group. */
+	size_t wanted;			/* To wake up the committer. */
+	size_t expected;		/* That can be in the next group. */
 	int64_t earliest;		/* When it is to begin. */
 	struct commit_ticket * held;	/* Of bodies that are being counted. */
 	int64_t look_again;		/* When these get their turn. */

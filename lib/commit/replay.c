@@ -23,8 +23,8 @@
  * recognizes them by their identity (see sink.c), and applies none twice.
  *
  * A tag with unsettled calls gets no new ones, so that the slots of this writer
- * are free when they are given out.  So a call that Redis does not take for now
- * holds up its own tag and no other.
+ * are free when they are assigned.  So a call that Redis rejects for now holds
+ * up only its own tag.
  *
  * The removal of settled calls is synced before Redis is asked to forget their
  * writers (sink_settled).  Otherwise, if the power failed and the host was away
@@ -33,13 +33,13 @@
  * used under a tag, of about 250 bytes.
  *
  * Redis forgets a writer after COMMANDS_WRITER_LIFETIME.  Calls that are nearly
- * as old by its clock are quarantined: whether they were applied cannot be
- * known any more.
+ * as old by its clock are quarantined: whether they were applied can no
+ * longer be found out.
  *
  * One process at a time folds and replays, under a lease that ends with it.
- * This is for economy: if two processes send the same calls, Redis applies them
- * once, and a transaction fails if another process has changed its cells, or
- * has removed a call that it moves to quarantine or gives another identity.
+ * This only saves work: if two processes send the same calls, Redis applies
+ * them once, and a transaction fails if another process has changed its cells,
+ * or has removed a call that it moves to quarantine or gives another identity.
  *
  * Steps are small, so that requests do not wait for them: one transaction of
  * the spool changes some hundred cells, or adds as many calls as Redis applies
@@ -58,7 +58,7 @@
 /* Calls in the first sending, before the speed of Redis is known. */
 #define WINDOW_FIRST 16
 
-/* So many steps of fold and of replay alternate. */
+/* Steps of fold, and of replay, that alternate. */
 #define FOLD_STEPS 100
 #define REPLAY_STEPS 32
 
@@ -70,7 +70,7 @@
 /* Between two folds of the journal. */
 #define FOLD_INTERVAL 1000
 
-/* Until calls that Redis does not take are sent again; doubles each time. */
+/* Until calls that Redis rejects for now are sent again; doubles each time. */
 #define STUCK_INTERVAL 1000
 #define STUCK_INTERVAL_MAX 60000
 
@@ -78,7 +78,7 @@
 #define SEND_TIME_MAX 4000
 #define SETTLE_TIME_MAX 500
 
-/* Yield to requests until so long after the last commit. */
+/* Leave time to requests until this long after the last commit. */
 #define LIVE_TIME 1000
 #define PAUSE_MAX 250
 

@@ -76,7 +76,7 @@ typedef void replay_progress(void * context, uint64_t replayed,
 enum replay_result {
 	REPLAY_DONE,		/* Nothing waits in the spool. */
 	REPLAY_BUSY,		/* There is more, or another process replays. */
-	REPLAY_NO_REDIS,	/* Redis does not take it. */
+	REPLAY_NO_REDIS,	/* Redis does not take the counts. */
 	REPLAY_NO_SPOOL,	/* The spool cannot be used. */
 };
 

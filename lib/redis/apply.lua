@@ -211,7 +211,7 @@ end
 -- Write.  The counts are the only thing that must not happen twice or by half,
 -- and the only thing that is undone.
 
--- Are these numbers, as far as they are there, integers as Redis writes them?
+-- Are those of these numbers that exist integers as Redis writes them?
 -- And are all of them there?
 local function are_plain(texts)
 	local all, text = pcall(table.concat, texts, ',')

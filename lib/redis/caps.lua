@@ -12,7 +12,7 @@ local now = tonumber(redis.call('TIME')[1])
 local retention, most = tonumber(ARGV[1]), tonumber(ARGV[2])
 local most_in_all = tonumber(ARGV[3])
 
--- So many at once, so that it does not take long.
+-- The most to remove at once, so that it does not take long.
 local PRUNED_MAX = 100
 
 local function add_share(member, environment)

@@ -14,7 +14,7 @@ struct redis_reply;
  * if they must have it in their append-only files, too.
  */
 struct confirm {
-	uint64_t replicas;		/* So many. */
+	uint64_t replicas;		/* How many have to confirm. */
 	bool aof;			/* In their files, and the master's. */
 	bool unknown;			/* The server has no WAITAOF. */
 };

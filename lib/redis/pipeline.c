@@ -9,7 +9,7 @@
 /* Of a SHA-1 in hexadecimal, which is how Redis names scripts. */
 #define DIGEST_LENGTH 40
 
-/* The name of a script, in the place of its digest, and as long. */
+/* The name of a script, in place of its digest, and as long. */
 static const char script_names[SCRIPT_COUNT][DIGEST_LENGTH + 1] = {
 	[SCRIPT_APPLY] = "apply...................................",
 	[SCRIPT_IMPACT] = "impact..................................",

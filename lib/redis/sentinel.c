@@ -270,7 +270,7 @@ ask_nodes(struct sentinel * sentinel, bool failed, int64_t deadline)
 
 		if (node->asked || node->failed != failed)
 			continue;
-		/* One that is silent does not take the others' time. */
+		/* A silent one must not use up the others' time. */
 		ask_sentinel(sentinel, node, clock_monotonic() +
 		    clock_remaining(deadline) / (int)left--);
 		answers += !node->failed;

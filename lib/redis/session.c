@@ -11,7 +11,7 @@
 #define PATIENCE 20
 #define PATIENCE_MIN 100
 
-/* So many bytes of requests take Redis about as long as an empty exchange. */
+/* Bytes of requests that take Redis about as long as an empty exchange. */
 #define PIECE_BYTES 4096
 
 /* The usual time is never more than this, in microseconds. */

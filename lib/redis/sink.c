@@ -235,7 +235,7 @@ ignore_reply(void * context, size_t number, const struct redis_reply * reply)
 }
 
 /*
- * Let Redis remove the writers of the calls after so many seconds, or at once.
+ * Let Redis remove the writers of the calls after ${seconds}; 0: at once.
  * None of the calls may be open.
  */
 static void

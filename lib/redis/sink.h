@@ -142,7 +142,7 @@ void sink_retire(struct sink * sink, int64_t deadline);
 /**
  * sink_settled(sink, deadline):
  * Have Redis forget the writers of the calls, if all are settled, within the
- * hour: by then no copy of them can be on its way any more.  No crash may bring
+ * hour: by then no copy of them can still be on its way.  No crash may bring
  * the calls back from now on.  If Redis cannot be asked by ${deadline}, it
  * forgets them after a month.
  */

@@ -30,7 +30,7 @@ struct report_impact {
 struct impact_series {
 	const struct impact_sample * samples;
 	size_t count;
-	size_t buckets;			/* So many are at the front. */
+	size_t buckets;			/* Samples at the front. */
 	struct text value;		/* Of a counter or gauge, else empty. */
 	struct text sum, observations;	/* Of a histogram, else empty. */
 };

@@ -27,7 +27,7 @@ struct spool;
 enum spool_state {
 	SPOOL_QUEUED,		/* Never sent: journal and cells. */
 	SPOOL_IN_DOUBT,		/* Calls: Redis may have applied them. */
-	SPOOL_QUARANTINED,	/* Calls that Redis refused for good. */
+	SPOOL_QUARANTINED,	/* Calls that Redis rejected permanently. */
 	SPOOL_STATE_COUNT,
 };
 

@@ -23,7 +23,7 @@
  * Damage.  A use runs a step that can be repeated.  If the spool turns out to
  * be damaged it is renamed, and the step is run on a new one.  If several
  * processes find the same damage, the first one renames; the others see, under
- * the lock, that PATH is not the file any more that they have open.  They keep
+ * the lock, that PATH is no longer the file that they have open.  They keep
  * it open until then, so that its inode number is not used again.
  *
  * Once or not at all.  Each opener has a row in `mark`, into which each of its
@@ -42,8 +42,8 @@
  *
  * Locks.  SQLite's locks are POSIX locks, which a process loses when it closes
  * any descriptor of the file.  So only SQLite opens the database, except to
- * create it, when no process can have it open.  A database that is not at PATH
- * any more is closed without a checkpoint: a checkpoint would remove PATH-wal
+ * create it, when no process can have it open.  A database that is no longer at
+ * PATH is closed without a checkpoint: a checkpoint would remove PATH-wal
  * by its name, which may be the new database's.
  *
  * Space.  An eighth of the limit, at most WAL_MAX, is left for the log.
@@ -229,7 +229,7 @@ copy_database(struct spool_db * db)
 }
 
 /*
- * An open file is not at its path any more.  The first process that gets the
+ * An open file is no longer at its path.  The first process that gets the
  * lock rescues its content; the others find the file that this one created.
  */
 static void

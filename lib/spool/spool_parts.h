@@ -26,7 +26,7 @@ struct spool {
 					 * is the only one. */
 
 	/* The current piece. */
-	int64_t piece;			/* At most so many nodes. */
+	int64_t piece;			/* The most nodes. */
 	const struct tally_node * end;	/* The node after it, */
 	int64_t count;			/* and how many there were. */
 	const struct tally_node * tagged;	/* The node whose tag has */

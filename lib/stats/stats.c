@@ -172,7 +172,7 @@ static const struct {
 	    "1 unless the spool stored nothing when it was last used.", 0 },
 };
 
-/* Calls that failed so many milliseconds ago say nothing of the next ones. */
+/* Milliseconds after which failed calls say nothing about the next ones. */
 #define CALLS_FAILED_MAX 60000
 
 static const struct {
@@ -196,7 +196,7 @@ static const struct {
 
 /*
  * The layout is a digest of all names in their order, and of how many gauges
- * there are, so it changes with the lists above by itself.  Then all counters
+ * there are, so it changes with the lists above.  Then all counters
  * start again from 0, which Prometheus expects of a counter.
  */
 static uint64_t

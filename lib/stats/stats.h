@@ -157,7 +157,7 @@ void stats_calls(struct stats * stats, bool taken);
 /**
  * stats_redis_is_up(stats):
  * Return whether Redis serves and takes calls, as last known.  If no call was
- * tried for a minute since the last one failed, that is not known any more.
+ * tried for a minute since the last one failed, that is unknown.
  */
 bool stats_redis_is_up(const struct stats * stats);
 

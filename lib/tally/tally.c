@@ -447,7 +447,7 @@ keep_text(struct tally * into, const char * text, size_t length, bool copy)
 	return (copy ? arena_copy(into->arena, text, length) : text);
 }
 
-/* What is merged last replaces the value, whatever the clock was when. */
+/* The value that is merged last replaces the other, whatever its time. */
 static void
 take_latest(struct tally * tally, struct tally_node * into,
     const struct tally_node * from, bool copy)

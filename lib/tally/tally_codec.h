@@ -12,7 +12,7 @@
  * preorder with numbers as LEB128 (DWARF 5, section 7.6), and a checksum.  A
  * node's kind says how deep it is, so that no counts of children are needed.
  *
- * A large tally becomes several records.  Each can be read by itself: it
+ * A large tally becomes several records.  Each can be read alone: it
  * begins with the ancestors of its first node, whose counts are in the record
  * before.  So reading a record takes little memory.
  */

@@ -32,7 +32,7 @@ tally_drop_log(enum tally_drop drop, const char * name, size_t length,
 
 	if (reasons[drop] == NULL)
 		return;
-	/* log_allowed counts one by itself. */
+	/* log_allowed counts one itself. */
 	if (!log_allowed(&limits[drop], &others))
 		limits[drop].suppressed += count - 1;
 	else
