@@ -30,12 +30,12 @@ struct cgi {
 					 * for its body. */
 	_Atomic int64_t received;	/* Bytes of the body. */
 	_Atomic bool reading;		/* It is still arriving. */
-	_Atomic int64_t writing;	/* Since when a piece of the answer is
+	_Atomic int64_t writing;	/* Since when a piece of the response is
 					 * being sent; 0: none is. */
 	int64_t unread;			/* CGI: bytes of the body left, or -1
 					 * if unknown. */
 	const struct cors * cors;	/* Of the path; NULL: there is none. */
-	int status;			/* Of the answer; 0: none yet. */
+	int status;			/* Of the response; 0: none yet. */
 	bool ended;			/* The body was read to its end. */
 	bool failed;			/* The connection is unusable. */
 };
@@ -85,7 +85,7 @@ void cgi_discard(struct cgi * cgi);
 
 /**
  * cgi_write(cgi, bytes, length):
- * Send bytes of the answer.  Return 0, or -1 if the peer is gone.
+ * Send bytes of the response.  Return 0, or -1 if the peer is gone.
  */
 int cgi_write(struct cgi * cgi, const void * bytes,
     size_t length);
@@ -94,13 +94,13 @@ int cgi_write(struct cgi * cgi, const void * bytes,
  * cgi_is_abandoned(cgi):
  * Return whether the web server has given up a request whose body has been
  * read: it has closed or reset the connection.  A web server that has closed
- * only its own direction, or sent an abort record, still reads the answer.
+ * only its own direction, or sent an abort record, still reads the response.
  */
 bool cgi_is_abandoned(const struct cgi * cgi);
 
 /**
  * cgi_end_response(cgi):
- * End the answer of a CGI program before the program ends.
+ * End the response of a CGI program before the program ends.
  */
 void cgi_end_response(const struct cgi * cgi);
 

@@ -66,10 +66,10 @@ bool conn_has_pending(struct conn * conn);
 
 /**
  * conn_linger(conn, descriptor, whole):
- * Close our end of a connection whose answer has been sent.  Discard, without a
- * thread, what still arrives, until the peer closes its end, and for at most
- * CONN_LINGER_MAX.  Close the connection at once if the ${whole} request was
- * read, so that nothing more can arrive.
+ * Close our end of a connection whose response has been sent.  Discard,
+ * without a thread, what still arrives, until the peer closes its end, and for
+ * at most CONN_LINGER_MAX.  Close the connection at once if the ${whole}
+ * request was read, so that nothing more can arrive.
  */
 void conn_linger(struct conn * conn, int descriptor, bool whole);
 

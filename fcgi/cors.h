@@ -15,12 +15,12 @@ struct cors {
 					 * between. */
 };
 
-/* Room for the headers of an answer, with a NUL. */
+/* Room for the headers of a response, with a NUL. */
 #define CORS_HEADERS_MAX 2048
 
 /**
  * cors_headers(cgi, preflight, out):
- * Write the headers to ${out} that the answer to a request needs by ${cgi}'s
+ * Write the headers to ${out} that the response to a request needs by ${cgi}'s
  * cors, which may be NULL: then there are none.  A ${preflight} request asks
  * what it can send.  Return their length.
  */

@@ -61,9 +61,9 @@ bool job_begin(struct job * job, int descriptor, struct params * params,
 
 /**
  * job_end(job):
- * Send the rest of the answer, and free the request.  The caller owns the
+ * Send the rest of the response, and free the request.  The caller owns the
  * connection again.  Return whether it can serve another request: its peer
- * keeps it open and reads our answers, and all of this request has arrived.
+ * keeps it open and reads our responses, and all of this request has arrived.
  * Never wait for the rest of a body.
  */
 bool job_end(struct job * job);
@@ -71,10 +71,10 @@ bool job_end(struct job * job);
 /**
  * job_break_off(job, now, time_max):
  * Break the request off if it is too late at ${now}: if it is still arriving
- * after its deadline, or after ${time_max} milliseconds, if nothing has arrived
- * for JOB_RECEIVE_TIMEOUT, or if its peer does not read the answer.  Its thread
- * still answers it, if the peer lets it; if not, a second call ends that, too.
- * Any thread may call this at any time.
+ * after its deadline, or after ${time_max} milliseconds, if nothing has
+ * arrived for JOB_RECEIVE_TIMEOUT, or if its peer does not read the response.
+ * Its thread still responds, if the peer lets it; if not, a second call ends
+ * that, too.  Any thread may call this at any time.
  */
 void job_break_off(struct job * job, int64_t now, int64_t time_max);
 

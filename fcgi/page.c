@@ -215,7 +215,7 @@ send_failure(struct cgi * cgi, const char * why)
 }
 
 /* Read what a view shows; NULL: it failed, and the response is sent. */
-static struct page_answer *
+static struct page_response *
 read_view(const struct page * page, struct cgi * cgi,
     struct page_request * request, struct arena * arena)
 {
@@ -229,7 +229,7 @@ read_view(const struct page * page, struct cgi * cgi,
 		[PAGE_CSV] = "text/csv; charset=utf-8; header=present",
 		[PAGE_JSON] = "application/json",
 	};
-	struct page_answer * answer = NULL;
+	struct page_response * response = NULL;
 	char * content = NULL;
 	size_t length = 0;
 	bool complete;
@@ -245,14 +245,14 @@ read_view(const struct page * page, struct cgi * cgi,
 	complete = views[request->query.show](request);
 	fclose(request->out);
 	if (complete)
-		answer = page_cache_answer(types[request->query.format],
+		response = page_cache_response(types[request->query.format],
 		    write_headers(request), content, length);
 	else {
 		send_failure(cgi, report_error(request->report));
 		free(content);
 	}
 	report_free(request->report);
-	return (answer);
+	return (response);
 }
 
 /*
@@ -293,7 +293,7 @@ leave_page(struct page * page)
 }
 
 /* Return a cached response, unless the client requests a new one. */
-static struct page_answer *
+static struct page_response *
 find_kept(struct page * page, const struct cgi * cgi, const char * query)
 {
 	const char * control = cgi_parameter(cgi, "HTTP_CACHE_CONTROL");
@@ -310,23 +310,23 @@ serve_view(struct page * page, struct cgi * cgi,
 {
 	const char * query = cgi_parameter(cgi, "QUERY_STRING");
 	int64_t began = clock_monotonic();
-	struct page_answer * answer;
+	struct page_response * response;
 
 	if (query == NULL)
 		query = "";
-	answer = find_kept(page, cgi, query);
-	if (answer == NULL && enter_page(page, cgi)) {
-		answer = read_view(page, cgi, request, arena);
+	response = find_kept(page, cgi, query);
+	if (response == NULL && enter_page(page, cgi)) {
+		response = read_view(page, cgi, request, arena);
 		leave_page(page);
-		if (answer != NULL && request->query.show != PAGE_HEALTH)
-			page_cache_keep(&page->cache, query, answer,
+		if (response != NULL && request->query.show != PAGE_HEALTH)
+			page_cache_keep(&page->cache, query, response,
 			    clock_monotonic() - began);
 	}
-	if (answer == NULL)
+	if (response == NULL)
 		return;
-	response_page(cgi, answer->type, answer->headers, answer->content,
-	    answer->length);
-	page_cache_release(answer);
+	response_page(cgi, response->type, response->headers, response->content,
+	    response->length);
+	page_cache_release(response);
 }
 
 bool
@@ -353,7 +353,7 @@ page_serve(struct page * page, struct cgi * cgi)
 	return (true);
 }
 
-static struct page_answer *
+static struct page_response *
 read_usage(const struct page * page, struct cgi * cgi)
 {
 	struct exposition exposition = { .prefix = page->prefix,
@@ -369,7 +369,7 @@ read_usage(const struct page * page, struct cgi * cgi)
 	status = exposition_write(&exposition, out);
 	fclose(out);
 	if (status == 0)
-		return (page_cache_answer("text/plain; version=0.0.4; "
+		return (page_cache_response("text/plain; version=0.0.4; "
 		    "charset=utf-8", NULL, content, length));
 	send_failure(cgi, exposition.error);
 	free(content);
@@ -382,20 +382,20 @@ serve_usage(struct page * page, struct cgi * cgi)
 	/* No query has a line break. */
 	static const char key[] = "\nusage";
 	int64_t began = clock_monotonic();
-	struct page_answer * answer = find_kept(page, cgi, key);
+	struct page_response * response = find_kept(page, cgi, key);
 
-	if (answer == NULL && enter_page(page, cgi)) {
-		answer = read_usage(page, cgi);
+	if (response == NULL && enter_page(page, cgi)) {
+		response = read_usage(page, cgi);
 		leave_page(page);
-		if (answer != NULL)
-			page_cache_keep(&page->cache, key, answer,
+		if (response != NULL)
+			page_cache_keep(&page->cache, key, response,
 			    clock_monotonic() - began);
 	}
-	if (answer == NULL)
+	if (response == NULL)
 		return;
-	response_content(cgi, RESPONSE_OK, answer->type, answer->content,
-	    answer->length);
-	page_cache_release(answer);
+	response_content(cgi, RESPONSE_OK, response->type, response->content,
+	    response->length);
+	page_cache_release(response);
 }
 
 bool

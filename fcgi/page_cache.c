@@ -5,26 +5,26 @@
 #include "lib/base/alloc.h"
 #include "lib/base/clock.h"
 
-struct page_answer *
-page_cache_answer(const char * type, char * headers, char * content,
+struct page_response *
+page_cache_response(const char * type, char * headers, char * content,
     size_t length)
 {
-	struct page_answer * answer = alloc_bytes(sizeof(*answer));
+	struct page_response * response = alloc_bytes(sizeof(*response));
 
-	*answer = (struct page_answer){ .type = type, .headers = headers,
+	*response = (struct page_response){ .type = type, .headers = headers,
 	    .content = content, .length = length, .users = 1 };
-	return (answer);
+	return (response);
 }
 
 void
-page_cache_release(struct page_answer * answer)
+page_cache_release(struct page_response * response)
 {
 
-	if (atomic_fetch_sub(&answer->users, 1) > 1)
+	if (atomic_fetch_sub(&response->users, 1) > 1)
 		return;
-	free(answer->headers);
-	free(answer->content);
-	free(answer);
+	free(response->headers);
+	free(response->content);
+	free(response);
 }
 
 void
@@ -39,11 +39,11 @@ static void
 free_slot(struct page_cache_slot * slot)
 {
 
-	if (slot->answer != NULL) {
-		page_cache_release(slot->answer);
+	if (slot->response != NULL) {
+		page_cache_release(slot->response);
 		free(slot->query);
 	}
-	slot->answer = NULL;
+	slot->response = NULL;
 }
 
 /* Free the slots whose time has passed; return the bytes that are left. */
@@ -56,10 +56,10 @@ expire_slots(struct page_cache * cache)
 
 	for (slot = cache->slots; slot < cache->slots + PAGE_CACHE_SLOTS;
 	    slot++) {
-		if (slot->answer != NULL && slot->until <= now)
+		if (slot->response != NULL && slot->until <= now)
 			free_slot(slot);
-		if (slot->answer != NULL)
-			bytes += slot->answer->length;
+		if (slot->response != NULL)
+			bytes += slot->response->length;
 	}
 	return (bytes);
 }
@@ -71,32 +71,32 @@ slot_of(struct page_cache * cache, const char * query)
 
 	for (slot = cache->slots; slot < cache->slots + PAGE_CACHE_SLOTS;
 	    slot++)
-		if (query == NULL ? slot->answer == NULL :
-		    slot->answer != NULL && strcmp(slot->query, query) == 0)
+		if (query == NULL ? slot->response == NULL :
+		    slot->response != NULL && strcmp(slot->query, query) == 0)
 			return (slot);
 	return (NULL);
 }
 
-struct page_answer *
+struct page_response *
 page_cache_find(struct page_cache * cache, const char * query)
 {
-	struct page_answer * answer = NULL;
+	struct page_response * response = NULL;
 	struct page_cache_slot * slot;
 
 	pthread_mutex_lock(&cache->lock);
 	expire_slots(cache);
 	slot = slot_of(cache, query);
 	if (slot != NULL) {
-		answer = slot->answer;
-		atomic_fetch_add(&answer->users, 1);
+		response = slot->response;
+		atomic_fetch_add(&response->users, 1);
 	}
 	pthread_mutex_unlock(&cache->lock);
-	return (answer);
+	return (response);
 }
 
 void
 page_cache_keep(struct page_cache * cache, const char * query,
-    struct page_answer * answer, int64_t took)
+    struct page_response * response, int64_t took)
 {
 	int64_t time = took * PAGE_CACHE_SHARE;
 	struct page_cache_slot * slot;
@@ -108,14 +108,14 @@ page_cache_keep(struct page_cache * cache, const char * query,
 	bytes = expire_slots(cache);
 	slot = slot_of(cache, query);
 	if (slot != NULL) {
-		bytes -= slot->answer->length;
+		bytes -= slot->response->length;
 		free_slot(slot);
 	} else
 		slot = slot_of(cache, NULL);
-	if (slot != NULL && bytes + answer->length <= PAGE_CACHE_BYTES_MAX) {
-		atomic_fetch_add(&answer->users, 1);
+	if (slot != NULL && bytes + response->length <= PAGE_CACHE_BYTES_MAX) {
+		atomic_fetch_add(&response->users, 1);
 		*slot = (struct page_cache_slot){ .query = alloc_string(query),
-		    .answer = answer, .until = clock_monotonic() +
+		    .response = response, .until = clock_monotonic() +
 		    (time < PAGE_CACHE_TIME_MAX ? time :
 		    PAGE_CACHE_TIME_MAX) };
 	}

@@ -19,7 +19,7 @@
 #define PAGE_CACHE_BYTES_MAX ((size_t)4 * 1024 * 1024)
 
 /* A response; it is freed when its last user releases it. */
-struct page_answer {
+struct page_response {
 	const char * type;		/* The media type; static. */
 	char * headers;			/* As response_page takes them. */
 	char * content;
@@ -31,24 +31,24 @@ struct page_cache {
 	pthread_mutex_t lock;
 	struct page_cache_slot {
 		char * query;
-		struct page_answer * answer;	/* NULL: the slot is free. */
+		struct page_response * response;	/* NULL: free. */
 		int64_t until;
 	} slots[PAGE_CACHE_SLOTS];
 };
 
 /**
- * page_cache_answer(type, headers, content, length):
- * Return an answer with one user.  It owns ${headers} and ${content}, which
+ * page_cache_response(type, headers, content, length):
+ * Return a response with one user.  It owns ${headers} and ${content}, which
  * free must accept; ${type} must be static.
  */
-struct page_answer * page_cache_answer(const char * type, char * headers,
+struct page_response * page_cache_response(const char * type, char * headers,
     char * content, size_t length);
 
 /**
- * page_cache_release(answer):
- * End one use of an answer.
+ * page_cache_release(response):
+ * End one use of a response.
  */
-void page_cache_release(struct page_answer * answer);
+void page_cache_release(struct page_response * response);
 
 /**
  * page_cache_init(cache):
@@ -58,18 +58,18 @@ void page_cache_init(struct page_cache * cache);
 
 /**
  * page_cache_find(cache, query):
- * Return the answer that is kept for ${query}, which the caller releases, or
+ * Return the response that is kept for ${query}, which the caller releases, or
  * NULL.
  */
-struct page_answer * page_cache_find(struct page_cache * cache,
+struct page_response * page_cache_find(struct page_cache * cache,
     const char * query);
 
 /**
- * page_cache_keep(cache, query, answer, took):
- * Keep ${answer}, which took ${took} milliseconds to read, unless that is too
- * little, or the answer too large.
+ * page_cache_keep(cache, query, response, took):
+ * Keep ${response}, which took ${took} milliseconds to read, unless that is too
+ * little, or the response too large.
  */
 void page_cache_keep(struct page_cache * cache, const char * query,
-    struct page_answer * answer, int64_t took);
+    struct page_response * response, int64_t took);
 
 #endif

@@ -31,8 +31,8 @@ struct service {
 };
 
 /*
- * One request, from its first byte to its answer.  Its memory is reused for the
- * next one.
+ * One request, from its first byte to its response.  Its memory is reused for
+ * the next one.
  */
 struct request {
 	struct cgi cgi;

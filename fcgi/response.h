@@ -54,7 +54,7 @@ void response_content(struct cgi * cgi, enum response_kind kind,
 /**
  * response_page(cgi, type, headers, content, length):
  * Answer 200 with ${length} bytes of the media type ${type} and more
- * ${headers}, which end with CRLF each.  The answer has an ETag; a request
+ * ${headers}, which end with CRLF each.  The response has an ETag; a request
  * whose If-None-Match names it gets 304 without content.
  */
 void response_page(struct cgi * cgi, const char * type, const char * headers,
