@@ -134,10 +134,10 @@ void spool_release(struct spool_batch * batch);
 
 /**
  * spool_change(spool, change):
- * Make a change, and sync it.  Return SPOOL_CHANGED, and change nothing, if the cells of
- * change->taken have changed since they were read, if change->released does not
- * exist, or if a call of change->settled does not, and others are added in its
- * place.
+ * Make a change, and sync it.  Return SPOOL_CHANGED, and change nothing, if
+ * the cells of change->taken have changed since they were read, if
+ * change->released does not exist, or if a call of change->settled does not,
+ * and others are added in its place.
  */
 enum spool_result spool_change(struct spool * spool,
     const struct spool_change * change);
