@@ -19,9 +19,11 @@ import hashlib
 import json
 import os
 import subprocess
-import sys
 import tempfile
 import zlib
+
+from tests.harness.bodycheck import PROGRAM
+from tests.harness.tap import check, equal, run
 
 CASES = []
 
@@ -2240,12 +2242,13 @@ def differences(want, line):
     return found
 
 
-def run(program, directory, number):
+def faults(directory, number):
+    """What is wrong with what the program says of a case."""
     _, text, options, want = CASES[number]
     path = os.path.join(directory, "%04d" % number)
     with open(path, "wb") as out:
         out.write(text)
-    done = subprocess.run([program, "--dump", *options, path], timeout=300,
+    done = subprocess.run([PROGRAM, "--dump", *options, path], timeout=300,
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     output = done.stdout.decode("utf-8", "surrogateescape")
     if done.returncode not in (0, 1) or output.count("\n") != 1 or \
@@ -2268,30 +2271,20 @@ def printable(text):
                    c.encode("unicode_escape").decode() for c in text)
 
 
-def main():
-    program = os.environ.get("BODYCHECK")
-    if not program:
-        sys.exit("BODYCHECK must name the program that reads the bodies")
-    names = [case[0] for case in CASES]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        sys.exit("cases of one name: " + ", ".join(twice))
-    failed = 0
+def cases():
     with tempfile.TemporaryDirectory() as directory, \
             concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-        results = pool.map(lambda number: run(program, directory, number),
-                           range(len(CASES)))
-        print("1..%d" % len(CASES))
-        for number, found in enumerate(results):
-            failed += bool(found)
-            name = printable(names[number]).replace("#", "\\#")
-            print("%sok %d - %s" % ("not " if found else "", number + 1,
-                                    name))
-            for line in found:
-                print("# " + printable(line))
-            sys.stdout.flush()
-    sys.exit(1 if failed else 0)
+        for case, found in zip(CASES, pool.map(
+                lambda number: faults(directory, number), range(len(CASES)))):
+            check(not found, printable(case[0]).replace("#", "\\#"),
+                  *map(printable, found))
 
 
-if __name__ == "__main__":
-    main()
+def names():
+    """Each case has a name of its own, by which it is found."""
+    given = [case[0] for case in CASES]
+    equal(sorted({name for name in given if given.count(name) > 1}), [],
+          "no two cases have one name")
+
+
+run([cases, names])

@@ -70,4 +70,16 @@ def real_ones():
         check("not ok" not in output, "with all its checks", output, errors)
 
 
-run([inherited, real_ones])
+def all_of_them():
+    """Only a test that imports the harness is started as it sets things."""
+    for room in ("system", "deploy"):
+        folder = os.path.join(HERE, "..", room)
+        for name in sorted(os.listdir(folder)):
+            if not name.endswith(".py"):
+                continue
+            with open(os.path.join(folder, name), encoding="utf-8") as file:
+                check(re.search(r"^(from|import) tests\.", file.read(), re.M),
+                      f"{room}/{name} imports the harness")
+
+
+run([inherited, real_ones, all_of_them])
