@@ -143,6 +143,19 @@ is_reserved(const struct prometheus_label * label)
 	    memcmp(label->name, "__", 2) == 0);
 }
 
+/*
+ * A series is kept under its environment, and readers of several environments
+ * add the label.  From a sender whose token is for another environment than its
+ * label says, it would be a second label of this name.
+ */
+static bool
+is_implied(const struct prometheus_label * label)
+{
+
+	return (label->name_length == strlen("environment") &&
+	    memcmp(label->name, "environment", label->name_length) == 0);
+}
+
 char *
 prometheus_labels(struct arena * arena, struct prometheus_label * labels,
     size_t count, size_t * length, size_t * left_out)
@@ -162,7 +175,8 @@ prometheus_labels(struct arena * arena, struct prometheus_label * labels,
 			++*left_out;
 			continue;
 		}
-		if (labels[i].value_length == 0 || (i + 1 < count &&
+		if (labels[i].value_length == 0 || is_implied(&labels[i]) ||
+		    (i + 1 < count &&
 		    by_name(&labels[i], &labels[i + 1]) == 0)) {
 			labels[i].name_length = 0;
 			continue;

@@ -36,7 +36,7 @@ size_t prometheus_name(char * out, const char * text, size_t length);
  * ${length}.  Among labels of one name the last one counts, and an empty value
  * is the same as no label.  Leave out labels that have no name, or one that
  * begins with `__`, which Prometheus reserves, and set ${left_out} to their
- * number.
+ * number.  Leave out `environment` as well, which is no part of a series here.
  */
 char * prometheus_labels(struct arena * arena,
     struct prometheus_label * labels, size_t count, size_t * length,

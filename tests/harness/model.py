@@ -79,7 +79,7 @@ def label_text(labels):
     named = {}
     for key, value in labels.items():
         name = prometheus_name(key)
-        if name is not None and not name.startswith("__"):
+        if name not in (None, "environment") and not name.startswith("__"):
             if isinstance(value, Number):
                 value = number_text(float(value))
             named.setdefault(name, []).append(value)

@@ -386,7 +386,7 @@ def gauges():
                 "strategies": []}]}
 
     def value(redis):
-        return (redis("HGET", "flagtally:{e}:impact:g", '{environment="e"}'),
+        return (redis("HGET", "flagtally:{e}:impact:g", ""),
                 json.loads(redis("HGET", "flagtally:{e:a}:instances", "i"))[
                     "interval"])
 
