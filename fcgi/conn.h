@@ -103,7 +103,7 @@ void conn_stop(struct conn * conn);
 
 /**
  * conn_free(conn):
- * Close all connections of the set, and free it.  It may be NULL.
+ * Close all connections of the set, and free it.  It can be NULL.
  */
 void conn_free(struct conn * conn);
 

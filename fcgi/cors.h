@@ -21,7 +21,7 @@ struct cors {
 /**
  * cors_headers(cgi, preflight, out):
  * Write the headers to ${out} that the response to a request needs by ${cgi}'s
- * cors, which may be NULL: then there are none.  A ${preflight} request asks
+ * cors, which can be NULL: then there are none.  A ${preflight} request asks
  * what it can send.  Return their length.
  */
 size_t cors_headers(const struct cgi * cgi, bool preflight,

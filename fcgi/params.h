@@ -55,7 +55,7 @@ int params_file(const struct params * params, bool large);
 
 /**
  * params_free(params):
- * Wipe and free the parameters, which may be NULL.
+ * Wipe and free the parameters, which can be NULL.
  */
 void params_free(struct params * params);
 

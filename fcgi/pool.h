@@ -116,7 +116,7 @@ void pool_stop(struct pool * pool);
 
 /**
  * pool_free(pool):
- * Free the pool, which may be NULL, and its jobs.  All threads must have ended.
+ * Free the pool, which can be NULL, and its jobs.  All threads must have ended.
  */
 void pool_free(struct pool * pool);
 

@@ -63,7 +63,7 @@ void digest_cache_remove(struct digest_cache * cache,
 
 /**
  * digest_cache_close(cache):
- * Free the cache, which may be NULL.  Its file stays.
+ * Free the cache, which can be NULL.  Its file stays.
  */
 void digest_cache_close(struct digest_cache * cache);
 

@@ -110,7 +110,7 @@ void token_file_grant(struct token_grant * grant, const char * environment,
 
 /**
  * token_file_free(store):
- * Free the store, which may be NULL.
+ * Free the store, which can be NULL.
  */
 void token_file_free(struct token_file * store);
 

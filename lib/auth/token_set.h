@@ -75,13 +75,13 @@ const char * token_set_why(const struct token_set * set);
 /**
  * token_set_renew(set):
  * If the file that caches good tokens was deleted, go on with a new one.  To be
- * called now and then, by one thread; ${set} may be NULL.
+ * called now and then, by one thread; ${set} can be NULL.
  */
 void token_set_renew(struct token_set * set);
 
 /**
  * token_set_stop(set, deadline):
- * Stop the thread, close the connection and free the set, which may be NULL.
+ * Stop the thread, close the connection and free the set, which can be NULL.
  * No thread may be in token_set_check.  Return false if the thread did not end
  * by ${deadline}; then nothing is freed.
  */

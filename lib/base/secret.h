@@ -31,7 +31,7 @@ void secret_hide(char ** environment, const char * name);
 
 /**
  * secret_wipe(secret):
- * Overwrite a secret, which may be NULL, and free it.
+ * Overwrite a secret, which can be NULL, and free it.
  */
 void secret_wipe(char * secret);
 

@@ -100,7 +100,7 @@ void commit_hurry(struct committer * committer);
 /**
  * commit_stop(committer):
  * Commit the tallies that wait, stop the thread, and free the committer, which
- * may be NULL, with its sink and spool.  No call of commit_submit may be under
+ * can be NULL, with its sink and spool.  No call of commit_submit may be under
  * way, and the function of commit_on_answer must still be callable.
  */
 void commit_stop(struct committer * committer);

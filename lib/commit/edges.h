@@ -41,7 +41,7 @@ bool edges_put(struct edges * edges, const struct text * identifier,
 
 /**
  * edges_free(edges):
- * Close the connection and free the writer, which may be NULL.
+ * Close the connection and free the writer, which can be NULL.
  */
 void edges_free(struct edges * edges);
 

@@ -43,7 +43,7 @@ void repeats_begin(struct repeats * repeats, struct digest_mac * mac);
  * repeats_lock(repeats):
  * repeats_unlock(repeats):
  * Lock the table, for repeats_claim and repeats_settle, against all threads
- * and processes.  ${repeats} may be NULL.  If the table cannot be locked within
+ * and processes.  ${repeats} can be NULL.  If the table cannot be locked within
  * 100 milliseconds, all bodies are new, and none is stored.  If its file was
  * deleted, the table goes on in a new one; to notice that before another
  * process creates one, call both now and then.
@@ -69,7 +69,7 @@ void repeats_settle(struct repeats * repeats,
 
 /**
  * repeats_close(repeats):
- * Free the table, which may be NULL.  Its file stays.
+ * Free the table, which can be NULL.  Its file stays.
  */
 void repeats_close(struct repeats * repeats);
 

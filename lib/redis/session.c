@@ -235,10 +235,10 @@ is_of_server(const struct session * session, enum error_code code)
 static void
 explain(const struct error_reply * error)
 {
-	static atomic_flag told[ERROR_COUNT];
+	static atomic_flag logged[ERROR_COUNT];
 	const char * meaning = error_reply_meaning(error);
 
-	if (meaning != NULL && !atomic_flag_test_and_set(&told[error->code]))
+	if (meaning != NULL && !atomic_flag_test_and_set(&logged[error->code]))
 		log_error("%s", meaning);
 }
 

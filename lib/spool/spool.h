@@ -200,7 +200,7 @@ const char * spool_why(const struct spool * spool);
 
 /**
  * spool_free(spool):
- * Close the file, release the lease, and free the spool, which may be NULL.
+ * Close the file, release the lease, and free the spool, which can be NULL.
  */
 void spool_free(struct spool * spool);
 

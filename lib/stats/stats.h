@@ -203,7 +203,7 @@ void stats_write_sample(struct buffer * text, const char * name,
 
 /**
  * stats_free(stats):
- * Free the stats, which may be NULL.  Their file stays.
+ * Free the stats, which can be NULL.  Their file stays.
  */
 void stats_free(struct stats * stats);
 
