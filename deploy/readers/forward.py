@@ -16,6 +16,11 @@ so whatever is killed in between, nothing is lost.  What was sent and not
 acknowledged is sent again, byte by byte the same unless applications were added
 meanwhile; Unleash may count it twice.  Registrations and impact metrics are not
 in the feeds.
+
+If Unleash rejects a body (400, 413, 422), it is divided until the metrics that
+are at fault are alone.  They are set aside: printed as JSON, and acknowledged.
+After 100 of them it rather is the address or the server that is wrong, and the
+rest is kept and tried again, as after any other error.
 """
 
 import argparse
@@ -23,6 +28,7 @@ import json
 import os
 import sys
 import time
+import urllib.error
 import urllib.request
 from urllib.parse import unquote
 
@@ -33,10 +39,21 @@ FEEDS = 50                  # Feeds that are read at once,
 ENTRIES = 50                # and entries of each.
 BODY_MAX = 90000            # Bytes; Unleash takes 100 KiB.
 PAUSE_MAX = 60              # Seconds after a failure.
+REJECTIONS = (400, 413, 422)
+ASIDE_MAX = 100             # Metrics that are set aside.
 
 
 def say(text):
     print(f"forward: {text}", file=sys.stderr, flush=True)
+
+
+said = set()
+
+
+def say_once(text):
+    if text not in said:
+        said.add(text)
+        say(text)
 
 
 def read(server, feeds, start):
@@ -50,6 +67,9 @@ def read(server, feeds, start):
         if isinstance(reply, redis.ResponseError) and \
                 str(reply).startswith("NOGROUP"):
             missing.append(feed)
+        elif isinstance(reply, redis.ResponseError) and \
+                str(reply).startswith("WRONGTYPE"):
+            say_once(f"{feed} is no stream, and is left out")
         elif isinstance(reply, Exception):
             raise reply
         elif reply and reply[0][1]:
@@ -87,7 +107,7 @@ def merge(batch):
     metrics = {}
     for feed, entries in batch:
         tag = feed[feed.index("{") + 1:feed.rindex("}")]
-        environment, application = map(unquote, tag.split(":"))
+        environment, _, application = map(unquote, tag.partition(":"))
         for number, entry in entries:
             if not entry:
                 say(f"{feed}: {number} was trimmed before it was sent")
@@ -96,6 +116,9 @@ def merge(batch):
                 feature, _, counter = field.partition(":")
                 kind, _, variant = counter.partition(":")
                 if kind not in ("yes", "no", "variant"):
+                    continue
+                if not count.isdecimal():
+                    say(f"{feed}: {number} has no number of {field}")
                     continue
                 metric = metrics.setdefault((tag, period, feature), {
                     "featureName": unquote(feature), "appName": application,
@@ -108,44 +131,65 @@ def merge(batch):
     return list(metrics.values())
 
 
-def post(url, token, metrics):
-    """Post them, in bodies that Unleash takes; raise unless all get 202."""
-    parts, size = [], 0
-    for metric in metrics + [None]:
-        text = metric and json.dumps(metric)
-        if parts and (text is None or size + len(text) > BODY_MAX):
-            body = '{"applications": [], "metrics": [%s]}' % ", ".join(parts)
-            request = urllib.request.Request(
-                url + "/api/client/metrics/bulk", body.encode(), {
-                    "Content-Type": "application/json",
-                    "Authorization": token})
+class Unleash:
+    def __init__(self, url, token):
+        self.url = url + "/api/client/metrics/bulk"
+        self.token = token
+        self.aside = 0
+
+    def post(self, metrics):
+        """Post them, in bodies that Unleash takes; raise unless all get 202."""
+        parts, size = [], 0
+        for metric in metrics + [None]:
+            text = metric and json.dumps(metric)
+            if parts and (text is None or size + len(text) > BODY_MAX):
+                self.post_parts(parts)
+                parts, size = [], 0
+            if text is not None:
+                parts.append(text)
+                size += len(text) + 2
+
+    def post_parts(self, parts):
+        """Post them in one body; divide it if it is rejected."""
+        body = '{"applications": [], "metrics": [%s]}' % ", ".join(parts)
+        request = urllib.request.Request(self.url, body.encode(), {
+            "Content-Type": "application/json", "Authorization": self.token})
+        try:
             with urllib.request.urlopen(request, timeout=30) as response:
                 if response.status != 202:
                     raise OSError(f"the answer is {response.status}, not 202")
-            parts, size = [], 0
-        if text is not None:
-            parts.append(text)
-            size += len(text) + 2
+        except urllib.error.HTTPError as error:
+            if error.code not in REJECTIONS or self.aside == ASIDE_MAX:
+                raise
+            if len(parts) == 1:
+                self.aside += 1
+                say(f"{error}; this metric is set aside: {parts[0]}")
+            else:
+                middle = len(parts) // 2
+                self.post_parts(parts[:middle])
+                self.post_parts(parts[middle:])
 
 
-def forward(server, prefix, url, token, start):
-    """Forward what there is from there; return how many entries that were."""
-    count = 0
+def forward(server, prefix, unleash):
+    """Forward what there is.
+
+    What was delivered and not acknowledged comes first, in every pass: what a
+    connection that broke had asked for may be delivered late.
+    """
     # Sorted, so that a batch is the same when it is read again.
     feeds = [f"{prefix}:{{{name}}}:feed"
              for name in sorted(server.zrange(f"{prefix}:apps", 0, -1))]
     for first in range(0, len(feeds), FEEDS):
         some = feeds[first:first + FEEDS]
-        if start == ">":
-            warn_of_trimmed(server, some)
-        while batch := read(server, some, start):
-            post(url, token, merge(batch))
-            pipe = server.pipeline(transaction=False)
-            for feed, entries in batch:
-                pipe.xack(feed, GROUP, *(number for number, _ in entries))
-                count += len(entries)
-            pipe.execute()
-    return count
+        for start in ("0", ">"):
+            if start == ">":
+                warn_of_trimmed(server, some)
+            while batch := read(server, some, start):
+                unleash.post(merge(batch))
+                pipe = server.pipeline(transaction=False)
+                for feed, entries in batch:
+                    pipe.xack(feed, GROUP, *(number for number, _ in entries))
+                pipe.execute()
 
 
 def main():
@@ -157,18 +201,18 @@ def main():
     options = parser.parse_args()
     server = redis.Redis.from_url(options.redis, decode_responses=True,
                                   socket_timeout=60)
-    place = (options.prefix, options.url.rstrip("/"),
-             os.environ.get("UNLEASH_TOKEN", ""))
-    pause, start = options.interval / 10, "0"
+    unleash = Unleash(options.url.rstrip("/"),
+                      os.environ.get("UNLEASH_TOKEN", ""))
+    pause = options.interval / 10
     while True:
         try:
-            forward(server, *place, start)
-            pause, start = options.interval / 10, ">"
+            forward(server, options.prefix, unleash)
+            pause = options.interval / 10
             time.sleep(options.interval)
         except (OSError, redis.RedisError) as error:
             say(f"{error}; again in {pause:g} s")
             time.sleep(pause)
-            pause, start = min(2 * pause, PAUSE_MAX), "0"
+            pause = min(2 * pause, PAUSE_MAX)
 
 
 if __name__ == "__main__":

@@ -9,12 +9,14 @@ import json
 import os
 import random
 import shutil
+import signal
 import subprocess
 import sys
 import threading
 
 from tests.harness import fcgi
 from tests.harness.openapi import Schema
+from tests.harness.resp import RedisError
 from tests.harness.servers import Flagtally, Place, Process, Redis
 from tests.harness.tap import check, equal, note, run
 from tests.harness.wait import until
@@ -48,6 +50,7 @@ class Unleash:
         self.bodies, self.faults, self.repeats = {}, [], 0
         self.largest = self.requests = 0
         self.behave = lambda: 202
+        self.unwanted = None        # A text in what is rejected.
         stand_in = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -79,6 +82,8 @@ class Unleash:
         self.requests += 1
         self.largest = max(self.largest, len(body))
         status = self.behave()
+        if self.unwanted and self.unwanted in body:
+            status = 400
         if path != "/api/client/metrics/bulk" or \
                 headers["Authorization"] != TOKEN or \
                 headers["Content-Type"] != "application/json":
@@ -145,6 +150,16 @@ class Setting:
             {"applications": [], "metrics": metrics}).encode())
         equal(answer.status, 202, "202") if answer.status != 202 else None
 
+    def pending(self):
+        """Entries that are delivered and not acknowledged."""
+        count = 0
+        for feed in self.redis("KEYS", "*:feed"):
+            try:
+                count += self.redis("XPENDING", feed, "unleash")[0]
+            except RedisError:
+                pass            # It has no such group, or is no stream.
+        return count
+
     def arrived(self):
         return self.unleash.counts() == self.posted
 
@@ -195,6 +210,69 @@ def refused():
             setting.finish(f"{status}: sent again until it is taken")
             check(not answers and words in place.read("forward.log"),
                   f"{status}: and it says why", place.read("forward.log"))
+
+
+def rejected():
+    """What Unleash rejects is set aside, and all else arrives."""
+    with Place() as place:
+        setting = Setting(place, random.Random(SEED))
+        setting.unleash.unwanted = b'"f:5"'
+        for _ in range(20):
+            setting.post()
+        setting.posted = {key: count for key, count in setting.posted.items()
+                          if key[1] != "f:5"}
+        setting.start()
+        setting.finish("all else is forwarded, and once")
+        until(lambda: setting.pending() == 0, "acknowledgement")
+        lines = [line for line in place.read("forward.log").splitlines()
+                 if "HTTP Error 400" in line and "is set aside: {" in line]
+        equal({json.loads(line[line.index("{"):])["featureName"]
+               for line in lines}, {"f:5"}, "the log has what is set aside")
+        equal(len(lines), len(place.read("forward.log").splitlines()),
+              "and nothing else")
+        setting.unleash.unwanted = b"{"
+        for number in range(150):
+            setting.post([f"a{number}"])
+        until(lambda: "again in" in place.read("forward.log"), "a pause")
+        equal(place.read("forward.log").count("set aside"), 100,
+              "if all is rejected, most of it is kept")
+        check(setting.pending() > 0, "unacknowledged")
+
+
+def no_stream():
+    """A feed that is no stream holds up no other, and neither does nonsense."""
+    with Place() as place:
+        setting = Setting(place, random.Random(SEED))
+        setting.redis("ZADD", "flagtally:apps", 1, "production:!", 1, "!")
+        setting.redis("SET", "flagtally:{production:!}:feed", "x")
+        setting.redis("XADD", "flagtally:{!}:feed", "*", "f:yes", "many")
+        for _ in range(5):
+            setting.post()
+        setting.start()
+        setting.finish("the others are forwarded")
+        until(lambda: setting.pending() == 0, "acknowledgement")
+        setting.post()
+        setting.finish("and go on")
+        log = place.read("forward.log")
+        check(log.count("flagtally:{production:!}:feed is no stream") == 1 and
+              log.count("has no number of f:yes") == 1 and
+              log.count("\n") == 2, "the log says each once", log)
+
+
+def late():
+    """What Redis delivers late to a connection that is dead is forwarded."""
+    with Place() as place:
+        setting = Setting(place, random.Random(SEED))
+        setting.post(["shop"])
+        setting.start()
+        setting.finish("the first")
+        setting.forwarder.signal(signal.SIGSTOP)
+        setting.post(["shop"])
+        equal(len(setting.redis(
+            "XREADGROUP", "GROUP", "unleash", "forward", "STREAMS",
+            "flagtally:{production:shop}:feed", ">")), 1, "delivered")
+        setting.forwarder.signal(signal.SIGCONT)
+        setting.finish("that arrives, too")
 
 
 def large():
@@ -269,4 +347,4 @@ if PYTHON is None:
     check(True, "there is no Python with the module redis # SKIP")
     run([])
 else:
-    run([forwards, refused, large, trimmed, kills])
+    run([forwards, refused, rejected, no_stream, late, large, trimmed, kills])
