@@ -4,7 +4,7 @@
 #include "lib/auth/token_file.h"
 #include "lib/auth/token_set.h"
 #include "lib/config/config.h"
-#include "lib/redis/redis.h"
+#include "lib/redis/address.h"
 #include "lib/redis/sink.h"
 
 /*

@@ -8,7 +8,7 @@
 #include "fcgi/cgi.h"
 #include "fcgi/health.h"
 #include "fcgi/page_cache.h"
-#include "lib/redis/redis.h"
+#include "lib/redis/address.h"
 
 /*
  * The page at /flagtally: counts as HTML without scripts, and as CSV and JSON

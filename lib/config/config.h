@@ -8,8 +8,8 @@
 
 #include "lib/base/log.h"
 #include "lib/body/body.h"
+#include "lib/redis/address.h"
 #include "lib/redis/contract.h"
-#include "lib/redis/redis.h"
 
 /*
  * The configuration: FLAGTALLY_NAME in the environment, over an INI file, over

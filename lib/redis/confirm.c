@@ -4,7 +4,7 @@
 
 #include "lib/base/log.h"
 #include "lib/redis/confirm.h"
-#include "lib/redis/redis.h"
+#include "lib/redis/reply.h"
 
 /*
  * WAIT also goes before WAITAOF.  A replica is asked at once how far its file

@@ -4,7 +4,7 @@
 #include <stdint.h>
 
 #include "lib/redis/pipeline.h"
-#include "lib/redis/redis.h"
+#include "lib/redis/reply.h"
 
 /**
  * drops_take(dropped, script, bytes, reply):

@@ -6,10 +6,8 @@
 #include <stdint.h>
 
 #include "lib/base/buffer.h"
-#include "lib/base/text.h"
-#include "lib/redis/confirm.h"
-#include "lib/redis/error_reply.h"
-#include "lib/redis/tls.h"
+#include "lib/redis/address.h"
+#include "lib/redis/reply.h"
 
 /*
  * One connection to a Redis server.  It is made when it is needed, made again
@@ -18,96 +16,8 @@
  */
 struct redis;
 
-/* The kind of an address's hosts. */
-enum redis_kind {
-	REDIS_SERVER,			/* One server: a host, or a path. */
-	REDIS_SENTINEL,			/* Sentinels that name the master. */
-	REDIS_ONE_SENTINEL,		/* One of these, without data. */
-	REDIS_CLUSTER,			/* Some nodes of a cluster. */
-};
-
-struct redis_node {
-	char * host;
-	int port;
-};
-
-/* Where Redis is, from a URL and perhaps a password file. */
-struct redis_address {
-	enum redis_kind kind;
-	bool tls;
-	char * unix_path;		/* Of a Unix socket, or NULL. */
-	char * host;			/* Of one server, or NULL. */
-	int port;
-	struct redis_node * nodes;	/* Sentinels, or of a cluster. */
-	size_t node_count;
-	char * master;			/* As the sentinels call it. */
-	int database;
-	char * user;			/* NULL: none. */
-	char * password;		/* NULL: none. */
-	char * sentinel_user;		/* Of the sentinels, likewise. */
-	char * sentinel_password;
-	struct tls_settings tls_settings; /* If tls. */
-	struct confirm confirm;		/* Of exchanges that need it. */
-};
-
-enum redis_type {
-	REDIS_NOTHING,			/* A null, or an unknown type. */
-	REDIS_TEXT,			/* A string or a status. */
-	REDIS_INTEGER,
-	REDIS_ARRAY,			/* Of integers, REDIS_INTEGERS_MAX
-					 * at most. */
-	REDIS_TEXTS,			/* An array of strings; see
-					 * redis_text. */
-	REDIS_MIXED,			/* Another array that begins with a
-					 * string, its text. */
-	REDIS_ERROR,
-	REDIS_UNCONFIRMED,		/* See redis_confirm. */
-};
-
-#define REDIS_INTEGERS_MAX 1024
-
 /* Of a script's name: a SHA-1 in hexadecimal. */
 #define REDIS_DIGEST_LENGTH 40
-
-struct redis_reply {
-	enum redis_type type;
-	const char * text;		/* Of a string or status. */
-	size_t length;
-	size_t count;			/* Elements of an array. */
-	int64_t integers[REDIS_INTEGERS_MAX];	/* Or the one integer. */
-	struct error_reply error;	/* Of REDIS_ERROR. */
-	const void * texts;		/* Of REDIS_TEXTS. */
-	const void * part;		/* All of it; see redis_part. */
-};
-
-/* Whether rediss:// is built in. */
-#ifdef HAVE_HIREDIS_SSL
-#define REDIS_TLS_BUILT true
-#else
-#define REDIS_TLS_BUILT false
-#endif
-
-/**
- * redis_text(reply, i):
- * Return string number ${i} of a reply of type REDIS_TEXTS; it is valid as long
- * as the reply.
- */
-struct text redis_text(const struct redis_reply * reply, size_t i);
-
-/**
- * redis_part_count(part):
- * redis_part(part, i):
- * redis_part_text(part):
- * redis_part_integer(part):
- * Read a reply that has arrays in arrays, of which reply->part is the whole:
- * return how many elements a part has, element number ${i}, its text, and its
- * integer.  Absent values are 0, NULL, a text without bytes, or -1.
- * All are valid as long as the reply.
- */
-size_t redis_part_count(const void * part);
-const void * redis_part(const void * part, size_t i);
-struct text redis_part_text(const void * part);
-int64_t redis_part_integer(const void * part);
 
 /**
  * redis_create(config, timeout, name):
@@ -196,10 +106,6 @@ void redis_serves(struct redis * redis);
  * Load the scripts again: the server has forgotten them.  Return 0 or -1.
  */
 int redis_load(struct redis * redis, int64_t deadline);
-
-/* Takes the reply to the request with this number, counted from 0. */
-typedef void redis_take(void * context, size_t number,
-    const struct redis_reply * reply);
 
 /**
  * redis_exchange(redis, requests, count, deadline, take, context):

@@ -5,7 +5,7 @@
 #include "lib/base/alloc.h"
 #include "lib/base/escape.h"
 #include "lib/base/secret.h"
-#include "lib/redis/redis.h"
+#include "lib/redis/address.h"
 #include "lib/redis/redis_url.h"
 
 /* The forms of URLs over TCP. */

@@ -140,8 +140,8 @@ take_address(struct sentinel_answer * answer, const struct redis_reply * reply)
 		explain_why(answer->error, "it does not know that master");
 		return;
 	}
-	host = redis_text(reply, 0);
-	port = redis_text(reply, 1);
+	host = reply_text(reply, 0);
+	port = reply_text(reply, 1);
 	if (host.length == 0 || host.length > HOST_MAX ||
 	    memchr(host.bytes, '\0', host.length) != NULL ||
 	    !read_port(&port, &answer->port)) {
@@ -181,8 +181,8 @@ take_master(struct sentinel_answer * answer, const struct redis_reply * reply)
 	answer->epoch = -1;
 	for (i = 0; reply->type == REDIS_TEXTS && i + 1 < reply->count;
 	    i += 2) {
-		name = redis_text(reply, i);
-		value = redis_text(reply, i + 1);
+		name = reply_text(reply, i);
+		value = reply_text(reply, i + 1);
 		if (text_is(&name, "ip"))
 			other = other || !text_is(&value, answer->host);
 		else if (text_is(&name, "port"))

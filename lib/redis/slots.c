@@ -1,7 +1,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "lib/redis/redis.h"
+#include "lib/redis/reply.h"
 #include "lib/redis/slots.h"
 
 /* CRC-16/XMODEM, four bits at a time. */
@@ -64,11 +64,11 @@ value_of(const void * part, const char * name)
 {
 	size_t i;
 
-	for (i = 0; i + 1 < redis_part_count(part); i += 2) {
-		struct text text = redis_part_text(redis_part(part, i));
+	for (i = 0; i + 1 < reply_part_count(part); i += 2) {
+		struct text text = reply_part_text(reply_part(part, i));
 
 		if (text_is(&text, name))
-			return (redis_part(part, i + 1));
+			return (reply_part(part, i + 1));
 	}
 	return (NULL);
 }
@@ -83,10 +83,10 @@ master_of(const void * nodes)
 	const void * master = NULL;
 	size_t i;
 
-	for (i = 0; i < redis_part_count(nodes); i++) {
-		const void * node = redis_part(nodes, i);
-		struct text role = redis_part_text(value_of(node, "role"));
-		struct text health = redis_part_text(value_of(node, "health"));
+	for (i = 0; i < reply_part_count(nodes); i++) {
+		const void * node = reply_part(nodes, i);
+		struct text role = reply_part_text(value_of(node, "role"));
+		struct text health = reply_part_text(value_of(node, "health"));
 
 		if (!text_is(&role, "master"))
 			continue;
@@ -101,15 +101,15 @@ read_shard(const void * shard, bool tls, slots_take * take, void * context)
 {
 	const void * slots = value_of(shard, "slots");
 	const void * node = master_of(value_of(shard, "nodes"));
-	int64_t port = redis_part_integer(value_of(node, tls ? "tls-port" :
+	int64_t port = reply_part_integer(value_of(node, tls ? "tls-port" :
 	    "port"));
-	struct text host = redis_part_text(value_of(node, "endpoint"));
+	struct text host = reply_part_text(value_of(node, "endpoint"));
 	bool any = false;
 	size_t i;
 
-	for (i = 0; i + 1 < redis_part_count(slots); i += 2) {
-		int64_t first = redis_part_integer(redis_part(slots, i));
-		int64_t last = redis_part_integer(redis_part(slots, i + 1));
+	for (i = 0; i + 1 < reply_part_count(slots); i += 2) {
+		int64_t first = reply_part_integer(reply_part(slots, i));
+		int64_t last = reply_part_integer(reply_part(slots, i + 1));
 
 		if (!is_range(first, last, port))
 			continue;
@@ -125,16 +125,16 @@ read_shard(const void * shard, bool tls, slots_take * take, void * context)
 static bool
 read_range(const void * range, slots_take * take, void * context)
 {
-	const void * node = redis_part(range, 2);
-	int64_t first = redis_part_integer(redis_part(range, 0));
-	int64_t last = redis_part_integer(redis_part(range, 1));
-	int64_t port = redis_part_integer(redis_part(node, 1));
+	const void * node = reply_part(range, 2);
+	int64_t first = reply_part_integer(reply_part(range, 0));
+	int64_t last = reply_part_integer(reply_part(range, 1));
+	int64_t port = reply_part_integer(reply_part(node, 1));
 
 	if (!is_range(first, last, port))
 		return (false);
 	if (take != NULL)
 		take(context, (unsigned int)first, (unsigned int)last,
-		    known_host(redis_part_text(redis_part(node, 0))),
+		    known_host(reply_part_text(reply_part(node, 0))),
 		    (int)port);
 	return (true);
 }
@@ -145,9 +145,9 @@ slots_read(const void * part, bool tls, slots_take * take, void * context)
 	bool any = false;
 	size_t i;
 
-	for (i = 0; i < redis_part_count(part); i++) {
-		const void * element = redis_part(part, i);
-		bool is_shard = redis_part_text(redis_part(element, 0)).bytes !=
+	for (i = 0; i < reply_part_count(part); i++) {
+		const void * element = reply_part(part, i);
+		bool is_shard = reply_part_text(reply_part(element, 0)).bytes !=
 		    NULL;
 
 		if (is_shard ? read_shard(element, tls, take, context) :

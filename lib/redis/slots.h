@@ -30,7 +30,7 @@ typedef void slots_take(void * context, unsigned int first, unsigned int last,
 /**
  * slots_read(part, tls, take, context):
  * Pass what a reply to CLUSTER SHARDS or CLUSTER SLOTS says of masters to
- * ${take}, unless that is NULL; ${part} is its whole (see redis_part), and
+ * ${take}, unless that is NULL; ${part} is its whole (see reply_part), and
  * ${tls} says which of a node's ports to use.  Return false if it is no such
  * reply, or no master has a slot.
  */

@@ -3,15 +3,18 @@
 #ifdef HAVE_HIREDIS_SSL
 #include <arpa/inet.h>
 #include <dirent.h>
+#include <errno.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "lib/base/alloc.h"
+#include "lib/base/clock.h"
 
 /* Where systems keep the certificates of authorities. */
 static const char directory[] = "/etc/ssl/certs";
@@ -204,23 +207,32 @@ tls_abandon(SSL * connection)
 	SSL_free(connection);
 }
 
-enum tls_step
-tls_handshake(SSL * connection)
+enum tls_result
+tls_handshake(SSL * connection, int descriptor, int64_t deadline)
 {
-	int result;
+	struct pollfd wait = { .fd = descriptor };
+	int left, ready, result;
 
-	ERR_clear_error();
-	result = SSL_do_handshake(connection);
-	if (result == 1)
-		return (TLS_DONE);
-	switch (SSL_get_error(connection, result)) {
-	case SSL_ERROR_WANT_READ:
-		return (TLS_READ);
-	case SSL_ERROR_WANT_WRITE:
-		return (TLS_WRITE);
-	default:
-		return (TLS_FAILED);
-	}
+	/* A server that always has another byte does not hold us. */
+	do {
+		ERR_clear_error();
+		result = SSL_do_handshake(connection);
+		if (result == 1)
+			return (TLS_DONE);
+		switch (SSL_get_error(connection, result)) {
+		case SSL_ERROR_WANT_READ:
+			wait.events = POLLIN;
+			break;
+		case SSL_ERROR_WANT_WRITE:
+			wait.events = POLLOUT;
+			break;
+		default:
+			return (TLS_FAILED);
+		}
+		left = clock_remaining(deadline);
+		ready = left == 0 ? 0 : poll(&wait, 1, left);
+	} while (ready == 1 || (ready == -1 && errno == EINTR));
+	return (ready == 0 ? TLS_LATE : TLS_FAILED);
 }
 
 void

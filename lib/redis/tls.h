@@ -2,6 +2,7 @@
 #define FLAGTALLY_TLS_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 struct ssl_st;				/* OpenSSL's SSL. */
 
@@ -19,10 +20,9 @@ struct tls_settings {
 	const char * key;		/* and its key; "": none. */
 };
 
-enum tls_step {
+enum tls_result {
 	TLS_DONE,
-	TLS_READ,			/* Wait until the socket can be read, */
-	TLS_WRITE,			/* or written. */
+	TLS_LATE,
 	TLS_FAILED,
 };
 
@@ -51,10 +51,12 @@ struct ssl_st * tls_begin(struct tls * tls, const char * host, int port);
 void tls_abandon(struct ssl_st * connection);
 
 /**
- * tls_handshake(connection):
- * Do as much of the handshake as can be done without waiting.
+ * tls_handshake(connection, descriptor, deadline):
+ * Do the handshake over ${descriptor}, a socket that does not block.  Return
+ * TLS_LATE if it was not done by ${deadline}.
  */
-enum tls_step tls_handshake(struct ssl_st * connection);
+enum tls_result tls_handshake(struct ssl_st * connection, int descriptor,
+    int64_t deadline);
 
 /**
  * tls_read_alert(connection):

@@ -43,8 +43,8 @@ take_members(void * context, size_t number, const struct redis_reply * reply)
 	    (reply->count / 2 + 1) * sizeof(*collector->found->list));
 	for (i = 0; i + 1 < reply->count && !reader_failed(collector->reader);
 	    i += 2)
-		take_member(collector, redis_text(reply, i),
-		    reader_number(redis_text(reply, i + 1)));
+		take_member(collector, reply_text(reply, i),
+		    reader_number(reply_text(reply, i + 1)));
 }
 
 static int
@@ -94,13 +94,13 @@ take_totals(void * context, size_t number, const struct redis_reply * reply)
 		uint64_t * total;
 		uint64_t counted;
 
-		if (!results_split(redis_text(reply, i), &name, &kind))
+		if (!results_split(reply_text(reply, i), &name, &kind))
 			continue;
 		total = text_is(&kind, "yes") ? &application->yes :
 		    text_is(&kind, "no") ? &application->no : NULL;
 		if (total == NULL)
 			continue;
-		counted = (uint64_t)reader_number(redis_text(reply, i + 1));
+		counted = (uint64_t)reader_number(reply_text(reply, i + 1));
 		*total = results_sum(*total, counted);
 		*evaluations = results_sum(*evaluations, counted);
 	}

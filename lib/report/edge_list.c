@@ -51,7 +51,7 @@ take_edges(void * context, size_t number, const struct redis_reply * reply)
 	for (i = 0; i + 1 < reply->count && !reader_failed(collector->reader);
 	    i += 2)
 		if (read_edge(results, &edges->list[edges->count],
-		    redis_text(reply, i), redis_text(reply, i + 1)))
+		    reply_text(reply, i), reply_text(reply, i + 1)))
 			edges->count++;
 }
 

@@ -136,8 +136,8 @@ take_today(void * context, size_t number, const struct redis_reply * reply)
 		return;
 	features_init(&features, &today->results, 1, 0, all);
 	for (i = 0; i + 1 < reply->count; i += 2)
-		features_add(&features, redis_text(reply, i), 0, (uint64_t)
-		    reader_number(redis_text(reply, i + 1)));
+		features_add(&features, reply_text(reply, i), 0, (uint64_t)
+		    reader_number(reply_text(reply, i + 1)));
 	features_list(&features, &list);
 	/* The results of an application that is too large are incomplete. */
 	if (today->results.full)

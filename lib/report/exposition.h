@@ -5,7 +5,7 @@
 #include <stddef.h>
 #include <stdio.h>
 
-#include "lib/redis/redis.h"
+#include "lib/redis/address.h"
 
 /*
  * The counts as Prometheus's text (Prometheus, "Exposition formats", text-based

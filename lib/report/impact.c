@@ -138,8 +138,8 @@ take_metric(void * context, size_t number, const struct redis_reply * reply)
 	metric->samples = results_take(results, (reply->count / 2 + 1) *
 	    sizeof(*metric->samples));
 	for (i = 0; i + 1 < reply->count && metric->samples != NULL; i += 2) {
-		struct text field = redis_text(reply, i);
-		struct text value = redis_text(reply, i + 1);
+		struct text field = reply_text(reply, i);
+		struct text value = reply_text(reply, i + 1);
 
 		if (text_is(&field, "#type"))
 			metric->type = results_copy(results, value);
@@ -167,7 +167,7 @@ take_environments(void * context, size_t number,
 	for (i = 0; i < reply->count && collector->environments != NULL;
 	    i += 2) {
 		struct text name = results_decode(results,
-		    redis_text(reply, i));
+		    reply_text(reply, i));
 
 		if (name.bytes != NULL && (collector->only.bytes == NULL ||
 		    results_same(name, collector->only)))
@@ -201,7 +201,7 @@ take_names(void * context, size_t number, const struct redis_reply * reply)
 		collector->room = room;
 	}
 	for (i = 0; i < reply->count; i++) {
-		struct text name = redis_text(reply, i);
+		struct text name = reply_text(reply, i);
 
 		if (collector->name.bytes != NULL &&
 		    !results_same(name, collector->name))

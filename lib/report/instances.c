@@ -157,12 +157,12 @@ take_registered(struct census * census, const struct redis_reply * reply)
 	census->registered = arena_take(census->scratch, (count + 1) *
 	    sizeof(*census->registered));
 	for (i = 0; i < count; i++) {
-		struct text instance = redis_text(reply, i * 2);
+		struct text instance = reply_text(reply, i * 2);
 
 		census->registered[i] = (struct registered){ {
 		    arena_copy(census->scratch, instance.bytes,
 		    instance.length), instance.length },
-		    reader_number(redis_text(reply, i * 2 + 1)) };
+		    reader_number(reply_text(reply, i * 2 + 1)) };
 	}
 	census->registered_count = count;
 	if (count > 0)
@@ -224,7 +224,7 @@ take_instances(struct census * census, size_t application,
 		struct report_sdk * sdk;
 		int64_t seen;
 
-		if (!members_read(census->scratch, redis_text(reply, i + 1),
+		if (!members_read(census->scratch, reply_text(reply, i + 1),
 		    &member, 1) || member.value.bytes == NULL)
 			member.value = (struct text){ "", 0 };
 		if (!is_below(census, member.value))
@@ -233,7 +233,7 @@ take_instances(struct census * census, size_t application,
 		if (sdk == NULL)
 			return;
 		sdk->instances++;
-		seen = seen_of(census, redis_text(reply, i));
+		seen = seen_of(census, reply_text(reply, i));
 		if (seen > sdk->seen)
 			sdk->seen = seen;
 	}

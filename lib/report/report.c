@@ -72,8 +72,8 @@ take_feature_reply(void * context, size_t number,
 		return;
 	for (i = 0; i + 1 < reply->count && !reader_failed(&report->reader);
 	    i += 2) {
-		struct text field = redis_text(reply, i);
-		int64_t value = reader_number(redis_text(reply, i + 1));
+		struct text field = reply_text(reply, i);
+		int64_t value = reader_number(reply_text(reply, i + 1));
 
 		if (report->sees && number == 0)
 			features_seen(&report->features, field, value);
@@ -172,13 +172,13 @@ take_stale(void * context, size_t number, const struct redis_reply * reply)
 	}
 	for (i = 0; i + 1 < reply->count && !reader_failed(&report->reader);
 	    i += 2) {
-		struct text name = redis_text(reply, i);
+		struct text name = reply_text(reply, i);
 
 		stales->list[stales->count++] = (struct report_stale){
 		    .environment = application->environment,
 		    .application = application->name,
 		    .feature = results_decode(&report->reader.results, name),
-		    .seen = reader_number(redis_text(reply, i + 1)) };
+		    .seen = reader_number(reply_text(reply, i + 1)) };
 	}
 }
 

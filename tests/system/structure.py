@@ -11,7 +11,7 @@ TOP = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
 OWNERS = {
     r"fcgiapp\.h|fcgi_.*|fcgio\.h": r"fcgi/.*",
     r"yajl/.*": r"lib/json/json\.c",
-    r"hiredis/.*": r"lib/redis/redis\.c",
+    r"hiredis/.*": r"lib/redis/(link|reply)\.c",
     r"openssl/.*": r"lib/redis/tls\.c",
     r"zlib\.h": r"lib/body/decompress\.c",
     r"sodium.*": r"lib/base/digest\.c",
