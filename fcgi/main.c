@@ -193,6 +193,7 @@ static int
 read_options(struct options * options, int argc, char ** argv)
 {
 	const char ** value;
+	bool of_report = false;
 	int option;
 
 	while ((option = getopt_long(argc, argv, "", known_options, NULL)) !=
@@ -210,13 +211,16 @@ read_options(struct options * options, int argc, char ** argv)
 		if (option == '?')
 			goto wrong;
 		value = option_value(options, option);
+		of_report |= value != NULL && option != 'c';
+		if (value == NULL && options->action != ACTION_SERVE)
+			goto wrong;
 		if (value == NULL)
 			options->action = (enum action)option;
 		*(value == NULL ? &options->which : value) = optarg;
 	}
 	if (options->action == ACTION_REPORT && optind < argc)
 		options->report.target = argv[optind++];
-	if (optind == argc)
+	if (optind == argc && (!of_report || options->action == ACTION_REPORT))
 		return (-1);
 wrong:
 	usage(stderr);

@@ -300,6 +300,12 @@ def options():
     synopsis = set(re.findall(r"-([a-z][a-z-]+)",
                               section("flagtally.8", "SYNOPSIS")))
     equal(synopsis, known, "the synopsis of flagtally.8 has every option")
+    for words in (["--stale", "30d"], ["--top", "3", "--check-config"],
+                  ["--check-config", "--spool"]):
+        status, output, errors = command(*words)
+        check(status == 64 and errors.startswith("usage: ") and not output,
+              f"{' '.join(words)} is not in the synopsis, and an error",
+              status, output, errors)
     for page in PAGES:
         unknown = set(re.findall(r"(?:\.Fl -|flagtally --)([a-z][a-z-]+)",
                                  SOURCE[page])) - known
