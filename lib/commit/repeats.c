@@ -47,6 +47,10 @@
  * body that finds no room in its set evicts the oldest one, preferably one that
  * is not being counted.  A body that was evicted, or is older than
  * REPEATS_LIFETIME, is counted again when it is repeated.
+ *
+ * Times are by the monotonic clock, which is never set.  It begins anew when
+ * the host is started, so a mark of before may then look recent, or be ahead.
+ * The former does no harm: a body that is the same to the byte is a repeat.
  */
 #define WAYS 8
 
@@ -59,7 +63,7 @@
 
 struct mark {
 	uint64_t digest[2];
-	int64_t when;		/* Claimed or settled, ms since 1970; 0: none */
+	int64_t when;		/* Claimed or settled, monotonic; 0: none. */
 	int64_t owner;		/* Of the claim; 0: it is counted. */
 };
 
@@ -304,19 +308,17 @@ find_mark(struct repeats * repeats, const uint64_t digest[2])
 	return (NULL);
 }
 
-/* If the clock was set back, the mark's time may be in the future. */
+/* A time that is ahead is from before the host was started. */
 static bool
 is_recent(const struct mark * mark, int64_t now)
 {
 
-	return (mark->when > now - REPEATS_LIFETIME &&
-	    mark->when < now + REPEATS_LIFETIME);
+	return (mark->when > now - REPEATS_LIFETIME && mark->when <= now);
 }
 
 /*
  * Return the mark to evict: a free one, else the oldest counted body, else the
- * oldest claim.  A mark with the time of a clock that was ahead is free, or it
- * would never be the oldest.
+ * oldest claim.  A mark that is ahead is free, or it would be the oldest late.
  */
 static struct mark *
 oldest_mark(struct repeats * repeats, const uint64_t digest[2], int64_t now)
@@ -339,7 +341,7 @@ enum repeats_state
 repeats_claim(struct repeats * repeats,
     const unsigned char digest[DIGEST_MAC_SIZE])
 {
-	int64_t now = clock_now_ms();
+	int64_t now = clock_monotonic();
 	struct mark * mark;
 	uint64_t words[2];
 
@@ -376,7 +378,7 @@ repeats_settle(struct repeats * repeats,
 	/* It may have been evicted, and claimed by another process. */
 	if (mark == NULL || mark->owner != repeats->owner)
 		return;
-	mark->when = counted ? clock_now_ms() : 0;
+	mark->when = counted ? clock_monotonic() : 0;
 	mark->owner = 0;
 }
 

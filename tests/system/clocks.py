@@ -216,6 +216,22 @@ def marks():
         check(before < marked(), "all are there, and a new one")
 
 
+def repeated():
+    """A body is a repeat, whatever becomes of our clock in between."""
+    with Place() as place:
+        service = Service(place, spool=place.file("spool.db"))
+        text = json.dumps({"applications": [], "metrics": [{
+            "featureName": "f", "appName": "a", "environment": "e",
+            "timestamp": stamp(None), "yes": 1, "no": 0, "variants": {}}]})
+        for ahead in (0, YEAR, -YEAR, 0):
+            service.clock.set(ahead)
+            equal(fcgi.post(service.program.address, text.encode(),
+                            HTTP_UNLEASH_CONNECTION_ID="x").status, 202,
+                  f"{ahead} s ahead: 202")
+        equal(service.redis("HGET", APPLICATION + stamp(None)[:10], "f:yes"),
+              b"1", "it counts once")
+
+
 def server_set_back():
     """Redis's own clock was ahead for a moment: nothing stands still after."""
     with Place() as place:
@@ -309,4 +325,4 @@ def outages():
 
 
 run([lives, settled, outages, dated_ahead, registrations, spooled, marks,
-     server_set_back, server_forgets])
+     repeated, server_set_back, server_forgets])

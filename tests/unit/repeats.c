@@ -218,12 +218,11 @@ test_full(void)
 	repeats_close(repeats);
 }
 
-/* A time that is far from now, in either direction, is none. */
+/* A time that is long ago is none, and one that is not there yet. */
 static void
 test_expired(void)
 {
-	static const int64_t ages[] = { REPEATS_LIFETIME + 1000,
-	    -REPEATS_LIFETIME - 1000 };
+	static const int64_t ages[] = { REPEATS_LIFETIME + 1000, -10000 };
 	struct repeats * repeats = repeats_open(path);
 	char name[SHMFILE_NAME_MAX];
 	unsigned char digest[DIGEST_MAC_SIZE], found[DIGEST_MAC_SIZE];
@@ -255,7 +254,7 @@ test_expired(void)
 	repeats_close(repeats);
 }
 
-/* Marks of a clock that was a year ahead take no room from those of now. */
+/* Marks whose time is not there yet take no room from those of now. */
 static void
 test_ahead(void)
 {
