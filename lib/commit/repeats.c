@@ -59,7 +59,7 @@
 #define LOCK_INTERVAL 1
 
 /* A part of the file's name: change it with struct table. */
-#define LAYOUT 1
+#define LAYOUT 2
 
 struct mark {
 	uint64_t digest[2];
@@ -285,13 +285,15 @@ has_owner(const struct repeats * repeats, const struct mark * mark)
 	    is_owned(repeats->previous, mark->owner))));
 }
 
-/* Return the first mark of a digest's set. */
+/* Return the first mark of a digest's set.  The digest's own bits would not do:
+ * with some keys they are the same for all bodies that are alike. */
 static struct mark *
 find_set(struct repeats * repeats, const uint64_t digest[2])
 {
+	uint64_t hash = digest_keyed_hash(repeats->table->key, digest,
+	    DIGEST_MAC_SIZE);
 
-	return (&repeats->table->marks[digest[0] % (REPEATS_SIZE / WAYS) *
-	    WAYS]);
+	return (&repeats->table->marks[hash % (REPEATS_SIZE / WAYS) * WAYS]);
 }
 
 /* Return the mark of a digest, or NULL. */

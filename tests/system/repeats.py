@@ -67,7 +67,7 @@ class Case:
 
     def claims(self):
         """How many bodies are being counted, as all processes see it."""
-        name = self.place.file("spool.db.repeats-1")
+        name = self.place.file("spool.db.repeats-2")
         if not os.path.exists(name):
             return 0
         with open(name, "rb") as file:

@@ -7,6 +7,9 @@
 #include "tests/unit/tap.h"
 #include "tests/unit/temporary.h"
 
+/* Of lib/commit/repeats.c. */
+#define LAYOUT 2
+
 static char path[PATH_MAX];
 
 /* The digest of a body that is this text. */
@@ -218,6 +221,31 @@ test_full(void)
 	repeats_close(repeats);
 }
 
+/* Bodies that are alike do not evict each other, even with an unlucky key. */
+static void
+test_alike(void)
+{
+	static const unsigned char key[DIGEST_MAC_KEY_SIZE] = { [8] = 4 };
+	struct repeats * repeats = repeats_open(path);
+	char name[SHMFILE_NAME_MAX], text[40];
+	size_t i, recent = 0;
+	FILE * file;
+
+	if (shmfile_name(name, path, LAYOUT) != 0 ||
+	    (file = fopen(name, "r+e")) == NULL)
+		abort();
+	fwrite(key, sizeof(key), 1, file);
+	fclose(file);
+	for (i = 0; i < 2000; i++) {
+		snprintf(text, sizeof(text), "%04zu as others are", i % 1000);
+		recent += claim(repeats, text) == REPEATS_COUNTED;
+		settle(repeats, text, true);
+	}
+	is_integer(recent, 1000, "all of them are remembered");
+	repeats_close(repeats);
+	unlink(name);
+}
+
 /* A time that is long ago is none, and one that is not there yet. */
 static void
 test_expired(void)
@@ -235,7 +263,7 @@ test_expired(void)
 		settle(repeats, "old", true);
 		is_integer(claim(repeats, "old"), REPEATS_COUNTED, "recent");
 		memcpy(digest, digest_of(repeats, "old"), sizeof(digest));
-		if (shmfile_name(name, path, 1) != 0 ||
+		if (shmfile_name(name, path, LAYOUT) != 0 ||
 		    (file = fopen(name, "r+e")) == NULL ||
 		    fseek(file, DIGEST_MAC_KEY_SIZE, SEEK_SET) != 0)
 			abort();
@@ -270,7 +298,7 @@ test_ahead(void)
 		claim(repeats, text);
 		settle(repeats, text, true);
 	}
-	if (shmfile_name(name, path, 1) != 0 ||
+	if (shmfile_name(name, path, LAYOUT) != 0 ||
 	    (file = fopen(name, "r+e")) == NULL)
 		abort();
 	for (i = 0; i < REPEATS_SIZE; i++) {
@@ -322,6 +350,7 @@ main(void)
 	test_deleted();
 	test_lock_held();
 	test_full();
+	test_alike();
 	test_expired();
 	test_ahead();
 	test_unusable();
