@@ -51,7 +51,12 @@ class Client:
             return int(rest)
         if kind == b"$":
             size = int(rest)
-            return None if size < 0 else self.stream.read(size + 2)[:-2]
+            if size < 0:
+                return None
+            text = self.stream.read(size + 2)
+            if len(text) < size + 2:
+                raise ConnectionError("Redis closed the connection")
+            return text[:-2]
         count = int(rest)
         return None if count < 0 else [self._read() for _ in range(count)]
 
