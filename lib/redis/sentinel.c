@@ -317,8 +317,8 @@ keep_master(struct sentinel * sentinel, const struct sentinel_answer * answer)
 	    master->port == answer->port)
 		return;
 	if (master->host != NULL)
-		log_info("Sentinel names %s:%d as the master in place of "
-		    "%s:%d", answer->host, answer->port, master->host,
+		log_info_limited("Sentinel names %s:%d as the master in place "
+		    "of %s:%d", answer->host, answer->port, master->host,
 		    master->port);
 	free(master->host);
 	master->host = alloc_string(answer->host);

@@ -545,9 +545,9 @@ sink_readdress(struct sink * sink)
 	}
 	if (count > 0) {
 		sink_new_writer(sink);
-		log_error("Redis has other calls of a writer: this host was "
-		    "copied or restored from a snapshot; %zu calls are sent "
-		    "under a new identity", count);
+		log_error_limited("Redis has other calls of a writer: this "
+		    "host was copied or restored from a snapshot; %zu calls "
+		    "are sent under a new identity", count);
 	}
 	return (count);
 }

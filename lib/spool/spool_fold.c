@@ -363,7 +363,8 @@ static enum spool_result
 discard_damaged(struct spool * spool, bool * more)
 {
 
-	log_error("a record of the spool is quarantined: %s", spool->damage);
+	log_error_limited("a record of the spool is quarantined: %s",
+	    spool->damage);
 	*more = true;
 	spool->tally = NULL;
 	return (spool_db_use(spool->db, SPOOL_DB_DRAIN, discard_step, spool));
