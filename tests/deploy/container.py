@@ -3,8 +3,7 @@ with podman and no registry of images: those that it would fetch are stand-ins, 
 of this system's lighttpd and Redis.
 
 All of it is in namespaces and in a directory of its own, and gone afterwards.  It
-takes root.  Where the kernel lets no container run, this says so; in CI (the variable
-CI) that is a failure.
+takes root.  A kernel that lets no container run is a failure.
 """
 
 import glob
@@ -140,9 +139,7 @@ def can_run(machine):
                   ("run", "--rm", "trial", "--version")):
         done = machine.podman(*words)
         if done.returncode != 0:
-            note(f"this kernel lets no container run: {done.stderr}")
-            check(not os.environ.get("CI"), "a container runs in CI")
-            return False
+            return check(False, "the kernel lets a container run", done.stderr)
     return True
 
 
@@ -230,8 +227,7 @@ exec "$@"
 
 def outside():
     if os.geteuid() != 0:
-        note("no container, as this is not root")
-        check(True, "as far as it goes without root")
+        check(True, "podman takes root here # SKIP")
         return
     done = subprocess.run(
         [find("unshare"), "--mount", "--net", "--pid", "--fork", "--ipc",

@@ -1,7 +1,9 @@
 """Checks that print the Test Anything Protocol (TAP, version 12)."""
 
 import os
+import resource
 import sys
+import time
 import traceback
 
 _count = 0
@@ -52,19 +54,30 @@ def note(text):
     print(f"# {text}", flush=True)
 
 
+def clocks():
+    """Seconds that have passed, and those of a processor in our processes."""
+    used = [resource.getrusage(which) for which in
+            (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return time.monotonic(), sum(one.ru_utime + one.ru_stime for one in used)
+
+
 def run(tests):
     """Run the functions, each of which may fail as a whole, and end.
 
-    With names on the command line, run only those.
+    With names on the command line, run only those.  How long each takes is
+    noted, for the table of tests/run.
     """
     names = sys.argv[1:]
     for test in tests:
         if names and test.__name__ not in names:
             continue
+        start = clocks()
         try:
             test()
         except Exception:
             check(False, test.__name__, traceback.format_exc())
+        passed, used = (now - then for now, then in zip(clocks(), start))
+        note(f"{test.__name__} took {passed:.1f} s, {used:.1f} of a processor")
     print(f"1..{_count}", flush=True)
     # Threads of a test that went wrong must not keep us.
     os._exit(1 if _failed or not _count else 0)
