@@ -218,6 +218,14 @@ def looking():
                           f"{name}: so does a report of health", done)
 
 
+def foreign(redis, ahead):
+    """Let another call have the next number of each writer, or a later one."""
+    for key in redis("KEYS", "*:writer:*"):
+        number, *rest = redis("GET", key).split(b"-")
+        redis("SET", key, b"-".join([b"%d" % (int(number) + ahead), *rest]),
+              "EX", 3600)
+
+
 def restored():
     """The same, and the first sending is lost: the next one has to tell whether
     it is its own call that Redis knows."""
@@ -226,14 +234,6 @@ def restored():
         proxy = Proxy(place, redis.path)
         flagtally = start(place, proxy.url())
         posted = 0
-
-        def foreign(ahead):
-            """Another call had the next number, or a later one."""
-            for key in redis("KEYS", "*:writer:*"):
-                number, *rest = redis("GET", key).split(b"-")
-                redis("SET", key, b"-".join([b"%d" % (int(number) + ahead),
-                                             *rest]), "EX", 3600)
-
         troubles = {
             "a dead connection": lambda: proxy.cut(up=1),
             "a lost reply": lambda: proxy.cut(down=1),
@@ -242,7 +242,7 @@ def restored():
         for name, trouble in troubles.items():
             for ahead in (1, 1000):
                 equal(post(flagtally, metric()), 202, "before")
-                foreign(ahead)
+                foreign(redis, ahead)
                 trouble()
                 equal(post(flagtally, metric()), 202, name)
                 posted += 2
@@ -253,6 +253,29 @@ def restored():
         equal(post(flagtally, metric()), 202, "a lost reply")
         until(lambda: not listed(place, redis), "replay")
         equal(yes(redis), posted + 1, "counts once")
+
+
+def restored_spool():
+    """The same for calls of two processes, alike but for their writers, which
+    wait in the spool."""
+    with Place() as place:
+        redis = Redis(place)
+        ways = [Proxy(place, redis.path, name) for name in ("one", "two")]
+        processes = [start(place, way.url(), f"f{i}", flush_interval="100ms")
+                     for i, way in enumerate(ways)]
+        equal([post(each, metric()) for each in processes], [202] * 2,
+              "before")
+        for way in ways:
+            way.hold("up")
+        equal([post(each, metric()) for each in processes], [202] * 2,
+              "accepted, though Redis is silent")
+        equal([line[1] for line in listed(place, redis)], ["in-doubt"] * 4,
+              "a call and a touch of each are in doubt")
+        foreign(redis, 1)
+        for way in ways:
+            way.release(lose=True)
+        until(lambda: not listed(place, redis), "replay")
+        equal(yes(redis), 4, "each counts once")
 
 
 def handed_over():
@@ -544,5 +567,6 @@ def stuck():
         until(lambda: yes(redis, app="b") == 11, "and counts in the end", 60)
 
 
-run([deleted, copied, looking, unusable, restored, handed_over, own_calls,
-     own_refusals, reasons, full_and_ready, full_disk, shell, cgi, stuck])
+run([deleted, copied, looking, unusable, restored, restored_spool,
+     handed_over, own_calls, own_refusals, reasons, full_and_ready, full_disk,
+     shell, cgi, stuck])
