@@ -54,7 +54,6 @@ serve_applications(struct page_request * request)
 static bool
 serve_features(struct page_request * request)
 {
-	static const struct text all = { NULL, 0 };
 	const struct page_query * query = &request->query;
 	const struct report_scope * scope = &query->scope;
 	const struct report_span hours = { true, date_hour(request->view.now) -
@@ -66,9 +65,7 @@ serve_features(struct page_request * request)
 
 	if (report_features(request->report, &scope->environment,
 	    &scope->application, &scope->feature, &scope->span, recent,
-	    &found) != 0 ||
-	    (scope->feature.bytes == NULL && report_sdks(request->report,
-	    &scope->environment, &scope->application, &all, &sdks) != 0))
+	    &found, scope->feature.bytes == NULL ? &sdks : NULL) != 0)
 		return (false);
 	if (query->top > 0 && found.count > query->top)
 		found.count = query->top;
@@ -102,7 +99,8 @@ serve_stale(struct page_request * request)
 	if (query->format == PAGE_CSV)
 		report_write_stales_csv(request->out, &found);
 	else if (query->format == PAGE_JSON)
-		report_write_stales_json(request->out, &found);
+		report_write_stales_json(request->out, &query->scope,
+		    &found);
 	else
 		page_view_stales(&request->view, &found);
 	return (true);
@@ -120,7 +118,7 @@ serve_sdks(struct page_request * request)
 	if (query->format == PAGE_CSV)
 		report_write_sdks_csv(request->out, &found);
 	else if (query->format == PAGE_JSON)
-		report_write_sdks_json(request->out, &found);
+		report_write_sdks_json(request->out, &query->scope, &found);
 	else
 		page_view_sdks(&request->view, &found);
 	return (true);
@@ -138,7 +136,7 @@ serve_impact(struct page_request * request)
 	if (query->format == PAGE_CSV)
 		impact_write_csv(request->out, &found);
 	else if (query->format == PAGE_JSON)
-		impact_write_json(request->out, &found);
+		impact_write_json(request->out, &query->scope, &found);
 	else
 		page_impact_view(&request->view, &found);
 	return (true);
@@ -214,6 +212,27 @@ send_failure(struct cgi * cgi, const char * why)
 	response_send(cgi, RESPONSE_UNAVAILABLE, why);
 }
 
+/* Note in the log which parts a view lacks.  Return whether it can be sent: CSV
+ * has no place to say it. */
+static bool
+can_be_sent(struct cgi * cgi, const struct page_request * request)
+{
+	const struct reader_missing * missing = report_missing(request->report);
+	char why[700];
+
+	if (missing->count == 0)
+		return (true);
+	snprintf(why, sizeof(why), "%.*s and %zu others are missing: %s",
+	    (int)(missing->names[0].length < 200 ? missing->names[0].length :
+	    200), missing->names[0].bytes, missing->count - 1, missing->why);
+	if (request->query.format == PAGE_CSV) {
+		send_failure(cgi, why);
+		return (false);
+	}
+	log_warning_limited("a page is not complete: %s", why);
+	return (true);
+}
+
 /* Read what a view shows; NULL: it failed, and the response is sent. */
 static struct page_response *
 read_view(const struct page * page, struct cgi * cgi,
@@ -241,16 +260,17 @@ read_view(const struct page * page, struct cgi * cgi,
 	request->report = report_create(page->prefix, cluster_create(
 	    page->redis, REDIS_TIMEOUT, "flagtally-page"), arena);
 	report_limit_time(request->report, PAGE_TIMEOUT);
+	request->query.scope.missing = report_missing(request->report);
 	health_queued(request->source, &request->queued);
 	complete = views[request->query.show](request);
 	fclose(request->out);
-	if (complete)
+	if (!complete)
+		send_failure(cgi, report_error(request->report));
+	else if (can_be_sent(cgi, request))
 		response = page_cache_response(types[request->query.format],
 		    write_headers(request), content, length);
-	else {
-		send_failure(cgi, report_error(request->report));
+	if (response == NULL)
 		free(content);
-	}
 	report_free(request->report);
 	return (response);
 }

@@ -1,3 +1,4 @@
+#include <stdlib.h>
 #include <string.h>
 
 #include "fcgi/html.h"
@@ -229,6 +230,27 @@ write_queued(const struct page_view * view)
 	fputs(" bytes).</p>\n", view->out);
 }
 
+static void
+write_missing(const struct page_view * view)
+{
+	const struct reader_missing * missing = view->query->scope.missing;
+	char * sentence = NULL;
+	size_t length = 0;
+	FILE * text;
+
+	if (missing->count == 0)
+		return;
+	text = open_memstream(&sentence, &length);
+	if (text == NULL)
+		abort();
+	report_write_missing(text, missing);
+	fclose(text);
+	fputs("<p class=warning>", view->out);
+	html_text(view->out, (struct text){ sentence, length });
+	fputs("</p>\n", view->out);
+	free(sentence);
+}
+
 void
 page_frame_begin(const struct page_view * view, page_frame_part * choices)
 {
@@ -249,6 +271,7 @@ page_frame_begin(const struct page_view * view, page_frame_part * choices)
 		choices(view);
 	write_formats(view);
 	write_queued(view);
+	write_missing(view);
 }
 
 void

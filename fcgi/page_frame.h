@@ -32,7 +32,7 @@ typedef void page_frame_part(const struct page_view * view);
  * page_frame_end(view):
  * Write what is before and after a view: the document's head, the navigation,
  * the heading, the view's own ${choices}, if not NULL, links to its other
- * formats, and a warning if counts wait in the spool.
+ * formats, and warnings if counts wait in the spool or could not be read.
  */
 void page_frame_begin(const struct page_view * view, page_frame_part * choices);
 void page_frame_end(const struct page_view * view);

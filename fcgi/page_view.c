@@ -18,6 +18,12 @@ write_counts(const struct page_view * view,
     const struct report_application * one)
 {
 
+	if (one->unread > 0) {
+		fputs("<td class=n colspan=4>not read", view->out);
+		page_frame_time(view, one->seen);
+		fputs("</tr>\n", view->out);
+		return;
+	}
 	fputs("<td class=n>", view->out);
 	html_number(view->out, one->yes + one->no);
 	html_share(view->out, one->yes, one->no);
@@ -45,6 +51,7 @@ sum_environment(const struct page_view * view,
 
 		sum->yes = results_sum(sum->yes, one->yes);
 		sum->no = results_sum(sum->no, one->no);
+		sum->unread += one->unread;
 		if (one->seen > sum->seen)
 			sum->seen = one->seen;
 		for (i = 0; i < count; i++)

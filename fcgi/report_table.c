@@ -141,9 +141,13 @@ report_table_applications(const struct report_table * table,
 
 		print_cell(one->environment, widths[0]);
 		print_cell(one->name, widths[1]);
-		printf("%11" PRIu64 "  ", one->yes + one->no);
-		print_share(table, one->yes, one->no);
-		print_sparkline(table, one->evaluations, NULL);
+		if (one->unread > 0)
+			fputs("   not read       -  ", stdout);
+		else {
+			printf("%11" PRIu64 "  ", one->yes + one->no);
+			print_share(table, one->yes, one->no);
+			print_sparkline(table, one->evaluations, NULL);
+		}
 		report_write_time(stdout, one->seen);
 		putchar('\n');
 	}

@@ -297,16 +297,13 @@ run_applications(struct printer * printer)
 static int
 run_features(struct printer * printer)
 {
-	static const struct text all = { NULL, 0 };
 	const struct report_scope * scope = &printer->scope;
 	struct report_features found;
 	struct report_sdks sdks = { NULL, 0 };
 
 	if (report_features(printer->report, &scope->environment,
 	    &scope->application, &scope->feature, &scope->span, NULL,
-	    &found) != 0 ||
-	    (scope->feature.bytes == NULL && report_sdks(printer->report,
-	    &scope->environment, &scope->application, &all, &sdks) != 0))
+	    &found, scope->feature.bytes == NULL ? &sdks : NULL) != 0)
 		return (-1);
 	end_progress(printer);
 	if (printer->top > 0 && found.count > printer->top)
@@ -338,7 +335,7 @@ run_stale(struct printer * printer)
 	if (printer->format == FORMAT_CSV)
 		report_write_stales_csv(stdout, &found);
 	else if (printer->format == FORMAT_JSON)
-		report_write_stales_json(stdout, &found);
+		report_write_stales_json(stdout, &printer->scope, &found);
 	else
 		report_table_stales(&found);
 	return (0);
@@ -356,7 +353,7 @@ run_sdks(struct printer * printer)
 	if (printer->format == FORMAT_CSV)
 		report_write_sdks_csv(stdout, &found);
 	else if (printer->format == FORMAT_JSON)
-		report_write_sdks_json(stdout, &found);
+		report_write_sdks_json(stdout, &printer->scope, &found);
 	else
 		report_table_sdks(&found);
 	return (0);
@@ -374,7 +371,7 @@ run_impact(struct printer * printer)
 	if (printer->format == FORMAT_CSV)
 		impact_write_csv(stdout, &found);
 	else if (printer->format == FORMAT_JSON)
-		impact_write_json(stdout, &found);
+		impact_write_json(stdout, &printer->scope, &found);
 	else
 		report_table_impact(&printer->table, &found);
 	return (0);
@@ -436,6 +433,20 @@ print_queued(const struct printer * printer)
 		report_table_queued(stderr, &printer->queued);
 }
 
+/* Say on standard error what the report lacks.  Return the exit status. */
+static int
+print_missing(const struct printer * printer)
+{
+	const struct reader_missing * missing =
+	    report_missing(printer->report);
+
+	if (missing->count == 0)
+		return (0);
+	report_write_missing(stderr, missing);
+	fputc('\n', stderr);
+	return (missing->away ? EXIT_NO_REDIS : EXIT_FAILED);
+}
+
 static int
 run_report(struct printer * printer)
 {
@@ -451,7 +462,7 @@ run_report(struct printer * printer)
 		report_watch(printer->report, show_progress, printer);
 	if (runs[printer->subject](printer) == 0) {
 		print_queued(printer);
-		return (0);
+		return (print_missing(printer));
 	}
 	end_progress(printer);
 	fputs("flagtally: ", stderr);
@@ -496,6 +507,7 @@ reportctl_run(const struct reportctl_options * options, const char * prefix,
 	printer.table.scope = &printer.scope;
 	printer.arena = arena_create(0);
 	printer.report = report_create(prefix, cluster, printer.arena);
+	printer.scope.missing = report_missing(printer.report);
 	status = read_options_of(&printer, options);
 	if (status == 0)
 		status = run_report(&printer);

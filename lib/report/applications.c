@@ -8,7 +8,6 @@ struct collector {
 	struct text environment;
 	const struct report_span * span;
 	struct report_applications * found;
-	size_t first;			/* Bucket of the first reply. */
 };
 
 static void
@@ -23,7 +22,8 @@ take_member(struct collector * collector, struct text member, int64_t seen)
 		return;
 	application.environment = results_decode(results, environment);
 	application.name = results_decode(results, name);
-	if (reader_failed(collector->reader) ||
+	if (application.name.bytes == NULL ||
+	    application.environment.bytes == NULL ||
 	    (collector->environment.bytes != NULL &&
 	    !results_same(application.environment, collector->environment)))
 		return;
@@ -37,11 +37,9 @@ take_members(void * context, size_t number, const struct redis_reply * reply)
 	size_t i;
 
 	(void)number;
-	if (!reader_is_list(collector->reader, reply))
-		return;
 	collector->found->list = results_take(&collector->reader->results,
 	    (reply->count / 2 + 1) * sizeof(*collector->found->list));
-	for (i = 0; i + 1 < reply->count && !reader_failed(collector->reader);
+	for (i = 0; i + 1 < reply->count && collector->found->list != NULL;
 	    i += 2)
 		take_member(collector, reply_text(reply, i),
 		    reader_number(reply_text(reply, i + 1)));
@@ -66,8 +64,9 @@ applications_list(struct reader * reader, struct text environment,
 
 	*found = (struct report_applications){ NULL, 0 };
 	reader_list(reader, "apps");
-	reader_ask_scores(reader);
-	if (reader_send(reader, take_members, &collector) != 0)
+	reader_expect(reader, take_members, &collector);
+	reader_ask_scores(reader, 0);
+	if (reader_flush(reader) != 0)
 		return (-1);
 	if (found->count > 0)
 		qsort(found->list, found->count, sizeof(*found->list),
@@ -77,10 +76,9 @@ applications_list(struct reader * reader, struct text environment,
 
 /* Totals of a bucket.  All periods of an application follow each other. */
 static void
-take_totals(void * context, size_t number, const struct redis_reply * reply)
+take_totals(void * context, size_t bucket, const struct redis_reply * reply)
 {
 	struct collector * collector = context;
-	size_t bucket = collector->first + number;
 	struct report_application * application =
 	    &collector->found->list[bucket / collector->span->count];
 	uint64_t * evaluations = &application->evaluations[bucket %
@@ -88,8 +86,7 @@ take_totals(void * context, size_t number, const struct redis_reply * reply)
 	struct text name, kind;
 	size_t i;
 
-	if (!reader_is_list(collector->reader, reply))
-		return;
+	application->unread--;
 	for (i = 0; i + 1 < reply->count; i += 2) {
 		uint64_t * total;
 		uint64_t counted;
@@ -115,23 +112,22 @@ applications_count(struct reader * reader, const struct report_span * span,
 	size_t buckets = found->count * span->count;
 	size_t i;
 
-	for (i = 0; i < found->count; i++)
+	for (i = 0; i < found->count; i++) {
 		found->list[i].evaluations = results_take(&reader->results,
 		    span->count * sizeof(uint64_t));
+		found->list[i].unread = span->count;
+	}
 	if (reader_failed(reader))
 		return (-1);
 	reader->total = reader->done + buckets;
+	reader->partial = true;
+	reader_expect(reader, take_totals, &collector);
 	for (i = 0; i < buckets; i++) {
 		const struct report_application * one =
 		    &found->list[i / span->count];
 
-		reader_period(reader, one->environment, one->name, span,
+		reader_ask_period(reader, i, one->environment, one->name, span,
 		    i % span->count);
-		if ((i + 1) % REPORT_BATCH != 0 && i + 1 < buckets)
-			continue;
-		if (reader_send(reader, take_totals, &collector) != 0)
-			return (-1);
-		collector.first = i + 1;
 	}
-	return (0);
+	return (reader_flush(reader));
 }

@@ -11,6 +11,7 @@ struct report_application {
 	int64_t seen;			/* Seconds since 1970. */
 	uint64_t yes, no;		/* In the span. */
 	uint64_t * evaluations;		/* Of each period. */
+	size_t unread;			/* Periods that could not be read. */
 };
 
 struct report_applications {
@@ -28,8 +29,8 @@ int applications_list(struct reader * reader, struct text environment,
 
 /**
  * applications_count(reader, span, found):
- * Read the counts of listed applications in ${span}.  Return 0, or -1 with the
- * reader's error set.
+ * Read the counts of listed applications in ${span}; some may be missing.
+ * Return 0, or -1 with the reader's error set.
  */
 int applications_count(struct reader * reader,
     const struct report_span * span, struct report_applications * found);

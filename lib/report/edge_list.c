@@ -44,8 +44,6 @@ take_edges(void * context, size_t number, const struct redis_reply * reply)
 	size_t i;
 
 	(void)number;
-	if (!reader_is_list(collector->reader, reply))
-		return;
 	edges->list = results_take(results, (reply->count / 2 + 1) *
 	    sizeof(*edges->list));
 	for (i = 0; i + 1 < reply->count && !reader_failed(collector->reader);
@@ -74,8 +72,9 @@ edge_list_read(struct reader * reader, struct report_edges * edges)
 	*edges = (struct report_edges){ NULL, 0 };
 	collector = (struct edge_collector){ reader, edges };
 	reader_list(reader, "edges");
-	reader_ask(reader, "HGETALL");
-	if (reader_send(reader, take_edges, &collector) != 0)
+	reader_expect(reader, take_edges, &collector);
+	reader_ask(reader, 0, "HGETALL");
+	if (reader_flush(reader) != 0)
 		return (-1);
 	if (edges->count > 0)
 		qsort(edges->list, edges->count, sizeof(*edges->list),

@@ -24,9 +24,12 @@ struct exposition {
 
 /**
  * exposition_write(exposition, out):
- * Write the text to ${out}.  Beyond the limit, samples are left out, and the
- * gauge feature_flag_scrape_truncated is 1.  Return 0, or -1 with the error
- * set; the text written so far is then unusable.
+ * Write the text to ${out}.  What exceeds the limit or the memory of a report,
+ * or cannot be read while something else can, is left out: then the gauge
+ * feature_flag_scrape_truncated is 1, and the log names the first of it.
+ * Environments share the limit and the memory; room that one does not need is
+ * the others'.  Return 0, or -1 with the error set; the text written so far is
+ * then unusable.
  */
 int exposition_write(struct exposition * exposition, FILE * out);
 

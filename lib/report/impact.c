@@ -8,8 +8,7 @@ struct impact_collector {
 	struct reader * reader;
 	struct report_impact * impact;
 	size_t room;			/* Of the list. */
-	size_t first;			/* Of the pipeline. */
-	struct text only, name;		/* NULL bytes: all. */
+	struct text name;		/* NULL bytes: all. */
 	struct text * environments;
 	size_t environment_count;
 };
@@ -70,7 +69,7 @@ impact_labels(struct text labels, char * scratch, impact_label * label,
 	}
 }
 
-/* Move the labels but environment and le into the sample. */
+/* Move the labels of a bucket but le, which is its bound, into the sample. */
 static bool
 split_labels(struct results * results, struct text labels,
     struct impact_sample * sample)
@@ -87,7 +86,7 @@ split_labels(struct results * results, struct text labels,
 
 		if (text_is(&name, "le"))
 			sample->le = value;
-		else if (!text_is(&name, "environment")) {
+		else {
 			if (used > 0)
 				kept[used++] = ',';
 			memcpy(kept + used, name.bytes, length);
@@ -117,38 +116,13 @@ take_sample(struct results * results, struct text field, struct text value,
 	if (brace == NULL)
 		return (true);
 	/* flagtally ends labels with a brace. */
-	return (copy.bytes[copy.length - 1] == '}' && copy.length >=
-	    sample->suffix.length + 2 && split_labels(results,
-	    (struct text){ brace + 1, copy.length - sample->suffix.length -
-	    2 }, sample));
-}
-
-/* Take the fields of one metric: its type, its help, and its samples. */
-static void
-take_metric(void * context, size_t number, const struct redis_reply * reply)
-{
-	struct impact_collector * collector = context;
-	struct results * results = &collector->reader->results;
-	struct impact_metric * metric =
-	    &collector->impact->list[collector->first + number];
-	size_t i;
-
-	if (!reader_is_list(collector->reader, reply))
-		return;
-	metric->samples = results_take(results, (reply->count / 2 + 1) *
-	    sizeof(*metric->samples));
-	for (i = 0; i + 1 < reply->count && metric->samples != NULL; i += 2) {
-		struct text field = reply_text(reply, i);
-		struct text value = reply_text(reply, i + 1);
-
-		if (text_is(&field, "#type"))
-			metric->type = results_copy(results, value);
-		else if (text_is(&field, "#help"))
-			metric->help = results_copy(results, value);
-		else if (take_sample(results, field, value,
-		    &metric->samples[metric->count]))
-			metric->count++;
-	}
+	if (copy.bytes[copy.length - 1] != '}' ||
+	    copy.length < sample->suffix.length + 2)
+		return (false);
+	sample->labels = (struct text){ brace + 1,
+	    copy.length - sample->suffix.length - 2 };
+	return (!text_is(&sample->suffix, "_bucket") ||
+	    split_labels(results, sample->labels, sample));
 }
 
 static void
@@ -160,8 +134,6 @@ take_environments(void * context, size_t number,
 	size_t i;
 
 	(void)number;
-	if (!reader_is_list(collector->reader, reply))
-		return;
 	collector->environments = results_take(results, (reply->count + 1) *
 	    sizeof(*collector->environments));
 	for (i = 0; i < reply->count && collector->environments != NULL;
@@ -169,8 +141,7 @@ take_environments(void * context, size_t number,
 		struct text name = results_decode(results,
 		    reply_text(reply, i));
 
-		if (name.bytes != NULL && (collector->only.bytes == NULL ||
-		    results_same(name, collector->only)))
+		if (name.bytes != NULL)
 			collector->environments[
 			    collector->environment_count++] = name;
 	}
@@ -178,15 +149,14 @@ take_environments(void * context, size_t number,
 
 /* The names of an environment's metrics. */
 static void
-take_names(void * context, size_t number, const struct redis_reply * reply)
+take_names(void * context, size_t environment,
+    const struct redis_reply * reply)
 {
 	struct impact_collector * collector = context;
 	struct results * results = &collector->reader->results;
 	struct report_impact * impact = collector->impact;
 	size_t i;
 
-	if (!reader_is_list(collector->reader, reply))
-		return;
 	if (impact->count + reply->count > collector->room) {
 		size_t room = (impact->count + reply->count) * 2;
 		struct impact_metric * list = results_take(results,
@@ -206,58 +176,14 @@ take_names(void * context, size_t number, const struct redis_reply * reply)
 		if (collector->name.bytes != NULL &&
 		    !results_same(name, collector->name))
 			continue;
+		name = results_copy(results, name);
+		if (name.bytes == NULL)
+			return;
 		impact->list[impact->count++] = (struct impact_metric){
-		    .environment = collector->environments[collector->first +
-		    number], .name = results_copy(results, name) };
+		    .environment = collector->environments[environment],
+		    .name = name };
 	}
 }
-
-static int
-read_names(struct impact_collector * collector)
-{
-	static const struct text none = { NULL, 0 };
-	struct reader * reader = collector->reader;
-	size_t i;
-
-	for (i = 0; i < collector->environment_count; i++) {
-		reader_tag(reader, collector->environments[i], none, "impact");
-		reader_ask(reader, "SMEMBERS");
-		if ((i + 1) % REPORT_BATCH != 0 &&
-		    i + 1 < collector->environment_count)
-			continue;
-		if (reader_send(reader, take_names, collector) != 0)
-			return (-1);
-		collector->first = i + 1;
-	}
-	return (0);
-}
-
-static int
-read_metrics(struct impact_collector * collector)
-{
-	static const struct text none = { NULL, 0 };
-	struct reader * reader = collector->reader;
-	const struct report_impact * impact = collector->impact;
-	size_t i;
-
-	collector->first = 0;
-	reader->total = reader->done + impact->count;
-	for (i = 0; i < impact->count; i++) {
-		const struct impact_metric * metric = &impact->list[i];
-
-		reader_tag(reader, metric->environment, none, "impact:");
-		reader_extend(reader, metric->name);
-		reader_ask(reader, "HGETALL");
-		if ((i + 1) % REPORT_BATCH != 0 && i + 1 < impact->count)
-			continue;
-		if (reader_send(reader, take_metric, collector) != 0)
-			return (-1);
-		collector->first = i + 1;
-	}
-	return (0);
-}
-
-/* Order */
 
 static int
 compare_metrics(const void * left, const void * right)
@@ -306,28 +232,130 @@ compare_samples(const void * left, const void * right)
 	return (order != 0 ? order : results_compare(a->suffix, b->suffix));
 }
 
+/* Metrics */
+
+/* List the one metric, without asking if it is one. */
+static int
+choose_metric(struct reader * reader, struct text environment,
+    struct text name, struct report_impact * impact)
+{
+
+	impact->list = results_take(&reader->results, sizeof(*impact->list));
+	if (impact->list != NULL)
+		impact->list[impact->count++] = (struct impact_metric){
+		    .environment = environment, .name = name };
+	return (reader_flush(reader));
+}
+
+int
+impact_list(struct reader * reader, struct text environment, struct text name,
+    struct report_impact * impact)
+{
+	static const struct text none = { NULL, 0 };
+	struct impact_collector collector = { .reader = reader,
+	    .impact = impact, .name = name };
+	size_t i;
+
+	*impact = (struct report_impact){ NULL, 0 };
+	if (environment.bytes != NULL && name.bytes != NULL)
+		return (choose_metric(reader, environment, name, impact));
+	if (environment.bytes != NULL) {
+		collector.environments = &environment;
+		collector.environment_count = 1;
+	} else {
+		reader_list(reader, "environments");
+		reader_expect(reader, take_environments, &collector);
+		reader_ask_scores(reader, 0);
+		if (reader_flush(reader) != 0)
+			return (-1);
+	}
+	reader->partial = true;
+	reader_expect(reader, take_names, &collector);
+	for (i = 0; i < collector.environment_count; i++) {
+		reader_tag(reader, collector.environments[i], none, "impact");
+		reader_ask(reader, i, "SMEMBERS");
+	}
+	return (reader_flush(reader));
+}
+
+void
+impact_key(struct reader * reader, const struct impact_metric * metric)
+{
+	static const struct text none = { NULL, 0 };
+
+	reader_tag(reader, metric->environment, none, "impact:");
+	reader_extend(reader, metric->name);
+}
+
+void
+impact_take(struct results * results, const struct redis_reply * reply,
+    struct impact_metric * metric)
+{
+	size_t i;
+
+	metric->samples = results_take(results, (reply->count / 2 + 1) *
+	    sizeof(*metric->samples));
+	for (i = 0; i + 1 < reply->count && metric->samples != NULL; i += 2) {
+		struct text field = reply_text(reply, i);
+		struct text value = reply_text(reply, i + 1);
+
+		if (text_is(&field, "#type"))
+			metric->type = results_copy(results, value);
+		else if (text_is(&field, "#help"))
+			metric->help = results_copy(results, value);
+		else if (take_sample(results, field, value,
+		    &metric->samples[metric->count]))
+			metric->count++;
+	}
+	if (metric->count > 0)
+		qsort(metric->samples, metric->count,
+		    sizeof(*metric->samples), compare_samples);
+}
+
+static void
+take_metric(void * context, size_t number, const struct redis_reply * reply)
+{
+	struct impact_collector * collector = context;
+
+	impact_take(&collector->reader->results, reply,
+	    &collector->impact->list[number]);
+}
+
+/* Remove the metrics that expired meanwhile, or could not be read. */
+static void
+remove_empty(struct report_impact * impact)
+{
+	size_t kept = 0;
+	size_t i;
+
+	for (i = 0; i < impact->count; i++)
+		if (impact->list[i].count > 0)
+			impact->list[kept++] = impact->list[i];
+	impact->count = kept;
+}
+
 int
 impact_read(struct reader * reader, struct text environment,
     struct text name, struct report_impact * impact)
 {
 	struct impact_collector collector = { .reader = reader,
-	    .impact = impact, .only = environment, .name = name };
+	    .impact = impact };
 	size_t i;
 
-	*impact = (struct report_impact){ NULL, 0 };
-	reader_list(reader, "environments");
-	reader_ask_scores(reader);
-	if (reader_send(reader, take_environments, &collector) != 0 ||
-	    read_names(&collector) != 0 || read_metrics(&collector) != 0)
+	if (impact_list(reader, environment, name, impact) != 0)
 		return (-1);
+	reader->total = reader->done + impact->count;
+	reader_expect(reader, take_metric, &collector);
+	for (i = 0; i < impact->count; i++) {
+		impact_key(reader, &impact->list[i]);
+		reader_ask(reader, i, "HGETALL");
+	}
+	if (reader_flush(reader) != 0)
+		return (-1);
+	remove_empty(impact);
 	if (impact->count > 0)
 		qsort(impact->list, impact->count, sizeof(*impact->list),
 		    compare_metrics);
-	for (i = 0; i < impact->count; i++)
-		if (impact->list[i].count > 0)
-			qsort(impact->list[i].samples, impact->list[i].count,
-			    sizeof(*impact->list[i].samples),
-			    compare_samples);
 	return (0);
 }
 

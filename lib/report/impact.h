@@ -9,8 +9,9 @@
 /* A sample of an impact metric, as flagtally(7) describes its field. */
 struct impact_sample {
 	struct text suffix;		/* Empty, _bucket, _sum or _count. */
-	struct text labels;		/* Escaped; but environment and le. */
-	struct text le;			/* Of a bucket, else empty. */
+	struct text labels;		/* Escaped; without a bucket's le. */
+	struct text le;			/* Of a bucket, else empty; it needs no
+					 * escape. */
 	struct text value;
 };
 
@@ -18,7 +19,7 @@ struct impact_metric {
 	struct text environment, name, type, help;
 	struct impact_sample * samples;	/* By labels; of a histogram buckets
 					 * by bound, _count, _sum. */
-	size_t count;			/* 0: it expired meanwhile. */
+	size_t count;			/* Of impact_read never 0. */
 };
 
 struct report_impact {
@@ -38,11 +39,33 @@ struct impact_series {
 /**
  * impact_read(reader, environment, name, impact):
  * Read the impact metrics of ${environment} with ${name}; of all environments,
- * or with all names, if the bytes of these are NULL.  Return 0, or -1 with the
- * reader's error set.
+ * or with all names, if the bytes of these are NULL.  Some may be missing.
+ * Return 0, or -1 with the reader's error set.
  */
 int impact_read(struct reader * reader, struct text environment,
     struct text name, struct report_impact * impact);
+
+/**
+ * impact_list(reader, environment, name, impact):
+ * Do so, but without types and samples, and by environment.  A metric that both
+ * name is listed without asking if it exists.
+ */
+int impact_list(struct reader * reader, struct text environment,
+    struct text name, struct report_impact * impact);
+
+/**
+ * impact_key(reader, metric):
+ * Make the key of ${metric}, a hash, that of the reader's next request.
+ */
+void impact_key(struct reader * reader, const struct impact_metric * metric);
+
+/**
+ * impact_take(results, reply, metric):
+ * Set the type, the help and the samples of ${metric} from all fields of its
+ * hash.
+ */
+void impact_take(struct results * results, const struct redis_reply * reply,
+    struct impact_metric * metric);
 
 /**
  * impact_next(metric, at, series):

@@ -4,7 +4,6 @@
 #include "lib/base/alloc.h"
 #include "lib/base/number.h"
 #include "lib/report/impact_write.h"
-#include "lib/report/report_write.h"
 
 const double impact_write_quantiles[IMPACT_WRITE_QUANTILES] = {
 	0.5, 0.95, 0.99,
@@ -175,7 +174,8 @@ write_json_metric(FILE * out, const struct impact_metric * metric)
 }
 
 void
-impact_write_json(FILE * out, const struct report_impact * impact)
+impact_write_json(FILE * out, const struct report_scope * scope,
+    const struct report_impact * impact)
 {
 	size_t i;
 
@@ -185,5 +185,7 @@ impact_write_json(FILE * out, const struct report_impact * impact)
 			putc(',', out);
 		write_json_metric(out, &impact->list[i]);
 	}
-	fputs("]}\n", out);
+	putc(']', out);
+	report_write_missing_json(out, scope->missing);
+	fputs("}\n", out);
 }

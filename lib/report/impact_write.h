@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "lib/report/impact.h"
+#include "lib/report/report_write.h"
 
 /* Quantiles of a histogram that every form of a report has. */
 #define IMPACT_WRITE_QUANTILES 3
@@ -17,11 +18,12 @@ void impact_write_number(FILE * out, double number);
 
 /**
  * impact_write_csv(out, impact):
- * impact_write_json(out, impact):
+ * impact_write_json(out, scope, impact):
  * Write impact metrics as CSV, one row for each series, or as a JSON object,
  * which has also the buckets.
  */
 void impact_write_csv(FILE * out, const struct report_impact * impact);
-void impact_write_json(FILE * out, const struct report_impact * impact);
+void impact_write_json(FILE * out, const struct report_scope * scope,
+    const struct report_impact * impact);
 
 #endif

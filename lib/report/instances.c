@@ -1,26 +1,31 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/base/alloc.h"
 #include "lib/report/instances.h"
 #include "lib/report/members.h"
 
-/* An instance of the application being read, with its registration's time. */
+struct instance {
+	struct text name;
+	struct text version;		/* Of its SDK. */
+	int64_t seen;			/* Time of its registration. */
+};
+
+/* The instances of an application, from one of its replies to the other: those
+ * of applications on other servers of a cluster may come between them. */
 struct registered {
-	struct text instance;
-	int64_t seen;
+	struct arena * arena;		/* NULL: there was no reply. */
+	struct instance * list;		/* By name, without versions. */
+	size_t count;
 };
 
 struct census {
 	struct reader * reader;
-	struct arena * scratch;		/* Of one reply. */
 	const struct report_applications * applications;
-	size_t first;			/* Application of the first reply. */
+	struct registered * registered;	/* Of each application. */
 	struct text below;
 	struct report_sdks * sdks;
 	size_t room;
-	size_t begun;			/* SDKs before this application's. */
-	struct registered * registered;	/* By instance. */
-	size_t registered_count;
 };
 
 /* Versions */
@@ -137,61 +142,67 @@ compare_sdks(const void * left, const void * right)
 /* Replies: for each application the times of registrations, then these. */
 
 static int
-compare_registered(const void * left, const void * right)
+compare_names(const void * left, const void * right)
 {
-	const struct registered * a = left;
-	const struct registered * b = right;
+	const struct instance * a = left;
+	const struct instance * b = right;
 
-	return (results_compare(a->instance, b->instance));
+	return (results_compare(a->name, b->name));
+}
+
+static int
+compare_versions(const void * left, const void * right)
+{
+	const struct instance * a = left;
+	const struct instance * b = right;
+
+	return (results_compare(a->version, b->version));
 }
 
 static void
-take_registered(struct census * census, const struct redis_reply * reply)
+take_registered(void * context, size_t application,
+    const struct redis_reply * reply)
 {
-	size_t count = reply->count / 2;
+	struct census * census = context;
+	struct registered * registered = &census->registered[application];
 	size_t i;
 
-	arena_reset(census->scratch);
-	census->registered_count = 0;
-	census->begun = census->sdks->count;
-	census->registered = arena_take(census->scratch, (count + 1) *
-	    sizeof(*census->registered));
-	for (i = 0; i < count; i++) {
-		struct text instance = reply_text(reply, i * 2);
+	registered->arena = arena_create(0);
+	registered->count = reply->count / 2;
+	registered->list = arena_take(registered->arena,
+	    (registered->count + 1) * sizeof(*registered->list));
+	for (i = 0; i < registered->count; i++) {
+		struct text name = reply_text(reply, i * 2);
 
-		census->registered[i] = (struct registered){ {
-		    arena_copy(census->scratch, instance.bytes,
-		    instance.length), instance.length },
+		registered->list[i] = (struct instance){ .name = {
+		    arena_copy(registered->arena, name.bytes, name.length),
+		    name.length }, .seen =
 		    reader_number(reply_text(reply, i * 2 + 1)) };
 	}
-	census->registered_count = count;
-	if (count > 0)
-		qsort(census->registered, count, sizeof(*census->registered),
-		    compare_registered);
+	if (registered->count > 0)
+		qsort(registered->list, registered->count,
+		    sizeof(*registered->list), compare_names);
 }
 
 static int64_t
-seen_of(const struct census * census, struct text instance)
+seen_of(const struct registered * registered, struct text name)
 {
-	struct registered wanted = { instance, 0 };
-	const struct registered * found = census->registered_count == 0 ?
-	    NULL : bsearch(&wanted, census->registered,
-	    census->registered_count, sizeof(wanted), compare_registered);
+	struct instance wanted = { .name = name };
+	const struct instance * found = registered->count == 0 ? NULL :
+	    bsearch(&wanted, registered->list, registered->count,
+	    sizeof(wanted), compare_names);
 
 	return (found == NULL ? 0 : found->seen);
 }
 
-/* Return the entry of an SDK, which is added if it is new; NULL if full. */
+/* Return a new entry for an application's SDK; NULL if there is no room. */
 static struct report_sdk *
-sdk_of(struct census * census, size_t application, struct text version)
+add_sdk(struct census * census,
+    const struct report_application * application, struct text version)
 {
 	struct results * results = &census->reader->results;
 	struct report_sdks * sdks = census->sdks;
-	size_t i;
 
-	for (i = census->begun; i < sdks->count; i++)
-		if (results_same(sdks->list[i].version, version))
-			return (&sdks->list[i]);
 	if (sdks->count == census->room) {
 		size_t room = census->room == 0 ? 64 : census->room * 2;
 		struct report_sdk * list = results_take(results,
@@ -205,51 +216,65 @@ sdk_of(struct census * census, size_t application, struct text version)
 		census->room = room;
 	}
 	sdks->list[sdks->count] = (struct report_sdk){
-	    .environment = census->applications->list[application].environment,
-	    .application = census->applications->list[application].name,
+	    .environment = application->environment,
+	    .application = application->name,
 	    .version = results_copy(results, version) };
 	return (results->full ? NULL : &sdks->list[sdks->count++]);
 }
 
-/* Count an application's instances by the version of their SDK. */
+/* Count instances that are sorted by the version of their SDK. */
 static void
-take_instances(struct census * census, size_t application,
-    const struct redis_reply * reply)
+count_versions(struct census * census,
+    const struct report_application * application,
+    const struct instance * instances, size_t count)
 {
+	struct report_sdk * sdk = NULL;
 	size_t i;
 
-	for (i = 0; i + 1 < reply->count && !reader_failed(census->reader);
-	    i += 2) {
-		struct members_wanted member = { "sdkVersion", { NULL, 0 } };
-		struct report_sdk * sdk;
-		int64_t seen;
-
-		if (!members_read(census->scratch, reply_text(reply, i + 1),
-		    &member, 1) || member.value.bytes == NULL)
-			member.value = (struct text){ "", 0 };
-		if (!is_below(census, member.value))
-			continue;
-		sdk = sdk_of(census, application, member.value);
+	for (i = 0; i < count; i++) {
+		if (i == 0 || !results_same(instances[i - 1].version,
+		    instances[i].version))
+			sdk = add_sdk(census, application,
+			    instances[i].version);
 		if (sdk == NULL)
 			return;
 		sdk->instances++;
-		seen = seen_of(census, reply_text(reply, i));
-		if (seen > sdk->seen)
-			sdk->seen = seen;
+		if (instances[i].seen > sdk->seen)
+			sdk->seen = instances[i].seen;
 	}
 }
 
 static void
-take_census(void * context, size_t number, const struct redis_reply * reply)
+take_instances(void * context, size_t application,
+    const struct redis_reply * reply)
 {
 	struct census * census = context;
+	struct registered * registered = &census->registered[application];
+	struct instance * instances;
+	size_t count = 0;
+	size_t i;
 
-	if (!reader_is_list(census->reader, reply))
-		return;
-	if (number % 2 == 0)
-		take_registered(census, reply);
-	else
-		take_instances(census, census->first + number / 2, reply);
+	if (registered->arena == NULL)
+		registered->arena = arena_create(0);
+	instances = arena_take(registered->arena, (reply->count / 2 + 1) *
+	    sizeof(*instances));
+	for (i = 0; i + 1 < reply->count; i += 2) {
+		struct members_wanted member = { "sdkVersion", { NULL, 0 } };
+
+		if (!members_read(registered->arena, reply_text(reply, i + 1),
+		    &member, 1) || member.value.bytes == NULL)
+			member.value = (struct text){ "", 0 };
+		if (is_below(census, member.value))
+			instances[count++] = (struct instance){
+			    .version = member.value, .seen =
+			    seen_of(registered, reply_text(reply, i)) };
+	}
+	if (count > 0)
+		qsort(instances, count, sizeof(*instances), compare_versions);
+	count_versions(census, &census->applications->list[application],
+	    instances, count);
+	arena_free(registered->arena);
+	registered->arena = NULL;
 }
 
 int
@@ -258,28 +283,28 @@ instances_read(struct reader * reader,
     struct report_sdks * sdks)
 {
 	struct census census = { .reader = reader, .below = below,
-	    .applications = applications, .sdks = sdks,
-	    .scratch = arena_create(0) };
+	    .applications = applications, .sdks = sdks, .registered =
+	    alloc_zeroed(applications->count + 1,
+	    sizeof(*census.registered)) };
 	size_t i;
-	int status = 0;
+	int status;
 
 	*sdks = (struct report_sdks){ NULL, 0 };
-	reader->total = reader->done + 2 * applications->count;
-	for (i = 0; status == 0 && i < applications->count; i++) {
+	for (i = 0; i < applications->count; i++) {
 		const struct report_application * one = &applications->list[i];
 
 		reader_tag(reader, one->environment, one->name,
 		    "instances:seen");
-		reader_ask_scores(reader);
+		reader_expect(reader, take_registered, &census);
+		reader_ask_scores(reader, i);
 		reader_tag(reader, one->environment, one->name, "instances");
-		reader_ask(reader, "HGETALL");
-		if ((i + 1) % (REPORT_BATCH / 2) != 0 &&
-		    i + 1 < applications->count)
-			continue;
-		status = reader_send(reader, take_census, &census);
-		census.first = i + 1;
+		reader_expect(reader, take_instances, &census);
+		reader_ask(reader, i, "HGETALL");
 	}
-	arena_free(census.scratch);
+	status = reader_flush(reader);
+	for (i = 0; i < applications->count; i++)
+		arena_free(census.registered[i].arena);
+	free(census.registered);
 	if (status == 0 && sdks->count > 0)
 		qsort(sdks->list, sdks->count, sizeof(*sdks->list),
 		    compare_sdks);

@@ -24,8 +24,9 @@ struct report_sdks {
  * instances_read(reader, applications, below, sdks):
  * Read which SDKs the instances of listed applications use.  Unless the bytes
  * of ${below} are NULL, only versions below it are listed: those of the SDK
- * that it names before a colon, or of any SDK if there is none.  Return 0, or
- * -1 with the reader's error set.
+ * that it names before a colon, or of any SDK if there is none.  Requests that
+ * the reader has not sent yet are sent with these.  Return 0, or -1 with the
+ * reader's error set.
  */
 int instances_read(struct reader * reader,
     const struct report_applications * applications, struct text below,

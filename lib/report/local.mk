@@ -2,6 +2,7 @@ lib_libflagtally_a_SOURCES += \
 	lib/report/applications.c lib/report/applications.h \
 	lib/report/edge_list.c lib/report/edge_list.h \
 	lib/report/exposition.c lib/report/exposition.h \
+	lib/report/exposition_text.c lib/report/exposition_text.h \
 	lib/report/features.c lib/report/features.h \
 	lib/report/impact.c lib/report/impact.h \
 	lib/report/impact_write.c lib/report/impact_write.h \

@@ -10,9 +10,6 @@ struct report {
 	struct reader reader;
 
 	/* Of the function that is running. */
-	size_t first;			/* Bucket, or application, of the first
-					 * reply of the pipeline. */
-	bool sees;			/* The first reply is :seen. */
 	struct features features;
 	struct report_application one;	/* The only one of the report. */
 	struct report_applications applications;
@@ -26,10 +23,19 @@ report_begin(struct report * report)
 {
 
 	reader_begin(&report->reader);
-	report->first = 0;
 	report->applications = (struct report_applications){ NULL, 0 };
 	report->stales = (struct report_stales){ NULL, 0 };
 	report->stale_room = 0;
+}
+
+static void
+choose_application(struct report * report, const struct text * environment,
+    const struct text * application)
+{
+
+	report->one = (struct report_application){
+	    .environment = *environment, .name = *application };
+	report->applications = (struct report_applications){ &report->one, 1 };
 }
 
 /* List the applications that a report is about, without asking if it is one. */
@@ -41,9 +47,7 @@ choose_applications(struct report * report, const struct text * environment,
 	if (application->bytes == NULL)
 		return (applications_list(&report->reader, *environment,
 		    &report->applications));
-	report->one = (struct report_application){
-	    .environment = *environment, .name = *application };
-	report->applications = (struct report_applications){ &report->one, 1 };
+	choose_application(report, environment, application);
 	return (0);
 }
 
@@ -61,6 +65,9 @@ report_applications(struct report * report, const struct text * environment,
 
 /* Features of one application */
 
+/* The number of the request for :seen, which is no period's. */
+#define SEEN SIZE_MAX
+
 static void
 take_feature_reply(void * context, size_t number,
     const struct redis_reply * reply)
@@ -68,59 +75,48 @@ take_feature_reply(void * context, size_t number,
 	struct report * report = context;
 	size_t i;
 
-	if (!reader_is_list(&report->reader, reply))
-		return;
 	for (i = 0; i + 1 < reply->count && !reader_failed(&report->reader);
 	    i += 2) {
 		struct text field = reply_text(reply, i);
 		int64_t value = reader_number(reply_text(reply, i + 1));
 
-		if (report->sees && number == 0)
+		if (number == SEEN)
 			features_seen(&report->features, field, value);
 		else
-			features_add(&report->features, field, report->first +
-			    number - report->sees, (uint64_t)value);
+			features_add(&report->features, field, number,
+			    (uint64_t)value);
 	}
 }
 
-/* Read :seen and the buckets of a span, in batches that bound the memory of
- * replies. */
-static int
-read_buckets(struct report * report, const struct text * environment,
+/* Ask for :seen and the buckets of a span. */
+static void
+ask_buckets(struct report * report, const struct text * environment,
     const struct text * application, const struct report_span * span,
     const struct report_span * recent)
 {
 	struct reader * reader = &report->reader;
-	size_t count = span->count + (recent == NULL ? 0 : recent->count);
 	size_t i;
 
+	reader_expect(reader, take_feature_reply, report);
 	reader_tag(reader, *environment, *application, "seen");
-	reader_ask_scores(reader);
-	report->sees = true;
-	reader->total = count + 1;
-	for (i = 0; i < count; i++) {
-		if (i < span->count)
-			reader_period(reader, *environment, *application,
-			    span, i);
-		else
-			reader_period(reader, *environment, *application,
-			    recent, i - span->count);
-		if ((i + 1) % REPORT_BATCH != 0 && i + 1 < count)
-			continue;
-		if (reader_send(reader, take_feature_reply, report) != 0)
-			return (-1);
-		report->first = i + 1;
-		report->sees = false;
-	}
-	return (0);
+	reader_ask_scores(reader, SEEN);
+	for (i = 0; i < span->count; i++)
+		reader_ask_period(reader, i, *environment, *application, span,
+		    i);
+	for (i = 0; recent != NULL && i < recent->count; i++)
+		reader_ask_period(reader, span->count + i, *environment,
+		    *application, recent, i);
 }
 
 int
 report_features(struct report * report, const struct text * environment,
     const struct text * application, const struct text * feature,
     const struct report_span * span, const struct report_span * recent,
-    struct report_features * features)
+    struct report_features * features, struct report_sdks * sdks)
 {
+	static const struct text all = { NULL, 0 };
+	size_t more = recent == NULL ? 0 : recent->count;
+	struct reader * reader = &report->reader;
 	struct buffer encoded = { NULL, 0, 0 };
 	struct text only = { NULL, 0 };
 	int status;
@@ -132,14 +128,21 @@ report_features(struct report * report, const struct text * environment,
 		    feature->bytes, feature->length);
 		only = (struct text){ encoded.bytes, encoded.length };
 	}
-	features_init(&report->features, &report->reader.results, span->count,
-	    recent == NULL ? 0 : recent->count, only);
-	status = read_buckets(report, environment, application, span, recent);
+	choose_application(report, environment, application);
+	features_init(&report->features, &reader->results, span->count, more,
+	    only);
+	reader->total = 1 + span->count + more + (sdks == NULL ? 0 : 2);
+	ask_buckets(report, environment, application, span, recent);
+	if (sdks != NULL)
+		status = instances_read(reader, &report->applications, all,
+		    sdks);
+	else
+		status = reader_flush(reader);
 	buffer_free(&encoded);
 	if (status != 0)
 		return (-1);
 	features_list(&report->features, features);
-	return (reader_failed(&report->reader) ? -1 : 0);
+	return (reader_failed(reader) ? -1 : 0);
 }
 
 /* Features that are no longer evaluated */
@@ -151,11 +154,9 @@ take_stale(void * context, size_t number, const struct redis_reply * reply)
 	struct report * report = context;
 	struct report_stales * stales = &report->stales;
 	const struct report_application * application =
-	    &report->applications.list[report->first + number];
+	    &report->applications.list[number];
 	size_t i;
 
-	if (!reader_is_list(&report->reader, reply))
-		return;
 	if (stales->count + reply->count / 2 > report->stale_room) {
 		size_t room = (stales->count + reply->count / 2) * 2;
 		struct report_stale * list =
@@ -209,17 +210,15 @@ report_stale(struct report * report, const struct text * environment,
 	if (choose_applications(report, environment, application) != 0)
 		return (-1);
 	reader->total = reader->done + report->applications.count;
+	reader->partial = true;
+	reader_expect(reader, take_stale, report);
 	for (i = 0; i < report->applications.count; i++) {
 		reader_tag(reader, report->applications.list[i].environment,
 		    report->applications.list[i].name, "seen");
-		reader_ask_below(reader, before);
-		if ((i + 1) % REPORT_BATCH != 0 &&
-		    i + 1 < report->applications.count)
-			continue;
-		if (reader_send(reader, take_stale, report) != 0)
-			return (-1);
-		report->first = i + 1;
+		reader_ask_below(reader, i, before);
 	}
+	if (reader_flush(reader) != 0)
+		return (-1);
 	if (report->stales.count > 0)
 		qsort(report->stales.list, report->stales.count,
 		    sizeof(*report->stales.list), compare_stales);
@@ -238,6 +237,9 @@ report_sdks(struct report * report, const struct text * environment,
 	report_begin(report);
 	if (choose_applications(report, environment, application) != 0)
 		return (-1);
+	report->reader.partial = true;
+	report->reader.total = report->reader.done +
+	    2 * report->applications.count;
 	return (instances_read(&report->reader, &report->applications, *below,
 	    sdks));
 }
@@ -260,12 +262,12 @@ report_edges(struct report * report, struct report_edges * edges)
 }
 
 static void
-take_list(void * context, size_t number, const struct redis_reply * reply)
+take_probed(void * context, size_t number, const struct redis_reply * reply)
 {
-	struct report * report = context;
 
+	(void)context;
 	(void)number;
-	reader_is_list(&report->reader, reply);
+	(void)reply;
 }
 
 int
@@ -274,8 +276,9 @@ report_probe(struct report * report)
 
 	report_begin(report);
 	reader_list(&report->reader, "apps");
-	reader_ask_below(&report->reader, 0);
-	return (reader_send(&report->reader, take_list, report));
+	reader_expect(&report->reader, take_probed, NULL);
+	reader_ask_below(&report->reader, 0, 0);
+	return (reader_flush(&report->reader));
 }
 
 /* Life */
@@ -319,6 +322,13 @@ report_unreachable(const struct report * report)
 {
 
 	return (report->reader.unreachable);
+}
+
+const struct reader_missing *
+report_missing(const struct report * report)
+{
+
+	return (&report->reader.missing);
 }
 
 void

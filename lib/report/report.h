@@ -24,8 +24,9 @@
  *
  * Every function that reads returns 0, or -1 with report_error saying why:
  * Redis is out of reach, refuses a command, or the result is too large.  A
- * result is complete or not returned at all.  Texts of parameters whose bytes
- * are NULL mean all.
+ * result about one application is complete or not returned at all.  One about
+ * several applications or environments lacks those that report_missing names,
+ * and has at least one.  Texts of parameters whose bytes are NULL mean all.
  */
 struct report;
 
@@ -70,16 +71,17 @@ int report_applications(struct report * report,
 
 /**
  * report_features(report, environment, application, feature, span, recent,
- *     features):
+ *     features, sdks):
  * Read the counts of an application's features in ${span}, and of the hours
  * ${recent}, unless it is NULL; these follow behind those of the span.
  * Features that were seen before the span but not in it are listed too, without
- * counts.
+ * counts.  With ${sdks} that is not NULL, read in the same pipelines how many
+ * registered instances use which SDK.
  */
 int report_features(struct report * report, const struct text * environment,
     const struct text * application, const struct text * feature,
     const struct report_span * span, const struct report_span * recent,
-    struct report_features * features);
+    struct report_features * features, struct report_sdks * sdks);
 
 /**
  * report_stale(report, environment, application, before, stales):
@@ -129,6 +131,12 @@ const char * report_error(const struct report * report);
  * Return true if the last function failed because Redis is out of reach.
  */
 bool report_unreachable(const struct report * report);
+
+/**
+ * report_missing(report):
+ * Return what the result of the last function lacks.
+ */
+const struct reader_missing * report_missing(const struct report * report);
 
 /**
  * report_free(report):

@@ -53,6 +53,49 @@ report_write_time(FILE * out, int64_t instant)
 	    HOUR_SECONDS) % HOUR_SECONDS / 60));
 }
 
+/* Missing parts */
+
+void
+report_write_missing(FILE * out, const struct reader_missing * missing)
+{
+	size_t shown = missing->count < READER_MISSING_NAMES ?
+	    missing->count : READER_MISSING_NAMES;
+	const char * c;
+	size_t i;
+
+	fputs("Not complete: ", out);
+	for (i = 0; i < shown; i++)
+		fprintf(out, "%s%.*s", i == 0 ? "" : ", ",
+		    (int)missing->names[i].length, missing->names[i].bytes);
+	if (missing->count > shown)
+		fprintf(out, " and %zu others", missing->count - shown);
+	fputs(" could not be read: ", out);
+	for (c = missing->why; *c != '\0'; c++)
+		putc(*c >= ' ' && *c <= '~' ? *c : '?', out);
+	fputs(".", out);
+}
+
+void
+report_write_missing_json(FILE * out, const struct reader_missing * missing)
+{
+	size_t i;
+
+	fputs(",\"missing\":", out);
+	if (missing->count == 0) {
+		fputs("null", out);
+		return;
+	}
+	fprintf(out, "{\"count\":%zu,\"names\":[", missing->count);
+	for (i = 0; i < missing->count && i < READER_MISSING_NAMES; i++) {
+		if (i > 0)
+			putc(',', out);
+		report_write_json(out, missing->names[i]);
+	}
+	fputs("],\"why\":", out);
+	report_write_json(out, text_of(missing->why));
+	putc('}', out);
+}
+
 /* CSV */
 
 void
@@ -66,8 +109,11 @@ report_write_applications_csv(FILE * out,
 		report_write_csv(out, found->list[i].environment);
 		putc(',', out);
 		report_write_csv(out, found->list[i].name);
-		fprintf(out, ",%" PRIu64 ",%" PRIu64 ",", found->list[i].yes,
-		    found->list[i].no);
+		if (found->list[i].unread > 0)
+			fputs(",,,", out);
+		else
+			fprintf(out, ",%" PRIu64 ",%" PRIu64 ",",
+			    found->list[i].yes, found->list[i].no);
 		report_write_time(out, found->list[i].seen);
 		putc('\n', out);
 	}
@@ -138,13 +184,33 @@ write_json_head(FILE * out, const struct report_scope * scope)
 		    scope->queued->bytes, scope->queued->since / 1000);
 }
 
+static void
+write_evaluations_json(FILE * out, const struct report_scope * scope,
+    const struct report_application * one)
+{
+	size_t i;
+
+	if (one->unread > 0) {
+		fprintf(out, ",\"yes\":%s,\"no\":%s,\"evaluations\":%s",
+		    "null", "null", "null");
+		return;
+	}
+	fprintf(out, ",\"yes\":%" PRIu64 ",\"no\":%" PRIu64
+	    ",\"evaluations\":[", one->yes, one->no);
+	for (i = 0; i < scope->span.count; i++)
+		fprintf(out, i == 0 ? "%" PRIu64 : ",%" PRIu64,
+		    one->evaluations[i]);
+	putc(']', out);
+}
+
 void
 report_write_applications_json(FILE * out, const struct report_scope * scope,
     const struct report_applications * found)
 {
-	size_t i, j;
+	size_t i;
 
 	write_json_head(out, scope);
+	report_write_missing_json(out, scope->missing);
 	fputs(",\"applications\":[", out);
 	for (i = 0; i < found->count; i++) {
 		const struct report_application * one = &found->list[i];
@@ -154,13 +220,9 @@ report_write_applications_json(FILE * out, const struct report_scope * scope,
 		report_write_json(out, one->environment);
 		fputs(",\"application\":", out);
 		report_write_json(out, one->name);
-		fprintf(out, ",\"yes\":%" PRIu64 ",\"no\":%" PRIu64
-		    ",\"seen\":%" PRId64 ",\"evaluations\":[", one->yes,
-		    one->no, one->seen);
-		for (j = 0; j < scope->span.count; j++)
-			fprintf(out, j == 0 ? "%" PRIu64 : ",%" PRIu64,
-			    one->evaluations[j]);
-		fputs("]}", out);
+		fprintf(out, ",\"seen\":%" PRId64, one->seen);
+		write_evaluations_json(out, scope, one);
+		putc('}', out);
 	}
 	fputs("]}\n", out);
 }
@@ -249,7 +311,8 @@ report_write_stales_csv(FILE * out, const struct report_stales * stales)
 }
 
 void
-report_write_stales_json(FILE * out, const struct report_stales * stales)
+report_write_stales_json(FILE * out, const struct report_scope * scope,
+    const struct report_stales * stales)
 {
 	size_t i;
 
@@ -264,7 +327,9 @@ report_write_stales_json(FILE * out, const struct report_stales * stales)
 		report_write_json(out, stales->list[i].feature);
 		fprintf(out, ",\"seen\":%" PRId64 "}", stales->list[i].seen);
 	}
-	fputs("]}\n", out);
+	putc(']', out);
+	report_write_missing_json(out, scope->missing);
+	fputs("}\n", out);
 }
 
 /* SDKs */
@@ -288,7 +353,8 @@ report_write_sdks_csv(FILE * out, const struct report_sdks * sdks)
 }
 
 void
-report_write_sdks_json(FILE * out, const struct report_sdks * sdks)
+report_write_sdks_json(FILE * out, const struct report_scope * scope,
+    const struct report_sdks * sdks)
 {
 	size_t i;
 
@@ -304,7 +370,9 @@ report_write_sdks_json(FILE * out, const struct report_sdks * sdks)
 		fprintf(out, ",\"instances\":%zu,\"registered\":%" PRId64
 		    "}", sdks->list[i].instances, sdks->list[i].seen);
 	}
-	fputs("]}\n", out);
+	putc(']', out);
+	report_write_missing_json(out, scope->missing);
+	fputs("}\n", out);
 }
 
 /* Edges */

@@ -22,7 +22,7 @@ results_copy(struct results * results, struct text text)
 {
 	char * copy = results_take(results, text.length + 1);
 
-	if (copy != NULL)
+	if (copy != NULL && text.length > 0)
 		memcpy(copy, text.bytes, text.length);
 	return ((struct text){ copy, copy == NULL ? 0 : text.length });
 }

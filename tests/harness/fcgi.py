@@ -80,7 +80,7 @@ class Connection:
 
     def read_answer(self):
         """Read until the request ends."""
-        output, errors = b"", b""
+        output, errors = bytearray(), bytearray()
         while True:
             kind, _, content = self.read_record()
             if kind == STDOUT:
@@ -88,7 +88,7 @@ class Connection:
             elif kind == STDERR:
                 errors += content
             elif kind == END:
-                return Answer(output, errors)
+                return Answer(bytes(output), bytes(errors))
 
     def closed(self):
         """Whether the peer has closed the connection (waits for it)."""
