@@ -406,7 +406,8 @@ read_whole(const struct service * service, struct request * request,
 
 /* Store an Edge's instance data (edges.h). */
 static void
-serve_edge(const struct service * service, struct request * request)
+serve_edge(const struct service * service, struct request * request,
+    const struct token_grant * grant)
 {
 	struct cgi * cgi = &request->cgi;
 	struct fault fault = { .code = FAULT_NONE };
@@ -434,8 +435,10 @@ serve_edge(const struct service * service, struct request * request)
 	else {
 		/* It waits for Redis. */
 		thread_will_block();
-		response_send(cgi, edges_put(service->edges, &data.identifier,
-		    &data.members, clock_monotonic() + EDGE_TIME_MAX) ?
+		response_send(cgi, edges_put(service->edges,
+		    grant->any_environment ? "*" : grant->environment,
+		    &data.identifier, &data.members,
+		    clock_monotonic() + EDGE_TIME_MAX) ?
 		    RESPONSE_ACCEPTED : RESPONSE_UNAVAILABLE,
 		    "Redis cannot take the data now");
 	}
@@ -560,7 +563,7 @@ request_serve(const struct service * service, struct request * request)
 		    "metrics are sent with POST");
 	else if (auth_check(&service->auth, cgi, intake->kind, &grant)) {
 		if (route == ROUTE_EDGE)
-			serve_edge(service, request);
+			serve_edge(service, request, &grant);
 		else if (serve_body(service, request, &grant,
 		    time_spent(asked)))
 			return (false);

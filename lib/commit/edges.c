@@ -1,5 +1,6 @@
 #include <poll.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,6 +11,7 @@
 #include "lib/commit/edges.h"
 #include "lib/redis/edges.lua.h"
 #include "lib/redis/session.h"
+#include "lib/tally/tally_drop.h"
 
 /* Milliseconds between two attempts to lock the connection. */
 #define LOCK_INTERVAL 2
@@ -36,6 +38,21 @@ edges_create(const char * prefix, struct cluster * cluster,
 	return (edges);
 }
 
+/* An Edge made room for another one. */
+static void
+note_dropped(struct edges * edges, struct text identifier,
+    struct text environment)
+{
+	char name[600];
+
+	snprintf(name, sizeof(name), "%.*s of %.*s",
+	    (int)(identifier.length < 300 ? identifier.length : 300),
+	    identifier.bytes, (int)(environment.length < 200 ?
+	    environment.length : 200), environment.bytes);
+	tally_drop_log(DROP_EDGES, name, strlen(name), 1);
+	stats_add(edges->session.stats, STATS_DROPPED + DROP_EDGES, 1);
+}
+
 static void
 take_kept(void * context, size_t number, const struct redis_reply * reply)
 {
@@ -45,6 +62,11 @@ take_kept(void * context, size_t number, const struct redis_reply * reply)
 	(void)number;
 	if (reply->type == REDIS_INTEGER)
 		edges->kept = true;
+	else if (reply->type == REDIS_TEXTS && reply->count == 2) {
+		edges->kept = true;
+		note_dropped(edges, reply_text(reply, 0),
+		    reply_text(reply, 1));
+	}
 	else if (reply->type != REDIS_ERROR)
 		session_doubt(&edges->session);
 	else if (error_reply_is_permanent(&reply->error))
@@ -54,10 +76,22 @@ take_kept(void * context, size_t number, const struct redis_reply * reply)
 		session_note(&edges->session, reply);
 }
 
+/* Append a name, percent-encoded. */
+static void
+append_encoded_name(struct buffer * requests, struct buffer * scratch,
+    struct text name)
+{
+
+	buffer_clear(scratch);
+	scratch->length = escape_percent(buffer_room(scratch,
+	    ESCAPE_PERCENT_ROOM(name.length)), name.bytes, name.length);
+	buffer_string(requests, scratch->bytes, scratch->length);
+}
+
 /* Request the call of edges.lua. */
 static void
-request_put(struct edges * edges, const struct text * identifier,
-    const struct text * members)
+request_put(struct edges * edges, const char * environment,
+    const struct text * identifier, const struct text * members)
 {
 	struct buffer * text = &edges->text;
 	struct buffer * requests;
@@ -67,25 +101,27 @@ request_put(struct edges * edges, const struct text * identifier,
 	buffer_append(text, ":edges", strlen(":edges"));
 	session_begin(&edges->session);
 	requests = session_request(&edges->session, text->bytes, text->length);
-	buffer_array(requests, 8);
+	buffer_array(requests, 9);
 	buffer_text(requests, "EVALSHA");
 	buffer_text(requests, cluster_script_digest(edges->session.cluster,
 	    edges->script));
 	buffer_integer(requests, 1);
 	buffer_string(requests, text->bytes, text->length);
-	buffer_clear(text);
-	buffer_room(text, ESCAPE_PERCENT_ROOM(identifier->length));
-	text->length = escape_percent(text->bytes, identifier->bytes,
-	    identifier->length);
-	buffer_string(requests, text->bytes, text->length);
+	append_encoded_name(requests, text, *identifier);
 	buffer_string(requests, members->bytes, members->length);
+	/* No environment has this name. */
+	if (strcmp(environment, "*") == 0)
+		buffer_text(requests, environment);
+	else
+		append_encoded_name(requests, text, text_of(environment));
 	buffer_integer(requests, EDGES_MAX);
 	buffer_integer(requests, EDGES_LIFETIME);
 }
 
 bool
-edges_put(struct edges * edges, const struct text * identifier,
-    const struct text * members, int64_t deadline)
+edges_put(struct edges * edges, const char * environment,
+    const struct text * identifier, const struct text * members,
+    int64_t deadline)
 {
 	bool kept;
 	int tries;
@@ -102,7 +138,7 @@ edges_put(struct edges * edges, const struct text * identifier,
 	/* Again if the connection was closed, or the script forgotten. */
 	for (tries = 0; tries < 2 && !edges->kept &&
 	    session_reach(&edges->session, deadline); tries++) {
-		request_put(edges, identifier, members);
+		request_put(edges, environment, identifier, members);
 		session_exchange(&edges->session, deadline, take_kept,
 		    edges);
 	}

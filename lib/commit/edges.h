@@ -15,7 +15,8 @@
  */
 struct edges;
 
-/* How many Edges are kept; a new one replaces the one silent for longest. */
+/* How many Edges are kept; a new one replaces the one silent for longest, of
+ * those whose tokens are for the environment that has most. */
 #define EDGES_MAX 256
 
 /* Seconds until all of them expire if none reports. */
@@ -30,14 +31,16 @@ struct edges * edges_create(const char * prefix, struct cluster * cluster,
     struct stats * stats);
 
 /**
- * edges_put(edges, identifier, members, deadline):
+ * edges_put(edges, environment, identifier, members, deadline):
  * Store ${members}, a JSON object without its first brace, as the data of the
- * Edge with this ${identifier}.  Return true if Redis has stored it; false if
+ * Edge with this ${identifier}, whose token is for ${environment}, or for all
+ * if that is `*`.  Return true if Redis has stored it; false if
  * not by ${deadline}, or if another thread has the connection until then.  Any
  * thread may call this.
  */
-bool edges_put(struct edges * edges, const struct text * identifier,
-    const struct text * members, int64_t deadline);
+bool edges_put(struct edges * edges, const char * environment,
+    const struct text * identifier, const struct text * members,
+    int64_t deadline);
 
 /**
  * edges_free(edges):

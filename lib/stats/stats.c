@@ -87,6 +87,7 @@ static const char * const drops[] = {
 	[DROP_INSTANCES] = "instances",
 	[DROP_SERIES] = "series",
 	[DROP_SEEN_TOKENS] = "seen_tokens",
+	[DROP_EDGES] = "edges",
 };
 static const char * const errors[] = {
 	"connection", "timeout", "refused", "transient", "script",

@@ -109,6 +109,7 @@ enum tally_drop {
 	DROP_INSTANCES,
 	DROP_SERIES,
 	DROP_SEEN_TOKENS,
+	DROP_EDGES,		/* An Edge's data, for that of another. */
 	DROP_COUNT,
 };
 

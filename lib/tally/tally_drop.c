@@ -19,6 +19,7 @@ static const char * const reasons[DROP_COUNT] = {
 	[DROP_INSTANCES] = "limit_instances is reached",
 	[DROP_SERIES] = "limit_series is reached",
 	[DROP_SEEN_TOKENS] = "limit_seen_tokens is reached",
+	[DROP_EDGES] = "256 instances of Edge are kept",
 };
 
 /* Of all threads of the process. */

@@ -217,7 +217,8 @@ def check_counts(server, redis, everything):
         if post.instance:
             data = json.loads(post.body)
             kept = edges.pop(data["identifier"].encode(), {})
-            equal({**kept, "received": None}, {**data, "received": None},
+            equal({**kept, "received": None},
+                  {**data, "received": None, "environment": "development"},
                   f"{server.title}: the data of an Edge")
 
 

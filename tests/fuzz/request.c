@@ -48,11 +48,13 @@ commit_submit(struct committer * committer, struct commit_ticket * ticket,
 
 /* Stands in for Redis, which keeps an Edge's data. */
 bool
-edges_put(struct edges * edges, const struct text * identifier,
-    const struct text * members, int64_t deadline)
+edges_put(struct edges * edges, const char * environment,
+    const struct text * identifier, const struct text * members,
+    int64_t deadline)
 {
 
 	(void)edges;
+	must(environment != NULL);
 	must(deadline > 0);
 	must(identifier->length > 0 &&
 	    identifier->length <= EDGE_DATA_NAME_MAX);

@@ -1,6 +1,7 @@
 """POST /api/client/metrics/edge: the latest instance data of each Edge."""
 
 import json
+import re
 import time
 
 from tests.harness import fcgi
@@ -48,6 +49,8 @@ def latest():
         equal(case.post(DATA).status, 202, "an Edge: 202")
         found = case.kept()
         received = found[DATA["identifier"]].pop("received")
+        equal(found[DATA["identifier"]].pop("environment"), "*",
+              "of which environment it is")
         equal(found, {DATA["identifier"]: DATA}, "all of it is kept")
         check(before <= received <= time.time() + 1, "and when", received)
         later = {**DATA, "edgeVersion": "20.2.0"}
@@ -106,20 +109,74 @@ def refused():
         equal(list(case.kept()), ["x" * NAME_MAX], "only the good are kept")
 
 
+def kept(received, environment="*"):
+    return json.dumps({"received": received, "environment": environment,
+                       "identifier": "x"}, separators=(",", ":"))
+
+
 def bounded():
     """A new Edge takes the place of the one that was silent for longest."""
     with Place() as place:
         case = Case(place)
         for number in range(EDGES_MAX):
             case.redis("HSET", KEY, f"old{number}",
-                       '{"received":%d,"identifier":"x"}' % (1000 + number))
-        case.redis("HSET", KEY, "old7", '{"received":1,"identifier":"x"}')
+                       kept(1000 + number))
+        case.redis("HSET", KEY, "old7", kept(1))
         equal(case.post({"identifier": "old9"}).status, 202, "a known one")
         equal(len(case.kept()), EDGES_MAX, "all others stay")
         equal(case.post({"identifier": "new"}).status, 202, "a new one")
         found = case.kept()
         equal(len(found), EDGES_MAX, "there are no more")
         check("new" in found and "old7" not in found, "the oldest has gone")
+
+
+def shared():
+    """One environment's Edges take no more than its share from others."""
+    with Place() as place:
+        tokens = {name: f"*:{name}.secret" for name in ("a/b", "c", "d")}
+        case = Case(place, auth="tokens", tokens=place.file(
+            "tokens", "".join(token + "\n" for token in tokens.values())))
+
+        def post(environment, identifier):
+            equal(case.post({"identifier": identifier}, HTTP_AUTHORIZATION=
+                            tokens[environment]).status, 202,
+                  f"{identifier}: 202")
+
+        def count():
+            found = [one["environment"] for one in case.kept().values()]
+            return {name: found.count(name) for name in set(found)}
+
+        for number in range(3):
+            post("c", f"c{number}")
+        for number in range(EDGES_MAX + 5):
+            post("a/b", f"a{number}")
+        equal(count(), {"a%2Fb": EDGES_MAX - 3, "c": 3},
+              "many of one sender replace its own alone")
+        log = place.read(case.program.log)
+        check(re.search(r"256 instances of Edge are kept: a\d+ of a%2Fb is "
+                        "dropped, and 0 others since the last such line", log),
+              "the log says which", log)
+        equal(log.count("are kept: "), 1, "once in a while")
+        metrics = fcgi.post(case.program.address, b"", REQUEST_METHOD="GET",
+                            REMOTE_ADDR="127.0.0.1", REQUEST_URI=
+                            "/internal-backstage/metrics").body
+        check(b'flagtally_dropped_total{reason="edges"} 8\n' in metrics,
+              "and the metrics how many", metrics)
+        post("d", "d0")
+        post("c", "c3")
+        equal(count(), {"a%2Fb": EDGES_MAX - 5, "c": 4, "d": 1},
+              "others take the place of those of which there are most")
+        for number in range(EDGES_MAX):
+            case.redis("HSET", KEY, f"c{number}", kept(1000 + number, "c"))
+        for field in case.kept():
+            if not field.startswith("c"):
+                case.redis("HDEL", KEY, field)
+        for number in range(EDGES_MAX):
+            post("d", f"d{number}")
+        equal(count(), {"c": EDGES_MAX // 2, "d": EDGES_MAX // 2},
+              "until they have as many")
+        check("c0" not in case.kept() and f"c{EDGES_MAX - 1}" in case.kept(),
+              "the oldest have gone")
 
 
 def away():
@@ -139,4 +196,4 @@ def away():
         equal(case.post(DATA).status, 503, "a key of another type")
 
 
-run([latest, refused, bounded, away])
+run([latest, refused, bounded, shared, away])

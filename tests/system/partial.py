@@ -11,7 +11,7 @@ import subprocess
 from tests.harness.cluster import Cluster
 from tests.harness.pages import Story
 from tests.harness.reports import metric, registration
-from tests.harness.servers import PROGRAM, Place, environment
+from tests.harness.servers import PROGRAM, Flagtally, Place, environment
 from tests.harness.tap import check, equal, run
 from tests.harness.wait import until
 
@@ -25,8 +25,10 @@ class Halved(Story):
     """Counts of applications and environments on three masters."""
 
     def __init__(self, place):
-        super().__init__(place, Cluster(
-            place, replicas=0, cluster_require_full_coverage="no"))
+        self.place = place
+        self.redis = Cluster(place, replicas=0,
+                             cluster_require_full_coverage="no")
+        self.program = Flagtally(place, self.redis)
         self.post([metric("f", app=app) for app in NAMES] + [
             metric("old", days=40, app=app) for app in NAMES], [
             registration("i", SDK, app=app) for app in NAMES], [
