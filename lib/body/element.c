@@ -166,7 +166,7 @@ element_within_limits(struct element * element)
 	    element->tally->counters > limit))
 		return (element_beyond(element, FAULT_TOO_LARGE,
 		    FAULT_LIMIT_COUNTERS,
-		    "exceeds the limit of distinct counters"));
+		    "exceeds limit_counters"));
 	return (element_has_room(element, 0));
 }
 

@@ -404,7 +404,7 @@ container_start(struct json * json, bool array)
 	json->mark = consumed(json) - 1;
 	if (json_path_full(&json->path)) {
 		json->fault->limit = FAULT_LIMIT_DEPTH;
-		return (reject_token(json, "nested too deeply"));
+		return (reject_token(json, "nested too deeply (limit_depth)"));
 	}
 	name_path(json);
 	if (array ? !json->handler->array_start(json->context) :

@@ -358,7 +358,7 @@ def sizes():
         Row("limit_counters", content=lambda f:
             body(f, variants=LIMIT_COUNTERS - 1)),
         Row("limit_counters and one", too_large(
-            "this value exceeds the limit of distinct counters",
+            "this value exceeds limit_counters",
             pointer="/metrics/0", offset=33),
             content=lambda f: body(f, variants=LIMIT_COUNTERS)),
     ]
@@ -393,7 +393,7 @@ def limits():
     return rows + [
         Row("limit_depth", content=lambda f: deep(f, LIMIT_DEPTH - 1)),
         Row("limit_depth and one", bad(
-            "nested too deeply", "/x" + "/0" * (LIMIT_DEPTH - 1),
+            "nested too deeply (limit_depth)", "/x" + "/0" * (LIMIT_DEPTH - 1),
             deep("f", LIMIT_DEPTH).index(b"[[") + LIMIT_DEPTH - 1),
             content=deep("f", LIMIT_DEPTH)),
         Row("limit_name", content=lambda f: long(f, LIMIT_NAME)),

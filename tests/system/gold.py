@@ -1314,7 +1314,7 @@ valid("as many counters as may be",
       "--limit-counters", "4")
 fault("one counter too many",
       metrics(metric(), metric(yes="1", no="0", variants='{"a":1}'),
-              "@" + metric(featureName='"g"')), "/metrics/2", "counters",
+              "@" + metric(featureName='"g"')), "/metrics/2", "limit_counters",
       "--limit-counters", "4", code="too-large")
 valid("a counter that comes again is one",
       metrics(metric(), metric(), metric()),
@@ -1330,7 +1330,7 @@ valid("what is dropped is no counter",
       "--environment", "production")
 fault("an entry of too many variants",
       metrics(metric(variants='{"a":1,"b":1,"c":@1,"d":1}')),
-      "/metrics/0/variants/c", "counters", "--limit-counters", "2",
+      "/metrics/0/variants/c", "limit_counters", "--limit-counters", "2",
       code="too-large")
 valid("an instance is a counter",
       applications(application(instanceId='"a"'),
@@ -1340,22 +1340,24 @@ valid("an instance is a counter",
 fault("an instance too many",
       applications(application(instanceId='"a"'),
                    "@" + application(instanceId='"b"')), "/applications/1",
-      "counters", "--limit-counters", "1", code="too-large")
+      "limit_counters", "--limit-counters", "1", code="too-large")
 valid("a series is a counter",
       impacts(impact(), impact(samples='[{"labels":{"a":"b"},"value":1}]')),
       None, "--limit-counters", "2")
 fault("a series too many",
       impacts(impact(), "@" + impact(name='"misses"')), "/impactMetrics/1",
-      "counters", "--limit-counters", "1", code="too-large")
+      "limit_counters", "--limit-counters", "1", code="too-large")
 valid("a histogram's bounds are counters",
       impacts(histogram(sample()), histogram(sample())), None,
       "--limit-counters", "3")
 fault("a bound too many",
       impacts(histogram(sample()), "@" + histogram(sample(
           buckets='[{"le":5,"count":1},{"le":6,"count":1}]'))),
-      "/impactMetrics/1", "counters", "--limit-counters", "3", code="too-large")
+      "/impactMetrics/1", "limit_counters",
+      "--limit-counters", "3", code="too-large")
 fault("a token too many", tokens('"a"', '"b"', '"a"', '@"c"', '"d"'),
-      "/seenTokens/3", "counters", "--limit-counters", "2", code="too-large")
+      "/seenTokens/3", "limit_counters",
+      "--limit-counters", "2", code="too-large")
 valid("no limit of counters", metrics(metric()), tally(COUNTED),
       "--limit-counters", "0")
 valid("a body as large as may be", MINIMAL, tally(),
@@ -1798,7 +1800,7 @@ fault("a text that ends within an element that is left out",
       SKIP)
 fault("too many counters are too many all the same",
       metrics(metric(), "@" + metric(featureName='"g"')), "/metrics/1",
-      "counters", SKIP, "--limit-counters", "2", code="too-large")
+      "limit_counters", SKIP, "--limit-counters", "2", code="too-large")
 
 # Compressed bodies.
 
