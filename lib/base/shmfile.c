@@ -85,9 +85,8 @@ fit_file(const char * name, int descriptor, off_t size)
 	return (append_zeros(name, descriptor, size));
 }
 
-/* Map the file, in place of what is mapped at ${at} unless that is NULL. */
 static void *
-map_file(const char * name, void * at, size_t size, int * descriptor)
+map_file(const char * name, size_t size, int * descriptor)
 {
 	void * memory;
 
@@ -96,8 +95,8 @@ map_file(const char * name, void * at, size_t size, int * descriptor)
 	if (*descriptor == -1 ||
 	    fit_file(name, *descriptor, (off_t)size) != 0)
 		return (NULL);
-	memory = mmap(at, size, PROT_READ | PROT_WRITE, MAP_SHARED |
-	    (at == NULL ? 0 : MAP_FIXED), *descriptor, 0);
+	memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED,
+	    *descriptor, 0);
 	return (memory == MAP_FAILED ? NULL : memory);
 }
 
@@ -110,7 +109,7 @@ shmfile_open(const char * path, uint64_t layout, size_t size, int * kept)
 
 	if (shmfile_name(name, path, layout) != 0)
 		return (NULL);
-	memory = map_file(name, NULL, size, &descriptor);
+	memory = map_file(name, size, &descriptor);
 	if (memory != NULL && kept != NULL) {
 		*kept = descriptor;
 		return (memory);
@@ -138,14 +137,20 @@ shmfile_renew(const char * path, uint64_t layout, void * memory, size_t size)
 {
 	char name[SHMFILE_NAME_MAX];
 	int descriptor;
+	void * other = shmfile_open(path, layout, size, &descriptor);
 
 	if (shmfile_name(name, path, layout) != 0)
 		return (-1);
-	if (map_file(name, memory, size, &descriptor) == NULL) {
+	if (other == NULL) {
 		log_warning_limited("%s was deleted while in use, and there "
 		    "can be no new one: %s", name, strerror(errno));
-		if (descriptor != -1)
-			close(descriptor);
+		return (-1);
+	}
+	/* To other threads this is one step. */
+	if (mremap(other, size, size, MREMAP_MAYMOVE | MREMAP_FIXED,
+	    memory) == MAP_FAILED) {
+		shmfile_close(other, size);
+		close(descriptor);
 		return (-1);
 	}
 	log_warning_limited("%s was deleted while in use; there is a new one",

@@ -80,8 +80,8 @@ struct repeats {
 	int previous;		/* Of the one before it, or -1. */
 	int64_t owner;		/* This process. */
 	bool locked;
-	pthread_mutex_t renewal;	/* Held while another file is mapped,
-					 * against readers of the key. */
+	pthread_mutex_t renewal;	/* Held while another file is mapped or
+					 * the key set, against its readers. */
 };
 
 static int
@@ -171,10 +171,22 @@ renew_file(struct repeats * repeats)
 	free(saved);
 }
 
+/* Make sure that the table has a key. */
+static void
+fill_key(struct repeats * repeats)
+{
+	unsigned char * key = repeats->table->key;
+
+	if (!is_zero(key, sizeof(repeats->table->key)))
+		return;
+	pthread_mutex_lock(&repeats->renewal);
+	digest_random(key, sizeof(repeats->table->key));
+	pthread_mutex_unlock(&repeats->renewal);
+}
+
 void
 repeats_lock(struct repeats * repeats)
 {
-	unsigned char * key;
 
 	if (repeats == NULL)
 		return;
@@ -184,9 +196,8 @@ repeats_lock(struct repeats * repeats)
 	if (repeats->locked && repeats->descriptor != -1 &&
 	    !shmfile_is_there(repeats->path, LAYOUT, repeats->descriptor))
 		renew_file(repeats);
-	key = repeats->table->key;
-	if (repeats->locked && is_zero(key, sizeof(repeats->table->key)))
-		digest_random(key, sizeof(repeats->table->key));
+	if (repeats->locked)
+		fill_key(repeats);
 }
 
 void
