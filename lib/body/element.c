@@ -57,18 +57,26 @@ list_clear(struct element_list * list)
 	list->present = false;
 }
 
+/* Forget what was taken of the previous element. */
+static void
+forget(struct element * element)
+{
+
+	arena_reset(element->scratch);
+	element->entries = 0;
+	element->borrowed_count = 0;
+}
+
 static void
 begin_element(struct element * element, unsigned int slots,
     unsigned int lists)
 {
 	unsigned int i;
 
-	arena_reset(element->scratch);
+	forget(element);
 	memset(element->text, 0, slots * sizeof(element->text[0]));
 	for (i = 0; i < lists; i++)
 		list_clear(&element->list[i]);
-	element->entries = 0;
-	element->borrowed_count = 0;
 }
 
 void
@@ -103,10 +111,11 @@ element_piece_done(struct element * element)
 }
 
 void
-element_begin(struct element * element, enum schema_meaning meaning)
+element_begin(void * context, unsigned int meaning)
 {
+	struct element * element = context;
 
-	switch (meaning) {
+	switch ((enum schema_meaning)meaning) {
 	case MEANS_METRIC:
 		begin_element(element, SLOT_METRIC_COUNT, LIST_METRIC_COUNT);
 		break;
@@ -282,8 +291,9 @@ element_take_name(void * context, const struct json_rule * rule,
 
 	if (!rule->element)
 		return (keep(element, &element->key, text, length));
-	/* An element begins with its name. */
-	begin_element(element, SLOT_METRIC_COUNT, LIST_METRIC_COUNT);
+	/* A toggle begins with its name. */
+	forget(element);
+	list_clear(&element->list[LIST_VARIANTS]);
 	return (keep(element, &element->text[SLOT_FEATURE_NAME], text, length));
 }
 
@@ -554,10 +564,11 @@ end_via(struct element * element)
 }
 
 bool
-element_end(struct element * element, enum schema_meaning meaning)
+element_end(void * context, unsigned int meaning)
 {
+	struct element * element = context;
 
-	switch (meaning) {
+	switch ((enum schema_meaning)meaning) {
 	case MEANS_METRIC:
 		return (element_metric_count(element));
 	case MEANS_APPLICATION:

@@ -138,10 +138,10 @@ void element_piece(struct element * element, const char * text,
 void element_piece_done(struct element * element);
 
 /**
- * element_begin(element, meaning):
- * Begin an object that means ${meaning}.
+ * element_begin(context, meaning):
+ * Begin an object or array that means ${meaning}; ${context} is an element.
  */
-void element_begin(struct element * element, enum schema_meaning meaning);
+json_begin element_begin;
 
 /**
  * element_take_name(context, rule, text, length):
@@ -157,11 +157,11 @@ json_take_name element_take_name;
 extern json_take * const element_takes[];
 
 /**
- * element_end(element, meaning):
+ * element_end(context, meaning):
  * End an object that has all its members, and count it.  Return false, with the
- * problem in ${element}, if it cannot be counted.
+ * problem in the element, if it cannot be counted.
  */
-bool element_end(struct element * element, enum schema_meaning meaning);
+json_end element_end;
 
 /* For element_*.c, each of which counts one kind of element. */
 

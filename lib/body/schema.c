@@ -12,18 +12,20 @@
  */
 #define NAME(string) { string, sizeof(string) - 1 }
 #define BIT(index) ((uint32_t)1 << (index))
-#define OBJECT(meaning_, rules_, required_) {				\
-	.kind = SHAPE_OBJECT, .meaning = (meaning_), .rules = (rules_),	\
+#define OBJECT(direct_, meaning_, rules_, required_) {			\
+	.kind = SHAPE_OBJECT, .direct = (direct_),			\
+	.meaning = (meaning_), .rules = (rules_),			\
 	.count = sizeof(rules_) / sizeof((rules_)[0]) - 1,		\
 	.items = &schema_ignored, .expected = (rules_),			\
 	.required = (required_) }
 /* Ends the rules of an object's members. */
 #define END { .name = { NULL, SIZE_MAX } }
 #define ARRAY_OF(rule, meaning_) {					\
-	.kind = SHAPE_ARRAY, .meaning = (meaning_), .items = &(rule),	\
-	.expected = &json_rule_none }
+	.kind = SHAPE_ARRAY, .direct = true, .meaning = (meaning_),	\
+	.items = &(rule), .expected = &json_rule_none }
 #define MAP_OF(rule) {							\
-	.kind = SHAPE_MAP, .items = &(rule), .expected = &json_rule_none }
+	.kind = SHAPE_MAP, .direct = true, .items = &(rule),		\
+	.expected = &json_rule_none }
 
 /* A value that is null counts as absent. */
 #define OR_NULL(types) .accepts = (types) | JSON_NULL, .quiet = JSON_NULL
@@ -42,8 +44,8 @@
 #define SCALARS (JSON_NULL | JSON_BOOLEAN | JSON_NUMBER | JSON_STRING)
 
 const struct json_shape schema_any = {
-	.kind = SHAPE_ANY, .rules = &json_rule_none, .items = &schema_ignored,
-	.expected = &json_rule_none };
+	.kind = SHAPE_ANY, .direct = true, .rules = &json_rule_none,
+	.items = &schema_ignored, .expected = &json_rule_none };
 const struct json_rule schema_ignored = { .quiet = SCALARS,
 	.accepts = SCALARS | JSON_OBJECT | JSON_ARRAY, .shape = &schema_any };
 
@@ -57,7 +59,7 @@ static const struct json_rule via_members[] = {
 	END,
 };
 static const struct json_shape via_shape =
-    OBJECT(MEANS_VIA, via_members, BIT(0) | BIT(1));
+    OBJECT(true, MEANS_VIA, via_members, BIT(0) | BIT(1));
 static const struct json_rule via_item = {
 	.accepts = JSON_OBJECT, .shape = &via_shape };
 static const struct json_shape via_array = ARRAY_OF(via_item,
@@ -119,7 +121,7 @@ static const struct json_rule application_members[] = {
 	END,
 };
 static const struct json_shape application_shape =
-    OBJECT(MEANS_APPLICATION, application_members,
+    OBJECT(true, MEANS_APPLICATION, application_members,
     BIT(APPLICATION_APP_NAME) | BIT(APPLICATION_INTERVAL) |
     BIT(APPLICATION_STARTED) | BIT(APPLICATION_STRATEGIES));
 static const struct json_rule application_item = {
@@ -172,7 +174,7 @@ static const struct json_rule metric_members[] = {
 	END,
 };
 static const struct json_shape metric_shape =
-    OBJECT(MEANS_METRIC, metric_members,
+    OBJECT(true, MEANS_METRIC, metric_members,
     BIT(METRIC_FEATURE_NAME) | BIT(METRIC_APP_NAME) |
     BIT(METRIC_ENVIRONMENT) | BIT(METRIC_TIMESTAMP) | BIT(METRIC_YES) |
     BIT(METRIC_NO) | BIT(METRIC_VARIANTS));
@@ -194,7 +196,7 @@ static const struct json_rule bucket_members[] = {
 	END,
 };
 static const struct json_shape bucket_shape =
-    OBJECT(MEANS_BUCKET, bucket_members,
+    OBJECT(true, MEANS_BUCKET, bucket_members,
     BIT(BUCKET_LE) | BIT(BUCKET_COUNT));
 static const struct json_rule bucket_item = {
 	.accepts = JSON_OBJECT, .shape = &bucket_shape };
@@ -238,8 +240,8 @@ const struct json_shape schema_sample[ALTERNATIVE_COUNT] = {
 	    .rules = sample_members,
 	    .count = sizeof(sample_members) / sizeof(sample_members[0]) - 1,
 	    .items = &schema_ignored, .expected = &json_rule_none },
-	[NUMERIC] = OBJECT(MEANS_SAMPLE, numeric_members, BIT(1)),
-	[HISTOGRAM] = OBJECT(MEANS_SAMPLE, histogram_members,
+	[NUMERIC] = OBJECT(true, MEANS_SAMPLE, numeric_members, BIT(1)),
+	[HISTOGRAM] = OBJECT(true, MEANS_SAMPLE, histogram_members,
 	    BIT(1) | BIT(2) | BIT(3)),
 };
 static const struct json_rule sample_item = {
@@ -260,8 +262,9 @@ static const struct json_rule impact_members[] = {
 	  .accepts = JSON_ARRAY, .shape = &sample_array },
 	END,
 };
+/* The validator keeps faults of its samples until its type is known. */
 static const struct json_shape impact_shape =
-    OBJECT(MEANS_IMPACT, impact_members,
+    OBJECT(false, MEANS_IMPACT, impact_members,
     BIT(IMPACT_TYPE) | BIT(IMPACT_NAME) | BIT(IMPACT_HELP) |
     BIT(IMPACT_SAMPLES));
 static const struct json_rule impact_item = {
@@ -288,7 +291,7 @@ static const struct json_rule bulk_members[] = {
 	END,
 };
 static const struct json_shape bulk_shape =
-    OBJECT(MEANS_NOTHING, bulk_members, BIT(0) | BIT(1));
+    OBJECT(true, MEANS_NOTHING, bulk_members, BIT(0) | BIT(1));
 const struct json_rule schema_bulk = {
 	.accepts = JSON_OBJECT, .shape = &bulk_shape };
 
@@ -306,7 +309,7 @@ static const struct json_rule toggle_members[] = {
 	END,
 };
 static const struct json_shape toggle_shape =
-    OBJECT(MEANS_TOGGLE, toggle_members, 0);
+    OBJECT(true, MEANS_TOGGLE, toggle_members, 0);
 static const struct json_rule toggle_item = {
 	.accepts = JSON_OBJECT, .element = true, .named = true,
 	.shape = &toggle_shape };
@@ -321,7 +324,7 @@ static const struct json_rule interval_members[] = {
 	END,
 };
 static const struct json_shape interval_shape =
-    OBJECT(MEANS_NOTHING, interval_members, BIT(0) | BIT(1));
+    OBJECT(true, MEANS_NOTHING, interval_members, BIT(0) | BIT(1));
 
 static const struct json_rule report_members[] = {
 	{ .name = NAME("appName"), DIRECT(JSON_STRING | JSON_NUMBER),
@@ -337,7 +340,7 @@ static const struct json_rule report_members[] = {
 	END,
 };
 static const struct json_shape report_shape =
-    OBJECT(MEANS_REPORT, report_members, BIT(0));
+    OBJECT(true, MEANS_REPORT, report_members, BIT(0));
 const struct json_rule schema_report = {
 	.accepts = JSON_OBJECT, .shape = &report_shape };
 
@@ -368,7 +371,7 @@ static const struct json_rule register_members[] = {
 	END,
 };
 static const struct json_shape register_shape =
-    OBJECT(MEANS_APPLICATION, register_members, BIT(0));
+    OBJECT(true, MEANS_APPLICATION, register_members, BIT(0));
 const struct json_rule schema_register = {
 	.accepts = JSON_OBJECT, .shape = &register_shape };
 

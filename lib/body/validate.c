@@ -5,9 +5,9 @@
 #include "lib/body/validate.h"
 
 /*
- * The open objects and arrays of the text are levels, each with the shape
- * that the schema gives it.  Unknown members, and the rest of an element that
- * is at fault, have the shape schema_any.
+ * Each open object or array of the text has the shape that the schema gives it.
+ * Unknown members, and the rest of an element that is at fault, have the shape
+ * schema_any, in which nothing more can be at fault.
  *
  * A violation ends in one of three ways (violation()):
  * - In a sample of an impact metric whose type is not known yet, it may turn
@@ -19,13 +19,6 @@
  * - Otherwise it is the body's fault, and the reader is stopped.
  */
 
-/* Seconds between two log lines about bodies with parts left out. */
-
-struct level {
-	const struct json_shape * shape;
-	struct json_cursor cursor;	/* While a deeper one is open. */
-};
-
 struct validate {
 	struct json * json;
 	struct json_cursor * cursor;
@@ -33,12 +26,6 @@ struct validate {
 	struct tally * tally;
 	struct fault * fault;
 	enum validate_invalid invalid;
-
-	struct level * levels;
-	size_t depth;
-
-	size_t element_depth;		/* Level of the open element, or 0. */
-	bool element_bad;		/* It is being left out. */
 	struct fault left_out;		/* Of the first part left out. */
 	enum fault_limit beyond;	/* Of the current violation. */
 
@@ -47,34 +34,6 @@ struct validate {
 	size_t trial_depth;
 	struct fault kept[ALTERNATIVE_COUNT];
 };
-
-/* Open a level: the members of ${shape} follow, or its items. */
-static void
-expect(struct json_cursor * cursor, const struct json_shape * shape)
-{
-
-	cursor->rule = shape->items;
-	cursor->expected = shape->expected;
-	cursor->bit = 1;
-	cursor->seen = 0;
-}
-
-/* Ignore the rest of all levels above the first ${depth}. */
-static void
-ignore_above(struct validate * validate, size_t depth)
-{
-	size_t i;
-
-	for (i = depth; i < validate->depth; i++) {
-		validate->levels[i].shape = &schema_any;
-		expect(&validate->levels[i].cursor, &schema_any);
-	}
-	if (depth < validate->depth)
-		expect(validate->cursor, &schema_any);
-	else
-		validate->cursor->rule =
-		    validate->levels[depth - 1].shape->items;
-}
 
 static void
 leave_out(struct validate * validate, const struct fault * fault)
@@ -102,7 +61,8 @@ log_left_out(const struct validate * validate)
 		    (unsigned long long)suppressed);
 }
 
-/* Return whether a part at fault is left out, instead of the whole body. */
+/* Return whether a part at fault is left out, instead of the whole body.  If an
+ * element is not an object, the current rule is its own. */
 static bool
 may_be_left_out(const struct validate * validate, enum fault_code code)
 {
@@ -110,30 +70,30 @@ may_be_left_out(const struct validate * validate, enum fault_code code)
 	if (validate->invalid == VALIDATE_LENIENT)
 		return (code == FAULT_INVALID || code == FAULT_OVERFLOW);
 	return (code == FAULT_INVALID && validate->invalid == VALIDATE_SKIP &&
-	    validate->element_depth > 0);
+	    (validate->cursor->rule->element ||
+	    json_element_depth(validate->json) > 0));
 }
 
 /* Act on a violation.  Return whether to go on reading. */
 static bool
 violation(struct validate * validate, const struct fault * fault)
 {
+	size_t element = json_element_depth(validate->json);
 
 	if (fault->code == FAULT_INVALID && validate->trial != EITHER) {
 		if (validate->kept[validate->trial].code == FAULT_NONE)
 			validate->kept[validate->trial] = *fault;
-		ignore_above(validate, validate->trial_depth);
+		json_skip(validate->json, validate->trial_depth, &schema_any);
 		return (true);
 	}
 	if (!may_be_left_out(validate, fault->code)) {
 		*validate->fault = *fault;
 		return (false);
 	}
-	if (!validate->element_bad)
-		leave_out(validate, fault);
-	if (validate->element_depth > 0) {
-		validate->element_bad = true;
+	leave_out(validate, fault);
+	if (element > 0) {
 		validate->trial = EITHER;
-		ignore_above(validate, validate->element_depth - 1);
+		json_skip(validate->json, element - 1, &schema_any);
 	}
 	return (true);
 }
@@ -195,27 +155,14 @@ violates_with(struct validate * validate, const struct json_rule * rule)
 	    problem->why == NULL ? "" : problem->why));
 }
 
-/*
- * An element that is not an object has no level of its own; it is open only
- * while its fault is reported.
- */
 static bool
 violates_type(struct validate * validate, const struct json_rule * rule)
 {
 	char quoted[FAULT_QUOTE_MAX];
-	bool bare = rule->element && validate->element_depth == 0;
-	bool go_on;
 
-	if (bare)
-		validate->element_depth = validate->depth + 1;
-	go_on = violates(validate, FAULT_INVALID, "%s must be %s",
-	    validate->depth == 0 ? "the body" : subject(rule, quoted),
-	    schema_expected(rule));
-	if (bare) {
-		validate->element_depth = 0;
-		validate->element_bad = false;
-	}
-	return (go_on);
+	return (violates(validate, FAULT_INVALID, "%s must be %s",
+	    json_depth(validate->json) == 0 ? "the body" :
+	    subject(rule, quoted), schema_expected(rule)));
 }
 
 /*
@@ -300,13 +247,13 @@ member_key(struct validate * validate, const struct json_shape * shape,
 	uint32_t bit = (uint32_t)1 << member;
 
 	cursor->rule = &schema_ignored;
-	if (validate->trial_depth == validate->depth)
+	if (shape == &schema_sample[EITHER])
 		validate->trial = EITHER;
 	if (member == shape->count)
 		return (true);
 	if (shape == &schema_sample[EITHER] && rule->alternative != EITHER) {
 		validate->trial = rule->alternative;
-		validate->trial_depth = validate->depth;
+		validate->trial_depth = json_depth(validate->json);
 	}
 	if ((cursor->seen & bit) != 0)
 		return (violates_once(validate, rule));
@@ -331,13 +278,14 @@ violates_name(struct validate * validate, enum fault_code code,
 }
 
 static bool
-on_refused(void * context, bool name)
+on_refused(void * context, enum json_part part)
 {
 	struct validate * validate = context;
 	const struct element_problem * problem = &validate->element->problem;
 
-	if (!name)
-		return (violates_with(validate, validate->cursor->rule));
+	if (part != JSON_NAME)
+		return (violates_with(validate, part == JSON_END ? NULL :
+		    validate->cursor->rule));
 	validate->beyond = problem->limit;
 	return (violates_name(validate, problem->code, problem->what));
 }
@@ -352,19 +300,17 @@ on_garbled(void * context, bool key, const char * detail)
 	if (!key)
 		return (violates(validate, FAULT_INVALID, "%s: %s",
 		    subject(rule, quoted), detail));
-	if (validate->levels[validate->depth - 1].shape->kind == SHAPE_MAP)
+	if (validate->cursor->shape->kind == SHAPE_MAP)
 		return (violates_name(validate, FAULT_INVALID, detail));
 	/* No known member has such a name. */
-	return (member_key(validate, validate->levels[validate->depth - 1].
-	    shape, "", 0));
+	return (member_key(validate, validate->cursor->shape, "", 0));
 }
 
 static bool
 on_key(void * context, const char * text, size_t length)
 {
 	struct validate * validate = context;
-	const struct json_shape * shape =
-	    validate->levels[validate->depth - 1].shape;
+	const struct json_shape * shape = validate->cursor->shape;
 
 	switch (shape->kind) {
 	case SHAPE_OBJECT:
@@ -372,7 +318,7 @@ on_key(void * context, const char * text, size_t length)
 	case SHAPE_MAP:
 		validate->cursor->rule = shape->items;
 		return (element_take_name(validate->element, shape->items,
-		    text, length) || on_refused(validate, true));
+		    text, length) || on_refused(validate, JSON_NAME));
 	case SHAPE_ARRAY:
 	case SHAPE_ANY:
 		break;
@@ -380,65 +326,39 @@ on_key(void * context, const char * text, size_t length)
 	return (true);
 }
 
-static void
-open_element(struct validate * validate)
-{
-	size_t i;
-
-	validate->element_depth = validate->depth;
-	validate->element_bad = false;
-	validate->trial = EITHER;
-	for (i = 0; i < ALTERNATIVE_COUNT; i++)
-		validate->kept[i].code = FAULT_NONE;
-}
-
+/* A value of the wrong type starts, or what is not direct: an impact metric, or
+ * a sample of one. */
 static bool
-open_level(struct validate * validate, unsigned int type)
+open_container(struct validate * validate, unsigned int type)
 {
 	const struct json_rule * rule = validate->cursor->rule;
-	const struct json_shape * shape = &schema_any;
-	bool fits = (rule->accepts & type) != 0;
+	size_t i;
 
-	if (!fits && !violates_type(validate, rule))
-		return (false);
-	if (fits)
-		shape = rule->shape;
-	if (shape == &schema_sample[EITHER])
-		shape = &schema_sample[validate->element->alternative];
-	if (validate->depth > 0)
-		validate->levels[validate->depth - 1].cursor =
-		    *validate->cursor;
-	validate->levels[validate->depth++].shape = shape;
-	expect(validate->cursor, shape);
-	if (fits && rule->element)
-		open_element(validate);
-	if (shape->meaning != MEANS_NOTHING)
-		element_begin(validate->element, shape->meaning);
+	if ((rule->accepts & type) == 0) {
+		json_open_as(validate->json, &schema_any);
+		return (violates_type(validate, rule));
+	}
+	if (rule->element)
+		for (i = 0; i < ALTERNATIVE_COUNT; i++)
+			validate->kept[i].code = FAULT_NONE;
+	else
+		json_open_as(validate->json,
+		    &schema_sample[validate->element->alternative]);
 	return (true);
-}
-
-/* The level has closed. */
-static void
-leave_level(struct validate * validate)
-{
-
-	if (validate->depth > 0)
-		*validate->cursor =
-		    validate->levels[validate->depth - 1].cursor;
 }
 
 static bool
 on_object_start(void * context)
 {
 
-	return (open_level(context, JSON_OBJECT));
+	return (open_container(context, JSON_OBJECT));
 }
 
 static bool
 on_array_start(void * context)
 {
 
-	return (open_level(context, JSON_ARRAY));
+	return (open_container(context, JSON_ARRAY));
 }
 
 static bool
@@ -467,7 +387,7 @@ check_sample(struct validate * validate, const struct json_shape * shape)
 		if ((validate->cursor->seen & required) == required)
 			continue;
 		validate->trial = i;
-		validate->trial_depth = validate->depth;
+		validate->trial_depth = json_depth(validate->json);
 		if (!violates_missing(validate, shape, required))
 			return (false);
 		validate->trial = EITHER;
@@ -475,49 +395,21 @@ check_sample(struct validate * validate, const struct json_shape * shape)
 	return (true);
 }
 
-/* An object has ended: check that it has all required members. */
-static bool
-close_object(struct validate * validate, const struct json_shape * shape)
-{
-
-	if ((validate->cursor->seen & shape->required) != shape->required)
-		return (violates_missing(validate, shape, shape->required));
-	if (shape == &schema_sample[EITHER] && !check_sample(validate, shape))
-		return (false);
-	if (validate->element_bad || element_end(validate->element,
-	    shape->meaning))
-		return (true);
-	return (violates_with(validate, NULL));
-}
-
+/* An object has ended that lacks a member, or is not direct. */
 static bool
 on_object_end(void * context)
 {
 	struct validate * validate = context;
-	const struct json_shape * shape =
-	    validate->levels[--validate->depth].shape;
-	bool go_on = true;
+	const struct json_shape * shape = validate->cursor->shape;
 
-	if (validate->trial_depth == validate->depth + 1)
+	if (shape == &schema_sample[EITHER])
 		validate->trial = EITHER;
-	if (shape->kind == SHAPE_OBJECT)
-		go_on = close_object(validate, shape);
-	if (validate->element_depth == validate->depth + 1) {
-		validate->element_depth = 0;
-		validate->element_bad = false;
-	}
-	leave_level(validate);
-	return (go_on);
-}
-
-static bool
-on_array_end(void * context)
-{
-	struct validate * validate = context;
-
-	validate->depth--;
-	leave_level(validate);
-	return (true);
+	if ((validate->cursor->seen & shape->required) != shape->required)
+		return (violates_missing(validate, shape, shape->required));
+	if (shape == &schema_sample[EITHER] && !check_sample(validate, shape))
+		return (false);
+	return (element_end(validate->element, shape->meaning) ||
+	    on_refused(validate, JSON_END));
 }
 
 #define HANDLER								\
@@ -529,9 +421,10 @@ on_array_end(void * context)
 	.object_start = on_object_start,				\
 	.object_end = on_object_end,					\
 	.array_start = on_array_start,					\
-	.array_end = on_array_end,					\
 	.takes = element_takes,						\
 	.take_name = element_take_name,					\
+	.begin = element_begin,						\
+	.end = element_end,						\
 	.refused = on_refused
 
 static const struct json_handler strict_handler = { HANDLER };
@@ -549,8 +442,6 @@ validate_create(struct arena * arena, struct arena * scratch,
 	validate->tally = tally;
 	validate->fault = fault;
 	validate->invalid = settings->invalid;
-	validate->levels = arena_take(arena,
-	    settings->limit_depth * sizeof(*validate->levels));
 	validate->element = element_create(arena, scratch, &settings->element,
 	    tally);
 	validate->json = json_create(arena,

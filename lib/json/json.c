@@ -37,8 +37,16 @@ enum member {
 
 const struct json_rule json_rule_none = { .name = { NULL, SIZE_MAX } };
 
+/* A rule that ignores nothing, and what it means for an object or array. */
+static const struct json_rule heard;
+static const struct json_shape heard_shape = {
+	.items = &heard, .expected = &json_rule_none };
+
 struct json {
 	struct json_cursor cursor;
+	struct json_cursor * levels;	/* Of what is around, the outermost */
+	struct json_cursor * level;	/* first; and where the next goes. */
+	const struct json_shape * opens;	/* In a start callback. */
 	struct json_path path;
 	enum member member;
 	bool ascii;			/* The piece is pure ASCII. */
@@ -286,14 +294,14 @@ json_is_direct(const struct json * json, unsigned int type)
 }
 
 /* Such a value is never the top-level one. */
-static int
+static inline int __attribute__((always_inline))
 take_directly(struct json * json, unsigned int type, const char * text,
     size_t length)
 {
 	const struct json_rule * rule = json->cursor.rule;
 
 	if (!json->handler->takes[rule->use](json->taker, rule, type, text,
-	    length) && !json->handler->refused(json->context, false))
+	    length) && !json->handler->refused(json->context, JSON_VALUE))
 		return (0);
 	return (value_done(json));
 }
@@ -375,7 +383,7 @@ other_key(struct json * json, const char * key, size_t length)
 	if (json->cursor.rule->named)
 		return (json->handler->take_name(json->taker,
 		    json->cursor.rule, key, length) ||
-		    json->handler->refused(json->context, true));
+		    json->handler->refused(json->context, JSON_NAME));
 	return (json->handler->key(json->context, key, length));
 }
 
@@ -397,9 +405,37 @@ yajl_on_key(void * context, const unsigned char * text, size_t length)
 	return (1);
 }
 
-static int
-container_start(struct json * json, bool array)
+/* The members of ${shape} follow, or its items. */
+static void
+expect(struct json_cursor * cursor, const struct json_shape * shape)
 {
+
+	cursor->rule = shape->items;
+	cursor->expected = shape->expected;
+	cursor->bit = 1;
+	cursor->seen = 0;
+	cursor->shape = shape;
+}
+
+/* Return the shape of an object or array that starts, or NULL to stop. */
+__attribute__((noinline))
+static const struct json_shape *
+ask_for_shape(struct json * json, unsigned int type)
+{
+	const struct json_rule * rule = json->cursor.rule;
+
+	json->opens = rule->shape == NULL ? &heard_shape : rule->shape;
+	if (type == JSON_ARRAY ? !json->handler->array_start(json->context) :
+	    !json->handler->object_start(json->context))
+		return (NULL);
+	return (json->opens);
+}
+
+static int
+container_start(struct json * json, unsigned int type)
+{
+	const struct json_rule * rule = json->cursor.rule;
+	const struct json_shape * shape = rule->shape;
 
 	json->mark = consumed(json) - 1;
 	if (json_path_full(&json->path)) {
@@ -407,25 +443,44 @@ container_start(struct json * json, bool array)
 		return (reject_token(json, "nested too deeply (limit_depth)"));
 	}
 	name_path(json);
-	if (array ? !json->handler->array_start(json->context) :
-	    !json->handler->object_start(json->context))
+	if (((rule->accepts & type) == 0 || !shape->direct) &&
+	    (shape = ask_for_shape(json, type)) == NULL)
 		return (0);
-	json_path_open(&json->path, array, json->mark);
+	*json->level++ = json->cursor;
+	expect(&json->cursor, shape);
+	if (shape->meaning != 0)
+		json->handler->begin(json->taker, shape->meaning);
+	json_path_open(&json->path, type == JSON_ARRAY, json->mark);
 	json->member = NOT_NAMED;
 	return (1);
 }
 
+/* Return whether to go on after an object or array. */
+static inline bool
+conclude(struct json * json, unsigned int type)
+{
+	const struct json_handler * handler = json->handler;
+	const struct json_shape * shape = json->cursor.shape;
+
+	if (shape->direct && (shape->required & ~json->cursor.seen) == 0)
+		return (shape->meaning == 0 ||
+		    handler->end(json->taker, shape->meaning) ||
+		    handler->refused(json->context, JSON_END));
+	return (type == JSON_ARRAY ? handler->array_end(json->context) :
+	    handler->object_end(json->context));
+}
+
 static int
-container_end(struct json * json, bool array)
+container_end(struct json * json, unsigned int type)
 {
 
 	json->closing = true;
 	json->closing_start = json_path_close(&json->path);
 	json->member = NAMED_BY_PATH;
-	if (array ? !json->handler->array_end(json->context) :
-	    !json->handler->object_end(json->context))
+	if (!conclude(json, type))
 		return (0);
 	json->closing = false;
+	json->cursor = *--json->level;
 	return (told_value_done(json));
 }
 
@@ -433,28 +488,28 @@ static int
 yajl_on_object_start(void * context)
 {
 
-	return (container_start(context, false));
+	return (container_start(context, JSON_OBJECT));
 }
 
 static int
 yajl_on_object_end(void * context)
 {
 
-	return (container_end(context, false));
+	return (container_end(context, JSON_OBJECT));
 }
 
 static int
 yajl_on_array_start(void * context)
 {
 
-	return (container_start(context, true));
+	return (container_start(context, JSON_ARRAY));
 }
 
 static int
 yajl_on_array_end(void * context)
 {
 
-	return (container_end(context, true));
+	return (container_end(context, JSON_ARRAY));
 }
 
 static const yajl_callbacks callbacks = {
@@ -469,9 +524,6 @@ static const yajl_callbacks callbacks = {
 	.yajl_end_array = yajl_on_array_end,
 };
 
-/* A rule that ignores nothing. */
-static const struct json_rule heard;
-
 struct json *
 json_create(struct arena * arena, const struct json_handler * handler,
     void * context, size_t depth, struct fault * fault)
@@ -482,8 +534,9 @@ json_create(struct arena * arena, const struct json_handler * handler,
 	json->handler = handler;
 	json->context = context;
 	json->fault = fault;
-	json->cursor.rule = &heard;
-	json->cursor.expected = &json_rule_none;
+	json->levels = arena_take(arena, depth * sizeof(*json->levels));
+	json->level = json->levels;
+	expect(&json->cursor, &heard_shape);
 	json->ascii = true;
 	json_path_init(&json->path, arena, depth);
 	json->allocator.malloc = yajl_take;
@@ -509,6 +562,52 @@ json_cursor(struct json * json)
 {
 
 	return (&json->cursor);
+}
+
+void
+json_open_as(struct json * json, const struct json_shape * shape)
+{
+
+	json->opens = shape;
+}
+
+size_t
+json_depth(const struct json * json)
+{
+
+	return ((size_t)(json->path.top - json->path.frames));
+}
+
+size_t
+json_element_depth(const struct json * json)
+{
+	const struct json_cursor * outer;
+
+	for (outer = json->levels; outer < json->level; outer++)
+		if (outer->rule->element)
+			return ((size_t)(outer - json->levels) + 1);
+	return (0);
+}
+
+/* Return the cursor at a depth. */
+static struct json_cursor *
+cursor_at(struct json * json, size_t depth)
+{
+	struct json_cursor * cursor = &json->levels[depth];
+
+	return (cursor < json->level ? cursor : &json->cursor);
+}
+
+void
+json_skip(struct json * json, size_t depth, const struct json_shape * shape)
+{
+	struct json_cursor * cursor = cursor_at(json, depth);
+	size_t deepest = json_depth(json);
+
+	if (depth == deepest)
+		cursor->rule = cursor->shape->items;
+	while (depth < deepest)
+		expect(cursor_at(json, ++depth), shape);
 }
 
 static bool

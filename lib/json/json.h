@@ -24,6 +24,14 @@ struct json;
 #define JSON_STRING_MAX ((size_t)64 * 1024)
 #define JSON_NUMBER_MAX NUMBER_LENGTH_MAX
 
+/* What a taker refuses: a value, a name of a map, or what an object or array
+ * comes to at its end. */
+enum json_part {
+	JSON_VALUE,
+	JSON_NAME,
+	JSON_END,
+};
+
 /*
  * Callbacks.  Text is UTF-8, not NUL-terminated, and valid only during the
  * call.  A number is passed as written in the body.  Return true to go on; a
@@ -44,11 +52,14 @@ struct json_handler {
 	 * the event.  NULL: the text is rejected. */
 	bool (* garbled)(void * context, bool key, const char * detail);
 
-	/* What takes values directly, by rule->use, and the names of a map;
-	 * see json_set_taker.  It has refused one: */
+	/* What takes values directly, by rule->use, names of maps, and the
+	 * beginning and end of what has a meaning; see json_set_taker. */
 	json_take * const * takes;
 	json_take_name * take_name;
-	bool (* refused)(void * context, bool name);
+	json_begin * begin;
+	json_end * end;
+	/* It has refused one. */
+	bool (* refused)(void * context, enum json_part part);
 };
 
 /*
@@ -58,6 +69,11 @@ struct json_handler {
  * it the current ${rule}, expects the rule after it, and skips the key
  * callback.  It also skips value callbacks for types in rule->quiet, and passes
  * those in rule->direct to a taker instead.
+ *
+ * Each object or array has a cursor of its own, with the shape of its rule.  If
+ * the shape is direct, the reader skips the callback of its start and, unless a
+ * required member is missing, that of its end.
+ *
  * Initially no rule is expected and every event is passed on.
  */
 struct json_cursor {
@@ -65,6 +81,7 @@ struct json_cursor {
 	const struct json_rule * expected;
 	uint32_t bit;			/* Of the expected rule. */
 	uint32_t seen;			/* Members of this object so far. */
+	const struct json_shape * shape;	/* Of this object or array. */
 };
 
 /**
@@ -78,7 +95,7 @@ struct json * json_create(struct arena * arena,
 
 /**
  * json_set_taker(json, taker):
- * Pass ${taker} to the handler's takes and take_name.
+ * Pass ${taker} to the handler's takes, take_name, begin and end.
  */
 void json_set_taker(struct json * json, void * taker);
 
@@ -87,6 +104,33 @@ void json_set_taker(struct json * json, void * taker);
  * Return the reader's cursor, which callbacks may change.
  */
 struct json_cursor * json_cursor(struct json * json);
+
+/**
+ * json_open_as(json, shape):
+ * Give ${shape} to the object or array of the current start callback.
+ */
+void json_open_as(struct json * json, const struct json_shape * shape);
+
+/**
+ * json_depth(json):
+ * Return the number of objects and arrays that are open; in an end callback,
+ * without the one that ends.
+ */
+size_t json_depth(const struct json * json);
+
+/**
+ * json_element_depth(json):
+ * Return the depth of the open object or array that is an element of the body,
+ * also if it is the one that ends; 0 if there is none.
+ */
+size_t json_element_depth(const struct json * json);
+
+/**
+ * json_skip(json, depth, shape):
+ * Give ${shape} to all open objects and arrays deeper than ${depth}.
+ */
+void json_skip(struct json * json, size_t depth,
+    const struct json_shape * shape);
 
 /**
  * json_feed(json, text, length):

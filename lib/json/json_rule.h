@@ -41,6 +41,7 @@ enum json_shape_kind {
 
 struct json_shape {
 	enum json_shape_kind kind;
+	bool direct;			/* Make no callback for it. */
 	unsigned int meaning;
 	const struct json_rule * rules;	/* Of an object's members, then
 						 * json_rule_none. */
@@ -60,6 +61,10 @@ typedef bool json_take(void * taker, const struct json_rule * rule,
     unsigned int type, const char * text, size_t length);
 typedef bool json_take_name(void * taker, const struct json_rule * rule,
     const char * text, size_t length);
+
+/* Begin or end an object or array that means something; likewise. */
+typedef void json_begin(void * taker, unsigned int meaning);
+typedef bool json_end(void * taker, unsigned int meaning);
 
 /* Matches no name; ends a list of rules. */
 extern const struct json_rule json_rule_none;
