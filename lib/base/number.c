@@ -69,9 +69,8 @@ decimal_read(struct decimal * decimal, const char * text, size_t length)
 		decimal->exponent += read_exponent(p + 1, end);
 }
 
-/* Any form of a number, such as 1e3 or 100.0. */
-static const char *
-count_slow(const char * text, size_t length, uint64_t * count)
+const char *
+number_count_any(const char * text, size_t length, uint64_t * count)
 {
 	static const char range[] = "is not in 0..9007199254740991";
 	struct decimal decimal;
@@ -94,26 +93,6 @@ count_slow(const char * text, size_t length, uint64_t * count)
 		value *= 10;
 	if (value > NUMBER_COUNT_MAX)
 		return (range);
-	*count = value;
-	return (NULL);
-}
-
-const char *
-number_count(const char * text, size_t length, uint64_t * count)
-{
-	uint64_t value = 0;
-	size_t i;
-
-	/* Fast path for the usual few digits. */
-	if (length > 15)
-		return (count_slow(text, length, count));
-	for (i = 0; i < length; i++) {
-		unsigned int digit = (unsigned int)text[i] - '0';
-
-		if (digit > 9)
-			return (count_slow(text, length, count));
-		value = value * 10 + digit;
-	}
 	*count = value;
 	return (NULL);
 }

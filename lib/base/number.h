@@ -18,14 +18,33 @@
  * keeps exactly (RFC 7493, section 2.2). */
 #define NUMBER_COUNT_MAX ((uint64_t)9007199254740991)
 
+/* Any form of a count, such as 1e3 or 100.0. */
+const char * number_count_any(const char * text, size_t length,
+    uint64_t * count);
+
 /**
  * number_count(text, length, count):
  * Read an integer in 0..NUMBER_COUNT_MAX into ${count}.  1.0, 1e3 and 10e-1
  * are integers, as in JSON Schema.  Return NULL, or an error as a static text
  * that can follow the number's name ("is not an integer").
  */
-const char * number_count(const char * text, size_t length,
-    uint64_t * count);
+static inline const char *
+number_count(const char * text, size_t length, uint64_t * count)
+{
+	uint64_t value = 0;
+	size_t i;
+
+	/* Usually they are a few digits. */
+	for (i = 0; i < length && length <= 15; i++) {
+		unsigned int digit = (unsigned int)text[i] - '0';
+
+		if (digit > 9)
+			break;
+		value = value * 10 + digit;
+	}
+	*count = value;
+	return (i == length ? NULL : number_count_any(text, length, count));
+}
 
 /**
  * number_is_integer(text, length):

@@ -92,43 +92,6 @@ first_slot(const struct tally * tally, const struct tally_node * parent,
 	return ((size_t)(hash ^ spread >> 32) & (tally->slot_count - 1));
 }
 
-static void
-place(struct tally * tally, struct tally_node * node)
-{
-	size_t mask = tally->slot_count - 1;
-	size_t i = first_slot(tally, node->parent, node_hash(node));
-
-	while (tally->slots[i] != NULL)
-		i = (i + 1) & mask;
-	tally->slots[i] = node;
-}
-
-/* Keep the table at most half full. */
-static void
-make_room(struct tally * tally)
-{
-	struct tally_node ** old = tally->slots;
-	size_t old_count = tally->slot_count;
-	size_t i;
-
-	if (tally->indexed < old_count / 2)
-		return;
-	tally->slot_count = old_count == 0 ? SLOTS_MIN : old_count * 4;
-	tally->slots = slots_create(tally->arena, tally->slot_count);
-	for (i = 0; i < old_count; i++)
-		if (old[i] != NULL)
-			place(tally, old[i]);
-}
-
-static void
-put_into_index(struct tally * tally, struct tally_node * node)
-{
-
-	make_room(tally);
-	place(tally, node);
-	tally->indexed++;
-}
-
 static bool
 is_child(const struct tally_node * node, enum tally_kind kind,
     const void * name, size_t length)
@@ -149,26 +112,60 @@ find_among_few(const struct tally_node * parent, enum tally_kind kind,
 	return (node);
 }
 
-static struct tally_node *
-find(const struct tally * tally, const struct tally_node * parent,
-    enum tally_kind kind, uint64_t hash, const void * name, size_t length)
+static struct tally_node ** child_slot(struct tally * tally,
+    const struct tally_node * parent, enum tally_kind kind, uint64_t hash,
+    const void * name, size_t length);
+
+static void
+put_into_index(struct tally * tally, struct tally_node * node)
 {
-	size_t mask = tally->slot_count - 1;
-	struct tally_node * node;
+
+	*child_slot(tally, node->parent, node->kind, node_hash(node),
+	    node->name, node->length) = node;
+	tally->indexed++;
+}
+
+/* Keep the table at most half full. */
+__attribute__((noinline))
+static void
+enlarge_index(struct tally * tally)
+{
+	struct tally_node ** old = tally->slots;
+	size_t old_count = tally->slot_count;
 	size_t i;
 
+	tally->slot_count = old_count == 0 ? SLOTS_MIN : old_count * 4;
+	tally->slots = slots_create(tally->arena, tally->slot_count);
+	tally->indexed = 0;
+	for (i = 0; i < old_count; i++)
+		if (old[i] != NULL)
+			put_into_index(tally, old[i]);
+}
+
+/* Return the place of a child in the index, NULL if there is no such child. */
+static struct tally_node **
+child_slot(struct tally * tally, const struct tally_node * parent,
+    enum tally_kind kind, uint64_t hash, const void * name, size_t length)
+{
+	struct tally_node * node;
+	size_t mask, i;
+
+	if (tally->indexed >= tally->slot_count / 2)
+		enlarge_index(tally);
+	mask = tally->slot_count - 1;
 	for (i = first_slot(tally, parent, hash);
 	    (node = tally->slots[i]) != NULL; i = (i + 1) & mask)
 		if (node->hash == hash && node->parent == parent &&
 		    is_child(node, kind, name, length))
-			return (node);
-	return (NULL);
+			break;
+	return (&tally->slots[i]);
 }
 
-/* Make a node that has no parent the last child of one. */
+/* Make a node that has no parent the last child of one; ${slot} is its place if
+ * the parent's children are in the index. */
 static void
 append_child(struct tally * tally, struct tally_node * parent,
-    struct tally_node * node)
+    struct tally_node * node, struct tally_node ** slot)
 {
 
 	node->parent = parent;
@@ -178,33 +175,46 @@ append_child(struct tally * tally, struct tally_node * parent,
 		parent->last->next = node;
 	parent->last = node;
 	tally->node_count++;
-	if (++parent->children <= FEW)
-		return;
-	/* With the first child too many, index all of them. */
-	if (parent->children == FEW + 1)
-		for (node = parent->first; node->next != NULL;
-		    node = node->next)
+	parent->children++;
+	if (slot != NULL) {
+		*slot = node;
+		tally->indexed++;
+	} else if (parent->children == FEW + 1)
+		/* That is one too many: index all of them. */
+		for (node = parent->first; node != NULL; node = node->next)
 			put_into_index(tally, node);
-	put_into_index(tally, parent->last);
 }
 
 /*
- * Add a child; a hash of 0 is unknown.  Copy its name behind it, or let the
- * caller keep the name for as long as the tally.
+ * Return a child, which is added if there is none; a hash of 0 is unknown.
+ * Copy its name behind it, or let the caller keep the name for as long as the
+ * tally.
  */
 static struct tally_node *
-add(struct tally * tally, struct tally_node * parent, enum tally_kind kind,
-    uint64_t hash, const char * name, size_t length, bool copy)
+find_or_add(struct tally * tally, struct tally_node * parent,
+    enum tally_kind kind, uint64_t hash, const void * name, size_t length,
+    bool copy)
 {
-	struct tally_node * node = node_create(tally, kind,
-	    copy ? length : 0);
+	struct tally_node ** slot = NULL;
+	struct tally_node * node;
 
+	if (parent->children <= FEW)
+		node = find_among_few(parent, kind, name, length);
+	else {
+		if (hash == 0)
+			hash = hash_name(name, length);
+		slot = child_slot(tally, parent, kind, hash, name, length);
+		node = *slot;
+	}
+	if (node != NULL)
+		return (node);
+	node = node_create(tally, kind, copy ? length : 0);
 	node->hash = hash;
 	node->name = name;
 	if (copy && length > 0)
 		node->name = memcpy(node + 1, name, length);
 	node->length = length;
-	append_child(tally, parent, node);
+	append_child(tally, parent, node, slot);
 	return (node);
 }
 
@@ -212,18 +222,8 @@ struct tally_node *
 tally_child(struct tally * tally, struct tally_node * parent,
     enum tally_kind kind, const void * name, size_t length)
 {
-	struct tally_node * node;
-	uint64_t hash = 0;
 
-	if (parent->children <= FEW)
-		node = find_among_few(parent, kind, name, length);
-	else {
-		hash = hash_name(name, length);
-		node = find(tally, parent, kind, hash, name, length);
-	}
-	if (node != NULL)
-		return (node);
-	return (add(tally, parent, kind, hash, name, length, true));
+	return (find_or_add(tally, parent, kind, 0, name, length, true));
 }
 
 struct tally_node *
@@ -312,19 +312,10 @@ tally_bucket_place(struct tally * tally, struct tally_node * bucket,
 	bucket->name = memcpy(bucket + 1, &period, sizeof(period));
 	bucket->length = sizeof(period);
 	bucket->period = period;
-	append_child(tally, application, bucket);
-}
-
-bool
-tally_add(struct tally * tally, uint64_t * counter, uint64_t count)
-{
-
-	if (count > NUMBER_COUNT_MAX - *counter)
-		return (false);
-	if (*counter == 0 && count > 0)
-		tally->counters++;
-	*counter += count;
-	return (true);
+	append_child(tally, application, bucket,
+	    application->children <= FEW ? NULL :
+	    child_slot(tally, application, TALLY_BUCKET, node_hash(bucket),
+	    bucket->name, bucket->length));
 }
 
 static void
@@ -540,13 +531,11 @@ static struct tally_node *
 merge_node(struct tally * into, struct tally_node * parent,
     const struct tally_node * from, uint64_t hash, bool copy)
 {
-	struct tally_node * node = parent->children <= FEW ?
-	    find_among_few(parent, from->kind, from->name, from->length) :
-	    find(into, parent, from->kind, hash, from->name, from->length);
+	size_t before = into->node_count;
+	struct tally_node * node = find_or_add(into, parent, from->kind, hash,
+	    from->name, from->length, copy);
 
-	if (node == NULL) {
-		node = add(into, parent, from->kind, hash, from->name,
-		    from->length, copy);
+	if (into->node_count > before) {
 		into->counters += (size_t)tally_is_counter(from->kind);
 	}
 	merge_values(into, node, from, copy);
@@ -562,8 +551,7 @@ merge_children(struct tally * into, struct tally_node * parent,
 
 	for (child = from->first; child != NULL; child = child->next) {
 		child->merged_into = merge_node(into, parent, child,
-		    parent->children <= FEW ? child->hash : node_hash(child),
-		    false);
+		    child->hash, false);
 		merge_children(into, child->merged_into, child);
 	}
 }
@@ -585,13 +573,10 @@ struct tally_node *
 tally_put(struct tally * tally, struct tally_node * parent,
     const struct tally_node * from)
 {
-	uint64_t hash = 0;
 
 	if (tally_empty(tally))
 		tally->largest = 0;
-	if (parent->children > FEW)
-		hash = hash_name(from->name, from->length);
-	return (merge_node(tally, parent, from, hash, true));
+	return (merge_node(tally, parent, from, 0, true));
 }
 
 struct tally_node *

@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "lib/base/arena.h"
+#include "lib/base/number.h"
 #include "lib/base/text.h"
 
 /*
@@ -187,7 +188,16 @@ void tally_bucket_place(struct tally * tally, struct tally_node * bucket,
  * count the counter as a distinct one when it leaves 0.  Return false, with
  * nothing changed, if the sum would exceed NUMBER_COUNT_MAX.
  */
-bool tally_add(struct tally * tally, uint64_t * counter, uint64_t count);
+static inline bool
+tally_add(struct tally * tally, uint64_t * counter, uint64_t count)
+{
+
+	if (count > NUMBER_COUNT_MAX - *counter)
+		return (false);
+	tally->counters += (size_t)(*counter == 0 && count > 0);
+	*counter += count;
+	return (true);
+}
 
 /**
  * tally_set_instance(tally, application, instance, json):
