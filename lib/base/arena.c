@@ -129,8 +129,8 @@ arena_held(const struct arena * arena)
 	return (arena->held);
 }
 
-void
-arena_reset(struct arena * arena)
+static void
+give_back(struct arena * arena)
 {
 	struct block * block, * older;
 	struct block * kept = NULL;
@@ -153,13 +153,22 @@ arena_reset(struct arena * arena)
 }
 
 void
+arena_reset(struct arena * arena)
+{
+
+	/* Often nothing was taken. */
+	if (arena->used > 0)
+		give_back(arena);
+}
+
+void
 arena_free(struct arena * arena)
 {
 
 	if (arena == NULL)
 		return;
 	arena->keep = 0;
-	arena_reset(arena);
+	give_back(arena);
 	free(arena->newest);
 	free(arena);
 }
