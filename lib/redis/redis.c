@@ -176,17 +176,6 @@ redis_receive(struct redis * const * list, size_t count, int64_t deadline)
 	}
 }
 
-static int
-exchange(struct redis * redis, const struct buffer * requests, size_t count,
-    int64_t deadline, redis_take * take, void * context)
-{
-
-	if (redis_send(redis, requests, count, take, context) != 0)
-		return (-1);
-	redis_receive(&redis, 1, deadline);
-	return (link_is_open(redis->link) ? 0 : -1);
-}
-
 /* The end of a step: each may take the time-out at most. */
 static int64_t
 within(const struct redis * redis, int64_t deadline)
@@ -212,8 +201,10 @@ redis_exchange(struct redis * redis, const struct buffer * requests,
     size_t count, int64_t deadline, redis_take * take, void * context)
 {
 
-	return (exchange(redis, requests, count, within(redis, deadline), take,
-	    context));
+	if (redis_send(redis, requests, count, take, context) != 0)
+		return (-1);
+	redis_receive(&redis, 1, within(redis, deadline));
+	return (link_is_open(redis->link) ? 0 : -1);
 }
 
 void
@@ -387,7 +378,7 @@ greet(struct redis * redis, int64_t deadline, bool login)
 	if (login)
 		request_greeting(redis, &greeting);
 	request_scripts(redis);
-	result = exchange(redis, &redis->requests,
+	result = redis_exchange(redis, &redis->requests,
 	    greeting.first_script + redis->script_count, deadline,
 	    take_greeting, &greeting);
 	/* It may hold a password. */
@@ -442,7 +433,7 @@ redis_attempt(struct redis * redis, int64_t deadline)
 	if (find_server(redis, within(redis, deadline)) != 0 ||
 	    link_open(redis->link, within(redis, deadline)) != 0 ||
 	    link_secure(redis->link, within(redis, deadline)) != 0 ||
-	    greet(redis, within(redis, deadline), true) != 0)
+	    greet(redis, deadline, true) != 0)
 		return (-1);
 	redis->ready = true;
 	return (0);
