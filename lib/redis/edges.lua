@@ -10,11 +10,13 @@
 local edges, identifier, environment = KEYS[1], ARGV[1], ARGV[3]
 local now = tonumber(redis.call('TIME')[1])
 
--- Every value begins with these two members.
+-- Every value begins with these two members.  A time that is ahead is from before
+-- Redis's clock was set back, and no such Edge has reported since.
 local function head(value)
 	local received, of = string.match(value,
 		'^{"received":(%d+),"environment":"([^"]*)",')
-	return tonumber(received) or 0, of or ''
+	local time = tonumber(received) or 0
+	return time <= now and time or 0, of or ''
 end
 
 -- A new Edge beyond the cap takes the place of the one that has been silent for
