@@ -132,7 +132,7 @@ test_deleted(void)
 	char name[SHMFILE_NAME_MAX];
 	int i;
 
-	if (shmfile_name(name, path, 1) != 0)
+	if (shmfile_name(name, path, LAYOUT) != 0)
 		abort();
 	for (i = 0; i < 3; i++) {
 		char before[8], under_way[8], after[8];
@@ -143,7 +143,7 @@ test_deleted(void)
 		is_integer(claim(repeats, before), REPEATS_NEW, "a claim");
 		settle(repeats, before, true);
 		is_integer(claim(repeats, under_way), REPEATS_NEW, "another");
-		unlink(name);
+		ok(unlink(name) == 0, "the file is deleted");
 		is_integer(claim(other, before), REPEATS_COUNTED,
 		    "what was counted when the file was deleted stays so");
 		is_integer(claim(other, under_way), REPEATS_BUSY,
@@ -163,7 +163,7 @@ test_deleted(void)
 		    "as the other one");
 	}
 	/* Nobody looks before another process starts: then all use its. */
-	unlink(name);
+	ok(unlink(name) == 0, "it is deleted again");
 	third = repeats_open(path);
 	is_integer(claim(third, "new"), REPEATS_NEW, "in a new file");
 	settle(third, "new", true);
