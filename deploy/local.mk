@@ -96,8 +96,9 @@ DEPLOY_EXAMPLES += deploy/container/Containerfile deploy/container/README.md \
 
 # Configurations of web servers.
 DEPLOY_EXAMPLES += deploy/caddy/alone.Caddyfile \
-	deploy/caddy/beside-unleash.Caddyfile \
+	deploy/caddy/beside-unleash.Caddyfile deploy/caddy/page.Caddyfile \
 	deploy/haproxy/alone.cfg deploy/haproxy/beside-unleash.cfg \
+	deploy/haproxy/page.cfg \
 	deploy/lighttpd/alone.conf deploy/lighttpd/beside-unleash.conf \
 	deploy/lighttpd/remote.conf deploy/lighttpd/spawned.conf \
 	deploy/lighttpd/page.conf \

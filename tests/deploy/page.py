@@ -87,6 +87,55 @@ class LighttpdBesidePage(LighttpdPage):
             return file.read()
 
 
+class CaddyPage(front.CaddyAlone):
+    title = "Caddy, alone, with a password"
+
+    def configure(self):
+        super().configure()
+        done = subprocess.run(
+            [find("caddy"), "hash-password", "--plaintext", PASSWORD],
+            check=True, capture_output=True, timeout=60, text=True,
+            env=self.environment())
+        shipped(self.place, "caddy/page.Caddyfile", {
+            "\t\tNAME HASH": (f"\t\t{NAME} {done.stdout.strip()}", 1),
+            SOCKET: (self.socket, 1)}, "flagtally-page.Caddyfile")
+        inserted(self.config, "@", "import flagtally-page.Caddyfile")
+
+
+class CaddyBesidePage(CaddyPage):
+    title = "Caddy, beside Unleash, with a password"
+    shape = "beside-unleash"
+    backstage = "/flagtally"
+
+
+class HaproxyPage(front.HaproxyAlone):
+    title = "HAProxy, alone, with a password"
+
+    def configure(self):
+        super().configure()
+        done = subprocess.run(
+            [find("openssl"), "passwd", "-6", "-stdin"], input=PASSWORD,
+            check=True, capture_output=True, timeout=20, text=True)
+        self.page = shipped(self.place, "haproxy/page.cfg", {
+            "user NAME password HASH":
+            (f"user {NAME} password {done.stdout.strip()}", 1),
+            "server flagtally 127.0.0.1:9021":
+            (f"server flagtally {self.listen}", 1)})
+        advice = "use_backend flagtally-page if { path_reg ^/+flagtally/*$ }"
+        if advice not in self.place.read(os.path.basename(self.page)):
+            raise ValueError("page.cfg says what is to be added")
+        inserted(self.config, "default_backend", advice)
+
+    def command(self):
+        return [*super().command(), "-f", self.page]
+
+
+class HaproxyBesidePage(HaproxyPage):
+    title = "HAProxy, beside Unleash, with a password"
+    shape = "beside-unleash"
+    backstage = "/flagtally"
+
+
 class ApachePage:
     """Mixed into a way to have Apache."""
 
@@ -227,5 +276,6 @@ def test_of(kind):
 
 run([test_of(kind) for kind in (
     NginxPage, NginxBesidePage, LighttpdPage, LighttpdBesidePage,
+    CaddyPage, CaddyBesidePage, HaproxyPage, HaproxyBesidePage,
     ApacheProxyPage, ApacheProxyBesidePage, ApacheFcgidPage,
     SharedHostingPage)])
