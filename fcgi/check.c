@@ -129,15 +129,20 @@ remove_trial(const char * path)
 			unlink(name);
 }
 
-/* Look at the spool, and change nothing. */
+/* Look at the spool, if there is one, and change nothing. */
 static enum spool_result
 look_at_file(const struct config * config, char * reason)
 {
-	struct spool * spool = spool_open(config->spool, config->spool_limit,
-	    true);
 	struct spool_depth depth[SPOOL_STATE_COUNT];
-	enum spool_result result = spool_depth(spool, depth);
+	enum spool_result result;
+	struct spool * spool;
+	struct stat file;
 
+	/* An empty file becomes a spool. */
+	if (stat(config->spool, &file) != 0 || file.st_size == 0)
+		return (SPOOL_DONE);
+	spool = spool_open(config->spool, config->spool_limit, true);
+	result = spool_depth(spool, depth);
 	if (result != SPOOL_DONE)
 		report_why(reason, "%s", spool_why(spool));
 	else if (spool_is_full(spool, depth)) {
@@ -173,17 +178,15 @@ try_disk(const struct config * config, char * reason)
 static enum spool_result
 try_spool(const struct config * config, char * reason)
 {
-	enum spool_result result = SPOOL_DONE;
+	enum spool_result result = look_at_file(config, reason);
 	char directory[PATH_MAX];
 	struct stat file;
 
 	directory_of(directory, config->spool);
-	if (stat(directory, &file) != 0)
-		return (SPOOL_DONE);
-	/* An empty file becomes a spool. */
-	if (stat(config->spool, &file) == 0 && file.st_size > 0)
-		result = look_at_file(config, reason);
-	return (result == SPOOL_DONE ? try_disk(config, reason) : result);
+	/* The directory is created with the spool. */
+	if (result != SPOOL_DONE || stat(directory, &file) != 0)
+		return (result);
+	return (try_disk(config, reason));
 }
 
 /*
@@ -247,7 +250,8 @@ check_config(const struct config * config, struct token_file * tokens)
 	if (!check_tokens(config, tokens, reason)) {
 		fputs("; not OK: ", stdout);
 		status = CHECK_EXIT_CONFIG;
-	} else if (!check_spool(config, reason))
+	} else if (!check_spool(config, reason) ||
+	    look_at_file(config, reason) != SPOOL_DONE)
 		fputs("; OK, but the spool cannot be used: ", stdout);
 	else {
 		fputs("; OK", stdout);

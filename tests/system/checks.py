@@ -145,6 +145,10 @@ def spools():
         with open(path, "rb") as file:
             content = file.read()
         refused(78, "another program's", "no spool of flagtally")
+        status, output, _ = command("--check-config", **settings)
+        check(status == 0 and last(output).startswith("; OK, but the spool")
+              and "no spool of flagtally" in last(output),
+              "so does --check-config", output)
         with open(path, "rb") as file:
             equal((file.read(), os.listdir(place.file("spool"))),
                   (content, ["spool.db"]), "it is as it was")
