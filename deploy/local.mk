@@ -1,4 +1,4 @@
-# What helps to run flagtally: manual pages, units, examples, and the tests of
+# Files to run flagtally: manual pages, units, examples, and the tests of
 # all that is in this directory.  tests/run passes DEPLOY_TESTS in its plain
 # stage alone.
 
@@ -24,7 +24,7 @@ STATIC_TESTS = tests/deploy/static_binary.py tests/deploy/shared_hosting.py \
 EXTRA_DIST += tests/deploy/static_binary.py tests/deploy/shared_hosting.py \
 	tests/deploy/container.py
 
-# What is made from the same name with .in, as it names directories.
+# Files made from the same name with .in, as they name directories.
 MADE_EXAMPLES = deploy/flagtally.ini \
 	deploy/openrc/flagtally deploy/openrc/flagtally.confd \
 	deploy/sh/flagtally.sh deploy/sh/spawn-fcgi.sh \
@@ -46,7 +46,7 @@ endif
 EXTRA_DIST += deploy/systemd/flagtally.socket
 dist_doc_DATA = README.md CHANGES.md LICENSE
 
-# Pages and examples that stand in the tree as they are used name the directories
+# Pages and examples that are in the tree as they are used name the directories
 # that most hosts have; what is installed names those of this installation.
 INSTALLED = sed -e 's|/usr/local/bin|$(bindir)|g' \
 	-e 's|/etc/flagtally|$(sysconfdir)/flagtally|g' \
@@ -83,8 +83,8 @@ uninstall-hook:
 	@rmdir "$(DESTDIR)$(docdir)/examples" "$(DESTDIR)$(docdir)" \
 		2>/dev/null || :
 
-# What is installed as an example as it stands, in the folder that it has here: a
-# test sees to it that nothing in these folders is forgotten.
+# Files that are installed unchanged as examples, each in the folder that it has
+# here: a test checks that no file of these folders is missing.
 DEPLOY_EXAMPLES = deploy/tokens deploy/redis/cluster.conf \
 	deploy/redis/flagtally.conf deploy/redis/sentinel.conf deploy/redis/users.acl
 EXTRA_DIST += $(DEPLOY_EXAMPLES)
@@ -120,7 +120,7 @@ EXTRA_DIST += tests/harness/front.py tests/harness/web.py \
 	tests/harness/apache.py tests/harness/load.py \
 	tests/harness/pasted.py
 
-# What watches it, and the shell's completion.
+# Monitoring, and the shell's completion.
 DEPLOY_EXAMPLES += deploy/prometheus/flagtally.rules.yml \
 	deploy/prometheus/grafana-dashboard.json
 DEPLOY_TESTS += tests/deploy/watch.py

@@ -1,10 +1,10 @@
 #!/bin/sh
 # flagtally.cgi: what the web server calls in cgi-bin; see README.md.
 #
-# The program and all that belongs to it stand in the directory flagtally in your
+# The program and its files are in the directory flagtally in your
 # home, where no web server looks: this script and public_html/.htaccess are all
 # that is in its reach.  Hosters run it under your account (suexec) if it belongs
-# to you and nobody else may write to it or to its directory; they clear the
+# to you, and only you may write to it or to its directory; they clear the
 # environment, so nothing is set there.
 #
 # Arguments are dropped: a web server passes a query string without "=" as
