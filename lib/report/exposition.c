@@ -504,15 +504,24 @@ read_exposed(struct exposer * exposer, size_t limit)
 
 /* Writing */
 
+/* Write a text, and free it: there is no room for all of them twice. */
 static void
-write_family_of(const struct exposer * exposer, FILE * out, size_t text)
+move_text(struct item * item, size_t text, FILE * out)
+{
+
+	if (item->texts[text] != NULL)
+		fwrite(item->texts[text], 1, item->lengths[text], out);
+	free(item->texts[text]);
+	item->texts[text] = NULL;
+}
+
+static void
+write_family_of(struct exposer * exposer, FILE * out, size_t text)
 {
 	size_t i;
 
 	for (i = 0; i < exposer->applications.count; i++)
-		if (exposer->items[i].texts[text] != NULL)
-			fwrite(exposer->items[i].texts[text], 1,
-			    exposer->items[i].lengths[text], out);
+		move_text(&exposer->items[i], text, out);
 }
 
 static int
@@ -615,7 +624,7 @@ write_impact(struct exposer * exposer, FILE * out)
 			exposition_text_metric(out, metric);
 			family = metric;
 		}
-		fwrite(list[i].texts[0], 1, list[i].lengths[0], out);
+		move_text(&list[i], 0, out);
 	}
 }
 

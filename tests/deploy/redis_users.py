@@ -155,10 +155,11 @@ class Job:
                 self.flagtally.address, b"", REQUEST_METHOD="GET",
                 REQUEST_URI="/flagtally?" + query, QUERY_STRING=query,
                 REMOTE_ADDR="127.0.0.1").status
-        yield "usage", fcgi.post(
+        usage = fcgi.post(
             self.flagtally.address, b"", REQUEST_METHOD="GET",
             REQUEST_URI="/internal-backstage/usage",
-            REMOTE_ADDR="127.0.0.1").status
+            REMOTE_ADDR="127.0.0.1")
+        yield "usage", usage.status, b"_truncated 0" in usage.body
         yield "an Edge", self.edge("one")
         for number in range(255):
             redis("HSET", "flagtally:edges", str(number), "{}")
