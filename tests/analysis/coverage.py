@@ -23,7 +23,6 @@ ENOUGH = 95
 LEFT = {
     "become_owner": "it makes the process another user's, who cannot write "
                     "the counts of the build",
-    "session_doubt": "no Redis replies to a script with another type",
     "take_nothing": "the reader skips values of which nothing is taken",
     "yajl_give_back": "yajl asks for it, and frees a parser with its arena",
     "zlib_give_back": "zlib asks for it, and frees a stream with its arena",
