@@ -2,7 +2,7 @@
 
 # To build flagtally, and to run it as deploy/quickstart does.
 packages_build="autoconf automake gcc make pkgconf libc6-dev libfcgi-dev
-    libyajl-dev libhiredis-dev libssl-dev zlib1g-dev libsodium-dev
+    libyajl-dev libhiredis-dev libssl-dev libzstd-dev zlib1g-dev libsodium-dev
     libunistring-dev libinih-dev libsqlite3-dev libseccomp-dev"
 packages_run="redis-server redis-tools lighttpd curl ca-certificates"
 # To test it; the stages of tests/run that take the rest name it.

@@ -505,10 +505,10 @@ check_tls(struct loading * loading)
 		return;
 	}
 	/* Report unusable values at the start. */
-	tls = tls_create(settings, &why);
+	tls = redis_tls_create(settings, &why);
 	if (tls == NULL)
 		fail(loading, "redis asks for TLS (rediss://): %s", why);
-	tls_free(tls);
+	redis_tls_free(tls);
 }
 
 static void

@@ -5,7 +5,7 @@
 #include <stddef.h>
 
 #include "lib/redis/confirm.h"
-#include "lib/redis/tls.h"
+#include "lib/redis/redis_tls.h"
 
 /* Whether rediss:// is built in. */
 #ifdef HAVE_HIREDIS_SSL

@@ -122,7 +122,7 @@ static const char *
 secured_error(const struct link * link)
 {
 
-	return (link->secured == NULL ? NULL : tls_error(link->secured));
+	return (link->secured == NULL ? NULL : redis_tls_error(link->secured));
 }
 
 /* Whether bytes have arrived that the socket does not have any more. */
@@ -130,7 +130,7 @@ static bool
 has_pending(const struct link * link)
 {
 
-	return (link->secured != NULL && tls_pending(link->secured));
+	return (link->secured != NULL && redis_tls_pending(link->secured));
 }
 
 /* Have secured_error return why the server closed the connection. */
@@ -139,7 +139,7 @@ read_alert(struct link * link)
 {
 
 	if (link->secured != NULL)
-		tls_read_alert(link->secured);
+		redis_tls_read_alert(link->secured);
 }
 #else
 #define secured_error(link) NULL
@@ -280,7 +280,7 @@ link_open(struct link * link, int64_t deadline)
 static int
 begin_tls(struct link * link)
 {
-	struct ssl_st * secured = tls_begin(link->tls, link->server.host,
+	struct ssl_st * secured = redis_tls_begin(link->tls, link->server.host,
 	    link->server.port);
 
 	if (secured == NULL)
@@ -290,7 +290,7 @@ begin_tls(struct link * link)
 	if (redisInitiateSSL(link->context, secured) == REDIS_OK)
 		return (0);
 	context_failed(link, "TLS");
-	tls_abandon(secured);
+	redis_tls_abandon(secured);
 	return (-1);
 }
 
@@ -302,15 +302,16 @@ link_secure(struct link * link, int64_t deadline)
 	if (!link->config->tls)
 		return (0);
 	if (link->tls == NULL)
-		link->tls = tls_create(&link->config->tls_settings, &why);
+		link->tls = redis_tls_create(&link->config->tls_settings, &why);
 	if (link->tls == NULL)
 		return (link_fail(link, false, "%s", why));
 	if (begin_tls(link) != 0)
 		return (-1);
-	switch (tls_handshake(link->secured, link->context->fd, deadline)) {
+	switch (redis_tls_handshake(link->secured, link->context->fd,
+	    deadline)) {
 	case TLS_DONE:
 		log_debug("TLS with %s%s", link->server.host,
-		    tls_reused(link->secured) ?
+		    redis_tls_reused(link->secured) ?
 		    ", an earlier session resumed" : "");
 		return (0);
 	case TLS_LATE:
@@ -319,7 +320,7 @@ link_secure(struct link * link, int64_t deadline)
 	case TLS_FAILED:
 		break;
 	}
-	why = tls_error(link->secured);
+	why = redis_tls_error(link->secured);
 	return (link_fail(link, false, "TLS with %s: %s", link->server.host,
 	    why != NULL ? why : "the server closed the connection"));
 }
@@ -586,7 +587,7 @@ link_free(struct link * link)
 	if (link == NULL)
 		return;
 	link_close(link);
-	tls_free(link->tls);
+	redis_tls_free(link->tls);
 	resolve_free(link->resolve);
 	free(link->server.host);
 	free(link);

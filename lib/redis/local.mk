@@ -14,4 +14,4 @@ lib_libflagtally_a_SOURCES += \
 	lib/redis/sentinel.h lib/redis/session.c \
 	lib/redis/session.h lib/redis/sink.c lib/redis/sink.h \
 	lib/redis/slots.c lib/redis/slots.h \
-	lib/redis/tls.c lib/redis/tls.h
+	lib/redis/redis_tls.c lib/redis/redis_tls.h

@@ -12,7 +12,7 @@ OWNERS = {
     r"fcgiapp\.h|fcgi_.*|fcgio\.h": r"fcgi/.*",
     r"yajl/.*": r"lib/json/json\.c",
     r"hiredis/.*": r"lib/redis/(link|reply)\.c",
-    r"openssl/.*": r"lib/redis/tls\.c",
+    r"openssl/.*": r"lib/redis/redis_tls\.c",
     r"zlib\.h": r"lib/body/decompress\.c",
     r"sodium.*": r"lib/base/digest\.c",
     r"unistr\.h|unicase\.h|uni.*\.h(?<!unistd\.h)": r"lib/base/utf8\.c",

@@ -1,4 +1,4 @@
-#include "lib/redis/tls.h"
+#include "lib/redis/redis_tls.h"
 
 #ifdef HAVE_HIREDIS_SSL
 #include <arpa/inet.h>
@@ -120,7 +120,7 @@ set_up(SSL_CTX * context, const struct tls_settings * settings)
 }
 
 struct tls *
-tls_create(const struct tls_settings * settings, const char ** why)
+redis_tls_create(const struct tls_settings * settings, const char ** why)
 {
 	struct tls * tls = alloc_zeroed(1, sizeof(*tls));
 
@@ -133,7 +133,7 @@ tls_create(const struct tls_settings * settings, const char ** why)
 	*why = tls->context == NULL ? "OpenSSL cannot be set up" :
 	    set_up(tls->context, settings);
 	if (*why != NULL) {
-		tls_free(tls);
+		redis_tls_free(tls);
 		return (NULL);
 	}
 	SSL_CTX_set_app_data(tls->context, tls);
@@ -184,7 +184,7 @@ set_session_server(struct tls * tls, const char * host, int port)
 }
 
 SSL *
-tls_begin(struct tls * tls, const char * host, int port)
+redis_tls_begin(struct tls * tls, const char * host, int port)
 {
 	SSL * connection = SSL_new(tls->context);
 
@@ -201,14 +201,14 @@ tls_begin(struct tls * tls, const char * host, int port)
 }
 
 void
-tls_abandon(SSL * connection)
+redis_tls_abandon(SSL * connection)
 {
 
 	SSL_free(connection);
 }
 
 enum tls_result
-tls_handshake(SSL * connection, int descriptor, int64_t deadline)
+redis_tls_handshake(SSL * connection, int descriptor, int64_t deadline)
 {
 	struct pollfd wait = { .fd = descriptor };
 	int left, ready, result;
@@ -236,7 +236,7 @@ tls_handshake(SSL * connection, int descriptor, int64_t deadline)
 }
 
 void
-tls_read_alert(SSL * connection)
+redis_tls_read_alert(SSL * connection)
 {
 	char dropped[256];
 
@@ -245,21 +245,21 @@ tls_read_alert(SSL * connection)
 }
 
 bool
-tls_pending(const SSL * connection)
+redis_tls_pending(const SSL * connection)
 {
 
 	return (SSL_pending(connection) > 0);
 }
 
 bool
-tls_reused(const SSL * connection)
+redis_tls_reused(const SSL * connection)
 {
 
 	return (SSL_session_reused(connection) == 1);
 }
 
 const char *
-tls_error(const SSL * connection)
+redis_tls_error(const SSL * connection)
 {
 	long verified = SSL_get_verify_result(connection);
 	unsigned long error = ERR_peek_last_error();
@@ -270,7 +270,7 @@ tls_error(const SSL * connection)
 }
 
 void
-tls_free(struct tls * tls)
+redis_tls_free(struct tls * tls)
 {
 
 	if (tls == NULL)
@@ -286,7 +286,7 @@ tls_free(struct tls * tls)
 #include <stddef.h>
 
 struct tls *
-tls_create(const struct tls_settings * settings, const char ** why)
+redis_tls_create(const struct tls_settings * settings, const char ** why)
 {
 
 	(void)settings;
@@ -295,7 +295,7 @@ tls_create(const struct tls_settings * settings, const char ** why)
 }
 
 void
-tls_free(struct tls * tls)
+redis_tls_free(struct tls * tls)
 {
 
 	(void)tls;
