@@ -71,8 +71,19 @@ slot_of(struct page_cache * cache, const char * query)
 
 	for (slot = cache->slots; slot < cache->slots + PAGE_CACHE_SLOTS;
 	    slot++)
-		if (query == NULL ? slot->response == NULL :
-		    slot->response != NULL && strcmp(slot->query, query) == 0)
+		if (slot->response != NULL && strcmp(slot->query, query) == 0)
+			return (slot);
+	return (NULL);
+}
+
+static struct page_cache_slot *
+empty_slot(struct page_cache * cache)
+{
+	struct page_cache_slot * slot;
+
+	for (slot = cache->slots; slot < cache->slots + PAGE_CACHE_SLOTS;
+	    slot++)
+		if (slot->response == NULL)
 			return (slot);
 	return (NULL);
 }
@@ -111,7 +122,7 @@ page_cache_keep(struct page_cache * cache, const char * query,
 		bytes -= slot->response->length;
 		free_slot(slot);
 	} else
-		slot = slot_of(cache, NULL);
+		slot = empty_slot(cache);
 	if (slot != NULL && bytes + response->length <= PAGE_CACHE_BYTES_MAX) {
 		atomic_fetch_add(&response->users, 1);
 		*slot = (struct page_cache_slot){ .query = alloc_string(query),

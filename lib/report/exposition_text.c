@@ -16,12 +16,12 @@ static void
 write_escaped(FILE * out, const char * bytes, size_t length)
 {
 	char escaped[ESCAPE_LABEL_ROOM(256)];
-	size_t i, size;
+	size_t i, size, room;
 
 	for (i = 0; i < length; i += size) {
 		size = length - i < 256 ? length - i : 256;
-		fwrite(escaped, 1, escape_label(escaped, bytes + i, size),
-		    out);
+		room = escape_label(escaped, bytes + i, size);
+		fwrite(escaped, 1, room, out);
 	}
 }
 

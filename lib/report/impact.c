@@ -295,7 +295,9 @@ impact_take(struct results * results, const struct redis_reply * reply,
 
 	metric->samples = results_take(results, (reply->count / 2 + 1) *
 	    sizeof(*metric->samples));
-	for (i = 0; i + 1 < reply->count && metric->samples != NULL; i += 2) {
+	if (metric->samples == NULL)
+		return;
+	for (i = 0; i + 1 < reply->count; i += 2) {
 		struct text field = reply_text(reply, i);
 		struct text value = reply_text(reply, i + 1);
 
@@ -307,9 +309,8 @@ impact_take(struct results * results, const struct redis_reply * reply,
 		    &metric->samples[metric->count]))
 			metric->count++;
 	}
-	if (metric->count > 0)
-		qsort(metric->samples, metric->count,
-		    sizeof(*metric->samples), compare_samples);
+	qsort(metric->samples, metric->count, sizeof(*metric->samples),
+	    compare_samples);
 }
 
 static void
