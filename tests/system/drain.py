@@ -144,12 +144,15 @@ def drain(place, redis, flagtally, name, limit=60, before=0):
     check(took < limit, f"{name}: drains in {limit} s", took)
     check(SANITIZER or watch.memory < 64 << 20, f"{name}: within 64 MB",
           watch.memory)
-    equal(set(watch.statuses), {202}, f"{name}: posts are accepted meanwhile")
+    # A full spool cannot help out where a sanitizer makes Redis seem slow.
+    late = {503} if SANITIZER else set()
+    equal(set(watch.statuses) - late, {202},
+          f"{name}: posts are accepted meanwhile")
     if FULL:
         check(watch.slowest() < max(0.05, 2 * before), f"{name}: in 50 ms, "
               "or twice what posts take before", watch.slowest(), before)
     check(flagtally.running(), f"{name}: the process goes on")
-    return len(watch.times)
+    return watch.statuses.count(202)
 
 
 def one_application():
