@@ -569,10 +569,12 @@ bool
 token_file_refresh(struct token_file * store, bool wait)
 {
 
-	if (wait)
+	if (pthread_mutex_trylock(&store->reading) != 0) {
+		if (!wait)
+			return (false);
+		thread_will_block();
 		pthread_mutex_lock(&store->reading);
-	else if (pthread_mutex_trylock(&store->reading) != 0)
-		return (false);
+	}
 	reload_if_changed(store);
 	pthread_mutex_unlock(&store->reading);
 	return (true);
