@@ -252,8 +252,8 @@ def targets_of(bench, place):
 def beside_unleash(bench, place, program):
     postgres = Postgres(place)
     server = Unleash(place, program, postgres, free_port())
-    made = {"1-metric": bodies.one(),
-            "edge-95K": acceptable(bodies.usage(95 * 1024))}
+    # To most small bodies it gives an error under this load.
+    made = {"edge-95K": acceptable(bodies.usage(95 * 1024))}
     for feature in sorted({one["featureName"] for body in made.values()
                            for one in json.loads(body)["metrics"]}):
         server.create(feature)
