@@ -68,6 +68,7 @@ struct cluster {
 	const struct redis_address * config;
 	int64_t timeout;
 	const char * name;
+	size_t window;			/* See redis_pace. */
 	bool is_one;			/* There is one server, nodes[0]. */
 	struct cluster_node ** nodes;
 	size_t node_count;
@@ -106,6 +107,7 @@ add_node(struct cluster * cluster, const struct redis_address * address)
 	node->address = *address;
 	node->redis = redis_create(&node->address, cluster->timeout,
 	    cluster->name);
+	redis_pace(node->redis, cluster->window);
 	for (i = 0; i < cluster->script_count; i++)
 		redis_script(node->redis, cluster->scripts[i]);
 	cluster->nodes = alloc_resize(cluster->nodes, cluster->node_count + 1,
@@ -168,6 +170,16 @@ cluster_is_one(const struct cluster * cluster)
 {
 
 	return (cluster->is_one);
+}
+
+void
+cluster_pace(struct cluster * cluster, size_t window)
+{
+	size_t i;
+
+	cluster->window = window;
+	for (i = 0; i < cluster->node_count; i++)
+		redis_pace(cluster->nodes[i]->redis, window);
 }
 
 size_t

@@ -35,6 +35,12 @@ struct cluster * cluster_create(const struct redis_address * config,
 bool cluster_is_one(const struct cluster * cluster);
 
 /**
+ * cluster_pace(cluster, window):
+ * As redis_pace, for every server.
+ */
+void cluster_pace(struct cluster * cluster, size_t window);
+
+/**
  * cluster_script(cluster, text):
  * cluster_script_digest(cluster, script):
  * As redis_script and redis_script_digest, for every server.

@@ -48,7 +48,10 @@ struct link {
 	redisContext * context;		/* NULL: not connected. */
 	/* Of the exchange under way. */
 	size_t replies, expected;
-	bool written;			/* All of its requests are. */
+	size_t window;			/* Requests under way; 0: all. */
+	struct buffer held;		/* Requests, if there is a window; */
+	size_t passed, passed_bytes;	/* these were passed on, */
+	bool written;			/* and are all written. */
 	redis_take * take;
 	void * context_of_take;
 	struct redis_reply reply;
@@ -435,14 +438,64 @@ write_requests(struct link * link)
 	return (0);
 }
 
+static int
+pass_bytes(struct link * link, const char * requests, size_t length)
+{
+
+	link->written = false;
+	if (redisAppendFormattedCommand(link->context, requests, length) !=
+	    REDIS_OK)
+		return (context_failed(link, "preparing requests"));
+	return (0);
+}
+
 int
 link_append(struct link * link, const struct buffer * requests)
 {
 
-	if (redisAppendFormattedCommand(link->context, requests->bytes,
-	    requests->length) != REDIS_OK)
-		return (context_failed(link, "preparing requests"));
+	if (link->window == 0)
+		return (pass_bytes(link, requests->bytes, requests->length));
+	buffer_append(&link->held, requests->bytes, requests->length);
 	return (0);
+}
+
+/* Return the length of a request: an array of bulk strings (RESP). */
+static size_t
+request_length(const char * request)
+{
+	char * at;
+	size_t strings = strtoul(request + 1, &at, 10);
+
+	for (at += 2; strings > 0; strings--) {
+		size_t length = strtoul(at + 1, &at, 10);
+
+		at += 2 + length + 2;
+	}
+	return ((size_t)(at - request));
+}
+
+/* Pass on what the window has room for. */
+static int
+pass_requests(struct link * link)
+{
+	const char * next = link->held.bytes + link->passed_bytes;
+	size_t length = 0;
+
+	while (link->passed_bytes + length < link->held.length &&
+	    link->passed - link->replies < link->window) {
+		length += request_length(next + length);
+		link->passed++;
+	}
+	link->passed_bytes += length;
+	return (length == 0 ? 0 : pass_bytes(link, next, length));
+}
+
+void
+link_pace(struct link * link, size_t window)
+{
+
+	buffer_clear(&link->held);
+	link->window = window;
 }
 
 int
@@ -453,6 +506,9 @@ link_send(struct link * link, size_t count, redis_take * take, void * context)
 	link->expected = count;
 	link->take = take;
 	link->context_of_take = context;
+	link->passed = link->passed_bytes = 0;
+	if (pass_requests(link) != 0)
+		return (-1);
 	return (write_requests(link));
 }
 
@@ -461,7 +517,8 @@ static int
 advance(struct link * link)
 {
 
-	if (read_arrived(link) != 0 || take_replies(link) != 0)
+	if (read_arrived(link) != 0 || take_replies(link) != 0 ||
+	    pass_requests(link) != 0)
 		return (-1);
 	return (link->written ? 0 : write_requests(link));
 }
@@ -590,5 +647,6 @@ link_free(struct link * link)
 	redis_tls_free(link->tls);
 	resolve_free(link->resolve);
 	free(link->server.host);
+	buffer_free(&link->held);
 	free(link);
 }

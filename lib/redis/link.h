@@ -41,6 +41,13 @@ int link_open(struct link * link, int64_t deadline);
 int link_secure(struct link * link, int64_t deadline);
 
 /**
+ * link_pace(link, window):
+ * Let at most ${window} requests of the next exchanges be unanswered at any
+ * time, or all if it is 0.  This is called before link_append.
+ */
+void link_pace(struct link * link, size_t window);
+
+/**
  * link_append(link, requests):
  * Add requests to those of the next exchange; ${requests} may be changed then.
  * Return 0 or -1.

@@ -19,6 +19,9 @@
 /* One for all connections: when Redis is away it is so for each of them. */
 static struct log_limit away_limit;
 
+/* A server is near if the log-in takes so many milliseconds. */
+#define NEAR 5
+
 struct script {
 	const char * text;
 	char digest[REDIS_DIGEST_LENGTH + 1];
@@ -30,6 +33,8 @@ struct redis {
 	const char * name;
 	int64_t timeout;
 	struct sentinel * sentinel;	/* NULL: the server is known. */
+	size_t window;			/* See redis_pace. */
+	int64_t distance;		/* What the log-in took, in ms. */
 	bool ready;			/* Logged in, scripts loaded. */
 	int64_t ahead;			/* Its clock, of clock_monotonic. */
 	bool timed;			/* It was asked once. */
@@ -63,6 +68,13 @@ redis_create(const struct redis_address * config, int64_t timeout,
 		redis->sentinel = sentinel_create(config, timeout, name);
 	redis->link = link_create(config);
 	return (redis);
+}
+
+void
+redis_pace(struct redis * redis, size_t window)
+{
+
+	redis->window = window;
 }
 
 size_t
@@ -146,6 +158,7 @@ redis_send(struct redis * redis, const struct buffer * requests, size_t count,
 	redis->context = context;
 	redis->unconfirmed = redis->confirm_limit > 0;
 	redis->confirmations = 0;
+	link_pace(redis->link, redis->distance > NEAR ? 0 : redis->window);
 	if (link_append(redis->link, requests) != 0 ||
 	    (redis->unconfirmed && ask_confirmation(redis) != 0))
 		return (-1);
@@ -371,6 +384,7 @@ static int
 greet(struct redis * redis, int64_t deadline, bool login)
 {
 	struct greeting greeting = { .redis = redis };
+	int64_t began = clock_monotonic();
 	int result;
 
 	buffer_clear(&redis->requests);
@@ -381,6 +395,7 @@ greet(struct redis * redis, int64_t deadline, bool login)
 	result = redis_exchange(redis, &redis->requests,
 	    greeting.first_script + redis->script_count, deadline,
 	    take_greeting, &greeting);
+	redis->distance = clock_monotonic() - began;
 	/* It may hold a password. */
 	memset(redis->requests.bytes, 0, redis->requests.length);
 	if (login && greeting.unknown)

@@ -30,6 +30,15 @@ struct redis * redis_create(const struct redis_address * config,
     int64_t timeout, const char * name);
 
 /**
+ * redis_pace(redis, window):
+ * From now on let at most ${window} requests of an exchange be unanswered, or
+ * all if it is 0, as it is at first.  A server executes what has arrived of a
+ * pipeline without serving others in between.  A server that is far away gets
+ * all at once, as waiting for its replies would take too long.
+ */
+void redis_pace(struct redis * redis, size_t window);
+
+/**
  * redis_script(redis, text):
  * Have the server know the Lua script ${text}, which must outlive the
  * connection, whenever the connection is made.  Return the script's number.

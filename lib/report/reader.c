@@ -34,6 +34,7 @@ reader_begin(struct reader * reader)
 	reader->total = 0;
 	buffer_clear(&reader->latest);
 	buffer_clear(&reader->tags);
+	cluster_pace(reader->cluster, READER_WINDOW);
 	cluster_begin(reader->cluster);
 	reader->count = 0;
 }

@@ -11,12 +11,12 @@
 #include "lib/report/results.h"
 
 /*
- * Requests in a pipeline at most.  Redis executes them without serving others
- * in between, so more of them would delay the counting.  48 hours of an
- * application, and what there is beside them, take one pipeline; with 90 days
- * more it is three.
+ * Requests in a pipeline at most: 48 hours of an application, and what there is
+ * beside them, take one; with 90 days more it is three.  Of these Redis has so
+ * many at a time, unless it is far away, so that it goes on counting meanwhile.
  */
 #define REPORT_BATCH 52
+#define READER_WINDOW 4
 #define REPORT_MEMORY_MAX ((size_t)64 * 1024 * 1024)
 #define REPORT_PERIODS_MAX 3700
 

@@ -38,7 +38,7 @@ class Proxy:
         self.passed = {"up": 0, "down": 0}
         self.stay = self.broken = False
         self.held = self.dripping = None
-        self.delaying = 0
+        self.delaying = self.distance = 0
         self.lose = False
         self.cuts = 0
         self.trips = 0
@@ -70,6 +70,11 @@ class Proxy:
     def delay(self, seconds):
         """Pass each reply on so much later than the one before it."""
         self.delaying = seconds
+
+    def far(self):
+        """From now on let a log-in take longer than at a server that is near.
+        """
+        self.distance = 0.02
 
     def release(self, lose=False):
         """Pass it on again, or lose it with the connection."""
@@ -141,6 +146,8 @@ class Proxy:
                     return
                 self.trips += way == "up" and last == "down"
                 last = way
+                if way == "down" and self.passed["down"] == 0:
+                    time.sleep(self.distance)
                 if way in (self.held, self.dripping) or (
                         self.delaying and way == "down"):
                     kept[way] += data

@@ -420,6 +420,11 @@ def large():
         story.program = Flagtally(place, proxy, name="far")
         before = proxy.trips
         story.get(env="production", app="shop")
+        check(proxy.trips - before > 10, "a Redis that is near gets a few "
+              "requests at a time", proxy.trips - before)
+        proxy.far()
+        before = proxy.trips
+        story.get(env="production", app="shop")
         equal(proxy.trips - before, 4, "three round trips for 90 days, 48 "
               "hours and the instances, and one to select the database")
 

@@ -281,6 +281,7 @@ def cost():
                 words += [f"feature-{feature}:yes", feature + number,
                           f"feature-{feature}:no", 1]
             story.redis("HSET", key + day(number), *words)
+        proxy.far()
         before = proxy.trips
         began = time.monotonic()
         done = story.report("production/shop", "--since", "89d", "--format",
@@ -317,6 +318,7 @@ def trips():
         story = Story(place)
         story.post([metric("f")], [registration("i", "a:1")], [LOAD])
         proxy = Proxy(place, story.redis.path)
+        proxy.far()
         page = Flagtally(place, proxy, name="far")
         one = {"env": "production", "app": "shop"}
         for task, words, query, wanted in (
