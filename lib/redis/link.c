@@ -478,9 +478,12 @@ request_length(const char * request)
 static int
 pass_requests(struct link * link)
 {
-	const char * next = link->held.bytes + link->passed_bytes;
+	const char * next;
 	size_t length = 0;
 
+	if (link->held.length == 0)
+		return (0);
+	next = link->held.bytes + link->passed_bytes;
 	while (link->passed_bytes + length < link->held.length &&
 	    link->passed - link->replies < link->window) {
 		length += request_length(next + length);
