@@ -8,9 +8,10 @@
 
 /*
  * A short cache of responses that took long to read.  One that took a time t is
- * served again for PAGE_CACHE_SHARE times t, so however many clients ask for
- * it, reading it takes Redis and us at most a tenth of the time.  A response
- * that is read quickly is not cached, and always current.
+ * served again for PAGE_CACHE_SHARE times t, but for PAGE_CACHE_TIME_MAX at
+ * most.  So however many clients ask for it, reading it takes a tenth of the
+ * time, or more only if it takes over half a second.  A response that is read
+ * quickly is not cached, and always current.
  */
 #define PAGE_CACHE_SHARE 10
 #define PAGE_CACHE_TOOK_MIN 20		/* Milliseconds. */
